@@ -1,0 +1,125 @@
+/**
+ * What a kind is. One file a kind says everything about it (schema, defaults, validation, printer columns,
+ * names, older versions); REST verbs, tables, discovery, OpenAPI and `kubectl explain` are derived from it.
+ */
+import type { KubeObject, ObjectKey } from './meta.ts'
+import type { Schema } from './schema.ts'
+
+/** The name of a kind in all its forms; enough for a client. `T` is the type of its objects. */
+export interface Kind<T extends KubeObject = KubeObject> {
+  /** '' for the core group. */
+  readonly group: string
+  /** The storage version. */
+  readonly version: string
+  readonly kind: string
+  readonly plural: string
+  readonly namespaced: boolean
+  /** Never present: carries the static type. */
+  readonly [TYPE]?: T
+}
+
+declare const TYPE: unique symbol
+
+/** `serving.knative.dev/v1`, or `v1` for the core group. */
+export const apiVersionOf = (kind: { group: string; version: string }): string =>
+  kind.group ? `${kind.group}/${kind.version}` : kind.version
+
+/** Group and kind as one string, `Route.serving.knative.dev`, `Pod`: the key of maps over kinds. */
+export const groupKind = (kind: { group: string; kind: string }): string =>
+  kind.group ? `${kind.kind}.${kind.group}` : kind.kind
+
+/** Who sends a request (authentication.k8s.io UserInfo). */
+export interface UserInfo {
+  readonly username: string
+  readonly groups: readonly string[]
+  readonly uid?: string
+}
+
+/** What defaulting and validation may know besides the object. All reads are of this moment's store. */
+export interface AdmissionContext<T extends KubeObject = KubeObject> {
+  readonly operation: 'CREATE' | 'UPDATE'
+  /** The stored object, on UPDATE. */
+  readonly old?: T
+  /** '' for the object itself, else `status`, `scale`… */
+  readonly subresource: string
+  readonly user: UserInfo
+  readonly dryRun: boolean
+  readonly nowMs: number
+  /** Reads another stored object (a ConfigMap, a Namespace), synchronously. */
+  read<U extends KubeObject>(kind: Kind<U>, key: ObjectKey): U | undefined
+  /** All stored objects of a kind, in one namespace or in all (''). For rare checks, not for hot paths. */
+  list<U extends KubeObject>(kind: Kind<U>, namespace: string): readonly U[]
+  /** Adds a `Warning: 299` header to the response. */
+  warn(text: string): void
+}
+
+/** A printer column (apiextensions `additionalPrinterColumns`, or a built-in kind's own printer). */
+export interface Column<T extends KubeObject = KubeObject> {
+  readonly name: string
+  readonly type: 'string' | 'integer' | 'boolean' | 'date' | 'number'
+  readonly description?: string
+  readonly format?: string
+  /** 0 = always; 1 = only with `-o wide`. */
+  readonly priority?: number
+  /** The cell; `undefined` prints `<none>`. A `date` column answers the RFC 3339 time, shown as an age. */
+  readonly value: (object: T, nowMs: number) => string | number | boolean | undefined
+}
+
+/** Another served version of a kind. Storage is always `Kind.version`. */
+export interface ServedVersion {
+  readonly version: string
+  readonly schema: Schema
+  /** Text of the `Warning` header, when the version is old. */
+  readonly deprecationWarning?: string
+  /** Request object in this version -> storage version. Throws StatusError when it can't be said in it. */
+  toStorage(object: KubeObject, warn: (text: string) => void): KubeObject
+  /** Stored object -> this version, for answers. */
+  fromStorage(object: KubeObject): KubeObject
+}
+
+/** `autoscaling/v1 Scale` of a kind, by accessors. */
+export interface ScaleSubresource<T extends KubeObject> {
+  readonly replicas: (object: T) => number
+  readonly withReplicas: (object: T, replicas: number) => T
+  readonly statusReplicas: (object: T) => number
+  /** Label selector in text form, `a=b,c=d`. */
+  readonly selector: (object: T) => string
+}
+
+/** Everything about a kind. */
+export interface KindDefinition<T extends KubeObject = KubeObject> extends Kind<T> {
+  readonly singular: string
+  readonly shortNames?: readonly string[]
+  readonly categories?: readonly string[]
+  /** Shown by `kubectl explain`. */
+  readonly description: string
+  /** Schema of the whole object, or of everything but apiVersion, kind and metadata, which are added. */
+  readonly schema: Schema
+  /**
+   * `builtin` kinds take strategic merge patches and unconditional updates, their list items carry no
+   * apiVersion/kind; `custom` kinds behave as a CustomResourceDefinition's (contracts: 415 for strategic merge).
+   */
+  readonly flavour: 'builtin' | 'custom'
+  readonly columns: readonly Column<T>[]
+  /** True: `status` is a separate writer through `/status`. */
+  readonly hasStatus: boolean
+  /** False: `metadata.generation` is not kept (Pod, Service, ConfigMap, Secret, Node, Namespace, Event…). */
+  readonly hasGeneration: boolean
+  readonly scale?: ScaleSubresource<T>
+  /** Field selectors beyond metadata.name and metadata.namespace. */
+  readonly selectableFields?: Readonly<Record<string, (object: T) => string>>
+  readonly versions?: readonly ServedVersion[]
+  /** Names of `metadata.name`: default `subdomain`. */
+  readonly nameRule?: 'subdomain' | 'label' | 'dns1035' | 'path'
+  /** Built-in kinds that accept PUT on an absent object (contracts/kube 1.2). */
+  readonly createOnUpdate?: boolean
+  /** False for built-in kinds that refuse PUT without resourceVersion (Lease). Default true for `builtin`. */
+  readonly unconditionalUpdate?: boolean
+  /**
+   * Defaulting and validation, in this order, after schema defaulting and type checks. Answers the object to
+   * store or throws a StatusError (`invalid(...)` for built-in kinds, Knative's own 400 for its kinds).
+   */
+  readonly admit?: (object: T, context: AdmissionContext<T>) => T
+  /** How a DELETE goes: Pods leave gracefully. Default: at once, when no finalizer is left. */
+  readonly gracefulDeletion?: (object: T) => { readonly gracePeriodSeconds: number } | undefined
+}

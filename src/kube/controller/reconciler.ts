@@ -1,0 +1,96 @@
+/**
+ * A reconciler, as a value. `observe` reads the informers' caches in one synchronous step, so the world is one moment;
+ * `plan` is pure and complete; the loop (loop.ts) compares and writes only differences. No reconciler has a client.
+ */
+import type { Kind } from '../api/kind.ts'
+import type { KubeObject, ObjectKey } from '../api/meta.ts'
+
+/** Synchronous reads of informer caches. Kinds must be listed in the reconciler's `watches` (or be its own). */
+export interface Reader {
+  get<T extends KubeObject>(kind: Kind<T>, key: ObjectKey): T | undefined
+  /** Objects of a namespace ('' = all) whose labels carry all of `labels`. Indexed by namespace. */
+  list<T extends KubeObject>(
+    kind: Kind<T>,
+    namespace: string,
+    labels?: Readonly<Record<string, string>>,
+  ): readonly T[]
+  /** Objects whose controller owner reference is `owner`. Indexed by owner uid. */
+  owned<T extends KubeObject>(kind: Kind<T>, owner: KubeObject): readonly T[]
+}
+
+/** A Kubernetes Event about the reconciled object. */
+export interface PlannedEvent {
+  readonly type: 'Normal' | 'Warning'
+  readonly reason: string
+  readonly message: string
+}
+
+/** A child that must exist and look like this. */
+export interface Apply {
+  readonly kind: Kind
+  readonly desired: KubeObject
+  /**
+   * The object to store when one exists already; the default overwrites everything but metadata and status, and makes
+   * labels, annotations and owner references contain the desired ones. Answer `existing` itself to leave it alone.
+   */
+  readonly merge?: (existing: KubeObject) => KubeObject
+  /** Emitted when it was created. */
+  readonly created?: PlannedEvent
+  /** Emitted, before the retry, when creating failed; `message` is followed by the error's text. */
+  readonly createFailed?: PlannedEvent
+}
+
+/** A merge patch on an object that is not wholly ours: someone's labels, the finalizers, a `/scale`. */
+export interface Patch {
+  readonly kind: Kind
+  readonly key: ObjectKey
+  readonly body: unknown
+  readonly subresource?: 'status' | 'scale'
+}
+
+export interface Delete {
+  readonly kind: Kind
+  readonly key: ObjectKey
+  readonly uid?: string
+}
+
+/** Everything a reconcile wants. Carried out in this order: apply, patch, delete, status, events. */
+export interface Plan {
+  readonly apply?: readonly Apply[]
+  readonly patch?: readonly Patch[]
+  readonly delete?: readonly Delete[]
+  /** The whole new status; written to `/status` only when it differs semantically from the stored one. */
+  readonly status?: unknown
+  readonly events?: readonly PlannedEvent[]
+  /** Look again after this long even if nothing changes. */
+  readonly requeueAfterMs?: number
+  /** After all of the above: report this as a Warning event `InternalError` and retry with back-off. */
+  readonly error?: Error
+}
+
+/** Maps a changed object of a watched kind to the keys of the reconciled kind that may care. */
+export type Wake = (changed: KubeObject, read: Reader) => Iterable<ObjectKey>
+
+export interface Reconciler<T extends KubeObject, World> {
+  /** `route-controller`: the source component of its events and its name in logs. */
+  readonly name: string
+  readonly kind: Kind<T>
+  /**
+   * Other kinds it reads, each with how a change wakes keys. `'owner'` = the controller owner reference, when it is of
+   * this kind; `'none'` = cached for reading only; `'all'` = every object of the reconciled kind (ConfigMaps).
+   */
+  readonly watches: readonly {
+    readonly kind: Kind
+    readonly wake: 'owner' | 'none' | 'all' | Wake
+  }[]
+  /** Set when the reconciler finalizes; the loop adds and removes it. `finalize` says when it may go. */
+  readonly finalizer?: string
+  /** False: this reconciler does not handle the object (another class of PodAutoscaler). Default: handles all. */
+  readonly handles?: (object: T) => boolean
+  observe(object: T, read: Reader, nowMs: number): World
+  plan(world: World, nowMs: number): Plan
+  /** Plan for an object that is being deleted and carries `finalizer`; `done` removes the finalizer afterwards. */
+  finalize?(world: World, nowMs: number): Plan & { readonly done: boolean }
+  /** Called once at the start with a function that wakes a key, for worlds outside the API (digests, probes). */
+  connect?(wake: (key: ObjectKey) => void): Disposable
+}

@@ -1,0 +1,130 @@
+/**
+ * Runs the containers of pods. One interface, one contract suite (`runtime.contract.ts`); `process` is the first
+ * implementation. The node agent (kubelet.ts) decides what to run, when to restart and how to report; a runtime only does.
+ */
+
+/** Where a pod's containers run: its network. Made before its first container, removed after its last. */
+export interface Sandbox {
+  readonly podUid: string
+  /** Address under which the pod's ports are reached from this machine. */
+  readonly podIP: string
+  /**
+   * Undefined when the pod has an address of its own (its ports are what they are). Otherwise pods share the machine's
+   * loopback, and this maps a container port to the port the program was told to use by PORT.
+   */
+  readonly hostPorts?: Readonly<Record<number, number>>
+}
+
+export interface SandboxSpec {
+  readonly podUid: string
+  readonly namespace: string
+  readonly name: string
+  /** Ports the pod's containers declare, for runtimes that must hand out others. */
+  readonly ports: readonly number[]
+}
+
+/** A container to start, with everything resolved: no references are left. */
+export interface ContainerSpec {
+  readonly podUid: string
+  readonly namespace: string
+  readonly podName: string
+  readonly container: string
+  /** How often it was started before in this pod; names the log file. */
+  readonly attempt: number
+  readonly image: ImageHandle
+  /** Whole command line; the image's entrypoint and command already applied. */
+  readonly command: readonly string[]
+  readonly workingDir: string
+  readonly env: Readonly<Record<string, string>>
+  /** Files to place before the start: volumes, already projected. Path inside the container -> host path. */
+  readonly mounts: readonly {
+    readonly path: string
+    readonly hostPath: string
+    readonly readOnly: boolean
+  }[]
+  readonly user?: { readonly uid: number; readonly gid?: number }
+  readonly logPath: string
+}
+
+/** An image that is present and unpacked. */
+export interface ImageHandle {
+  /** As the pod named it. */
+  readonly reference: string
+  /** `<repo>@sha256:…` as shown in `containerStatuses[].imageID`. */
+  readonly imageID: string
+  readonly rootfs: string
+  readonly config: {
+    readonly entrypoint: readonly string[]
+    readonly cmd: readonly string[]
+    readonly env: Readonly<Record<string, string>>
+    readonly workingDir: string
+    readonly user: string
+    readonly stopSignal: string
+    readonly exposedPorts: readonly number[]
+  }
+}
+
+export interface ContainerExit {
+  readonly exitCode: number
+  /** Number of the signal that ended it, if one did. */
+  readonly signal?: number
+  /** `Completed`, `Error`, `OOMKilled`, `StartError`. */
+  readonly reason: string
+  /** Why it could not be started, for StartError. */
+  readonly message?: string
+  readonly finishedAtMs: number
+}
+
+/** A started container. `id` is stable across a restart of the control plane. */
+export interface Container {
+  readonly id: string
+  readonly podUid: string
+  readonly container: string
+  readonly attempt: number
+  readonly pid: number
+  readonly startedAtMs: number
+  /** Resolves when it has ended; also for containers found again by `recover`. */
+  readonly exited: Promise<ContainerExit>
+}
+
+export interface Runtime extends AsyncDisposable {
+  /** `process`, `docker`. */
+  readonly name: string
+  /** `process://1.0`: shown in the Node's `containerRuntimeVersion`. */
+  readonly version: string
+  createSandbox(spec: SandboxSpec): Promise<Sandbox>
+  removeSandbox(podUid: string): Promise<void>
+  /** Starts a container. A program that can't be executed ends with reason StartError rather than rejecting. */
+  start(spec: ContainerSpec): Promise<Container>
+  /** Sends a signal to the container's whole process group. Unknown ids are ignored. */
+  signal(id: string, signal: 'SIGTERM' | 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): Promise<void>
+  /** Runs a command inside the container and answers its exit code and output (at most `limitBytes`). */
+  exec(
+    id: string,
+    command: readonly string[],
+    options: { readonly timeoutMs: number; readonly limitBytes: number },
+  ): Promise<{ readonly exitCode: number; readonly output: string }>
+  /** What a previous control plane left running: sandboxes and containers, by pod uid. */
+  recover(): Promise<
+    readonly { readonly sandbox: Sandbox; readonly containers: readonly Container[] }[]
+  >
+}
+
+/** Finds images by reference. Missing ones reject with ImageError. */
+export interface Images {
+  /** Pulls or finds the image and unpacks it if needed. */
+  ensure(reference: string, policy: 'Always' | 'IfNotPresent' | 'Never'): Promise<ImageHandle>
+  /** The digest a tag points to now, `<fully qualified repo>@sha256:…`, for Knative's tag resolution. */
+  resolve(reference: string): Promise<string>
+}
+
+/** Why an image is not there, with Kubernetes' waiting reason. */
+export class ImageError extends Error {
+  override readonly name = 'ImageError'
+  readonly reason: 'ErrImagePull' | 'ErrImageNeverPull' | 'InvalidImageName'
+
+  constructor(reason: ImageError['reason'], message: string) {
+    super(message)
+    this.reason = reason
+  }
+}

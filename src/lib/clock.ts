@@ -1,0 +1,43 @@
+/**
+ * Time as an argument. Everything that waits or reads the hour is handed a `Clock`, so tests move time
+ * themselves (`testing/sim-clock.ts`) and hours of autoscaling take milliseconds.
+ */
+export interface Clock {
+  /** Wall-clock milliseconds since the epoch, for people and timestamps. */
+  now(): number
+  /** Monotonic milliseconds with a fraction, for measuring. */
+  monotonic(): number
+  /** Calls `fn` once, `delayMs` from now. Returns the function that cancels it; cancelling twice is harmless. */
+  after(delayMs: number, fn: () => void): () => void
+}
+
+/** The machine's own clock. Its alarms do not keep the process alive. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  after: (delayMs, fn) => {
+    // Node fires at once, with a warning, when a delay exceeds 2^31-1 ms.
+    const timer = setTimeout(fn, Math.min(Math.max(delayMs, 0), 2_147_483_647))
+    timer.unref()
+    return () => clearTimeout(timer)
+  },
+}
+
+/** Resolves after `delayMs`; resolves early, without error, when `signal` aborts. */
+export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted) return resolve()
+    const done = () => {
+      cancel()
+      signal?.removeEventListener('abort', done)
+      resolve()
+    }
+    const cancel = clock.after(delayMs, done)
+    signal?.addEventListener('abort', done, { once: true })
+  })
+}
+
+/** `nowMs` as Kubernetes writes times: RFC 3339, UTC, whole seconds (`2026-11-21T10:15:14Z`). */
+export function rfc3339(nowMs: number): string {
+  return `${new Date(nowMs).toISOString().slice(0, 19)}Z`
+}

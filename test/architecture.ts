@@ -1,0 +1,40 @@
+/** What each folder of src/ may import, besides itself. The architecture, readable in one place and kept true by a test. */
+export const architecture: Readonly<Record<string, readonly string[]>> = {
+  lib: [],
+  testing: [
+    'lib',
+    'kube/api',
+    'kube/store',
+    'kube/apiserver',
+    'kube/client',
+    'kube/kubelet',
+    'serving/api',
+  ],
+  image: ['lib'],
+  'kube/api': ['lib'],
+  'kube/store': ['lib', 'kube/api'],
+  'kube/apiserver': ['lib', 'kube/api', 'kube/store'],
+  'kube/client': ['lib', 'kube/api'], // not apiserver: they meet in the protocol
+  'kube/controller': ['lib', 'kube/api', 'kube/client'],
+  'kube/controllers': ['lib', 'kube/api', 'kube/client', 'kube/controller'],
+  'kube/kubelet': ['lib', 'kube/api', 'kube/client', 'image'],
+  knative: ['lib', 'kube/api', 'kube/client'],
+  'serving/api': ['lib', 'kube/api', 'knative'],
+  'serving/autoscaler': ['lib', 'serving/api'],
+  'serving/gateway': ['lib', 'kube/api', 'serving/api'], // not controllers: they meet in the feed
+  'serving/controllers': [
+    'lib',
+    'kube/api',
+    'kube/client',
+    'kube/controller',
+    'knative',
+    'serving/api',
+    'serving/autoscaler',
+    'serving/gateway', // only feed.ts: the shape of what it is told
+  ],
+  platform: ['*'],
+  cli: ['lib', 'kube/api', 'kube/client', 'serving/api', 'image', 'platform'],
+}
+
+/** Folders that also run in browsers: no `node:` imports. */
+export const browser: readonly string[] = ['kube/api', 'kube/client', 'knative', 'serving/api']
