@@ -1,0 +1,74 @@
+/** The `ebb` command: picks the command, parses its arguments, turns errors into one line and an exit code. */
+import {
+  dataDirFlag,
+  helpText,
+  parseArguments,
+  UsageError,
+  type Command,
+  type Output,
+} from './command.ts'
+
+/** Loaded on use, so that `ebb down` does not pay for what `ebb up` imports. */
+const commands: Readonly<Record<string, () => Promise<Command>>> = {
+  up: async () => (await import('./up.ts')).up,
+  down: async () => (await import('./down.ts')).down,
+  build: async () => (await import('./build.ts')).build,
+  deploy: async () => (await import('./deploy.ts')).deploy,
+  controllers: async () => (await import('./controllers.ts')).controllers,
+  version: async () => (await import('./version.ts')).version,
+}
+
+const consoleOutput: Output = {
+  print: (line) => void process.stdout.write(`${line}\n`),
+  note: (line) => void process.stderr.write(`${line}\n`),
+}
+
+/** Runs one command line (without `node` and the script's name) and ends the process with its exit code. */
+export async function main(argv: readonly string[]): Promise<void> {
+  process.exitCode = await run(argv, consoleOutput)
+}
+
+/** Answers the exit code: 0 done, 1 failed, 2 asked wrongly. */
+export async function run(argv: readonly string[], out: Output): Promise<number> {
+  const [name = 'help', ...rest] = argv
+  if (['help', '--help', '-h'].includes(name)) {
+    out.print(await overview())
+    return 0
+  }
+  const load = commands[name === '--version' ? 'version' : name]
+  if (!load) {
+    out.note(`ebb: unknown command "${name}"; there are: ${Object.keys(commands).join(', ')}`)
+    return 2
+  }
+  const loaded = await load()
+  const command = { ...loaded, flags: { 'data-dir': dataDirFlag, ...loaded.flags } }
+  if (rest.includes('--help') || rest.includes('-h')) {
+    out.print(helpText(command))
+    return 0
+  }
+  try {
+    return await command.run(parseArguments(command, rest), out)
+  } catch (error) {
+    if (error instanceof UsageError) {
+      out.note(`ebb ${name}: ${error.message}`)
+      out.note(`Usage: ebb ${command.name} ${command.usage}   (ebb ${command.name} --help)`)
+      return 2
+    }
+    out.note(`ebb ${name}: ${error instanceof Error ? error.message : String(error)}`)
+    return 1
+  }
+}
+
+async function overview(): Promise<string> {
+  const all = await Promise.all(Object.values(commands).map((load) => load()))
+  const width = Math.max(...all.map((command) => command.name.length))
+  return [
+    'Ebb: serverless with the Knative API on one machine.',
+    '',
+    'Usage: ebb COMMAND [FLAGS]',
+    '',
+    ...all.map((command) => `  ${command.name.padEnd(width)}  ${command.summary}`),
+    '',
+    'Every command takes --data-dir DIR and --help.',
+  ].join('\n')
+}

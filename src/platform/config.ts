@@ -1,0 +1,79 @@
+/**
+ * Flags and environment become one typed value here, once; nothing else reads `process.env`. Also the layout of a
+ * platform's data directory.
+ */
+import { createHash } from 'node:crypto'
+import { homedir, tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+
+export interface Address {
+  readonly host: string
+  /** 0 = any free port. */
+  readonly port: number
+}
+
+export interface PlatformConfig {
+  readonly dataDir: string
+  readonly api: Address
+  readonly gateway: Address
+  /** Domain suffix of public URLs; undefined = keep what config-domain says, `localhost` at first. */
+  readonly domain?: string
+  readonly runtime: 'auto' | 'process'
+  readonly network: 'auto' | 'namespaces' | 'host'
+  /** False: API, workloads and node agent only. */
+  readonly knative: boolean
+  readonly logLevel: 'debug' | 'info' | 'error'
+}
+
+export const defaultApi = '127.0.0.1:6443'
+export const defaultGateway = '127.0.0.1:8080'
+
+/** The data directory that a command means: the flag, EBB_DATA_DIR, `~/.ebb`. */
+export const dataDirOf = (flag: string | undefined): string =>
+  resolve(flag ?? process.env['EBB_DATA_DIR'] ?? join(homedir(), '.ebb'))
+
+/** `HOST:PORT`, `[::1]:PORT` or `PORT`. Throws with what was found and expected. */
+export function parseAddress(text: string, flag: string): Address {
+  const match = /^(?:(\[[0-9a-fA-F:.]+\]|[^:[\]]*):)?(\d{1,5})$/.exec(text)
+  const port = Number(match?.[2])
+  if (!match || port > 65_535)
+    throw new Error(`--${flag}: expected HOST:PORT, for example 127.0.0.1:8080, found "${text}"`)
+  return { host: (match[1] ?? '127.0.0.1').replace(/^\[|\]$/g, '') || '127.0.0.1', port }
+}
+
+/** Host and port as they stand in a URL. */
+export const addressText = ({ host, port }: Address): string =>
+  `${host.includes(':') ? `[${host}]` : host}:${port}`
+
+/** Where everything of a platform lies. */
+export interface Layout {
+  readonly dataDir: string
+  readonly database: string
+  readonly certificates: string
+  readonly endpoints: string
+  readonly kubeconfig: string
+  readonly log: string
+  readonly controlSocket: string
+  readonly gatewaySocket: string
+  readonly launcherSocket: string
+  readonly gatewayLog: string
+}
+
+/** Unix socket paths are limited to 107 bytes: a data directory too deep for that gets its sockets in the temp folder. */
+export function layoutOf(dataDir: string): Layout {
+  const hash = createHash('sha256').update(dataDir).digest('hex').slice(0, 12)
+  const inside = join(dataDir, 'run')
+  const sockets = inside.length > 80 ? join(tmpdir(), `ebb-${hash}`) : inside
+  return {
+    dataDir,
+    database: join(dataDir, 'store.db'),
+    certificates: join(dataDir, 'certificates'),
+    endpoints: join(dataDir, 'endpoints.json'),
+    kubeconfig: join(dataDir, 'kubeconfig'),
+    log: join(dataDir, 'log', 'ebb.log'),
+    controlSocket: join(sockets, 'control.sock'),
+    gatewaySocket: join(sockets, 'gateway.sock'),
+    launcherSocket: join(sockets, 'launcher.sock'),
+    gatewayLog: join(dataDir, 'log', 'gateway.log'),
+  }
+}
