@@ -15,6 +15,7 @@ export const architecture: Readonly<Record<string, readonly string[]>> = {
   'kube/store': ['lib', 'kube/api'],
   'kube/apiserver': ['lib', 'kube/api', 'kube/store'],
   'kube/client': ['lib', 'kube/api'], // not apiserver: they meet in the protocol
+  'kube/client/node': ['lib', 'kube/api', 'kube/client'], // HTTPS and kubeconfig files; not for browsers
   'kube/controller': ['lib', 'kube/api', 'kube/client'],
   'kube/controllers': ['lib', 'kube/api', 'kube/client', 'kube/controller'],
   'kube/kubelet': ['lib', 'kube/api', 'kube/client', 'image'],
@@ -33,7 +34,7 @@ export const architecture: Readonly<Record<string, readonly string[]>> = {
     'serving/gateway', // only feed.ts: the shape of what it is told
   ],
   platform: ['*'],
-  cli: ['lib', 'kube/api', 'kube/client', 'serving/api', 'image', 'platform'],
+  cli: ['lib', 'kube/api', 'kube/client', 'kube/client/node', 'serving/api', 'image', 'platform'],
 }
 
 /** Folders that also run in browsers: no `node:` imports. */
