@@ -62,7 +62,7 @@ export interface Column<T extends KubeObject = KubeObject> {
   /** 0 = always; 1 = only with `-o wide`. */
   readonly priority?: number
   /** The cell; `undefined` prints `<none>`. A `date` column answers the RFC 3339 time, shown as an age. */
-  readonly value: (object: T, nowMs: number) => string | number | boolean | undefined
+  value(object: T, nowMs: number): string | number | boolean | undefined
 }
 
 /** Another served version of a kind. Storage is always `Kind.version`. */
@@ -79,14 +79,20 @@ export interface ServedVersion {
 
 /** `autoscaling/v1 Scale` of a kind, by accessors. */
 export interface ScaleSubresource<T extends KubeObject> {
-  readonly replicas: (object: T) => number
-  readonly withReplicas: (object: T, replicas: number) => T
-  readonly statusReplicas: (object: T) => number
+  replicas(object: T): number
+  withReplicas(object: T, replicas: number): T
+  statusReplicas(object: T): number
   /** Label selector in text form, `a=b,c=d`. */
-  readonly selector: (object: T) => string
+  selector(object: T): string
 }
 
-/** Everything about a kind. */
+/** The value of a selectable field. */
+export type FieldReader<T extends KubeObject> = { read(object: T): string }['read']
+
+/**
+ * Everything about a kind. Its functions are declared as methods, so that a `KindDefinition<Pod>` can stand in
+ * a list of `KindDefinition`: whoever calls them through such a list hands over objects of that very kind.
+ */
 export interface KindDefinition<T extends KubeObject = KubeObject> extends Kind<T> {
   readonly singular: string
   readonly shortNames?: readonly string[]
@@ -107,7 +113,7 @@ export interface KindDefinition<T extends KubeObject = KubeObject> extends Kind<
   readonly hasGeneration: boolean
   readonly scale?: ScaleSubresource<T>
   /** Field selectors beyond metadata.name and metadata.namespace. */
-  readonly selectableFields?: Readonly<Record<string, (object: T) => string>>
+  readonly selectableFields?: Readonly<Record<string, FieldReader<T>>>
   readonly versions?: readonly ServedVersion[]
   /** Names of `metadata.name`: default `subdomain`. */
   readonly nameRule?: 'subdomain' | 'label' | 'dns1035' | 'path'
@@ -119,7 +125,7 @@ export interface KindDefinition<T extends KubeObject = KubeObject> extends Kind<
    * Defaulting and validation, in this order, after schema defaulting and type checks. Answers the object to
    * store or throws a StatusError (`invalid(...)` for built-in kinds, Knative's own 400 for its kinds).
    */
-  readonly admit?: (object: T, context: AdmissionContext<T>) => T
+  admit?(object: T, context: AdmissionContext<T>): T
   /** How a DELETE goes: Pods leave gracefully. Default: at once, when no finalizer is left. */
-  readonly gracefulDeletion?: (object: T) => { readonly gracePeriodSeconds: number } | undefined
+  gracefulDeletion?(object: T): { readonly gracePeriodSeconds: number } | undefined
 }
