@@ -1,0 +1,26 @@
+/** `npm run bench [-- NAME…]`: runs the benches named (all by default), each in turn, and prints one table. */
+import { table, type Row } from './row.ts'
+
+const benches: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
+  start: async () => (await import('./start.ts')).rows(),
+  'cold-start': async () => (await import('./cold-start.ts')).rows(),
+  proxy: async () => (await import('../src/serving/gateway/gateway.bench.ts')).benchGateway(),
+  scale: async () => (await import('./five-thousand.ts')).rows(),
+  store: async () => (await import('../src/kube/store/store.bench.ts')).benchStore(),
+}
+
+const wanted = process.argv.slice(2)
+const unknown = wanted.filter((name) => !(name in benches))
+if (unknown.length > 0) {
+  process.stderr.write(
+    `unknown bench ${unknown.join(', ')}; there are ${Object.keys(benches).join(', ')}\n`,
+  )
+  process.exit(2)
+}
+const rows: Row[] = []
+for (const [name, bench] of Object.entries(benches)) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue
+  process.stderr.write(`${name} …\n`)
+  rows.push(...(await bench()))
+}
+process.stdout.write(`${table(rows)}\n`)

@@ -1,0 +1,96 @@
+/** From `ebb up` to ready, memory of everything idle, and from create to the first 200. */
+import { readFileSync } from 'node:fs'
+import { processesMentioning, startEbb, until, type Ebb } from '../test/e2e/platform.ts'
+import { median, percentile, type Row } from './row.ts'
+
+/** Resident memory in MB, shared pages counted in every process that maps them. */
+export function residentMB(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => sum + statusKb(pid, 'VmRSS'), 0) / 1024
+}
+
+function statusKb(pid: number, field: string): number {
+  try {
+    const match = new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(
+      readFileSync(`/proc/${pid}/status`, 'utf8'),
+    )
+    return Number(match?.[1] ?? 0)
+  } catch {
+    return 0
+  }
+}
+
+export async function rows(): Promise<readonly Row[]> {
+  const readyMs: number[] = []
+  for (let i = 0; i < 5; i++) {
+    await using ebb = await startEbb()
+    readyMs.push(Number(/Ready in (\d+) ms/.exec(ebb.output)?.[1]))
+  }
+  await using ebb = await startEbb()
+  await new Promise((resolve) => setTimeout(resolve, 3_000))
+  const memoryMB = residentMB([
+    ebb.pid,
+    ...processesMentioning(ebb.dataDir).filter((pid) => pid !== ebb.pid),
+  ])
+  const firstMs = await createToFirstAnswer(ebb, 20)
+  return [
+    {
+      name: '`ebb up` to ready, median of 5',
+      value: median(readyMs),
+      unit: 'ms',
+      goal: '< 1000 ms',
+    },
+    { name: 'resident memory idle, all processes', value: memoryMB, unit: 'MB', goal: '< 200 MB' },
+    {
+      name: 'create to Ready and first 200, p50',
+      value: median(firstMs),
+      unit: 'ms',
+      goal: '<= 400 ms',
+    },
+    { name: 'create to Ready and first 200, p95', value: percentile(firstMs, 95), unit: 'ms' },
+  ]
+}
+
+async function createToFirstAnswer(ebb: Ebb, count: number): Promise<number[]> {
+  await ebb.build('hello-serverless', 'dev.local/hello:bench')
+  const client = await apiClient(ebb)
+  const times: number[] = []
+  for (let i = 0; i < count; i++) {
+    const name = `bench-${i}`
+    const start = performance.now()
+    await client.create(name, {})
+    await until(`${name} is ready`, () => client.isReady(name))
+    const { status } = await ebb.get(`${name}.default.localhost`)
+    if (status !== 200) throw new Error(`${name} answered ${status}`)
+    times.push(performance.now() - start)
+  }
+  return times
+}
+
+/** Just enough of a client, over the kubeconfig's own credentials, to create Services fast. */
+export async function apiClient(ebb: Ebb) {
+  const { clientOf } = await import('../src/cli/api-client.ts')
+  const { Service } = await import('../src/serving/api/service.ts')
+  const { client } = await clientOf(ebb.kubeconfig)
+  return {
+    create: (name: string, annotations: Record<string, string>) =>
+      client.create(Service, {
+        apiVersion: 'serving.knative.dev/v1',
+        kind: 'Service',
+        metadata: { name, namespace: 'default' },
+        spec: {
+          template: {
+            metadata: { annotations },
+            spec: { containers: [{ image: 'dev.local/hello:bench' }] },
+          },
+        },
+      }),
+    async isReady(name: string): Promise<boolean> {
+      const service = await client.get(Service, { namespace: 'default', name })
+      return (
+        service.status?.conditions?.some(
+          ({ type, status }) => type === 'Ready' && status === 'True',
+        ) ?? false
+      )
+    },
+  }
+}

@@ -1,0 +1,6 @@
+/** `npm run check`: everything CI runs, and what keeps the house tidy. */
+import { step } from './step.ts'
+
+step('format', 'oxfmt', '--check')
+step('dead files, exports, dependencies', 'knip')
+step('tests', 'npm', 'test')

@@ -1,0 +1,145 @@
+/** `ebb up`: the whole platform in the foreground. */
+import { InUse } from '../platform/control-socket.ts'
+import {
+  dataDirOf,
+  defaultApi,
+  defaultGateway,
+  parseAddress,
+  type PlatformConfig,
+} from '../platform/config.ts'
+import { UsageError, type Arguments, type Command, type Output } from './command.ts'
+
+export const up: Command = {
+  name: 'up',
+  usage: '[--api HOST:PORT] [--gateway HOST:PORT] [--deploy DIR]',
+  summary: 'Start the platform: API server, controllers, node agent, gateway',
+  details:
+    'Runs until SIGINT, SIGTERM or `ebb down`, then stops every pod. Port 0 means any free port.\n' +
+    'When ready, DIR/endpoints.json and DIR/kubeconfig say how to reach it.',
+  flags: {
+    api: { type: 'string', value: 'HOST:PORT', default: defaultApi, description: 'API server' },
+    gateway: {
+      type: 'string',
+      value: 'HOST:PORT',
+      default: defaultGateway,
+      description: 'where services are reached',
+    },
+    domain: {
+      type: 'string',
+      value: 'DOMAIN',
+      description: 'suffix of service URLs (default localhost; config-domain can say more)',
+    },
+    runtime: {
+      type: 'string',
+      value: 'NAME',
+      default: 'auto',
+      description: 'what runs containers: auto or process',
+    },
+    network: {
+      type: 'string',
+      value: 'KIND',
+      default: 'auto',
+      description: 'pods get network namespaces, or share the host: auto, namespaces or host',
+    },
+    'no-knative': {
+      type: 'boolean',
+      description: 'API, workloads and node agent only; run `ebb controllers` beside it',
+    },
+    deploy: {
+      type: 'string',
+      value: 'DIR',
+      multiple: true,
+      description: 'build and deploy this folder once ready (may be repeated)',
+    },
+    'log-level': {
+      type: 'string',
+      value: 'LEVEL',
+      default: 'info',
+      description: 'of DIR/log/ebb.log: debug, info or error',
+    },
+  },
+  positionals: [0, 0],
+  async run(args, out) {
+    const config = configOf(args)
+    const stop = stopSignal()
+    const { startPlatform } = await import('../platform/platform.ts')
+    let platform
+    try {
+      platform = await startPlatform(config, stop)
+    } catch (error) {
+      if (!(error instanceof InUse)) throw error
+      out.note(
+        `ebb up: ${config.dataDir} is in use by ${error.message}. ` +
+          'Stop it with `ebb down`, or start this one with another --data-dir.',
+      )
+      return 1
+    }
+    out.print(`API         ${platform.endpoints.api}`)
+    if (platform.endpoints.gateway) out.print(`Gateway     ${platform.endpoints.gateway}`)
+    out.print(`Kubeconfig  ${platform.endpoints.kubeconfig}`)
+    out.print(`Ready in ${Math.round(platform.readyAfterMs)} ms. Ctrl-C stops it.`)
+    for (const directory of args.strings('deploy')) await deploy(directory, config, out)
+    await stop.requested
+    out.note('Stopping …')
+    await platform[Symbol.asyncDispose]()
+    return 0
+  },
+}
+
+function configOf(args: Arguments): PlatformConfig {
+  const choice = <T extends string>(name: string, allowed: readonly T[]): T => {
+    const value = args.string(name)
+    const found = allowed.find((item) => item === value)
+    if (found === undefined)
+      throw new UsageError(`--${name}: expected ${allowed.join(' or ')}, found "${value}"`)
+    return found
+  }
+  const address = (name: string) => {
+    try {
+      return parseAddress(args.string(name) ?? '', name)
+    } catch (error) {
+      throw new UsageError((error as Error).message)
+    }
+  }
+  const domain = args.string('domain')
+  if (domain !== undefined && !/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(domain))
+    throw new UsageError(`--domain: expected a lower-case DNS name, found "${domain}"`)
+  return {
+    dataDir: dataDirOf(args.string('data-dir')),
+    api: address('api'),
+    gateway: address('gateway'),
+    ...(domain !== undefined && { domain }),
+    runtime: choice('runtime', ['auto', 'process']),
+    network: choice('network', ['auto', 'namespaces', 'host']),
+    knative: !args.boolean('no-knative'),
+    logLevel: choice('log-level', ['debug', 'info', 'error']),
+  }
+}
+
+async function deploy(directory: string, config: PlatformConfig, out: Output): Promise<void> {
+  const { deployDirectory } = await import('./deploy.ts')
+  try {
+    const { name, url } = await deployDirectory({ directory, dataDir: config.dataDir }, out)
+    out.print(`Service     ${name}: ${url}`)
+  } catch (error) {
+    out.note(`ebb up: ${directory} could not be deployed: ${(error as Error).message}`)
+  }
+}
+
+/** Resolves `requested` on the first SIGINT, SIGTERM or `ebb down`; a second signal ends the process at once. */
+export interface StopSignal {
+  readonly requested: Promise<void>
+  request(): void
+}
+
+export function stopSignal(): StopSignal {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  let signals = 0
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      if (++signals > 2) process.exit(1)
+      resolve()
+    })
+  }
+  return { requested: promise, request: resolve }
+}
