@@ -1,0 +1,66 @@
+/** Go durations (`1m30s`, `500ms`), which Knative uses everywhere, as milliseconds. Follows Go's time.ParseDuration and Duration.String. */
+
+const unitsMs: Readonly<Record<string, number>> = {
+  ns: 1e-6,
+  us: 1e-3,
+  µs: 1e-3,
+  μs: 1e-3,
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+}
+
+/** Go's largest duration, about 292 years. */
+const maxMs = 9_223_372_036_854.775
+
+/** Milliseconds (with a fraction), or undefined when `text` is not a Go duration. */
+export function parseDuration(text: string): number | undefined {
+  const match = /^([+-]?)(.+)$/s.exec(text)
+  if (!match) return undefined
+  const [, sign, rest = ''] = match
+  if (rest === '0') return 0
+  const part = /(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)/y
+  let totalMs = 0
+  while (part.lastIndex < rest.length) {
+    const found = part.exec(rest)
+    if (!found) return undefined
+    totalMs += Number(found[1]) * (unitsMs[found[2] ?? ''] ?? Number.NaN)
+  }
+  if (totalMs > maxMs) return undefined
+  return sign === '-' && totalMs !== 0 ? -totalMs : totalMs
+}
+
+/** Go's error text for what `parseDuration` refuses: `time: invalid duration "5x"`. */
+export function durationError(text: string): string {
+  const quoted = JSON.stringify(text)
+  if (/^[+-]?(\d+\.?\d*|\.\d+)$/.test(text)) return `time: missing unit in duration ${quoted}`
+  const unknown = /^[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))*(?:\d+\.?\d*|\.\d+)([^\d.]+)/.exec(text)
+  if (unknown && !Object.hasOwn(unitsMs, unknown[1] ?? ''))
+    return `time: unknown unit ${JSON.stringify(unknown[1])} in duration ${quoted}`
+  return `time: invalid duration ${quoted}`
+}
+
+/** As Go prints durations: `1h0m0s`, `1.5s`, `300ms`, `0s`. */
+export function formatDuration(ms: number): string {
+  if (ms === 0) return '0s'
+  const sign = ms < 0 ? '-' : ''
+  // In whole nanoseconds from here: fractions of floats would show.
+  const ns = BigInt(Math.round(Math.abs(ms) * 1e6))
+  if (ns < 1_000n) return `${sign}${ns}ns`
+  if (ns < 1_000_000n) return `${sign}${decimal(ns, 3)}µs`
+  if (ns < 1_000_000_000n) return `${sign}${decimal(ns, 6)}ms`
+  const seconds = decimal(ns % 60_000_000_000n, 9)
+  const minutes = ns / 60_000_000_000n
+  if (minutes === 0n) return `${sign}${seconds}s`
+  if (minutes < 60n) return `${sign}${minutes}m${seconds}s`
+  return `${sign}${minutes / 60n}h${minutes % 60n}m${seconds}s`
+}
+
+/** `value` / 10^digits without trailing zeros. */
+function decimal(value: bigint, digits: number): string {
+  const text = value.toString().padStart(digits + 1, '0')
+  const fraction = text.slice(-digits).replace(/0+$/, '')
+  const whole = text.slice(0, -digits)
+  return fraction ? `${whole}.${fraction}` : whole
+}
