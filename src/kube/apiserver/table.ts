@@ -1,0 +1,159 @@
+/**
+ * The Table form of objects (meta.k8s.io/v1), which `kubectl get` asks for: the server computes each cell from the
+ * kind's columns (contracts/kube 1.5).
+ */
+import type { Column, KindDefinition } from '../api/kind.ts'
+import type { KubeObject, ObjectMeta } from '../api/meta.ts'
+import { age, humanAge } from '../api/printer.ts'
+
+export type IncludeObject = 'Metadata' | 'Object' | 'None'
+
+export interface TableOptions {
+  readonly nowMs: number
+  /** What each row carries besides its cells. Default `Metadata`. */
+  readonly includeObject?: IncludeObject
+  /** Of the list; for a single object or a watch event its resourceVersion is taken. */
+  readonly listMetadata?: {
+    readonly resourceVersion?: string
+    readonly continue?: string
+    readonly remainingItemCount?: number
+  }
+  /** The version of meta.k8s.io that was asked for; it is echoed. Default `v1`. */
+  readonly version?: 'v1' | 'v1beta1'
+  /** False for all but the first event of a watch. Default true. */
+  readonly withColumns?: boolean
+}
+
+export interface TableColumn {
+  readonly name: string
+  readonly type: string
+  readonly format: string
+  readonly description: string
+  readonly priority: number
+}
+
+export interface TableRow {
+  /** Strings, numbers, booleans; null prints `<none>`. */
+  readonly cells: readonly (string | number | boolean | null)[]
+  readonly conditions?: readonly {
+    readonly type: string
+    readonly status: string
+    readonly reason?: string
+  }[]
+  readonly object?: unknown
+}
+
+export interface Table {
+  readonly kind: 'Table'
+  readonly apiVersion: string
+  readonly metadata: NonNullable<TableOptions['listMetadata']>
+  readonly columnDefinitions: readonly TableColumn[] | null
+  readonly rows: readonly TableRow[]
+}
+
+/** What metadata informers and table rows get of an object: its metadata alone. */
+export interface PartialObjectMetadata {
+  readonly kind: 'PartialObjectMetadata'
+  readonly apiVersion: string
+  readonly metadata: ObjectMeta
+}
+
+/** The object's metadata as a PartialObjectMetadata of meta.k8s.io. */
+export const partialMetadata = (
+  object: KubeObject,
+  version: 'v1' | 'v1beta1' = 'v1',
+): PartialObjectMetadata => ({
+  kind: 'PartialObjectMetadata',
+  apiVersion: `meta.k8s.io/${version}`,
+  metadata: object.metadata,
+})
+
+/** Rows for objects of one kind, in the order given. */
+export function toTable(
+  kind: KindDefinition,
+  objects: readonly KubeObject[],
+  options: TableOptions,
+): Table {
+  const { nowMs, includeObject = 'Metadata', version = 'v1', withColumns = true } = options
+  const columns = columnsOf(kind)
+  const first = objects[0]?.metadata.resourceVersion
+  return {
+    kind: 'Table',
+    apiVersion: `meta.k8s.io/${version}`,
+    metadata: options.listMetadata ?? (first === undefined ? {} : { resourceVersion: first }),
+    columnDefinitions: withColumns ? columns.map(columnDefinition) : null,
+    rows: objects.map((object) => {
+      const phase = terminalPhase(kind, object)
+      return {
+        cells: columns.map((column) => cell(column, object, nowMs)),
+        ...(phase && { conditions: [{ type: 'Completed', status: 'True', reason: phase }] }),
+        ...(includeObject !== 'None' && {
+          object: includeObject === 'Object' ? object : partialMetadata(object, version),
+        }),
+      }
+    }),
+  }
+}
+
+const nameColumn: Column = {
+  name: 'Name',
+  type: 'string',
+  format: 'name',
+  description: 'The name of the object, unique among its kind in its namespace.',
+  value: (object) => object.metadata.name,
+}
+const ageColumn: Column = {
+  name: 'Age',
+  type: 'string',
+  description: 'How long ago the object was made.',
+  value: (object, nowMs) => age(object, nowMs),
+}
+const createdAtColumn: Column = {
+  name: 'Created At',
+  type: 'date',
+  description: 'When the object was made.',
+  value: (object) => object.metadata.creationTimestamp,
+}
+
+const cached = new WeakMap<KindDefinition, readonly Column[]>()
+
+/** A kind's columns with the name in front; kinds without columns of their own get a default. */
+function columnsOf(kind: KindDefinition): readonly Column[] {
+  const known = cached.get(kind)
+  if (known) return known
+  const own = kind.columns
+  const named = own[0]?.name === 'Name' || own.some(({ format }) => format === 'name')
+  const fallback = kind.flavour === 'custom' ? ageColumn : createdAtColumn
+  const columns = own.length === 0 ? [nameColumn, fallback] : named ? own : [nameColumn, ...own]
+  cached.set(kind, columns)
+  return columns
+}
+
+const columnDefinition = ({ name, type, format = '', description = '', priority = 0 }: Column) => ({
+  name,
+  type,
+  format,
+  description,
+  priority,
+})
+
+/** Cells of a kind that is not ours to trust: whatever its reader does, the table still comes. */
+function cell(column: Column, object: KubeObject, nowMs: number): string | number | boolean | null {
+  let value
+  try {
+    value = column.value(object, nowMs)
+  } catch {
+    return null // a half-filled object, for instance a status that nobody has written yet
+  }
+  if (value === undefined) return null
+  if (column.type === 'date' && column !== createdAtColumn && typeof value === 'string')
+    return humanAge(value, nowMs)
+  return value
+}
+
+/** Pods that have ended carry a row condition, by which clients may fold them away. */
+function terminalPhase(kind: KindDefinition, object: KubeObject): string | undefined {
+  if (kind.kind !== 'Pod' || kind.group !== '') return undefined
+  const { status } = object as KubeObject & { status?: { phase?: string } }
+  return status?.phase === 'Succeeded' || status?.phase === 'Failed' ? status.phase : undefined
+}
