@@ -7,7 +7,8 @@ import type { Command } from './command.ts'
 export const build: Command = {
   name: 'build',
   usage: 'DIR [--tag REF]',
-  summary: 'Make an image from a Node or TypeScript project, a single file, or an executable with a Procfile',
+  summary:
+    'Make an image from a Node or TypeScript project, a single file, or an executable with a Procfile',
   details:
     'The image lands in the content store of the data directory; `image: REF` in YAML finds it there under\n' +
     'whatever registry name it was given. The same input makes the same digest.',

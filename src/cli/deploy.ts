@@ -133,7 +133,9 @@ async function waitUntilReady(client: Client, wanted: Wanted, out: Output): Prom
         throw new Error(`Service ${wanted.name} is not ready: ${why}`)
     } else failedSince = undefined
     if (performance.now() - start > readyTimeoutMs)
-      throw new Error(`Service ${wanted.name} is not ready after ${readyTimeoutMs / 1000} s: ${why}`)
+      throw new Error(
+        `Service ${wanted.name} is not ready after ${readyTimeoutMs / 1000} s: ${why}`,
+      )
     if (observed && ready?.message && why !== shown) {
       shown = why
       out.note(`  ${why}`)

@@ -8,6 +8,7 @@ import {
   type PlatformConfig,
 } from '../platform/config.ts'
 import { UsageError, type Arguments, type Command, type Output } from './command.ts'
+import { stopSignal } from './stop-signal.ts'
 
 export const up: Command = {
   name: 'up',
@@ -124,22 +125,4 @@ async function deploy(directory: string, config: PlatformConfig, out: Output): P
   } catch (error) {
     out.note(`ebb up: ${directory} could not be deployed: ${(error as Error).message}`)
   }
-}
-
-/** Resolves `requested` on the first SIGINT, SIGTERM or `ebb down`; a second signal ends the process at once. */
-export interface StopSignal {
-  readonly requested: Promise<void>
-  request(): void
-}
-
-export function stopSignal(): StopSignal {
-  const { promise, resolve } = Promise.withResolvers<void>()
-  let signals = 0
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(signal, () => {
-      if (++signals > 2) process.exit(1)
-      resolve()
-    })
-  }
-  return { requested: promise, request: resolve }
 }

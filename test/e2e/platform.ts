@@ -100,7 +100,7 @@ export async function startEbb(options: { args?: readonly string[] } = {}): Prom
   const agent = new Agent({ keepAlive: true, maxSockets: 256 })
   let child: ChildProcess
   let output = ''
-  let endpoints: { api: string; gateway: string; pid: number }
+  let endpoints: { api: string; gateway?: string; pid: number }
 
   const start = async () => {
     output = ''
@@ -149,7 +149,7 @@ export async function startEbb(options: { args?: readonly string[] } = {}): Prom
       return endpoints.api
     },
     get gateway() {
-      const { hostname, port } = new URL(endpoints.gateway)
+      const { hostname, port } = new URL(endpoints.gateway ?? 'http://127.0.0.1:0')
       return { host: hostname, port: Number(port) }
     },
     get pid() {
@@ -167,26 +167,8 @@ export async function startEbb(options: { args?: readonly string[] } = {}): Prom
     },
     ebb: (command, ...args) =>
       run(process.execPath, [ebbScript, command ?? 'help', ...args, '--data-dir', dataDir]),
-    get: (host, path = '/', { timeoutMs = 30_000 } = {}) =>
-      new Promise((resolve, reject) => {
-        const call = httpRequest(
-          { ...ebb.gateway, path, agent, headers: { host }, timeout: timeoutMs },
-          (response) => {
-            let body = ''
-            response.setEncoding('utf8')
-            response.on('data', (chunk: string) => (body += chunk))
-            response.on('error', reject)
-            response.on('end', () =>
-              resolve({ status: response.statusCode ?? 0, headers: response.headers, body }),
-            )
-          },
-        )
-        call.on('timeout', () =>
-          call.destroy(new Error(`no answer from ${host} in ${timeoutMs} ms`)),
-        )
-        call.on('error', reject)
-        call.end()
-      }),
+    get: (host, path = '/', options = {}) =>
+      request(ebb.gateway, host, { path, agent, ...options }),
     async build(app, image) {
       const ran = await ebb.ebb('build', appDir(app), '--tag', image)
       if (ran.code !== 0) throw new Error(`ebb build ${app}: ${ran.stderr}`)
@@ -205,6 +187,35 @@ export async function startEbb(options: { args?: readonly string[] } = {}): Prom
     },
   }
   return ebb
+}
+
+/** One request to a gateway with this Host header. Rejects when the connection fails or nothing comes in time. */
+export function request(
+  gateway: { readonly host: string; readonly port: number },
+  host: string,
+  {
+    path = '/',
+    agent,
+    timeoutMs = 30_000,
+  }: { path?: string; agent?: Agent; timeoutMs?: number } = {},
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const call = httpRequest(
+      { ...gateway, path, ...(agent && { agent }), headers: { host }, timeout: timeoutMs },
+      (response) => {
+        let body = ''
+        response.setEncoding('utf8')
+        response.on('data', (chunk: string) => (body += chunk))
+        response.on('error', reject)
+        response.on('end', () =>
+          resolve({ status: response.statusCode ?? 0, headers: response.headers, body }),
+        )
+      },
+    )
+    call.on('timeout', () => call.destroy(new Error(`no answer from ${host} in ${timeoutMs} ms`)))
+    call.on('error', reject)
+    call.end()
+  })
 }
 
 /** Waits until `check` answers something true; throws with `what` and the last error after the time. */

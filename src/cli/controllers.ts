@@ -1,0 +1,56 @@
+/** `ebb controllers`: Knative alone, as a client of any Kubernetes API. */
+import { resolve } from 'node:path'
+import { dataDirOf, defaultGateway, parseAddress } from '../platform/config.ts'
+import { UsageError, type Command } from './command.ts'
+import { stopSignal } from './stop-signal.ts'
+
+export const controllers: Command = {
+  name: 'controllers',
+  usage: '--kubeconfig FILE --data-dir DIR [--gateway HOST:PORT]',
+  summary: 'Run only the Knative controllers and a gateway against another Kubernetes API',
+  details:
+    'The data directory is its own, not that of the platform whose API it uses. `ebb up --no-knative` is such an API.',
+  flags: {
+    kubeconfig: { type: 'string', value: 'FILE', description: 'of the API to work on (required)' },
+    gateway: {
+      type: 'string',
+      value: 'HOST:PORT',
+      default: defaultGateway,
+      description: 'where services are reached',
+    },
+    domain: { type: 'string', value: 'DOMAIN', description: 'suffix of service URLs' },
+    'log-level': {
+      type: 'string',
+      value: 'LEVEL',
+      default: 'info',
+      description: 'debug, info or error; the log goes to stderr',
+    },
+  },
+  positionals: [0, 0],
+  async run(args, out) {
+    const kubeconfig = args.string('kubeconfig')
+    if (kubeconfig === undefined) throw new UsageError('--kubeconfig FILE is required')
+    const logLevel = args.string('log-level')
+    if (logLevel !== 'debug' && logLevel !== 'info' && logLevel !== 'error')
+      throw new UsageError(`--log-level: expected debug, info or error, found "${logLevel}"`)
+    const domain = args.string('domain')
+    const stop = stopSignal()
+    const { startControllers } = await import('../platform/controllers.ts')
+    const running = await startControllers(
+      {
+        kubeconfig: resolve(kubeconfig),
+        dataDir: dataDirOf(args.string('data-dir')),
+        gateway: parseAddress(args.string('gateway') ?? '', 'gateway'),
+        ...(domain !== undefined && { domain }),
+        logLevel,
+      },
+      stop,
+    )
+    out.print(`Controllers of  ${running.server}`)
+    out.print(`Gateway         ${running.gateway}`)
+    out.print(`Ready in ${Math.round(performance.now())} ms. Ctrl-C stops them.`)
+    await stop.requested
+    await running[Symbol.asyncDispose]()
+    return 0
+  },
+}

@@ -1,0 +1,82 @@
+/** Only Knative: serving controllers, autoscaler and a gateway as clients of somebody else's Kubernetes API. */
+import { existsSync, mkdirSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { openContentStore } from '../image/content-store.ts'
+import { createInformers } from '../kube/client/informer.ts'
+import { httpApi } from '../kube/client/node/http-api.ts'
+import { readKubeconfig } from '../kube/client/node/kubeconfig.ts'
+import { createRecorder } from '../kube/client/recorder.ts'
+import { typedClient } from '../kube/client/typed-client.ts'
+import { openImages } from '../kube/kubelet/images.ts'
+import { systemClock } from '../lib/clock.ts'
+import { jsonLog, type LogLevel } from '../lib/log.ts'
+import { systemRandom } from '../lib/random.ts'
+import { addressText, layoutOf, type Address } from './config.ts'
+import { takeControl } from './control-socket.ts'
+import { ensureGatewayProcess } from './gateway-process.ts'
+import { startServing } from './serving.ts'
+
+export interface ControllersConfig {
+  readonly kubeconfig: string
+  /** Holds the gateway's socket and log; not the other platform's own directory. */
+  readonly dataDir: string
+  readonly gateway: Address
+  readonly domain?: string
+  readonly logLevel: LogLevel
+}
+
+export interface Controllers extends AsyncDisposable {
+  readonly server: string
+  readonly gateway: string
+}
+
+export async function startControllers(
+  config: ControllersConfig,
+  stop: { request(): void },
+): Promise<Controllers> {
+  const layout = layoutOf(config.dataDir)
+  mkdirSync(config.dataDir, { recursive: true, mode: 0o700 })
+  await using started = new AsyncDisposableStack()
+  started.use(await takeControl(layout.controlSocket, stop.request))
+  const clock = systemClock
+  const log = jsonLog((line) => void process.stderr.write(line), config.logLevel, clock.now)
+  const { api: server } = await readKubeconfig(config.kubeconfig)
+  const api = started.use(httpApi({ ...server, userAgent: 'ebb-controllers' }))
+  const client = typedClient(api, { user: { username: '', groups: [] }, durable: false })
+  const informers = started.use(createInformers({ client, clock, log }))
+  const recorder = createRecorder({ client, clock, random: systemRandom, log })
+  const images = openImages(await openContentStore(imageDirectory(config)))
+  await ensureGatewayProcess({
+    socketPath: layout.gatewaySocket,
+    logPath: layout.gatewayLog,
+    http: config.gateway,
+    clock,
+    log,
+  })
+  const serving = started.use(
+    await startServing({
+      client,
+      informers,
+      clock,
+      random: systemRandom,
+      log,
+      recorder,
+      layout,
+      gateway: config.gateway,
+      ...(config.domain !== undefined && { domain: config.domain }),
+      resolveDigest: (image) => images.resolve(image),
+    }),
+  )
+  const running = started.move()
+  return {
+    server: server.server,
+    gateway: `http://${addressText(serving.gateway)}`,
+    [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
+  }
+}
+
+/** Images that `ebb build` made for the platform whose kubeconfig this is; else those of our own directory. */
+function imageDirectory({ kubeconfig, dataDir }: ControllersConfig): string {
+  const beside = dirname(kubeconfig)
+  return existsSync(join(beside, 'endpoints.json')) ? beside : dataDir
+}

@@ -1,0 +1,136 @@
+/**
+ * The gateway as a process: started when none answers on its socket, found again when one does, started again on the
+ * same addresses when it died. It is detached: neither a crash nor the end of this process ends it.
+ */
+import { spawn } from 'node:child_process'
+import { openSync, closeSync, mkdirSync } from 'node:fs'
+import { createConnection, type Socket } from 'node:net'
+import { dirname } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { sleep, type Clock } from '../lib/clock.ts'
+import type { Log } from '../lib/log.ts'
+import type { GatewayLink, Hello } from '../serving/controllers/ingress/feed-client.ts'
+import type { FromGateway } from '../serving/gateway/feed.ts'
+import { addressText, type Address } from './config.ts'
+
+export interface GatewayProcessOptions {
+  readonly socketPath: string
+  readonly logPath: string
+  readonly http: Address
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/**
+ * Starts a gateway unless one answers already; one that listens elsewhere than wanted is stopped first. Returns once the
+ * process was forked, not when it listens.
+ */
+export async function ensureGatewayProcess(options: GatewayProcessOptions): Promise<void> {
+  const running = await greet(options.socketPath)
+  if (running) {
+    if (serves(running.http, options.http)) return
+    await stopGateway(options.socketPath, graceMs)
+  }
+  forkGateway(options, { host: '127.0.0.1', port: 0 })
+}
+
+/** How long a gateway that makes room for another may take to finish what is in flight. */
+const graceMs = 5_000
+
+const serves = (actual: Address, wanted: Address): boolean =>
+  actual.host === wanted.host && (wanted.port === 0 || wanted.port === actual.port)
+
+/**
+ * Keeps a gateway alive for `link`: whenever the connection is lost and nobody answers, starts another with the
+ * addresses of the last one, so that URLs stay true.
+ */
+export function superviseGateway(link: GatewayLink, options: GatewayProcessOptions): Disposable {
+  const ended = new AbortController()
+  let last: Hello | undefined = link.hello
+  const listener = link.onConnected((connected) => {
+    last = link.hello ?? last
+    if (connected || ended.signal.aborted) return
+    options.log.error('the gateway is gone; starting another', { pid: last?.pid })
+    void restart()
+  })
+  const restart = async () => {
+    while (!link.connected && !ended.signal.aborted) {
+      if (!(await greet(options.socketPath)))
+        forkGateway(
+          { ...options, http: last?.http ?? options.http },
+          last?.local ?? { host: '127.0.0.1', port: 0 },
+        )
+      await sleep(options.clock, 1_000, ended.signal)
+    }
+  }
+  return {
+    [Symbol.dispose]() {
+      ended.abort()
+      listener[Symbol.dispose]()
+    },
+  }
+}
+
+function forkGateway(options: GatewayProcessOptions, local: Address): void {
+  const entry = fileURLToPath(import.meta.resolve(`../serving/gateway/main${extension}`))
+  mkdirSync(dirname(options.logPath), { recursive: true })
+  mkdirSync(dirname(options.socketPath), { recursive: true, mode: 0o700 })
+  const output = openSync(options.logPath, 'a', 0o600)
+  const child = spawn(
+    process.execPath,
+    [
+      '--max-semi-space-size=4',
+      entry,
+      '--http',
+      addressText(options.http),
+      '--local',
+      addressText(local),
+      '--control',
+      options.socketPath,
+    ],
+    { detached: true, stdio: ['ignore', output, output], env: {} },
+  )
+  child.on('error', (error) => options.log.error('the gateway could not be started', { error }))
+  child.unref()
+  closeSync(output)
+}
+
+/** The published package runs compiled files. */
+const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
+
+/** What the gateway on this socket says of itself; undefined when nobody answers. */
+const greet = (path: string): Promise<Hello | undefined> =>
+  withGateway<Hello>(path, (message, done) => {
+    if (message.type === 'hello') done(message)
+  })
+
+/** Asks the gateway on this socket to finish and end, and waits until it has. False when nobody answers. */
+export async function stopGateway(path: string, grace: number): Promise<boolean> {
+  let found = false
+  await withGateway<never>(path, (message, _done, socket) => {
+    if (message.type !== 'hello') return
+    found = true
+    socket.write(`${JSON.stringify({ type: 'stop', graceMs: grace })}\n`)
+  })
+  return found
+}
+
+/** Speaks to a gateway until `on` is done or the connection closes. */
+function withGateway<T>(
+  path: string,
+  on: (message: FromGateway, done: (result: T) => void, socket: Socket) => void,
+): Promise<T | undefined> {
+  return new Promise((resolve) => {
+    const socket = createConnection(path)
+    socket.on('error', () => resolve(undefined))
+    socket.on('close', () => resolve(undefined))
+    const done = (result: T) => {
+      resolve(result)
+      socket.destroy()
+    }
+    createInterface({ input: socket, crlfDelay: Infinity })
+      .on('line', (line) => on(JSON.parse(line) as FromGateway, done, socket))
+      .on('error', () => resolve(undefined))
+  })
+}

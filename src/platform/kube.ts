@@ -1,0 +1,145 @@
+/**
+ * A Kubernetes in this process: store, API server with its HTTPS front, Kubernetes' own controllers, and the node agent
+ * with its runtime.
+ */
+import { hostname } from 'node:os'
+import type { Clock } from '../lib/clock.ts'
+import type { Log } from '../lib/log.ts'
+import type { Random } from '../lib/random.ts'
+import { openContentStore } from '../image/content-store.ts'
+import { coreKinds } from '../kube/api/kinds.ts'
+import type { UserInfo } from '../kube/api/kind.ts'
+import type { Pod } from '../kube/api/pod.ts'
+import { createApiServer } from '../kube/apiserver/api-server.ts'
+import { serveHttp } from '../kube/apiserver/http.ts'
+import { createInformers } from '../kube/client/informer.ts'
+import { createRecorder } from '../kube/client/recorder.ts'
+import { typedClient, type TypedClient } from '../kube/client/typed-client.ts'
+import type { ControllerDeps } from '../kube/controller/loop.ts'
+import { startKubeControllers } from '../kube/controllers/controllers.ts'
+import { startKubelet } from '../kube/kubelet/kubelet.ts'
+import { openImages } from '../kube/kubelet/images.ts'
+import { openPodLogs } from '../kube/kubelet/pod-logs.ts'
+import { processRuntime } from '../kube/kubelet/process-runtime.ts'
+import type { Images } from '../kube/kubelet/runtime.ts'
+import { openSqliteStore } from '../kube/store/sqlite-store.ts'
+import { configMapAdmission } from '../serving/api/config-maps.ts'
+import { servingKinds } from '../serving/api/kinds.ts'
+import { ensureCertificates, type Certificates } from './certificates.ts'
+import type { Layout, PlatformConfig } from './config.ts'
+
+export interface KubeOptions {
+  readonly config: PlatformConfig
+  readonly layout: Layout
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  /** Resolves when the gateway has no request in flight to the pod any more; asked before a pod is stopped. */
+  readonly drained: (pod: Pod) => Promise<void>
+}
+
+export interface Kube extends AsyncDisposable {
+  readonly url: string
+  readonly port: number
+  readonly certificates: Certificates
+  readonly images: Images
+  /** For controllers in this process. */
+  readonly deps: ControllerDeps & { readonly client: TypedClient }
+}
+
+/** Controllers act as an administrator whose writes need not wait for the disk: they would redo a lost one. */
+const controllerUser: UserInfo = {
+  username: 'system:serviceaccount:kube-system:ebb',
+  groups: ['system:masters', 'system:authenticated'],
+}
+
+export async function startKube(options: KubeOptions): Promise<Kube> {
+  const { config, layout, clock, random, log } = options
+  await using started = new AsyncDisposableStack()
+  const [store, certificates, contents] = await Promise.all([
+    openSqliteStore({ path: layout.database, log: log.child({ part: 'store' }) }),
+    ensureCertificates(layout.certificates, {
+      hosts: ['localhost', 'kubernetes', 'kubernetes.default', 'kubernetes.default.svc'],
+      ips: [
+        '127.0.0.1',
+        '::1',
+        '10.96.0.1',
+        ...(/^[\d.]+$/.test(config.api.host) ? [config.api.host] : []),
+      ],
+      clock,
+    }),
+    openContentStore(layout.dataDir),
+  ])
+  started.use(store)
+  const kinds = [...coreKinds, ...servingKinds]
+  const api = started.use(
+    createApiServer({
+      store,
+      kinds,
+      clock,
+      random,
+      log: log.child({ part: 'api' }),
+      admission: [configMapAdmission],
+      rootCA: certificates.ca,
+    }),
+  )
+  const client = typedClient(api, { user: controllerUser, durable: false })
+  const informers = started.use(
+    createInformers({ client, clock, log: log.child({ part: 'informers' }) }),
+  )
+  const recorder = createRecorder({ client, clock, random, log })
+  const deps = {
+    client,
+    informers,
+    clock,
+    random,
+    log: log.child({ part: 'controllers' }),
+    recorder,
+  }
+  const images = openImages(contents)
+  const logs = started.use(openPodLogs({ dataDir: layout.dataDir, clock }))
+  // Before anything runs, so that a port in use ends the start and not the pods of a previous run.
+  const http = started.use(
+    await serveHttp({
+      api,
+      host: config.api.host,
+      port: config.api.port,
+      tls: { key: certificates.serverKey, cert: certificates.serverCert, ca: certificates.ca },
+      log: log.child({ part: 'api' }),
+      clock,
+      logs,
+    }),
+  )
+  started.use(startKubeControllers({ ...deps, kinds }))
+  const runtime = started.use(
+    await processRuntime({
+      dataDir: layout.dataDir,
+      socketPath: layout.launcherSocket,
+      network: config.network,
+      clock,
+      log: log.child({ part: 'runtime' }),
+    }),
+  )
+  started.use(
+    await startKubelet({
+      ...deps,
+      log: log.child({ part: 'kubelet' }),
+      runtime,
+      images,
+      logs,
+      nodeName: hostname().toLowerCase(),
+      dataDir: layout.dataDir,
+      beforeStop: options.drained,
+    }),
+  )
+  await informers.synced()
+  const running = started.move()
+  return {
+    url: http.url,
+    port: http.port,
+    certificates,
+    images,
+    deps,
+    [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
+  }
+}

@@ -1,0 +1,137 @@
+/**
+ * The platform as one value: takes the data directory, starts every part in order with plain arguments, and stops them
+ * the other way round.
+ */
+import { createWriteStream, mkdirSync, readFileSync } from 'node:fs'
+import { rename, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { systemClock } from '../lib/clock.ts'
+import { jsonLog, type Log } from '../lib/log.ts'
+import { systemRandom } from '../lib/random.ts'
+import type { Pod } from '../kube/api/pod.ts'
+import { writeKubeconfig } from './certificates.ts'
+import { addressText, layoutOf, type Address, type Layout, type PlatformConfig } from './config.ts'
+import { takeControl } from './control-socket.ts'
+import { podAddresses } from './drain.ts'
+import { ensureGatewayProcess } from './gateway-process.ts'
+import { startKube } from './kube.ts'
+import { startServing, type Serving } from './serving.ts'
+
+/** Written to `DIR/endpoints.json`. */
+export interface Endpoints {
+  readonly api: string
+  /** Absent with --no-knative. */
+  readonly gateway?: string
+  /** The listener for cluster-local hosts. */
+  readonly gatewayLocal?: string
+  readonly kubeconfig: string
+  readonly pid: number
+}
+
+export interface Platform extends AsyncDisposable {
+  readonly endpoints: Endpoints
+  /** From the start of the process. */
+  readonly readyAfterMs: number
+}
+
+/** Throws InUse when another platform has the directory. `stop.request` is called by `ebb down`. */
+export async function startPlatform(
+  wanted: PlatformConfig,
+  stop: { request(): void },
+): Promise<Platform> {
+  const layout = layoutOf(wanted.dataDir)
+  mkdirSync(wanted.dataDir, { recursive: true, mode: 0o700 })
+  await using started = new AsyncDisposableStack()
+  started.use(await takeControl(layout.controlSocket, stop.request))
+  const config = withPortsOfLastTime(wanted, layout)
+  const { log, close } = openLog(layout, config.logLevel)
+  started.defer(close)
+  const common = { clock: systemClock, random: systemRandom, log, layout }
+
+  let serving: Serving | undefined
+  const forked = config.knative
+    ? ensureGatewayProcess({
+        socketPath: layout.gatewaySocket,
+        logPath: layout.gatewayLog,
+        http: config.gateway,
+        clock: systemClock,
+        log,
+      })
+    : Promise.resolve()
+  const kube = started.use(
+    await startKube({
+      ...common,
+      config,
+      async drained(pod: Pod) {
+        const link = serving?.link
+        if (link)
+          await Promise.all(podAddresses(pod).map(({ host, port }) => link.drain(host, port)))
+      },
+    }),
+  )
+  await forked
+  if (config.knative) {
+    serving = started.use(
+      await startServing({
+        ...common,
+        ...kube.deps,
+        gateway: config.gateway,
+        ...(config.domain !== undefined && { domain: config.domain }),
+        resolveDigest: (image) => kube.images.resolve(image),
+      }),
+    )
+  }
+
+  const endpoints: Endpoints = {
+    api: kube.url,
+    ...(serving && {
+      gateway: `http://${addressText(serving.gateway)}`,
+      gatewayLocal: `http://${addressText(serving.local)}`,
+    }),
+    kubeconfig: layout.kubeconfig,
+    pid: process.pid,
+  }
+  await writeKubeconfig(layout.kubeconfig, { server: kube.url, certificates: kube.certificates })
+  await replaceFile(layout.endpoints, `${JSON.stringify(endpoints, null, 2)}\n`)
+  const running = started.move()
+  return {
+    endpoints,
+    readyAfterMs: performance.now(),
+    [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
+  }
+}
+
+/** Port 0 means any free one; the one of last time is as good, and keeps kubeconfig and URLs true over a crash. */
+function withPortsOfLastTime(config: PlatformConfig, layout: Layout): PlatformConfig {
+  let last: Partial<Endpoints>
+  try {
+    last = JSON.parse(readFileSync(layout.endpoints, 'utf8')) as Partial<Endpoints>
+  } catch {
+    return config
+  }
+  const keep = (address: Address, url: string | undefined): Address => {
+    if (address.port !== 0 || url === undefined) return address
+    const { hostname, port } = new URL(url)
+    return hostname === address.host ? { ...address, port: Number(port) } : address
+  }
+  return { ...config, api: keep(config.api, last.api), gateway: keep(config.gateway, last.gateway) }
+}
+
+function openLog(
+  layout: Layout,
+  level: PlatformConfig['logLevel'],
+): { log: Log; close: () => Promise<void> } {
+  mkdirSync(dirname(layout.log), { recursive: true, mode: 0o700 })
+  const stream = createWriteStream(layout.log, { flags: 'a', mode: 0o600 })
+  // A full disk must not end the platform; the store reports it where it matters.
+  stream.on('error', () => {})
+  return {
+    log: jsonLog((line) => void stream.write(line), level, systemClock.now),
+    close: () => new Promise((resolve) => stream.end(resolve)),
+  }
+}
+
+async function replaceFile(path: string, text: string): Promise<void> {
+  await writeFile(`${path}.new`, text, { mode: 0o600 })
+  await rename(`${path}.new`, path)
+}

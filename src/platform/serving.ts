@@ -1,0 +1,129 @@
+/**
+ * Knative Serving as one started part: gateway process, feed, autoscaler and controllers over a client. The same on one
+ * machine (`ebb up`) and beside another API server (`ebb controllers`).
+ */
+import { ConfigMap } from '../kube/api/config-map.ts'
+import { keyText, type ObjectKey } from '../kube/api/meta.ts'
+import { hasReason } from '../kube/api/status-error.ts'
+import type { Client } from '../kube/client/client.ts'
+import type { ControllerDeps } from '../kube/controller/loop.ts'
+import { createAutoscaler } from '../serving/autoscaler/autoscaler.ts'
+import { startServingControllers } from '../serving/controllers/controllers.ts'
+import { connectGateway, type GatewayLink } from '../serving/controllers/ingress/feed-client.ts'
+import { installServing, managedDomain } from '../serving/controllers/install.ts'
+import type { Address, Layout } from './config.ts'
+import { superviseGateway, type GatewayProcessOptions } from './gateway-process.ts'
+
+export interface ServingOptions extends ControllerDeps {
+  readonly layout: Layout
+  readonly gateway: Address
+  /** Undefined = what config-domain says already, `localhost` at first. */
+  readonly domain?: string
+  readonly resolveDigest: (image: string) => Promise<string>
+}
+
+export interface Serving extends AsyncDisposable {
+  readonly link: GatewayLink
+  readonly gateway: Address
+  readonly local: Address
+}
+
+/** How long a gateway that is stopped may take to finish what is in flight. */
+const gatewayGraceMs = 10_000
+
+/** Resolves when the gateway is connected and everything is started. The process must have been forked before. */
+export async function startServing(options: ServingOptions): Promise<Serving> {
+  const { client, clock, log, informers, layout } = options
+  await using started = new AsyncDisposableStack()
+  const link = started.use(
+    connectGateway({
+      socketPath: layout.gatewaySocket,
+      source: {
+        read: informers.reader(),
+        onChange(kind, listener) {
+          const subscription = informers.for(kind).subscribe((_type, object) => listener(object))
+          return () => subscription[Symbol.dispose]()
+        },
+      },
+      clock,
+      log: log.child({ part: 'gateway-link' }),
+    }),
+  )
+  const process: GatewayProcessOptions = {
+    socketPath: layout.gatewaySocket,
+    logPath: layout.gatewayLog,
+    http: options.gateway,
+    clock,
+    log,
+  }
+  started.use(superviseGateway(link, process))
+  const hello = await greeting(link)
+
+  const domain = options.domain ?? (await storedDomain(client)) ?? 'localhost'
+  await installServing(client, {
+    domain,
+    ...(opensOnThisMachine(domain) && { domainPort: hello.http.port }),
+    gateway: hello.http,
+  })
+
+  let decided: (revision: ObjectKey) => void = () => {}
+  const autoscaler = createAutoscaler({ clock, onDecision: (key) => decided(objectKey(key)) })
+  started.use(autoscaler.start())
+  const controllers = started.use(
+    startServingControllers({
+      ...options,
+      autoscaler,
+      link,
+      gateway: hello.http,
+      gatewayReady: () => link.connected,
+    }),
+  )
+  decided = controllers.decided
+  autoscaler.setConnected(link.connected)
+  started.use(link.onConnected((connected) => autoscaler.setConnected(connected)))
+  started.use(link.onStats((stats) => autoscaler.record(stats)))
+  started.use(link.onWake((revision) => autoscaler.wake(keyText(revision))))
+  await informers.synced()
+
+  const running = started.move()
+  return {
+    link,
+    gateway: hello.http,
+    local: hello.local,
+    async [Symbol.asyncDispose]() {
+      await link.stop(gatewayGraceMs)
+      await running[Symbol.asyncDispose]()
+    },
+  }
+}
+
+/** Hosts under these domains resolve to this machine, so their URLs work when they name the gateway's port. */
+const opensOnThisMachine = (domain: string): boolean =>
+  /(^|\.)localhost$|\.(sslip|nip)\.io$/.test(domain)
+
+async function storedDomain(client: Client): Promise<string | undefined> {
+  try {
+    const map = await client.get(ConfigMap, { namespace: 'knative-serving', name: 'config-domain' })
+    return map.metadata.annotations?.[managedDomain]
+  } catch (error) {
+    if (hasReason(error, 'NotFound')) return undefined
+    throw error
+  }
+}
+
+function greeting(link: GatewayLink): Promise<NonNullable<GatewayLink['hello']>> {
+  return new Promise((resolve) => {
+    const check = () => {
+      if (!link.connected || !link.hello) return
+      listener[Symbol.dispose]()
+      resolve(link.hello)
+    }
+    const listener = link.onConnected(check)
+    check()
+  })
+}
+
+function objectKey(text: string): ObjectKey {
+  const [namespace = '', name = ''] = text.split('/')
+  return { namespace, name }
+}
