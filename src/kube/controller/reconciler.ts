@@ -4,6 +4,7 @@
  */
 import type { Kind } from '../api/kind.ts'
 import type { KubeObject, ObjectKey } from '../api/meta.ts'
+import type { StatusError } from '../api/status-error.ts'
 
 /** Synchronous reads of informer caches. Kinds must be listed in the reconciler's `watches` (or be its own). */
 export interface Reader {
@@ -61,6 +62,8 @@ export interface Plan {
   readonly delete?: readonly Delete[]
   /** The whole new status; written to `/status` only when it differs semantically from the stored one. */
   readonly status?: unknown
+  /** The status to write instead when one of the writes before it was refused; the refusal is reported and retried. */
+  readonly statusOnFailure?: (refusal: StatusError) => unknown
   readonly events?: readonly PlannedEvent[]
   /** Look again after this long even if nothing changes. */
   readonly requeueAfterMs?: number
@@ -91,6 +94,8 @@ export interface Reconciler<T extends KubeObject, World> {
   plan(world: World, nowMs: number): Plan
   /** Plan for an object that is being deleted and carries `finalizer`; `done` removes the finalizer afterwards. */
   finalize?(world: World, nowMs: number): Plan & { readonly done: boolean }
+  /** What is left to do for a key whose object is gone: tidying that garbage collection can't do. */
+  gone?(key: ObjectKey, read: Reader): Plan
   /** Called once at the start with a function that wakes a key, for worlds outside the API (digests, probes). */
   connect?(wake: (key: ObjectKey) => void): Disposable
 }

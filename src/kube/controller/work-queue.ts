@@ -1,0 +1,160 @@
+/**
+ * The queue of keys in front of a reconciler, after client-go's util/workqueue: a key waits at most once, is never
+ * worked on twice at the same time, and comes back later when it failed. Work begins in the microtask after a key was
+ * added: nothing polls. After a burst it lets the event loop breathe before it goes on.
+ */
+import type { Clock } from '../../lib/clock.ts'
+import type { Log } from '../../lib/log.ts'
+
+export interface WorkQueue extends AsyncDisposable {
+  /** Keys waiting now, without those that are being worked on or wait for their time. */
+  readonly length: number
+  add(key: string): void
+  /** Adds the key after a delay; an earlier alarm for the same key stands. */
+  addAfter(key: string, delayMs: number): void
+  /** Adds the key after its back-off: 5 ms, doubling each time, at most 1,000 s. */
+  retry(key: string): void
+  /** Ends the back-off of a key: it succeeded, or is gone. */
+  forget(key: string): void
+  /** Resolves when nothing waits and nothing is worked on; alarms do not count. */
+  idle(): Promise<void>
+}
+
+export interface WorkQueueOptions {
+  readonly clock: Clock
+  readonly log: Log
+  /** What to do with a key. A rejection is logged and retried; expected failures are handled inside. */
+  readonly work: (key: string) => Promise<void>
+  /** Keys worked on at once; default 16. */
+  readonly concurrency?: number
+  /** Keys waiting at most; default 100,000. Beyond it keys are dropped and later made up for by `all`. */
+  readonly capacity?: number
+  /** Every key there is, asked for after keys had to be dropped. */
+  readonly all?: () => Iterable<string>
+}
+
+const firstDelayMs = 5
+const maxDelayMs = 1_000_000
+/** Keys started before the event loop gets a turn. */
+const burst = 64
+
+export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
+  const { clock, log, work, concurrency = 16, capacity = 100_000, all } = options
+  const waiting = new Set<string>()
+  const active = new Set<string>()
+  /** Added again while being worked on. */
+  const dirty = new Set<string>()
+  const alarms = new Map<string, { atMs: number; cancel: () => void }>()
+  const failures = new Map<string, number>()
+  let idlers: (() => void)[] = []
+  let scheduled = false
+  let startedThisTurn = 0
+  let overflowed = false
+  let refill: Iterator<string> | undefined
+  let disposed = false
+
+  const add = (key: string) => {
+    if (disposed) return
+    if (active.has(key)) return void dirty.add(key)
+    if (waiting.size >= capacity && !waiting.has(key)) {
+      if (!overflowed) log.error('work queue is full, keys will be made up for later', { capacity })
+      overflowed = true
+      return
+    }
+    waiting.add(key)
+    schedule()
+  }
+
+  const addAfter = (key: string, delayMs: number) => {
+    if (disposed) return
+    const atMs = clock.monotonic() + delayMs
+    const earlier = alarms.get(key)
+    if (earlier && earlier.atMs <= atMs) return
+    earlier?.cancel()
+    const cancel = clock.after(delayMs, () => {
+      alarms.delete(key)
+      add(key)
+    })
+    alarms.set(key, { atMs, cancel })
+  }
+
+  const retry = (key: string) => {
+    const count = failures.get(key) ?? 0
+    failures.set(key, count + 1)
+    addAfter(key, Math.min(firstDelayMs * 2 ** count, maxDelayMs))
+  }
+
+  const schedule = () => {
+    if (scheduled || active.size >= concurrency) return
+    scheduled = true
+    if (startedThisTurn < burst) return queueMicrotask(pump)
+    setImmediate(() => {
+      startedThisTurn = 0
+      pump()
+    })
+  }
+
+  const pump = () => {
+    scheduled = false
+    if (waiting.size < capacity / 2) makeUp()
+    for (const key of waiting) {
+      if (disposed || active.size >= concurrency) return
+      if (startedThisTurn >= burst) return schedule()
+      if (startedThisTurn++ === 0) setImmediate(() => (startedThisTurn = 0))
+      waiting.delete(key)
+      active.add(key)
+      void run(key)
+    }
+    if (waiting.size === 0 && active.size === 0) {
+      for (const resolve of idlers) resolve()
+      idlers = []
+    }
+  }
+
+  /** After an overflow: goes through all keys in portions, so that none is lost and none is starved. */
+  const makeUp = () => {
+    if (overflowed && !refill && all) refill = all()[Symbol.iterator]()
+    overflowed = false
+    while (refill && waiting.size < capacity) {
+      const next = refill.next()
+      if (next.done) refill = undefined
+      else add(next.value)
+    }
+  }
+
+  const run = async (key: string) => {
+    try {
+      await work(key)
+    } catch (error) {
+      log.error('work on a key failed unexpectedly', { error, key })
+      retry(key)
+    }
+    active.delete(key)
+    if (dirty.delete(key)) add(key)
+    if (!disposed) schedule()
+    else if (active.size === 0) for (const resolve of idlers) resolve()
+  }
+
+  const idle = () =>
+    waiting.size === 0 && active.size === 0
+      ? Promise.resolve()
+      : new Promise<void>((resolve) => idlers.push(resolve))
+
+  return {
+    get length() {
+      return waiting.size
+    },
+    add,
+    addAfter,
+    retry,
+    forget: (key) => void failures.delete(key),
+    idle,
+    async [Symbol.asyncDispose]() {
+      disposed = true
+      waiting.clear()
+      for (const { cancel } of alarms.values()) cancel()
+      alarms.clear()
+      await idle()
+    },
+  }
+}
