@@ -80,7 +80,7 @@ export async function apiClient(ebb: Ebb) {
         spec: {
           template: {
             metadata: { annotations },
-            spec: { containers: [{ image: 'dev.local/hello:bench' }] },
+            spec: { containers: [{ name: 'user-container', image: 'dev.local/hello:bench' }] },
           },
         },
       }),

@@ -100,7 +100,7 @@ async function apply(client: Client, wanted: Wanted): Promise<void> {
   const template = {
     metadata: { annotations: { 'client.knative.dev/user-image': wanted.userImage } },
     spec: {
-      containers: [{ image: wanted.image, ...(wanted.env.length > 0 && { env: wanted.env }) }],
+      containers: [{ name: 'user-container', image: wanted.image, env: [...wanted.env] }],
     },
   }
   try {
