@@ -1,7 +1,7 @@
 /** A platform of its own for each end-to-end test: real processes, real kubectl, ports and directory of its own. */
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { Agent, request as httpRequest } from 'node:http'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
@@ -64,6 +64,8 @@ export interface Ebb extends AsyncDisposable {
   get(host: string, path?: string, options?: { timeoutMs?: number }): Promise<Answer>
   /** Builds test/apps/NAME under the given image name. */
   build(app: string, image: string): Promise<void>
+  /** Writes a file beside the platform's data and answers its path. */
+  file(name: string, text: string): Promise<string>
   /** Kills the control plane with -9 and waits until it is gone. */
   kill(): Promise<void>
   /** Starts it again on the same directory. */
@@ -172,6 +174,11 @@ export async function startEbb(options: { args?: readonly string[] } = {}): Prom
     async build(app, image) {
       const ran = await ebb.ebb('build', appDir(app), '--tag', image)
       if (ran.code !== 0) throw new Error(`ebb build ${app}: ${ran.stderr}`)
+    },
+    async file(name, text) {
+      const path = join(dataDir, name)
+      await writeFile(path, text)
+      return path
     },
     async kill() {
       process.kill(endpoints.pid, 'SIGKILL')

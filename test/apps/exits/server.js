@@ -1,0 +1,3 @@
+// Ends at once, saying why.
+console.error('cannot find the database')
+process.exit(3)
