@@ -1,0 +1,345 @@
+/**
+ * The pods of the launcher: starts their processes, notices their end, and writes down what a successor needs to find
+ * them again after kill -9. Everything is synchronous but the waiting, because a small process that does one thing at
+ * a time starts a container soonest.
+ */
+import { spawn } from 'node:child_process'
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { constants } from 'node:os'
+import { dirname, join } from 'node:path'
+import type { Clock } from '../../../lib/clock.ts'
+import { bootId, isAlive, markedProcesses, markName, processStat } from './proc.ts'
+import type {
+  ContainerRecord,
+  ExitRecord,
+  PodRecord,
+  SandboxRecord,
+  StartSpec,
+} from './protocol.ts'
+
+/** How often the end of a process that is not our child is looked for. */
+const pollMs = 100
+/** How long everything may take to die of SIGKILL before we give up. */
+const killWaitMs = 5_000
+
+interface Pod {
+  readonly podUid: string
+  sandbox?: SandboxRecord
+  readonly containers: Map<string, ContainerRecord>
+}
+
+export interface PodsOptions {
+  /** Folder of the records, one file a pod. */
+  readonly directory: string
+  /** First digits of every container id of this data directory. */
+  readonly prefix: string
+  readonly clock: Clock
+  readonly onExit: (podUid: string, container: ContainerRecord) => void
+}
+
+export class Pods {
+  readonly #options: PodsOptions
+  readonly #pods = new Map<string, Pod>()
+  readonly #boot = bootId()
+  readonly #adopted = new Set<string>()
+  #polling = false
+
+  constructor(options: PodsOptions) {
+    this.#options = options
+    mkdirSync(options.directory, { recursive: true, mode: 0o700 })
+    this.#adopt()
+  }
+
+  list(): PodRecord[] {
+    return [...this.#pods.values()].map(recordOf)
+  }
+
+  setSandbox(sandbox: SandboxRecord): void {
+    const pod = this.#pod(sandbox.podUid)
+    pod.sandbox = sandbox
+    this.#write(pod)
+  }
+
+  /** Starts a process. One that can't be executed is a container that has ended with StartError. */
+  start(spec: StartSpec): Promise<ContainerRecord> {
+    const { clock } = this.#options
+    const startedAtMs = clock.now()
+    const failed = (error: unknown): ContainerRecord => {
+      const record: ContainerRecord = {
+        id: spec.id,
+        container: spec.container,
+        attempt: spec.attempt,
+        pid: 0,
+        startTicks: '',
+        startedAtMs,
+        exit: startError(error, clock.now()),
+      }
+      this.#put(spec.podUid, record)
+      return record
+    }
+    let log: number
+    try {
+      log = openLog(spec.logPath)
+    } catch (error) {
+      return Promise.resolve(failed(error))
+    }
+    return new Promise((resolve) => {
+      try {
+        const child = spawn(spec.argv[0] ?? '', spec.argv.slice(1), {
+          cwd: spec.cwd,
+          env: { ...spec.env, [markName]: spec.id },
+          detached: true, // a session and process group of its own
+          stdio: ['ignore', log, log],
+          ...(spec.uid !== undefined && { uid: spec.uid }),
+          ...(spec.gid !== undefined && { gid: spec.gid }),
+        })
+        const { pid } = child
+        if (pid === undefined) {
+          child.once('error', (error) => resolve(failed(error)))
+          return
+        }
+        child.on('error', () => {}) // of later kills: the process is gone by then
+        const record: ContainerRecord = {
+          id: spec.id,
+          container: spec.container,
+          attempt: spec.attempt,
+          pid,
+          startTicks: processStat(pid)?.startTicks ?? '',
+          startedAtMs,
+        }
+        this.#put(spec.podUid, record)
+        child.once('exit', (code, signal) =>
+          this.#ended(spec.podUid, spec.id, exitOf(code, signal, clock.now())),
+        )
+        resolve(record)
+      } catch (error) {
+        resolve(failed(error)) // bad arguments, such as a NUL byte
+      } finally {
+        closeSync(log)
+      }
+    })
+  }
+
+  /** Signals a container's process group. */
+  signal(id: string, signal: NodeJS.Signals): void {
+    for (const pod of this.#pods.values()) {
+      const container = pod.containers.get(id)
+      if (container && !container.exit && isAlive(container.pid, container.startTicks))
+        killGroup(container.pid, signal)
+    }
+  }
+
+  /** Ends what is left of a pod, at once, and drops its record. */
+  forget(podUid: string): void {
+    const pod = this.#pods.get(podUid)
+    if (!pod) return
+    for (const container of pod.containers.values()) {
+      if (!container.exit) killGroup(container.pid, 'SIGKILL')
+    }
+    const ids = new Set(pod.containers.keys())
+    this.#pods.delete(podUid)
+    for (const id of ids) this.#adopted.delete(id)
+    rmSync(this.#path(podUid), { force: true })
+    for (const { pid, mark } of markedProcesses(this.#options.prefix)) {
+      if (ids.has(mark)) kill(pid)
+    }
+  }
+
+  /** TERM to every container, KILL after `graceMs`, until no process with our mark is left. */
+  async stopAll(graceMs: number): Promise<void> {
+    const { prefix } = this.#options
+    const running = () =>
+      [...this.#pods.values()]
+        .flatMap((pod) => [...pod.containers.values()])
+        .filter((container) => !container.exit && isAlive(container.pid, container.startTicks))
+    const none = () => running().length === 0
+    for (const { pid } of running()) killGroup(pid, 'SIGTERM')
+    await this.#until(none, graceMs)
+    for (const { pid } of running()) killGroup(pid, 'SIGKILL')
+    const strays = () =>
+      [...markedProcesses(prefix)].filter(({ pid }) => processStat(pid)?.state !== 'Z')
+    for (const { pid } of strays()) kill(pid)
+    await this.#until(() => none() && strays().length === 0, killWaitMs)
+    for (const podUid of this.#pods.keys()) rmSync(this.#path(podUid), { force: true })
+    this.#pods.clear()
+  }
+
+  #until(done: () => boolean, limitMs: number): Promise<void> {
+    const { clock } = this.#options
+    const deadline = clock.monotonic() + limitMs
+    return new Promise((resolve) => {
+      const look = () => {
+        if (done() || clock.monotonic() >= deadline) resolve()
+        else clock.after(10, look)
+      }
+      look()
+    })
+  }
+
+  #pod(podUid: string): Pod {
+    let pod = this.#pods.get(podUid)
+    if (!pod) this.#pods.set(podUid, (pod = { podUid, containers: new Map() }))
+    return pod
+  }
+
+  #put(podUid: string, container: ContainerRecord): void {
+    const pod = this.#pod(podUid)
+    // Of earlier attempts only the last one is of interest to a successor.
+    for (const other of pod.containers.values()) {
+      if (other.container === container.container && other.attempt < container.attempt - 1)
+        pod.containers.delete(other.id)
+    }
+    pod.containers.set(container.id, container)
+    this.#write(pod)
+  }
+
+  #ended(podUid: string, id: string, exit: ExitRecord): void {
+    const pod = this.#pods.get(podUid)
+    const container = pod?.containers.get(id)
+    if (!pod || !container || container.exit) return
+    killGroup(container.pid, 'SIGKILL') // a container ends with its first process
+    const ended = { ...container, exit }
+    pod.containers.set(id, ended)
+    this.#write(pod)
+    this.#options.onExit(podUid, ended)
+  }
+
+  #path(podUid: string): string {
+    return join(this.#options.directory, `${encodeURIComponent(podUid)}.json`)
+  }
+
+  #write(pod: Pod): void {
+    const path = this.#path(pod.podUid)
+    try {
+      writeFileSync(`${path}.new`, JSON.stringify({ boot: this.#boot, ...recordOf(pod) }), {
+        mode: 0o600,
+      })
+      renameSync(`${path}.new`, path)
+    } catch {
+      // A full disk: the pod runs on; only a successor of this launcher would not know it and end it.
+    }
+  }
+
+  /** Takes over what a predecessor left: running processes by pid and start time; the others have ended meanwhile. */
+  #adopt(): void {
+    const { directory, prefix, clock } = this.#options
+    const known = new Set<string>()
+    for (const file of readdirSync(directory)) {
+      const path = join(directory, file)
+      const record = file.endsWith('.json') ? readRecord(path) : undefined
+      if (!record || record.boot !== this.#boot) {
+        rmSync(path, { force: true, recursive: true })
+        continue
+      }
+      const pod = this.#pod(record.podUid)
+      if (record.sandbox) pod.sandbox = record.sandbox
+      for (const container of record.containers) {
+        if (container.exit) pod.containers.set(container.id, container)
+        else if (isAlive(container.pid, container.startTicks)) {
+          known.add(container.id)
+          this.#adopted.add(container.id)
+          pod.containers.set(container.id, container)
+        } else pod.containers.set(container.id, { ...container, exit: unknownExit(clock.now()) })
+      }
+      this.#write(pod)
+    }
+    for (const { pid, mark } of markedProcesses(prefix)) if (!known.has(mark)) kill(pid)
+    this.#poll()
+  }
+
+  #poll(): void {
+    if (this.#polling || this.#adopted.size === 0) return
+    this.#polling = true
+    this.#options.clock.after(pollMs, () => {
+      this.#polling = false
+      for (const [podUid, pod] of this.#pods) {
+        for (const container of pod.containers.values()) {
+          if (!this.#adopted.has(container.id) || isAlive(container.pid, container.startTicks))
+            continue
+          this.#adopted.delete(container.id)
+          this.#ended(podUid, container.id, unknownExit(this.#options.clock.now()))
+        }
+      }
+      this.#poll()
+    })
+  }
+}
+
+const recordOf = (pod: Pod): PodRecord => ({
+  podUid: pod.podUid,
+  ...(pod.sandbox && { sandbox: pod.sandbox }),
+  containers: [...pod.containers.values()],
+})
+
+function readRecord(path: string): (PodRecord & { readonly boot?: string }) | undefined {
+  try {
+    const value = JSON.parse(readFileSync(path, 'utf8')) as PodRecord & { readonly boot?: string }
+    return typeof value.podUid === 'string' && Array.isArray(value.containers) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function openLog(path: string): number {
+  try {
+    return openSync(path, 'a', 0o644)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
+    return openSync(path, 'a', 0o644)
+  }
+}
+
+function killGroup(pid: number, signal: NodeJS.Signals): void {
+  if (pid <= 1) return
+  try {
+    process.kill(-pid, signal)
+  } catch {
+    // nobody left
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // gone already
+  }
+}
+
+function exitOf(code: number | null, signal: NodeJS.Signals | null, nowMs: number): ExitRecord {
+  const number = signal === null ? undefined : constants.signals[signal]
+  const exitCode = number === undefined ? (code ?? 0) : 128 + number
+  return {
+    exitCode,
+    ...(number !== undefined && { signal: number }),
+    reason: exitCode === 0 ? 'Completed' : 'Error',
+    finishedAtMs: nowMs,
+  }
+}
+
+const unknownExit = (nowMs: number): ExitRecord => ({
+  exitCode: 137,
+  reason: 'Error',
+  message: 'The container ended while nobody was watching it; its exit code is not known',
+  finishedAtMs: nowMs,
+})
+
+function startError(error: unknown, nowMs: number): ExitRecord {
+  const text = error instanceof Error ? error.message : String(error)
+  return {
+    exitCode: 128,
+    reason: 'StartError',
+    message: `failed to start process: ${text}`,
+    finishedAtMs: nowMs,
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * What the node agent and the launcher say to each other: one JSON document a line over a unix socket. Requests carry
+ * an id and are answered once, in any order; `exit` comes unasked.
+ */
+
+/** A process to start as a container. Everything is resolved: the launcher decides nothing. */
+export interface StartSpec {
+  /** 64 hex digits; the first 12 name the data directory. */
+  readonly id: string
+  readonly podUid: string
+  readonly container: string
+  readonly attempt: number
+  readonly argv: readonly string[]
+  readonly cwd: string
+  readonly env: Readonly<Record<string, string>>
+  readonly logPath: string
+  readonly uid?: number
+  readonly gid?: number
+}
+
+/** How a container ended. `reason` is Kubernetes' word. */
+export interface ExitRecord {
+  readonly exitCode: number
+  readonly signal?: number
+  readonly reason: string
+  readonly message?: string
+  readonly finishedAtMs: number
+}
+
+export interface ContainerRecord {
+  readonly id: string
+  readonly container: string
+  readonly attempt: number
+  readonly pid: number
+  /** Field 22 of /proc/<pid>/stat: with the pid and the boot it names a process for good. */
+  readonly startTicks: string
+  readonly startedAtMs: number
+  readonly exit?: ExitRecord
+}
+
+/** The network of a pod, kept by the launcher so that it outlives the control plane. */
+export interface SandboxRecord {
+  readonly podUid: string
+  readonly podIP: string
+  readonly hostPorts?: Readonly<Record<number, number>>
+  /** Name of the network namespace. */
+  readonly netns?: string
+}
+
+export interface PodRecord {
+  readonly podUid: string
+  readonly sandbox?: SandboxRecord
+  readonly containers: readonly ContainerRecord[]
+}
+
+export type Request =
+  | { readonly op: 'start'; readonly spec: StartSpec }
+  | { readonly op: 'signal'; readonly container: string; readonly signal: string }
+  /** Runs a command to its end and answers code and output. */
+  | { readonly op: 'run'; readonly run: RunSpec }
+  | { readonly op: 'sandbox'; readonly sandbox: SandboxRecord }
+  | { readonly op: 'list' }
+  /** The pod is gone: ends what is left of it and drops its record. */
+  | { readonly op: 'forget'; readonly podUid: string }
+  /** TERM to everything, KILL after the grace; then the launcher ends. */
+  | { readonly op: 'stop'; readonly graceMs: number }
+
+export interface RunSpec {
+  readonly argv: readonly string[]
+  readonly cwd?: string
+  readonly env?: Readonly<Record<string, string>>
+  readonly input?: string
+  readonly timeoutMs: number
+  readonly limitBytes: number
+  readonly uid?: number
+  readonly gid?: number
+}
+
+export interface RunResult {
+  /** 124 when it ran out of time, 126 or 127 when it could not be started. */
+  readonly exitCode: number
+  readonly output: string
+}
+
+export type ToLauncher = { readonly id: number } & Request
+
+export type FromLauncher =
+  | { readonly type: 'hello'; readonly pid: number; readonly pods: readonly PodRecord[] }
+  | {
+      readonly type: 'answer'
+      readonly id: number
+      readonly result?: unknown
+      readonly error?: string
+    }
+  | { readonly type: 'exit'; readonly podUid: string; readonly container: ContainerRecord }
+
+/** Longest line either side accepts; more means the other side is not what it should be. */
+export const maxLineBytes = 16 << 20

@@ -1,0 +1,63 @@
+/**
+ * Node keeps its TypeScript stripper (a WebAssembly module, some 19 MB) in every process that loads a `.ts` file. The
+ * small processes of the platform are therefore started from a copy whose types were stripped here, in the process
+ * that has the stripper anyway. In the published package sources are JavaScript already and nothing is copied.
+ */
+import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { stripTypeScriptTypes } from 'node:module'
+import { dirname, join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const importPattern = /((?:from|import)\s*\(?\s*')(\.[^']+)\.ts'/g
+
+/**
+ * Path of a file that Node runs without stripping: `entry` itself when it is JavaScript, else its copy under `cache`,
+ * made together with everything it imports by relative name. Copies that are newer than their sources are kept.
+ */
+export function strippedEntry(entry: URL, cache: string): string {
+  const source = fileURLToPath(entry)
+  if (!source.endsWith('.ts')) return source
+  const root = join(import.meta.dirname, '..', '..')
+  const target = (path: string) => join(cache, relative(root, path).replace(/\.ts$/, '.mjs'))
+  const seen = new Set<string>()
+  const copy = (path: string): void => {
+    if (seen.has(path)) return
+    seen.add(path)
+    const text = readFileSync(path, 'utf8')
+    const to = target(path)
+    const imports: string[] = []
+    const make = () => {
+      const stripped = strip(text).replaceAll(importPattern, "$1$2.mjs'")
+      mkdirSync(dirname(to), { recursive: true, mode: 0o700 })
+      writeFileSync(`${to}.${process.pid}`, stripped, { mode: 0o600 })
+      renameSync(`${to}.${process.pid}`, to)
+      return stripped
+    }
+    const stripped = isNewer(to, path) ? readFileSync(to, 'utf8') : make()
+    // Imports of types alone are gone by now.
+    for (const [, , specifier] of stripped.matchAll(/((?:from|import)\s*\(?\s*')(\.[^']+)\.mjs'/g))
+      imports.push(join(dirname(path), `${specifier}.ts`))
+    for (const other of imports) copy(other)
+  }
+  copy(source)
+  return target(source)
+}
+
+/** The stripper announces itself as experimental, on the terminal of whoever runs `ebb up`. */
+function strip(text: string): string {
+  const { emitWarning } = process
+  process.emitWarning = () => {}
+  try {
+    return stripTypeScriptTypes(text)
+  } finally {
+    process.emitWarning = emitWarning
+  }
+}
+
+function isNewer(path: string, than: string): boolean {
+  try {
+    return statSync(path).mtimeMs > statSync(than).mtimeMs
+  } catch {
+    return false
+  }
+}
