@@ -230,11 +230,11 @@ export async function until<T>(
   what: string,
   check: () => T | Promise<T>,
   timeoutMs = 30_000,
-): Promise<NonNullable<T>> {
+): Promise<Exclude<T, false | null | undefined>> {
   const end = performance.now() + timeoutMs
   for (;;) {
     const value = await check()
-    if (value) return value
+    if (value) return value as Exclude<T, false | null | undefined>
     if (performance.now() > end) throw new Error(`timed out after ${timeoutMs} ms: ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 25))
   }
