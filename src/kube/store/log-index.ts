@@ -16,8 +16,10 @@ import {
 } from './store.ts'
 import { Watchers } from './watchers.ts'
 
+export const defaultHistoryLimit = 10_000
+
 export interface LogIndexOptions {
-  /** Changes kept for watches and for lists of the past. Default 20,000. */
+  /** Changes kept for watches and for lists of the past. Default 10,000. */
   readonly historyLimit?: number
   /** Changes that a watch may be behind before it is ended with Compacted. Default 8,192. */
   readonly watchCapacity?: number
@@ -47,7 +49,10 @@ export class LogIndex {
   readonly #watchers: Watchers
   #revision: number
 
-  constructor({ historyLimit = 20_000, watchCapacity = 8_192 }: LogIndexOptions = {}, start = 0) {
+  constructor(
+    { historyLimit = defaultHistoryLimit, watchCapacity = 8_192 }: LogIndexOptions = {},
+    start = 0,
+  ) {
     this.#history = new History(historyLimit, start)
     this.#watchers = new Watchers(watchCapacity)
     this.#revision = start
