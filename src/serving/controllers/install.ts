@@ -24,7 +24,7 @@ export interface InstallOptions {
 }
 
 /** Which key of config-domain Ebb wrote, so that a later start may change it, and only it. */
-const managedDomain = 'ebb.dev/domain'
+export const managedDomain = 'ebb.dev/domain'
 /** The gateway's real port, for scripts that find 80 in the Service. */
 const gatewayPort = 'ebb.dev/gateway-port'
 

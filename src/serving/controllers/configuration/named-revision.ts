@@ -1,0 +1,17 @@
+/** Names that users choose for Revisions: whose they are, and when one may be used again (contracts/serving 2.3). */
+import { isControlledBy } from '../../../kube/api/meta.ts'
+import { semanticallyEqual } from '../../../kube/controller/difference.ts'
+import type { Configuration } from '../../api/configuration.ts'
+import { label } from '../../api/names.ts'
+import type { Revision } from '../../api/revision.ts'
+
+/**
+ * True when `revision` bears the name that the Configuration's template asks for but is another's, or is an older one of
+ * its own that differs. An equal older one is used again: that is rolling back by name.
+ */
+export function nameConflict(configuration: Configuration, revision: Revision): boolean {
+  if (!isControlledBy(revision, configuration)) return true
+  const generation = revision.metadata.labels?.[label.configurationGeneration]
+  if (generation === String(configuration.metadata.generation ?? 0)) return false
+  return !semanticallyEqual(revision.spec, configuration.spec.template.spec)
+}
