@@ -63,7 +63,7 @@ export function parseInteger(text: string, bits: 32 | 64 = 64): number | string 
 
 /** The number, or undefined, as Go's ParseFloat reads decimal numbers. */
 export function parseFloat64(text: string): number | undefined {
-  if (/^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/.test(text)) {
+  if (/^[+-]?(\d+(?:\.\d*)?|\.\d+)([eE][+-]?\d+)?$/.test(text)) {
     const value = Number(text)
     return Number.isFinite(value) ? value : undefined
   }
@@ -101,7 +101,7 @@ export function asList(
   return words.filter((word) => word !== '')
 }
 
-const quantity = /^[+-]?(\d+\.?\d*|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?\d+)?$/
+const quantity = /^[+-]?(\d+(?:\.\d*)?|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?\d+)?$/
 
 /** True for a Kubernetes quantity: `250m`, `1Gi`, `1e3`. */
 export const isQuantity = (text: string): boolean => quantity.test(text)

@@ -20,7 +20,7 @@ export function parseDuration(text: string): number | undefined {
   if (!match) return undefined
   const [, sign, rest = ''] = match
   if (rest === '0') return 0
-  const part = /(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)/y
+  const part = /(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)/y
   let totalMs = 0
   while (part.lastIndex < rest.length) {
     const found = part.exec(rest)
@@ -34,8 +34,8 @@ export function parseDuration(text: string): number | undefined {
 /** Go's error text for what `parseDuration` refuses: `time: invalid duration "5x"`. */
 export function durationError(text: string): string {
   const quoted = JSON.stringify(text)
-  if (/^[+-]?(\d+\.?\d*|\.\d+)$/.test(text)) return `time: missing unit in duration ${quoted}`
-  const unknown = /^[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))*(?:\d+\.?\d*|\.\d+)([^\d.]+)/.exec(text)
+  if (/^[+-]?(\d+(?:\.\d*)?|\.\d+)$/.test(text)) return `time: missing unit in duration ${quoted}`
+  const unknown = /^[+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))*(?:\d+(?:\.\d*)?|\.\d+)([^\d.]+)/.exec(text)
   if (unknown && !Object.hasOwn(unitsMs, unknown[1] ?? ''))
     return `time: unknown unit ${JSON.stringify(unknown[1])} in duration ${quoted}`
   return `time: invalid duration ${quoted}`

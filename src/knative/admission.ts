@@ -1,0 +1,47 @@
+/**
+ * Defaulting and validation of Knative kinds as one `KindDefinition.admit`: refusals in the words and with the code of
+ * Knative's admission webhooks, warnings as Warning headers (contract serving §1.8).
+ */
+import type { AdmissionContext } from '../kube/api/kind.ts'
+import type { KubeObject } from '../kube/api/meta.ts'
+import { StatusError } from '../kube/api/status-error.ts'
+import { reportErrors, type FieldErrors } from './field-error.ts'
+
+export interface Admission<T extends KubeObject> {
+  /** Fills in what is absent. The old object is defaulted too before the two are compared. */
+  readonly defaults?: (object: T, context: AdmissionContext<T>) => T
+  readonly validate?: (object: T, context: AdmissionContext<T>) => FieldErrors
+}
+
+type Phase =
+  | 'mutation failed'
+  | 'validation failed'
+  | 'validation callback failed'
+  | 'decoding request failed'
+
+/** What a webhook's denial looks like to a client: 400 BadRequest. */
+export const denied = (webhook: string, phase: Phase, text: string): StatusError =>
+  new StatusError(
+    'BadRequest',
+    `admission webhook "${webhook}" denied the request: ${phase}: ${text}`,
+  )
+
+export const validationWebhook = 'validation.webhook.serving.knative.dev'
+export const defaultingWebhook = 'webhook.serving.knative.dev'
+export const configWebhook = 'config.webhook.serving.knative.dev'
+
+/** The `admit` of a kind. Writes to a subresource pass as they are: their writer is a controller. */
+export function admission<T extends KubeObject>({
+  defaults,
+  validate,
+}: Admission<T>): (object: T, context: AdmissionContext<T>) => T {
+  return (object, context) => {
+    if (context.subresource !== '') return object
+    const admitted = defaults ? defaults(object, context) : object
+    if (!validate) return admitted
+    const { refusal, warnings } = reportErrors(validate(admitted, context))
+    for (const warning of warnings) context.warn(warning)
+    if (refusal) throw denied(validationWebhook, 'validation failed', refusal)
+    return admitted
+  }
+}

@@ -1,0 +1,134 @@
+/**
+ * config-domain: which domain a Route is served under (contract serving §5.2). Each key is a domain; its value may
+ * select Routes by label. `port` is Ebb's own: the gateway's port, shown in URLs and nowhere else, because on one's own
+ * machine port 80 is mostly not ours.
+ */
+import { defineConfig, type Config } from '../../../knative/config-map.ts'
+import type { ConfigData } from '../../../knative/config-values.ts'
+import { asMap, parseSmallYaml, type YamlValue } from '../../../knative/small-yaml.ts'
+import { clusterDomain as defaultClusterDomain, clusterLocal, label } from '../names.ts'
+
+export interface DomainRule {
+  readonly domain: string
+  /** Labels a Route must have; empty = any Route. */
+  readonly selector: Readonly<Record<string, string>>
+  /** Kept as it is; '' or `wildcard`. */
+  readonly type: string
+  /** Shown in URLs of this domain when given. */
+  readonly port?: number
+}
+
+export interface DomainConfig {
+  readonly rules: readonly DomainRule[]
+}
+
+/** The domain of a Route and the port its URLs show, if any. */
+export interface ChosenDomain {
+  readonly domain: string
+  readonly port?: number
+}
+
+function rule(domain: string, text: string): DomainRule {
+  const value = reading(domain, () => parseSmallYaml(text))
+  const map = value === null || value === '' ? {} : asMap(value)
+  if (!map) throw new Error(`${domain}: expected a map with selector, type or port`)
+  const selector = Object.fromEntries(
+    Object.entries(selectorOf(domain, map['selector'])).map(([key, item]) => [key, String(item)]),
+  )
+  const { port } = map
+  if (port !== undefined && port !== null && !isPort(port))
+    throw new Error(`${domain}: port = ${String(port)}, must be in [1, 65535] range`)
+  return {
+    domain,
+    selector,
+    type: typeof map['type'] === 'string' ? map['type'] : '',
+    ...(typeof port === 'number' && { port }),
+  }
+}
+
+function selectorOf(domain: string, value: YamlValue | undefined): Record<string, YamlValue> {
+  if (value === undefined || value === null) return {}
+  const map = asMap(value)
+  if (!map) throw new Error(`${domain}: selector must be a map of labels`)
+  return map
+}
+
+const isPort = (value: YamlValue): boolean =>
+  typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= 65_535
+
+function reading<T>(key: string, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    throw new Error(`${key}: ${error instanceof Error ? error.message : error}`, { cause: error })
+  }
+}
+
+/**
+ * The domain of a Route with these labels: the rule with most selector labels among those that match, then the
+ * alphabetically first. Without any that matches, and with the label `visibility=cluster-local`, `svc.<cluster domain>`.
+ */
+export function domainFor(
+  config: DomainConfig,
+  labels: Readonly<Record<string, string>> = {},
+  clusterDomain: string = defaultClusterDomain,
+): ChosenDomain {
+  let chosen: DomainRule | undefined
+  if (labels[label.visibility] !== clusterLocal) {
+    for (const candidate of config.rules) {
+      const selector = Object.entries(candidate.selector)
+      if (!selector.every(([key, value]) => labels[key] === value)) continue
+      if (chosen && !isBefore(candidate, chosen)) continue
+      chosen = candidate
+    }
+  }
+  if (!chosen) return { domain: `svc.${clusterDomain}` }
+  return { domain: chosen.domain, ...(chosen.port !== undefined && { port: chosen.port }) }
+}
+
+function isBefore(a: DomainRule, b: DomainRule): boolean {
+  const more = Object.keys(a.selector).length - Object.keys(b.selector).length
+  return more === 0 ? a.domain < b.domain : more > 0
+}
+
+/** True when hosts of this domain are reachable only inside. */
+export const isClusterLocalDomain = (
+  domain: string,
+  clusterDomain: string = defaultClusterDomain,
+): boolean => domain === `svc.${clusterDomain}` || domain.endsWith(`.svc.${clusterDomain}`)
+
+export const configDomain: Config<DomainConfig> = defineConfig({
+  name: 'config-domain',
+  component: 'controller',
+  parse: (data: ConfigData) => ({
+    rules: Object.entries(data)
+      .filter(([key]) => key !== '_example')
+      .map(([domain, text]) => rule(domain, text)),
+  }),
+  example: `
+# Each key is a domain that Routes are served under: <name>.<namespace>.<domain>.
+# Copy a line to the top level of the ConfigMap, directly below "data", to make
+# it count.
+
+# The domain of all Routes that no other key selects.
+example.com: |
+
+# The domain of Routes with the label app=nonprofit. The rule with most labels
+# wins.
+example.org: |
+  selector:
+    app: nonprofit
+
+# With a port, which URLs of this domain then show. Routing ignores it.
+example.net: |
+  selector:
+    app: local
+  port: 8080
+
+# Routes under svc.cluster.local are not served outside. The label
+# networking.knative.dev/visibility=cluster-local does the same.
+svc.cluster.local: |
+  selector:
+    app: secret
+`,
+})
