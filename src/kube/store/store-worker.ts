@@ -64,10 +64,15 @@ function serve(port: NonNullable<typeof parentPort>, options: WorkerOptions): vo
     return true
   }
 
+  let closed = false
+  let compacting = false
+  /** Step by step, so that a commit never waits for more than one. */
   const compact = (): void => {
+    compacting = false
     try {
-      // One step between two commits; what is left is done after the next.
-      log.compact()
+      if (closed || !log.compact()) return
+      compacting = true
+      setImmediate(compact)
     } catch (thrown) {
       // Compaction needs room, too, on a disk that is full. The next commit tells whether there is any.
       if (failureKind(thrown) === 'corrupt') failed(thrown)
@@ -95,14 +100,18 @@ function serve(port: NonNullable<typeof parentPort>, options: WorkerOptions): vo
       open = take(more.message as ToWorker)
     }
     const complete = commit()
-    if (open) return compact()
-    let closed = complete
+    if (open) {
+      if (!compacting) compact()
+      return
+    }
+    closed = true
+    let clean = complete
     try {
       log.close(complete)
     } catch {
-      closed = false
+      clean = false
     }
-    post({ type: 'closed', complete: closed })
+    post({ type: 'closed', complete: clean })
     port.close()
   })
 }
