@@ -51,6 +51,8 @@ export interface ApiRequest {
   readonly patchType?: PatchType
   /** An object; for JSON patches the array of operations. Never mutated. */
   readonly body?: unknown
+  /** Fields that stood twice in the body's text (the last one won): for strict field validation. */
+  readonly duplicateFields?: readonly string[]
   readonly user: UserInfo
   /** True: answer a write only after it is durable (callers outside the process). */
   readonly durable: boolean

@@ -5,16 +5,27 @@
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Random } from '../../lib/random.ts'
-import type { AdmissionContext, KindDefinition } from '../api/kind.ts'
-import type { KubeObject } from '../api/meta.ts'
-import type { Api } from '../api/protocol.ts'
+import { groupKind } from '../api/kind.ts'
+import type { KindDefinition } from '../api/kind.ts'
+import type { Api, ApiRequest, ApiResponse } from '../api/protocol.ts'
+import { StatusError } from '../api/status-error.ts'
 import type { Store } from '../store/store.ts'
+import { create } from './create.ts'
+import { removeCollection } from './delete-collection.ts'
+import { remove } from './delete.ts'
+import { get } from './get.ts'
+import { list } from './list.ts'
+import { isKind, methodNotAllowed, resolveTarget } from './machinery.ts'
+import type { AdmissionPlugin, Machinery, Target } from './machinery.ts'
+import { bootstrapNamespaces } from './namespaces.ts'
+import { patch } from './patch.ts'
+import { bind, evict } from './pod-subresources.ts'
+import { Registry } from './registry.ts'
+import { review } from './reviews.ts'
+import { update } from './update.ts'
+import { watch } from './watch.ts'
 
-/** Runs after the kind's own `admit`, in the order given. Answers the object to store or throws a StatusError. */
-export interface AdmissionPlugin {
-  readonly kind: { readonly group: string; readonly kind: string }
-  admit(object: KubeObject, context: AdmissionContext): KubeObject
-}
+export type { AdmissionPlugin } from './machinery.ts'
 
 export interface ApiServerOptions {
   readonly store: Store
@@ -27,14 +38,70 @@ export interface ApiServerOptions {
   readonly rootCA?: string
 }
 
-export interface ApiServer extends Api, Disposable {
+export interface ApiServer extends Api {
   /** All served kinds, for discovery, OpenAPI and tables. */
   readonly kinds: readonly KindDefinition[]
   /** The kind that serves `resource` (plural) in this group and version, if any. */
   find(group: string, version: string, resource: string): KindDefinition | undefined
 }
 
-/** Makes the server, and in an empty store the first namespaces. */
-export function createApiServer(_options: ApiServerOptions): ApiServer {
-  throw new Error('being written')
+/** Makes the server, and in an empty store the first namespaces. Throws when two kinds have one name. */
+export function createApiServer(options: ApiServerOptions): ApiServer {
+  const registry = new Registry(options.kinds)
+  const machinery: Machinery = {
+    store: options.store,
+    registry,
+    clock: options.clock,
+    random: options.random,
+    log: options.log,
+    admission: Map.groupBy(options.admission ?? [], ({ kind }) => groupKind(kind)),
+    rootCA: options.rootCA ?? '',
+  }
+  bootstrapNamespaces(machinery)
+  return {
+    kinds: registry.kinds,
+    find: (group, version, resource) => registry.find(group, version, resource)?.kind,
+    handle: async (request) => {
+      try {
+        return review(request) ?? (await dispatch(resolveTarget(machinery, request)))
+      } catch (thrown) {
+        if (thrown instanceof StatusError && thrown.code < 500) throw thrown
+        options.log.error('a request failed', { request: summary(request), error: thrown })
+        throw StatusError.from(thrown)
+      }
+    },
+  }
 }
+
+function dispatch(target: Target): Promise<ApiResponse> | ApiResponse {
+  const { request, name, subresource, kind } = target
+  switch (request.verb) {
+    case 'get':
+      return get(target)
+    case 'list':
+      return list(target)
+    case 'watch':
+      return watch(target)
+    case 'create':
+      if (subresource === 'binding' && isKind(kind, '', 'Pod')) return bind(target)
+      if (subresource === 'eviction' && isKind(kind, '', 'Pod')) return evict(target)
+      if (subresource !== '') throw methodNotAllowed()
+      return create(target)
+    case 'update':
+      return requireName(name) ?? update(target)
+    case 'patch':
+      return requireName(name) ?? patch(target)
+    case 'delete':
+      return requireName(name) ?? remove(target)
+    case 'deletecollection':
+      return removeCollection(target)
+  }
+}
+
+function requireName(name: string): undefined {
+  if (name === '') throw methodNotAllowed()
+  return undefined
+}
+
+const summary = ({ verb, group, resource, subresource, namespace, name }: ApiRequest) =>
+  `${verb} ${group || 'core'}/${resource}${subresource ? `/${subresource}` : ''} ${namespace ?? ''}/${name ?? ''}`

@@ -1,0 +1,161 @@
+/**
+ * From what a client sent to an object in the storage version: type and version checked, unknown and duplicate
+ * fields reported or refused, pruned, converted, defaulted, its types verified (contracts/kube §3.10, §3.12).
+ */
+import type { KubeObject, ObjectMeta } from '../api/meta.ts'
+import { badRequest, invalid } from '../api/status-error.ts'
+import {
+  applyDefaults,
+  decodeProblem,
+  prune,
+  typeErrors,
+  unknownFields,
+  wholeSchema,
+} from '../api/structural.ts'
+import { apiVersionOfTarget } from './machinery.ts'
+import type { Target } from './machinery.ts'
+import { invalidOption } from './option-errors.ts'
+import type { OptionsKind } from './option-errors.ts'
+import { fieldsOf, isRecord } from './values.ts'
+import type { Fields } from './values.ts'
+
+/** Reads the body of a create or an update. Throws BadRequest or Invalid. */
+export function readObject(target: Target, optionsKind: OptionsKind): KubeObject {
+  const sent = withType(target, target.request.body)
+  const complaints = strictComplaints(target, sent, optionsKind)
+  if (complaints.length > 0)
+    throw badRequest(`${cannotBeHandled(target)}: strict decoding error: ${complaints.join(', ')}`)
+  return toStored(target, sent)
+}
+
+/** Reads the object that a patch made. Throws Invalid for unknown fields, as Kubernetes does for patches. */
+export function readPatched(target: Target, patched: Fields): KubeObject {
+  const sent = withType(target, patched)
+  const complaints = strictComplaints(target, sent, 'PatchOptions')
+  if (complaints.length > 0)
+    throw invalid({ group: '', kind: '', plural: '' }, '', [
+      {
+        reason: 'FieldValueInvalid',
+        field: 'patch',
+        detail: `Invalid value: ${JSON.stringify(JSON.stringify(patched))}: strict decoding error: ${complaints.join(', ')}`,
+      },
+    ])
+  return toStored(target, sent)
+}
+
+const cannotBeHandled = ({ kind, version }: Target): string =>
+  `${kind.kind} in version "${version}" cannot be handled as a ${kind.kind}`
+
+/** The body as a map of the type that the endpoint is for. */
+function withType(target: Target, body: unknown): Fields {
+  const { kind } = target
+  const apiVersion = apiVersionOfTarget(target)
+  if (!isRecord(body))
+    throw badRequest(
+      `the object provided is unrecognized (must be of type ${kind.kind}): couldn't get version/kind; json parse error: json: cannot unmarshal ${jsonType(body)} into Go value of type struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }`,
+    )
+  if (body['kind'] === undefined || body['kind'] === '') {
+    if (kind.flavour === 'custom') throw badRequest("Object 'Kind' is missing in the data")
+  } else if (body['kind'] !== kind.kind)
+    throw badRequest(
+      `the kind in the data (${plain(body['kind'])}) does not match the expected kind (${kind.kind})`,
+    )
+  if (body['apiVersion'] === undefined || body['apiVersion'] === '') {
+    if (kind.flavour === 'custom') throw badRequest("Object 'apiVersion' is missing in the data")
+  } else if (body['apiVersion'] !== apiVersion)
+    throw badRequest(
+      `the API version in the data (${plain(body['apiVersion'])}) does not match the expected API version (${apiVersion})`,
+    )
+  const metadata = body['metadata'] ?? {}
+  if (body['apiVersion'] && body['kind'] && body['metadata']) return body
+  return { ...body, apiVersion, kind: kind.kind, metadata }
+}
+
+const plain = (value: unknown): string =>
+  typeof value === 'string' ? value : JSON.stringify(value)
+
+const jsonType = (value: unknown): string =>
+  value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value
+
+/** What strict decoding complains of. With `Warn` it becomes warnings, with `Ignore` nothing. */
+function strictComplaints(target: Target, sent: Fields, optionsKind: OptionsKind): string[] {
+  const { fieldValidation = 'Warn' } = target.request.options
+  if (fieldValidation !== 'Ignore' && fieldValidation !== 'Warn' && fieldValidation !== 'Strict')
+    throw invalidOption(
+      optionsKind,
+      'fieldValidation',
+      `Unsupported value: ${JSON.stringify(fieldValidation)}: supported values: "", "Ignore", "Strict", "Warn"`,
+      'FieldValueNotSupported',
+    )
+  if (fieldValidation === 'Ignore') return []
+  const complaints = [
+    ...unknownFields(wholeSchema(target.kind, target.version), sent).map(
+      (path) => `unknown field ${JSON.stringify(path)}`,
+    ),
+    ...(target.request.duplicateFields ?? []).map(
+      (path) => `duplicate field ${JSON.stringify(path)}`,
+    ),
+  ]
+  if (fieldValidation === 'Strict') return complaints
+  for (const complaint of complaints) target.warn(complaint)
+  return []
+}
+
+function toStored(target: Target, sent: Fields): KubeObject {
+  const { kind, served, version, warn } = target
+  const schema = wholeSchema(kind, version)
+  // The types of a built-in kind are what Go's decoder would take; a custom kind is checked by its schema below.
+  const problem = decodeProblem(kind.flavour === 'builtin' ? schema : metadataOnly, sent, kind.kind)
+  if (problem !== undefined) throw badRequest(`${cannotBeHandled(target)}: ${problem}`)
+  let object = checked(prune(schema, sent))
+  if (served) {
+    refuseTypeErrors(target, object, version)
+    object = served.toStorage(object, warn)
+  }
+  object = applyDefaults(wholeSchema(kind), object)
+  refuseTypeErrors(target, object, kind.version)
+  return object
+}
+
+const metadataOnly = {
+  type: 'object',
+  properties: {
+    metadata: { $ref: '#/definitions/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta' },
+  },
+} as const
+
+function refuseTypeErrors(target: Target, object: KubeObject, version: string): void {
+  const causes = typeErrors(wholeSchema(target.kind, version), object)
+  if (causes.length > 0) throw invalid(target.kind, object.metadata.name, causes)
+}
+
+/** A map whose metadata the schema has checked, as an object. */
+function checked(fields: Fields): KubeObject {
+  const { apiVersion, kind } = fields
+  return { ...fields, apiVersion: String(apiVersion), kind: String(kind), metadata: named(fields) }
+}
+
+function named(fields: Fields): ObjectMeta {
+  const metadata = fieldsOf(fields['metadata'])
+  const { name } = metadata
+  return { ...metadata, name: typeof name === 'string' ? name : '' }
+}
+
+/** The name and namespace in the body must be the URL's. Throws BadRequest. Answers the object's namespace. */
+export function checkPlace(target: Target, object: KubeObject): string {
+  const { kind, namespace, name } = target
+  const given = object.metadata
+  if (name !== '' && given.name !== '' && given.name !== name)
+    throw badRequest(
+      `the name of the object (${given.name}) does not match the name on the URL (${name})`,
+    )
+  if (!kind.namespaced) return ''
+  const inBody = given.namespace ?? ''
+  if (inBody !== '' && namespace !== '' && inBody !== namespace)
+    throw badRequest(
+      'the namespace of the provided object does not match the namespace sent on the request',
+    )
+  const place = namespace || inBody
+  if (place === '') throw badRequest('an empty namespace may not be set during creation')
+  return place
+}
