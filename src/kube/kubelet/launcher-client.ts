@@ -19,6 +19,7 @@ import {
   type RunSpec,
   type SandboxRecord,
   type StartSpec,
+  type ToLauncher,
 } from './launcher/protocol.ts'
 import { strippedEntry } from './stripped-entry.ts'
 
@@ -47,6 +48,8 @@ export interface Launcher {
   forget(podUid: string): Promise<void>
   /** Resolves when the container has ended, also across a restart of the launcher. */
   exited(podUid: string, container: ContainerRecord): Promise<ExitRecord>
+  /** What the launcher runs last, also when it ends by itself. */
+  atEnd(run: RunSpec): Promise<void>
   /** Ends every pod, then the launcher. */
   stop(graceMs: number): Promise<void>
   /** Closes the connection and leaves everything running. */
@@ -79,6 +82,7 @@ export async function connectLauncher(options: LauncherOptions): Promise<Launche
   let nextId = 1
   let closed = false
   let pid = 0
+  let last: RunSpec | undefined
   let current: Promise<Connection>
 
   const onMessage = (message: FromLauncher) => {
@@ -120,11 +124,16 @@ export async function connectLauncher(options: LauncherOptions): Promise<Launche
       connection.pods.flatMap((pod) => pod.containers.map((item) => [item.id, item] as const)),
     )
     for (const [id, end] of ends) end.settle(known.get(id) ?? { exit: lost(clock.now()) })
+    if (last) {
+      const request = { id: nextId++, op: 'at-end', run: last } satisfies ToLauncher
+      connection.socket.write(`${JSON.stringify(request)}\n`)
+    }
     return connection
   }
 
   const call = async (request: Request, limitMs = answerLimitMs): Promise<unknown> => {
     const connection = await current
+    if (connection.socket.destroyed) throw new Error('the launcher is not connected')
     return await new Promise((resolve, reject) => {
       const id = nextId++
       const cancel = clock.after(limitMs, () => {
@@ -162,6 +171,10 @@ export async function connectLauncher(options: LauncherOptions): Promise<Launche
       const end = endOf(podUid, container.id)
       end.settle(container)
       return end.exited
+    },
+    async atEnd(run) {
+      last = run
+      await call({ op: 'at-end', run })
     },
     async stop(graceMs) {
       closed = true
@@ -205,7 +218,10 @@ async function connectOrSpawn(
   while (clock.monotonic() < deadline) {
     await sleep(clock, 5)
     const connection = await connect(socketPath, onMessage, onClose)
-    if (connection) return connection
+    if (connection) {
+      process.unref() // until here it keeps this process alive, which the clock's alarms do not
+      return connection
+    }
     if (process.exitCode !== null)
       throw new Error(
         `the launcher ended with code ${process.exitCode}; ${launcherLog(options.dataDir)} may say why`,
@@ -232,7 +248,6 @@ function spawnLauncher({ dataDir, socketPath, prefix }: LauncherOptions) {
       { detached: true, cwd: '/', env: {}, stdio: ['ignore', log, log] },
     )
     child.on('error', () => {})
-    child.unref()
     return child
   } finally {
     closeSync(log)

@@ -1,7 +1,21 @@
-/** Runs containers as plain processes through the launcher. Signature first. */
+/**
+ * Runs containers as plain processes of this machine, through the launcher. Nothing has to be installed: an image's
+ * files lie in a shared folder, a program starts with its working directory there, an environment of its own and,
+ * where the machine allows, a network of its own.
+ */
+import { createHash } from 'node:crypto'
+import { chownSync, mkdirSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
-import type { Runtime } from './runtime.ts'
+import { findOnHost, NoExecutable, resolveCommand } from './executable.ts'
+import { connectLauncher, type Launcher } from './launcher-client.ts'
+import type { ContainerRecord, PodRecord, SandboxRecord } from './launcher/protocol.ts'
+import { mountArguments } from './mounts.ts'
+import { namespaceNetwork } from './namespace-network.ts'
+import { hostNetwork, type Network } from './network.ts'
+import type { Container, ContainerSpec, Runtime, Sandbox } from './runtime.ts'
 
 export interface ProcessRuntimeOptions {
   readonly dataDir: string
@@ -10,18 +24,289 @@ export interface ProcessRuntimeOptions {
   readonly network: 'auto' | 'namespaces' | 'host'
   readonly clock: Clock
   readonly log: Log
-  /** PATH of the platform, the end of each container's own. Default: the usual system folders. */
-  readonly hostPath?: string
 }
 
 export interface ProcessRuntime extends Runtime {
   /** What `network: auto` came to. */
   readonly network: 'namespaces' | 'host'
-  /** Pid of the launcher, once connected. */
+  /** Pid of the launcher; another one after it was killed. */
   readonly launcherPid: number
   /** Lets go of the launcher without stopping anything, as a crash would. Disposing stops all pods and the launcher. */
   detach(): void
 }
 
-/** Connects to the launcher of this data directory, or starts one. */
-export declare function processRuntime(options: ProcessRuntimeOptions): Promise<ProcessRuntime>
+const systemPath = ['/usr/local/bin', '/usr/bin', '/bin', '/usr/local/sbin', '/usr/sbin', '/sbin']
+/** What pods get to end in when the runtime is disposed while they run. */
+const disposeGraceMs = 5_000
+const networkCommandLimitMs = 20_000
+
+/** Connects to the launcher of this data directory, or starts one; cleans up networks that a crash left over. */
+export async function processRuntime(options: ProcessRuntimeOptions): Promise<ProcessRuntime> {
+  const { dataDir, log, clock } = options
+  const prefix = createHash('sha256').update(dataDir).digest('hex').slice(0, 12)
+  const launcher = await connectLauncher({ ...options, prefix })
+  const sandboxes = new Map<string, SandboxRecord>()
+  for (const pod of launcher.pods) if (pod.sandbox) sandboxes.set(pod.podUid, pod.sandbox)
+  const network = await openNetwork(options, launcher, prefix, [...sandboxes.values()])
+  if (network.cleanup)
+    void launcher
+      .atEnd({ argv: network.cleanup, timeoutMs: networkCommandLimitMs, limitBytes: 1 << 16 })
+      .catch((error: unknown) => log.error('clean-up not noted', { error }))
+  const podFolder = (podUid: string) => join(dataDir, 'pods', podUid)
+  const places = new Map<string, Running>()
+
+  const containerOf = (podUid: string, record: ContainerRecord): Container => ({
+    id: record.id,
+    podUid,
+    container: record.container,
+    attempt: record.attempt,
+    pid: record.pid,
+    startedAtMs: record.startedAtMs,
+    exited: launcher.exited(podUid, record),
+  })
+
+  return {
+    name: 'process',
+    version: 'process://1.0',
+    network: network.mode,
+    get launcherPid() {
+      return launcher.pid
+    },
+    detach: () => launcher.detach(),
+
+    async createSandbox({ podUid, ports }) {
+      const found = sandboxes.get(podUid)
+      if (found) return sandboxOf(found)
+      const record: SandboxRecord = { podUid, ...(await network.acquire(ports)) }
+      sandboxes.set(podUid, record)
+      // Not waited for: the socket keeps the order, and only a successor reads it.
+      void launcher
+        .setSandbox(record)
+        .catch((error: unknown) => log.error('sandbox not noted', { error }))
+      return sandboxOf(record)
+    },
+
+    async removeSandbox(podUid) {
+      const record = sandboxes.get(podUid)
+      sandboxes.delete(podUid)
+      for (const [id, place] of places) if (place.podUid === podUid) places.delete(id)
+      await launcher.forget(podUid)
+      if (record) await network.release(record)
+      await rm(podFolder(podUid), { recursive: true, force: true })
+    },
+
+    async start(spec) {
+      const id = containerId(prefix, spec)
+      const sandbox = sandboxes.get(spec.podUid)
+      const home = join(podFolder(spec.podUid), 'home')
+      const place = placeOf(spec, sandbox, home)
+      makeFolders(home, spec.user)
+      const enter = sandbox ? network.enter(sandbox) : []
+      try {
+        const command = resolveCommand(spec.command, place)
+        // Through nsenter the user is changed by nsenter, which needs to be root for the rest.
+        const wrapped = enter.length > 0 || spec.mounts.length > 0
+        const argv = [
+          ...enter,
+          ...mountArguments(spec, podFolder(spec.podUid), place),
+          ...(wrapped && spec.user ? setUser(spec.user) : []),
+          ...command,
+        ]
+        const record = await launcher.start({
+          id,
+          podUid: spec.podUid,
+          container: spec.container,
+          attempt: spec.attempt,
+          argv,
+          cwd: place.cwd,
+          env: place.env,
+          logPath: spec.logPath,
+          ...(!wrapped && spec.user && { uid: spec.user.uid, gid: spec.user.gid ?? spec.user.uid }),
+        })
+        places.set(id, { ...place, podUid: spec.podUid, enter, user: spec.user })
+        return containerOf(spec.podUid, record)
+      } catch (error) {
+        if (!(error instanceof NoExecutable)) throw error
+        return notStarted(id, spec, error.message, clock.now())
+      }
+    },
+
+    signal: (id, signal) => launcher.signal(id, signal),
+
+    async exec(id, command, { timeoutMs, limitBytes }) {
+      const place = places.get(id)
+      if (!place) return { exitCode: 126, output: 'container is not running' }
+      try {
+        const argv = resolveCommand(command, place)
+        return await launcher.run({
+          argv: [
+            ...place.enter,
+            ...(place.user && place.enter.length > 0 ? setUser(place.user) : []),
+            ...argv,
+          ],
+          cwd: place.cwd,
+          env: place.env,
+          timeoutMs,
+          limitBytes,
+          ...(place.user &&
+            place.enter.length === 0 && {
+              uid: place.user.uid,
+              gid: place.user.gid ?? place.user.uid,
+            }),
+        })
+      } catch (error) {
+        if (error instanceof NoExecutable) return { exitCode: 127, output: error.message }
+        throw error
+      }
+    },
+
+    async recover() {
+      return launcher.pods.flatMap((pod: PodRecord) =>
+        pod.sandbox
+          ? [
+              {
+                sandbox: sandboxOf(pod.sandbox),
+                containers: pod.containers.map((record) => containerOf(pod.podUid, record)),
+              },
+            ]
+          : [],
+      )
+    },
+
+    async [Symbol.asyncDispose]() {
+      await network[Symbol.asyncDispose]()
+      await launcher.stop(disposeGraceMs)
+      await rm(join(dataDir, 'pods'), { recursive: true, force: true })
+    },
+  }
+}
+
+interface Place {
+  readonly rootfs: string
+  readonly cwd: string
+  readonly path: string
+  readonly env: Readonly<Record<string, string>>
+}
+
+interface Running extends Place {
+  readonly podUid: string
+  readonly enter: readonly string[]
+  readonly user: ContainerSpec['user']
+}
+
+const sandboxOf = ({ podUid, podIP, hostPorts }: SandboxRecord): Sandbox => ({
+  podUid,
+  podIP,
+  ...(hostPorts && { hostPorts }),
+})
+
+/** Where and with what environment a container's programs run: what pod and image say, nothing of the platform's. */
+function placeOf(spec: ContainerSpec, sandbox: SandboxRecord | undefined, home: string): Place {
+  const { rootfs } = spec.image
+  const cwd = join(rootfs, spec.workingDir)
+  const path =
+    spec.env['PATH'] ??
+    [
+      join(cwd, 'node_modules', '.bin'),
+      ...['/usr/local/bin', '/usr/bin', '/bin'].map((folder) => join(rootfs, folder)),
+      dirname(process.execPath),
+      ...systemPath,
+    ].join(':')
+  const port = sandbox?.hostPorts?.[Number(spec.env['PORT'])]
+  return {
+    rootfs,
+    cwd,
+    path,
+    env: {
+      HOME: home,
+      TMPDIR: join(home, 'tmp'),
+      HOSTNAME: spec.podName,
+      ...spec.env,
+      PATH: path,
+      ...(port !== undefined && { PORT: String(port) }),
+      EBB_POD_UID: spec.podUid,
+    },
+  }
+}
+
+function makeFolders(home: string, user: ContainerSpec['user']): void {
+  const temporary = join(home, 'tmp')
+  mkdirSync(temporary, { recursive: true })
+  if (!user) return
+  for (const folder of [home, temporary]) chownSync(folder, user.uid, user.gid ?? user.uid)
+}
+
+const setUser = ({ uid, gid = uid }: NonNullable<ContainerSpec['user']>): readonly string[] => [
+  findOnHost('setpriv') ?? 'setpriv',
+  `--reuid=${uid}`,
+  `--regid=${gid}`,
+  '--clear-groups',
+  '--',
+]
+
+/** The same for the same attempt, so that a successor finds it; the first digits name the data directory. */
+const containerId = (prefix: string, spec: ContainerSpec): string =>
+  prefix +
+  createHash('sha256')
+    .update(`${spec.podUid}/${spec.container}/${spec.attempt}`)
+    .digest('hex')
+    .slice(prefix.length)
+
+const notStarted = (
+  id: string,
+  spec: ContainerSpec,
+  message: string,
+  nowMs: number,
+): Container => ({
+  id,
+  podUid: spec.podUid,
+  container: spec.container,
+  attempt: spec.attempt,
+  pid: 0,
+  startedAtMs: nowMs,
+  exited: Promise.resolve({
+    exitCode: 128,
+    reason: 'StartError',
+    message: `failed to create task: ${message}: unknown`,
+    finishedAtMs: nowMs,
+  }),
+})
+
+async function openNetwork(
+  { network, log }: ProcessRuntimeOptions,
+  launcher: Launcher,
+  id: string,
+  inUse: readonly SandboxRecord[],
+): Promise<Network> {
+  if (network === 'host') return hostNetwork(inUse)
+  const ip = findOnHost('ip')
+  const nsenter = findOnHost('nsenter')
+  const problem =
+    process.getuid?.() !== 0
+      ? 'not running as root'
+      : ip === undefined || nsenter === undefined
+        ? 'the programs ip and nsenter are not both installed'
+        : undefined
+  try {
+    if (problem !== undefined || ip === undefined || nsenter === undefined) throw new Error(problem)
+    return await namespaceNetwork({
+      ip,
+      nsenter,
+      id,
+      inUse,
+      log,
+      run: (argv, input) =>
+        launcher.run({
+          argv,
+          ...(input !== undefined && { input }),
+          timeoutMs: networkCommandLimitMs,
+          limitBytes: 1 << 20,
+        }),
+    })
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    if (network === 'namespaces') throw new Error(`pods can't have networks of their own: ${why}`)
+    log.info('pods share the loopback of this machine', { why })
+    return hostNetwork(inUse)
+  }
+}

@@ -9,7 +9,7 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { chmodSync, rmSync } from 'node:fs'
 import { systemClock } from '../../../lib/clock.ts'
 import { Pods } from './pods.ts'
-import { maxLineBytes, type FromLauncher, type ToLauncher } from './protocol.ts'
+import { maxLineBytes, type FromLauncher, type RunSpec, type ToLauncher } from './protocol.ts'
 import { runCommand } from './run-command.ts'
 
 /** Without a control plane for this long the platform is taken to be gone for good. */
@@ -29,6 +29,7 @@ const pods = new Pods({
   },
 })
 let stopping: Promise<void> | undefined
+let atEnd: RunSpec | undefined
 let cancelLonely = clock.after(lonelyMs, lonely)
 
 const server: Server = createServer((socket) => {
@@ -94,6 +95,9 @@ function perform(request: ToLauncher): unknown {
       return pods.list()
     case 'forget':
       return pods.forget(request.podUid)
+    case 'at-end':
+      atEnd = request.run
+      return undefined
     case 'stop':
       return stop(request.graceMs)
     default:
@@ -106,16 +110,20 @@ function send(socket: Socket, message: FromLauncher): void {
 }
 
 function stop(graceMs: number): Promise<void> {
-  stopping ??= pods.stopAll(graceMs).then(() => {
-    // After the answer has been written.
-    clock.after(1, () => {
-      server.close()
-      for (const socket of connections) socket.end()
-      rmSync(socketPath, { force: true })
-      process.exit(0)
-    })
-  })
+  stopping ??= end(graceMs)
   return stopping
+}
+
+async function end(graceMs: number): Promise<void> {
+  await pods.stopAll(graceMs)
+  if (atEnd) await runCommand(atEnd, clock)
+  // After the answer has been written.
+  clock.after(1, () => {
+    server.close()
+    for (const socket of connections) socket.end()
+    rmSync(socketPath, { force: true })
+    process.exit(0)
+  })
 }
 
 function lonely(): void {

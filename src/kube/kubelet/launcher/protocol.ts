@@ -62,6 +62,8 @@ export type Request =
   | { readonly op: 'list' }
   /** The pod is gone: ends what is left of it and drops its record. */
   | { readonly op: 'forget'; readonly podUid: string }
+  /** What to run as the last thing before the launcher ends, whyever it ends: removes networks. */
+  | { readonly op: 'at-end'; readonly run: RunSpec }
   /** TERM to everything, KILL after the grace; then the launcher ends. */
   | { readonly op: 'stop'; readonly graceMs: number }
 
