@@ -5,7 +5,18 @@
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Random } from '../../lib/random.ts'
+import { randomUUID } from 'node:crypto'
+import { createServer, type Server, type Socket } from 'node:net'
+import { adminAnswer } from './admin.ts'
+import { QueueBudget } from './breaker.ts'
+import { ClientConnection, type ClientContext } from './client-connection.ts'
+import { Deadlines } from './deadlines.ts'
+import { Drains } from './drain.ts'
 import type { FromGateway, ToGateway } from './feed.ts'
+import { type Change, Front } from './front.ts'
+import { RevisionMetrics } from './metrics.ts'
+import { addressOf } from './pod.ts'
+import { Stats } from './stats.ts'
 
 export interface ListenAddress {
   readonly host: string
@@ -59,3 +70,194 @@ export interface Gateway {
   stop(graceMs: number): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
+
+export const defaultLimits: GatewayLimits = {
+  connections: 32_768,
+  queuePerRevision: 10_000,
+  queueTotal: 20_000,
+  headBytes: 65_536,
+  headerCount: 200,
+  headTimeoutMs: 60_000,
+  idleTimeoutMs: 120_000,
+}
+
+const statsEveryMs = 1000
+
+/** Opens the listeners and serves. Rejects when an address cannot be had. */
+export async function startGateway(options: GatewayOptions): Promise<Gateway> {
+  const { clock, log, random } = options
+  const limits = { ...defaultLimits, ...options.limits }
+  const deadlines = new Deadlines(clock)
+  const stats = new Stats()
+  const budget = new QueueBudget(limits.queueTotal)
+  const drains = new Drains()
+  const clients = new Set<ClientConnection>()
+  let stopping = false
+  let rejected = 0
+  let listener: ((message: FromGateway) => void) | undefined
+  let pending: Change[] = []
+  let whole = false
+
+  const front = new Front(
+    {
+      clock,
+      deadlines,
+      random,
+      stats,
+      budget,
+      drains,
+      queueCapacity: limits.queuePerRevision,
+      metrics: (target) => new RevisionMetrics(target),
+      wake: (revision) => listener?.({ type: 'wake', revision }),
+      requestId: () => randomUUID(),
+      rejected: () => rejected++,
+      get stopping() {
+        return stopping
+      },
+    },
+    options.clusterDomain ?? 'cluster.local',
+  )
+
+  const contextFor = (local: boolean, route?: ClientContext['route']): ClientContext => ({
+    clock,
+    deadlines,
+    headBytes: limits.headBytes,
+    headerCount: limits.headerCount,
+    headTimeoutMs: limits.headTimeoutMs,
+    idleTimeoutMs: limits.idleTimeoutMs,
+    local,
+    get stopping() {
+      return stopping
+    },
+    route: route ?? ((client, head, body) => front.route(client, head, body, local)),
+    closed: (client) => clients.delete(client),
+  })
+
+  const open = (address: ListenAddress, context: ClientContext): Promise<Server> => {
+    const accept = (socket: Socket): void => {
+      if (clients.size >= limits.connections) socket.destroy()
+      else clients.add(new ClientConnection(socket, context))
+    }
+    return listen(address, accept)
+  }
+  const adminContext = contextFor(false, (_client, head) =>
+    adminAnswer(head, () => ({
+      gateway: { connections: clients.size, waiting: budget.used, rejected },
+      revisions: [...front.revisions.values()].map((revision) => ({
+        metrics: revision.metrics,
+        inFlight: revision.meter.inFlight,
+        waiting: revision.queue.size,
+      })),
+    })),
+  )
+
+  const servers: Server[] = []
+  const opened = async (address: ListenAddress, context: ClientContext): Promise<ListenAddress> => {
+    const server = await open(address, context)
+    servers.push(server)
+    return boundAddress(server, address)
+  }
+  let http: ListenAddress
+  let local: ListenAddress
+  let admin: ListenAddress | undefined
+  try {
+    // Whoever reaches a loopback address is on this machine, and the machine is the cluster.
+    http = await opened(options.http, contextFor(isLoopback(options.http.host)))
+    local = await opened(options.local, contextFor(true))
+    admin = options.admin && (await opened(options.admin, adminContext))
+  } catch (error) {
+    for (const server of servers) server.close()
+    throw error
+  }
+
+  let cancelReport = (): void => {}
+  const report = (): void => {
+    cancelReport = clock.after(statsEveryMs, () => {
+      const reports = stats.report(clock.monotonic())
+      if (reports.length > 0) listener?.({ type: 'stats', stats: reports })
+      report()
+    })
+  }
+  report()
+
+  let stopped: Promise<void> | undefined
+  const stop = (graceMs: number): Promise<void> => {
+    stopped ??= shutDown(graceMs)
+    return stopped
+  }
+  const shutDown = async (graceMs: number): Promise<void> => {
+    stopping = true
+    log.info('stopping', { connections: clients.size, graceMs })
+    const closed = Promise.all(
+      servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve()))),
+    )
+    for (const client of clients) if (client.idle) client.destroy()
+    const cancelGrace = clock.after(graceMs, () => {
+      for (const client of clients) client.destroy()
+    })
+    await closed
+    cancelGrace()
+    cancelReport()
+    for (const revision of front.revisions.values()) revision.remove()
+    deadlines.close()
+  }
+
+  return {
+    http,
+    local,
+    admin,
+    receive(message) {
+      switch (message.type) {
+        case 'reset':
+          pending = []
+          whole = true
+          return
+        case 'sync':
+          front.apply(pending, whole)
+          pending = []
+          whole = false
+          listener?.({ type: 'ack', version: message.version })
+          return
+        case 'drain':
+          drains.drain(addressOf(message.host, message.port), () =>
+            listener?.({ type: 'drained', id: message.id }),
+          )
+          return
+        case 'stop':
+          stop(message.graceMs).catch((error: unknown) => log.error('stop failed', { error }))
+          return
+        default:
+          pending.push(message)
+      }
+    },
+    listen(next) {
+      listener = next
+      if (next) for (const revision of front.revisions.values()) revision.wakeAgain()
+    },
+    stop,
+    [Symbol.asyncDispose]: () => stop(0),
+  }
+}
+
+function listen(address: ListenAddress, accept: (socket: Socket) => void): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    const server = createServer({ allowHalfOpen: true, noDelay: true }, accept)
+    server.once('error', reject)
+    server.listen({ host: address.host, port: address.port, backlog: 4096 }, () => {
+      server.off('error', reject)
+      // Accepting can fail when descriptors run out; the next ones are accepted again.
+      server.on('error', () => {})
+      resolve(server)
+    })
+  })
+}
+
+function boundAddress(server: Server, asked: ListenAddress): ListenAddress {
+  const bound = server.address()
+  return bound !== null && typeof bound === 'object'
+    ? { host: bound.address, port: bound.port }
+    : asked
+}
+
+const isLoopback = (host: string): boolean =>
+  host === 'localhost' || host === '::1' || host.startsWith('127.')

@@ -1,0 +1,21 @@
+/** The admin listener: metrics as Prometheus text, and whether the gateway lives. */
+import type { RequestHead } from '../../lib/http1/head.ts'
+import { type GatewayGauges, metricsText, type RevisionGauges } from './metrics.ts'
+import type { Answer } from './outgoing-head.ts'
+
+export interface GatewayView {
+  readonly gateway: GatewayGauges
+  readonly revisions: Iterable<RevisionGauges>
+}
+
+export function adminAnswer(head: RequestHead, view: () => GatewayView): Answer {
+  if (head.method !== 'GET' && head.method !== 'HEAD')
+    return { status: 405, body: 'only GET here\n' }
+  const path = head.target.split('?')[0]
+  if (path === '/healthz' || path === '/readyz') return { status: 200, body: 'ok\n' }
+  if (path === '/metrics') {
+    const { gateway, revisions } = view()
+    return { status: 200, body: metricsText(gateway, revisions) }
+  }
+  return { status: 404, body: '404: there are /metrics and /healthz here\n' }
+}

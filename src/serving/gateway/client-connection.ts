@@ -1,0 +1,302 @@
+/**
+ * Hot path, security-critical. One client's connection: finds requests in its bytes, one after the other (pipelined ones wait their
+ * turn), and holds no more of them than a bounded piece: then it stops reading.
+ */
+import type { Socket } from 'node:net'
+import { Body, requestFraming } from '../../lib/http1/body.ts'
+import {
+  checkPartialHead,
+  findHeadEnd,
+  parseRequestHead,
+  type RequestHead,
+} from '../../lib/http1/head.ts'
+import { HttpError } from '../../lib/http1/http-error.ts'
+import type { Clock } from '../../lib/clock.ts'
+import { Deadline, type Deadlines } from './deadlines.ts'
+import type { Exchange } from './exchange.ts'
+import { type Answer, answerText, type ClientIdentity, clientIdentity } from './outgoing-head.ts'
+
+/** What all client connections of a listener share. */
+export interface ClientContext {
+  readonly clock: Clock
+  readonly deadlines: Deadlines
+  readonly headBytes: number
+  readonly headerCount: number
+  readonly headTimeoutMs: number
+  readonly idleTimeoutMs: number
+  readonly stopping: boolean
+  /** Cluster-local hosts may be reached through this listener. */
+  readonly local: boolean
+  /** Takes a request: answers its exchange, not yet started, or what to say instead. */
+  route(client: ClientConnection, head: RequestHead, body: Body): Exchange | Answer
+  closed(client: ClientConnection): void
+}
+
+/** Bytes that may wait behind the request being served before reading stops. */
+const maxPipelinedBytes = 65_536
+/** How long a connection that has had its last answer may go on sending before it is cut. */
+const lingerMs = 2000
+
+export class ClientConnection extends Deadline {
+  readonly socket: Socket
+  readonly identity: ClientIdentity
+  readonly #context: ClientContext
+  #exchange: Exchange | undefined
+  #body: Body | undefined
+  /** Bytes not looked at yet. */
+  #pending: Buffer | undefined
+  /** How much of `#pending` was searched for the end of a head. */
+  #searched = 0
+  #phase: 'idle' | 'head' | 'busy' | 'lingering' | 'closed' = 'idle'
+  #phaseMs: number
+  #bodyBlocked = false
+  #paused = false
+
+  constructor(socket: Socket, context: ClientContext) {
+    super()
+    this.socket = socket
+    this.#context = context
+    this.identity = clientIdentity(socket.remoteAddress ?? '')
+    this.#phaseMs = context.clock.monotonic()
+    context.deadlines.set(
+      this,
+      this.#phaseMs + Math.min(context.headTimeoutMs, context.idleTimeoutMs),
+    )
+    socket.on('data', (bytes: Buffer) => this.#data(bytes))
+    socket.on('end', () => this.#ended())
+    socket.on('drain', () => this.#drained())
+    socket.on('error', () => {}) // 'close' follows
+    socket.on('close', () => this.#closed())
+  }
+
+  /** Nothing is being served and nothing has begun to arrive. */
+  get idle(): boolean {
+    return this.#phase === 'idle'
+  }
+
+  // -- for the exchange ---------------------------------------------------------------------------------------------
+
+  /** The pod does not take body bytes now. */
+  blockBody(): void {
+    if (this.#bodyBlocked) return
+    this.#bodyBlocked = true
+    this.#flow()
+  }
+
+  unblockBody(): void {
+    if (!this.#bodyBlocked) return
+    this.#bodyBlocked = false
+    this.#flow()
+  }
+
+  /** The response is out. */
+  completed(keepAlive: boolean): void {
+    this.#exchange = undefined
+    this.#body = undefined
+    if (!keepAlive) {
+      this.#linger()
+      return
+    }
+    this.#phase = 'idle'
+    this.#phaseMs = this.#context.clock.monotonic()
+    if (this.slot < 0)
+      this.#context.deadlines.set(this, this.#phaseMs + this.#context.idleTimeoutMs)
+    if (this.#bodyBlocked || this.#paused) {
+      this.#bodyBlocked = false
+      this.#flow()
+    }
+    if (this.#pending) this.#advance()
+    else if (this.#context.stopping) this.#linger()
+  }
+
+  /** Answers in the gateway's own words; `keepAlive` false when the rest of the request cannot be skipped. */
+  answer(answer: Answer, head: RequestHead | undefined, keepAlive: boolean): void {
+    const stay = keepAlive && !this.#context.stopping
+    this.socket.write(answerText(answer, head?.method ?? 'GET', stay, head?.minor ?? 1), 'latin1')
+    this.completed(stay)
+  }
+
+  /** Bytes that arrived too early belong to the tunnel. */
+  startTunnel(): void {
+    const bytes = this.#pending
+    this.#pending = undefined
+    if (bytes) this.#exchange?.tunnel(bytes)
+    this.#flow()
+  }
+
+  destroy(): void {
+    this.socket.destroy()
+  }
+
+  // -- bytes --------------------------------------------------------------------------------------------------------
+
+  #data(bytes: Buffer): void {
+    const exchange = this.#exchange
+    if (exchange === undefined) {
+      if (this.#phase === 'lingering' || this.#phase === 'closed') return
+      this.#pending = this.#pending ? Buffer.concat([this.#pending, bytes]) : bytes
+      this.#advance()
+    } else if (exchange.tunnelling) exchange.tunnel(bytes)
+    else if (this.#body!.done) this.#keep(bytes)
+    else this.#feedBody(exchange, bytes)
+  }
+
+  /** Keeps bytes for later. */
+  #keep(bytes: Buffer): void {
+    this.#pending = this.#pending ? Buffer.concat([this.#pending, bytes]) : bytes
+    this.#flow()
+  }
+
+  #feedBody(exchange: Exchange, bytes: Buffer): void {
+    const body = this.#body!
+    let end: number
+    try {
+      end = body.advance(bytes, 0)
+    } catch (error) {
+      exchange.badBody(answerTo(error))
+      return
+    }
+    exchange.body(end === bytes.length ? bytes : bytes.subarray(0, end))
+    if (end < bytes.length) this.#keep(bytes.subarray(end))
+  }
+
+  /** Serves what is pending, request by request, until one is being served or more bytes are needed. */
+  #advance(): void {
+    while (this.#pending !== undefined && (this.#phase === 'idle' || this.#phase === 'head')) {
+      // A client that sends requests but does not read the answers waits for itself.
+      if (this.socket.writableNeedDrain) {
+        this.#flow()
+        return
+      }
+      try {
+        if (!this.#nextHead()) return
+      } catch (error) {
+        this.#pending = undefined
+        this.answer(answerTo(error), undefined, false)
+        return
+      }
+    }
+  }
+
+  /** True when a whole head was there. */
+  #nextHead(): boolean {
+    const context = this.#context
+    let bytes = this.#pending!
+    // Empty lines before a request line are skipped (RFC 9112 2.2).
+    let start = 0
+    while (bytes[start] === 13 && bytes[start + 1] === 10) start += 2
+    if (start > 0) {
+      bytes = bytes.subarray(start)
+      this.#searched = 0
+    }
+    const end = bytes.length === 0 ? -1 : findHeadEnd(bytes, Math.max(0, this.#searched - 3))
+    if (end < 0 ? bytes.length > context.headBytes : end > context.headBytes)
+      throw bytes.subarray(0, context.headBytes).includes(10)
+        ? new HttpError(431, `the head is longer than ${context.headBytes} bytes`)
+        : new HttpError(414, `the request line is longer than ${context.headBytes} bytes`)
+    if (end < 0) {
+      checkPartialHead(bytes, this.#searched, bytes.length)
+      this.#searched = bytes.length
+      this.#pending = bytes.length === 0 ? undefined : bytes
+      if (this.#phase === 'idle' && bytes.length > 0) {
+        this.#phase = 'head'
+        this.#phaseMs = context.clock.monotonic()
+        context.deadlines.set(this, this.#phaseMs + context.headTimeoutMs)
+      }
+      return false
+    }
+    this.#searched = 0
+    const head = parseRequestHead(bytes, 0, end, context.headerCount)
+    this.#pending = end === bytes.length ? undefined : bytes.subarray(end)
+    this.#phase = 'busy'
+    this.#begin(head)
+    return true
+  }
+
+  #begin(head: RequestHead): void {
+    const body = new Body(requestFraming(head), head.contentLength)
+    const routed = this.#context.route(this, head, body)
+    if (!('start' in routed)) {
+      this.answer(routed, head, body.done && head.keepAlive)
+      return
+    }
+    this.#exchange = routed
+    this.#body = body
+    const rest = this.#pending
+    if (rest !== undefined && !body.done) {
+      this.#pending = undefined
+      this.#feedBody(routed, rest)
+    }
+    if (!routed.ended) routed.start()
+  }
+
+  #flow(): void {
+    const pause =
+      this.#bodyBlocked ||
+      (this.#pending !== undefined && this.#pending.length > maxPipelinedBytes) ||
+      (this.#exchange === undefined && this.socket.writableNeedDrain)
+    if (pause === this.#paused) return
+    this.#paused = pause
+    if (pause) this.socket.pause()
+    else this.socket.resume()
+  }
+
+  #drained(): void {
+    if (this.#exchange) this.#exchange.clientDrained()
+    else {
+      this.#flow()
+      this.#advance()
+    }
+  }
+
+  // -- ends ---------------------------------------------------------------------------------------------------------
+
+  override expire(nowMs: number): void {
+    const { headTimeoutMs, idleTimeoutMs, deadlines } = this.#context
+    const limitMs =
+      this.#phase === 'idle' ? idleTimeoutMs : this.#phase === 'head' ? headTimeoutMs : lingerMs
+    if (this.#phase === 'busy' || this.#phase === 'closed') return
+    const dueMs = this.#phaseMs + limitMs
+    if (nowMs < dueMs) deadlines.set(this, dueMs)
+    else if (this.#phase === 'head')
+      this.answer({ status: 408, body: 'the request head took too long' }, undefined, false)
+    else this.socket.destroy()
+  }
+
+  /** Says no more; what the client still sends is thrown away for a while, so that it can read the last answer. */
+  #linger(): void {
+    if (this.#phase === 'closed') return
+    this.#phase = 'lingering'
+    this.#phaseMs = this.#context.clock.monotonic()
+    this.#pending = undefined
+    this.#bodyBlocked = false
+    this.socket.end()
+    this.#flow()
+    this.#context.deadlines.set(this, this.#phaseMs + lingerMs)
+  }
+
+  /** The client sends no more. As in Go's server, that means it has gone, unless this is a tunnel. */
+  #ended(): void {
+    const exchange = this.#exchange
+    if (exchange?.tunnelling) exchange.tunnelEnded()
+    else if (exchange) {
+      exchange.abort()
+      this.socket.destroy()
+    } else this.socket.end()
+  }
+
+  #closed(): void {
+    this.#phase = 'closed'
+    this.#pending = undefined
+    this.#context.deadlines.cancel(this)
+    const exchange = this.#exchange
+    this.#exchange = undefined
+    exchange?.abort()
+    this.#context.closed(this)
+  }
+}
+
+function answerTo(error: unknown): Answer {
+  if (error instanceof HttpError) return { status: error.status, body: error.message }
+  throw error
+}

@@ -1,0 +1,258 @@
+/**
+ * Hot path. A backend with its kept-alive connections. Connections are opened a limited number at a time, so that thousands of
+ * requests let go at once do not overrun a pod's listen queue; the others take the connections that come free.
+ */
+import { connect, type Socket } from 'node:net'
+import type { Clock } from '../../lib/clock.ts'
+import { Deadline, type Deadlines } from './deadlines.ts'
+import type { Backend } from './feed.ts'
+
+/** Who uses a connection: one request at a time. */
+export interface UpstreamUser {
+  /** No longer interested; skipped when its turn comes. */
+  readonly ended: boolean
+  /** The connection is open and yours until you release or destroy it. */
+  connected(upstream: Upstream): void
+  /** There will be no connection: nothing was sent. */
+  connectFailed(error: Error): void
+  /** Bytes from the pod. `bytes` is valid during this call only. */
+  received(bytes: Buffer): void
+  /** The pod has ended its side (`error` undefined) or the connection broke. */
+  upstreamEnded(error: Error | undefined): void
+  /** The pod takes bytes again after a `write` that answered false. */
+  upstreamDrained(): void
+}
+
+/** What all connections share. */
+export interface UpstreamContext {
+  readonly clock: Clock
+  readonly deadlines: Deadlines
+}
+
+/** Connections being opened to one pod at once. */
+const maxConnecting = 64
+const maxIdle = 256
+const connectTimeoutMs = 2000
+/** Unless the pod names another time: below Node's 5 s, the shortest default of a common server. */
+const defaultIdleMs = 4000
+
+/** Everything read from pods lands here first: reading is synchronous, so one buffer serves all connections. */
+const readBuffer = Buffer.allocUnsafeSlow(65_536)
+
+/** One connection to a pod. */
+export class Upstream extends Deadline {
+  readonly pod: Pod
+  readonly socket: Socket
+  user: UpstreamUser | undefined
+  /** It has served a request before, so the pod may be closing it right now. */
+  reused = false
+  idleMs = defaultIdleMs
+  #idleSinceMs = 0
+  #state: 'connecting' | 'open' | 'closed' = 'connecting'
+  #error: Error | undefined
+  readonly #context: UpstreamContext
+
+  constructor(pod: Pod, user: UpstreamUser, context: UpstreamContext) {
+    super()
+    this.pod = pod
+    this.user = user
+    this.#context = context
+    this.socket = connect({
+      host: pod.host,
+      port: pod.port,
+      noDelay: true,
+      allowHalfOpen: true,
+      autoSelectFamily: false,
+      onread: {
+        buffer: readBuffer,
+        callback: (count) => {
+          const bytes = readBuffer.subarray(0, count)
+          // Bytes that nobody asked for: the pod is out of step.
+          if (this.user) this.user.received(bytes)
+          else this.socket.destroy()
+          return true
+        },
+      },
+    })
+    this.socket.on('connect', () => this.#connected())
+    this.socket.on('error', (error) => (this.#error = error))
+    this.socket.on('end', () => this.#ended())
+    this.socket.on('close', () => this.#closed())
+    this.socket.on('drain', () => this.user?.upstreamDrained())
+    context.deadlines.set(this, context.clock.monotonic() + connectTimeoutMs)
+  }
+
+  get open(): boolean {
+    return this.#state === 'open'
+  }
+
+  /** Puts the connection to rest. */
+  idle(): void {
+    this.#idleSinceMs = this.#context.clock.monotonic()
+    if (this.slot < 0) this.#context.deadlines.set(this, this.#idleSinceMs + this.idleMs)
+  }
+
+  /** True when it has rested so long that the pod may be closing it. */
+  stale(): boolean {
+    return this.#context.clock.monotonic() - this.#idleSinceMs > this.idleMs
+  }
+
+  destroy(): void {
+    this.user = undefined
+    this.socket.destroy()
+  }
+
+  override expire(nowMs: number): void {
+    if (this.#state === 'connecting') {
+      this.#error = new Error(`connect to ${this.pod.host}:${this.pod.port} timed out`)
+      this.socket.destroy()
+    } else if (!this.user && this.#state === 'open') {
+      const dueMs = this.#idleSinceMs + this.idleMs
+      if (dueMs <= nowMs) this.socket.destroy()
+      else this.#context.deadlines.set(this, dueMs)
+    }
+  }
+
+  #connected(): void {
+    this.#state = 'open'
+    this.#context.deadlines.cancel(this)
+    this.pod.opened(this)
+  }
+
+  #ended(): void {
+    const { user } = this
+    if (user) user.upstreamEnded(undefined)
+    else this.socket.destroy()
+  }
+
+  #closed(): void {
+    const wasConnecting = this.#state === 'connecting'
+    this.#state = 'closed'
+    this.#context.deadlines.cancel(this)
+    const { user } = this
+    this.user = undefined
+    if (wasConnecting) {
+      this.pod.notOpened(user, this.#error ?? new Error('connection closed'))
+    } else {
+      this.pod.closed(this)
+      user?.upstreamEnded(this.#error ?? new Error('connection closed'))
+    }
+  }
+}
+
+/** A backend as the path sees it. */
+export class Pod {
+  readonly host: string
+  readonly port: number
+  readonly name: string
+  /** Requests that hold a slot. */
+  inFlight = 0
+  /** Gets no new requests: it is being drained, or is gone from the feed. */
+  leaving = false
+  /** It just refused a connection. */
+  refusing = false
+  /** Refusals in a row. */
+  refusals = 0
+  readonly #context: UpstreamContext
+  readonly #idle: Upstream[] = []
+  #connecting = 0
+  #waiting: UpstreamUser[] = []
+
+  constructor(backend: Backend, context: UpstreamContext) {
+    this.host = backend.host
+    this.port = backend.port
+    this.name = backend.pod
+    this.#context = context
+  }
+
+  get usable(): boolean {
+    return !this.leaving && !this.refusing
+  }
+
+  get address(): string {
+    return addressOf(this.host, this.port)
+  }
+
+  /** Gives `user` a connection: at once when one rests, else as soon as one is open. `fresh`: not one that rested. */
+  checkout(user: UpstreamUser, fresh: boolean): void {
+    if (!fresh) {
+      for (let upstream = this.#idle.pop(); upstream; upstream = this.#idle.pop()) {
+        if (!upstream.open || upstream.stale()) {
+          upstream.destroy()
+          continue
+        }
+        upstream.user = user
+        user.connected(upstream)
+        return
+      }
+    }
+    if (this.#connecting < maxConnecting) this.#connect(user)
+    else this.#waiting.push(user)
+  }
+
+  /** Takes back a connection whose request and response are complete. */
+  release(upstream: Upstream): void {
+    upstream.user = undefined
+    upstream.reused = true
+    if (!upstream.open) return
+    const next = this.#nextWaiting()
+    if (next) {
+      upstream.user = next
+      next.connected(upstream)
+    } else if (this.leaving || this.#idle.length >= maxIdle) upstream.destroy()
+    else {
+      upstream.idle()
+      this.#idle.push(upstream)
+    }
+  }
+
+  /** No new requests from now on; resting connections are closed. */
+  leave(): void {
+    this.leaving = true
+    for (const upstream of this.#idle.splice(0)) upstream.destroy()
+  }
+
+  opened(upstream: Upstream): void {
+    this.#connecting--
+    this.refusals = 0
+    const user = upstream.user
+    if (user && !user.ended) user.connected(upstream)
+    else this.release(upstream)
+    this.#connectWaiting()
+  }
+
+  notOpened(user: UpstreamUser | undefined, error: Error): void {
+    this.#connecting--
+    if (user && !user.ended) user.connectFailed(error)
+    this.#connectWaiting()
+  }
+
+  closed(upstream: Upstream): void {
+    const at = this.#idle.lastIndexOf(upstream)
+    if (at >= 0) this.#idle.splice(at, 1)
+  }
+
+  #connect(user: UpstreamUser): void {
+    this.#connecting++
+    // The socket may report nothing before the constructor has returned: connect is asynchronous.
+    new Upstream(this, user, this.#context)
+  }
+
+  #connectWaiting(): void {
+    while (this.#connecting < maxConnecting) {
+      const user = this.#nextWaiting()
+      if (!user) return
+      this.#connect(user)
+    }
+  }
+
+  #nextWaiting(): UpstreamUser | undefined {
+    // Rarely more than a few hundred, once, at a wake-up; shift on such an array is a memmove.
+    for (let user = this.#waiting.shift(); user; user = this.#waiting.shift())
+      if (!user.ended) return user
+    return undefined
+  }
+}
+
+export const addressOf = (host: string, port: number): string =>
+  host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
