@@ -1,5 +1,6 @@
-/** A ServiceAccount is the identity of the processes in a pod. */
+/** ServiceAccount: the identity of the processes in a pod. */
 import type { ServiceAccount as ServiceAccountType } from 'kubernetes-types/core/v1.js'
+import { ageColumn, nameColumn } from './columns.ts'
 import type { KindDefinition } from './kind.ts'
 import { builtin } from './schema.ts'
 import type { Stored } from './stored.ts'
@@ -19,5 +20,14 @@ export const ServiceAccount: KindDefinition<ServiceAccount> = {
   flavour: 'builtin',
   hasStatus: false,
   hasGeneration: false,
-  columns: [],
+  columns: [
+    nameColumn,
+    {
+      name: 'Secrets',
+      type: 'string',
+      description: 'How many secrets it names.',
+      value: ({ secrets = [] }) => String(secrets.length),
+    },
+    ageColumn,
+  ],
 }
