@@ -39,7 +39,7 @@ export async function installServing(client: Client, options: InstallOptions): P
   const namespaces = [systemNamespace, ...gatewayServices.map(({ namespace }) => namespace)]
   await Promise.all(namespaces.map((name) => ensureNamespace(client, name)))
   await Promise.all([
-    ...servingConfigMaps.map((map) => ensureConfigMap(client, map, options)),
+    ...servingConfigMaps(options).map((map) => ensureConfigMap(client, map, options)),
     ensure(client, ConfigMap, istioConfig),
     ...gatewayServices.map((service) => ensureGateway(client, service, options.gateway)),
   ])

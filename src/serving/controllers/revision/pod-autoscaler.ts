@@ -1,0 +1,60 @@
+/** The PodAutoscaler of a Revision, and how reachable the Revision is (contracts/serving 1.7, 2.5). */
+import type { Deployment } from '../../../kube/api/deployment.ts'
+import { apiVersionOf } from '../../../kube/api/kind.ts'
+import { controllerRef } from '../../../kube/api/meta.ts'
+import { conditionOf } from '../../../knative/conditions.ts'
+import { label } from '../../api/names.ts'
+import { PodAutoscaler, type Reachability } from '../../api/pod-autoscaler.ts'
+import type { Revision, RevisionStatus } from '../../api/revision.ts'
+import { autoscalerAnnotations, revisionLabels } from '../copied-metadata.ts'
+import { deploymentName } from './deployment.ts'
+import { protocolOf } from './pod-template.ts'
+
+export function desiredPodAutoscaler(
+  revision: Revision,
+  reachability: Reachability,
+): PodAutoscaler {
+  const { name, namespace } = revision.metadata
+  return {
+    apiVersion: apiVersionOf(PodAutoscaler),
+    kind: PodAutoscaler.kind,
+    metadata: {
+      name,
+      ...(namespace && { namespace }),
+      labels: revisionLabels(revision.metadata),
+      annotations: autoscalerAnnotations(revision.metadata),
+      ownerReferences: [controllerRef(revision)],
+    },
+    spec: {
+      containerConcurrency: revision.spec.containerConcurrency ?? 0,
+      scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: deploymentName(name) },
+      protocolType: protocolOf(revision),
+      ...(reachability && { reachability }),
+    },
+  }
+}
+
+/**
+ * Whether traffic can come. A Revision whose pods have all failed counts as unreachable, so that minimum and initial
+ * scale no longer hold and it goes to zero.
+ */
+export function reachabilityOf(
+  { metadata }: Revision,
+  status: RevisionStatus,
+  deployment: Deployment | undefined,
+): Reachability {
+  const failed = ['ResourcesAvailable', 'ContainerHealthy'].some(
+    (type) => conditionOf(status, type)?.status === 'False',
+  )
+  const wanted = deployment?.spec.replicas ?? 0
+  const ready = deployment?.status?.readyReplicas ?? 0
+  if (failed && deployment && wanted > 0 && ready === 0) return 'Unreachable'
+  switch (metadata.labels?.[label.routingState]) {
+    case 'active':
+      return 'Reachable'
+    case 'reserve':
+      return 'Unreachable'
+    default:
+      return ''
+  }
+}
