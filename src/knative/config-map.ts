@@ -6,7 +6,7 @@ import type { KubeObject } from '../kube/api/meta.ts'
 
 /** What of a ConfigMap is read. */
 export interface ConfigMapLike extends KubeObject {
-  readonly data?: Readonly<Record<string, string>>
+  readonly data?: Readonly<Record<string, string>> | undefined
 }
 
 export interface ConfigDefinition<C> {

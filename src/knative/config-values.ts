@@ -2,6 +2,7 @@
  * Reads typed values out of a ConfigMap's data. A value that is not of its type is refused with the words Knative's
  * webhook uses, which are Go's (knative.dev/pkg `configmap.Parse`, `strconv`).
  */
+import { quantityProblem } from '../kube/api/quantity.ts'
 import { durationError, parseDuration } from './duration.ts'
 
 export type ConfigData = Readonly<Record<string, string>>
@@ -101,11 +102,6 @@ export function asList(
   return words.filter((word) => word !== '')
 }
 
-const quantity = /^[+-]?(\d+(?:\.\d*)?|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?\d+)?$/
-
-/** True for a Kubernetes quantity: `250m`, `1Gi`, `1e3`. */
-export const isQuantity = (text: string): boolean => quantity.test(text)
-
 /** A quantity in its text form; '' and an absent key are undefined. */
 export function asQuantity(
   data: ConfigData,
@@ -115,11 +111,8 @@ export function asQuantity(
   const text = raw(data, ...keys)
   if (text === undefined) return fallback
   if (text === '') return undefined
-  if (isQuantity(text)) return text
-  return refuse(
-    keyOf(data, keys),
-    "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
-  )
+  const problem = quantityProblem(text)
+  return problem === undefined ? text : refuse(keyOf(data, keys), problem)
 }
 
 /** A number as Go's `%v` prints float64: shortest form, exponents of two digits (`1e-05`, `1e+21`). */

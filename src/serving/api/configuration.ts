@@ -8,8 +8,11 @@ import { servingGroup } from './names.ts'
 import { RevisionTemplate } from './revision-spec.ts'
 import { statusFields } from './status.ts'
 
-export const ConfigurationSpec = object({ template: RevisionTemplate }, { required: ['template'] })
-export type ConfigurationSpec = Static<typeof ConfigurationSpec>
+/** The template is there in every admitted object; that it is required is said by validation, in Knative's words. */
+export interface ConfigurationSpec {
+  readonly template: RevisionTemplate
+}
+const configurationSpec = object({ template: RevisionTemplate })
 
 export const ConfigurationStatus = object({
   ...statusFields,
@@ -39,7 +42,7 @@ export const Configuration: KindDefinition<Configuration> = {
   hasStatus: true,
   hasGeneration: true,
   description: 'The wanted state of code and its settings. Each change makes a new Revision.',
-  schema: object({ spec: ConfigurationSpec, status: ConfigurationStatus }),
+  schema: object({ spec: configurationSpec, status: ConfigurationStatus }),
   columns: [
     {
       name: 'LatestCreated',

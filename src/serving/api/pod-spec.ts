@@ -3,7 +3,8 @@
  * here, so the API server prunes it or names it as an unknown field; what is behind a feature flag is here and
  * refused by validation.
  */
-import type { Container, PodSpec } from 'kubernetes-types/core/v1.d.ts'
+import type { PodSpec } from 'kubernetes-types/core/v1.js'
+import type { Container } from '../../kube/api/container.ts'
 import {
   anything,
   boolean,
@@ -15,15 +16,17 @@ import {
   string,
   type Schema,
 } from '../../kube/api/schema.ts'
+import type { DeepReadonly } from '../../kube/api/stored.ts'
 
-export type { Container } from 'kubernetes-types/core/v1.d.ts'
+export type { Container, Probe } from '../../kube/api/container.ts'
+export type SecurityContext = NonNullable<Container['securityContext']>
+export type Volume = NonNullable<RevisionPodSpec['volumes']>[number]
+export type VolumeMount = NonNullable<Container['volumeMounts']>[number]
+export type EnvVar = NonNullable<Container['env']>[number]
+export type PodSecurityContext = NonNullable<RevisionPodSpec['securityContext']>
 
 /** The part of Kubernetes' PodSpec that a Revision carries. */
-export type RevisionPodSpec = {
-  readonly [
-    K in keyof Omit<PodSpec, 'containers' | 'initContainers'> & AllowedPodField
-  ]?: PodSpec[K]
-} & {
+export type RevisionPodSpec = DeepReadonly<Pick<PodSpec, AllowedPodField>> & {
   readonly containers: readonly Container[]
   readonly initContainers?: readonly Container[]
 }

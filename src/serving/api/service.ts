@@ -8,13 +8,14 @@ import { servingGroup } from './names.ts'
 import { RevisionTemplate } from './revision-spec.ts'
 import { routeStatusFields } from './route.ts'
 import { statusFields } from './status.ts'
-import { traffic } from './traffic-target.ts'
+import { traffic, type TrafficTarget } from './traffic-target.ts'
 
-export const ServiceSpec = object(
-  { template: RevisionTemplate, traffic },
-  { required: ['template'] },
-)
-export type ServiceSpec = Static<typeof ServiceSpec>
+/** The template is there in every admitted object; that it is required is said by validation, in Knative's words. */
+export interface ServiceSpec {
+  readonly template: RevisionTemplate
+  readonly traffic?: readonly TrafficTarget[]
+}
+const serviceSpec = object({ template: RevisionTemplate, traffic })
 
 export const ServiceStatus = object({
   ...statusFields,
@@ -46,7 +47,7 @@ export const Service: KindDefinition<Service> = {
   hasGeneration: true,
   description:
     'A program that answers requests: its code and settings (a Configuration) and its address (a Route), managed together.',
-  schema: object({ spec: ServiceSpec, status: ServiceStatus }),
+  schema: object({ spec: serviceSpec, status: ServiceStatus }),
   columns: [
     { name: 'URL', type: 'string', value: ({ status }) => status?.url },
     {

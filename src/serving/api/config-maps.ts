@@ -1,0 +1,105 @@
+/**
+ * The config-* ConfigMaps of knative-serving: the objects a new platform starts with, and the admission that keeps a bad
+ * value out (contract serving §1.8, 1.10, 7.4). Their `_example` and its checksum are what `kubectl edit` shows people.
+ */
+import { denied, configWebhook } from '../../knative/admission.ts'
+import type { ConfigMapLike } from '../../knative/config-map.ts'
+import { crc32 } from '../../knative/hash.ts'
+import type { ConfigMap } from '../../kube/api/config-map.ts'
+import type { AdmissionContext } from '../../kube/api/kind.ts'
+import type { KubeObject } from '../../kube/api/meta.ts'
+import { configAutoscaler } from './config/autoscaler.ts'
+import { configDefaults } from './config/defaults.ts'
+import { configDeployment } from './config/deployment.ts'
+import { configDomain } from './config/domain.ts'
+import { configFeatures } from './config/features.ts'
+import { configGc } from './config/gc.ts'
+import { configNetwork } from './config/network.ts'
+import { configObservability } from './config/observability.ts'
+import { annotation, systemNamespace } from './names.ts'
+
+/** All configs of Serving, whatever they parse to. */
+export const servingConfigs = [
+  configAutoscaler,
+  configDefaults,
+  configDeployment,
+  configDomain,
+  configFeatures,
+  configGc,
+  configNetwork,
+  configObservability,
+] as const
+
+const exampleKey = '_example'
+
+/** The value of the checksum annotation: CRC-32 of the trimmed text with each run of line breaks written as `\n`. */
+export function exampleChecksum(example: string): string {
+  const text = example.trim().replace(/(\r?\n)+/g, '\\n')
+  return crc32(text).toString(16).padStart(8, '0')
+}
+
+/**
+ * The ConfigMaps to create, with `domain` as the domain of all Routes. `domainPort` is shown in their URLs; leave it
+ * out when the gateway listens on port 80.
+ */
+export function servingConfigMaps({
+  domain,
+  domainPort,
+}: {
+  readonly domain: string
+  readonly domainPort?: number
+}): ConfigMap[] {
+  const settings: Readonly<Record<string, Record<string, string>>> = {
+    [configDomain.name]: { [domain]: domainPort === undefined ? '' : `port: ${domainPort}\n` },
+  }
+  return servingConfigs.map(({ name, component, example }) => ({
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: {
+      name,
+      namespace: systemNamespace,
+      labels: {
+        'app.kubernetes.io/name': 'knative-serving',
+        'app.kubernetes.io/component': component,
+      },
+      annotations: { [annotation.exampleChecksum]: exampleChecksum(example) },
+    },
+    data: { ...settings[name], [exampleKey]: example.trimStart() },
+  }))
+}
+
+const known = new Map(servingConfigs.map((config) => [config.name, config]))
+
+/** Throws the webhook's denial when a config-* ConfigMap of knative-serving cannot be read. */
+function check(configMap: ConfigMapLike): void {
+  const { name, namespace, annotations } = configMap.metadata
+  const config = namespace === systemNamespace ? known.get(name) : undefined
+  if (!config) return
+  const example = configMap.data?.[exampleKey]
+  const checksum = annotations?.[annotation.exampleChecksum]
+  if (example !== undefined && checksum !== undefined && checksum !== exampleChecksum(example)) {
+    throw denied(
+      configWebhook,
+      'validation failed',
+      'the update modifies a key in "_example" which is probably not what you want. Instead, copy the respective setting to the top-level of the ConfigMap, directly below "data"',
+    )
+  }
+  try {
+    config.parse(configMap.data ?? {})
+  } catch (error) {
+    throw denied(
+      configWebhook,
+      'validation failed',
+      error instanceof Error ? error.message : String(error),
+    )
+  }
+}
+
+/** Admission plugin of the API server for ConfigMaps. */
+export const configMapAdmission = {
+  kind: { group: '', kind: 'ConfigMap' },
+  admit(object: KubeObject, _context: AdmissionContext): KubeObject {
+    check(object)
+    return object
+  },
+} as const
