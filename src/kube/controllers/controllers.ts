@@ -1,7 +1,13 @@
-/** All of Kubernetes' own controllers that one machine needs. Signature first. */
+/**
+ * All of Kubernetes' own controllers that one machine needs; on a cluster they are not started, because the cluster has
+ * its own.
+ */
 import type { Kind } from '../api/kind.ts'
 import type { TypedClient } from '../client/typed-client.ts'
-import type { ControllerDeps } from '../controller/loop.ts'
+import { startController, type ControllerDeps } from '../controller/loop.ts'
+import { deployment } from './deployment/deployment.ts'
+import { replicaSet } from './replica-set.ts'
+import { startScheduler } from './scheduler.ts'
 
 export interface KubeControllersDeps extends ControllerDeps {
   readonly client: TypedClient
@@ -9,4 +15,11 @@ export interface KubeControllersDeps extends ControllerDeps {
   readonly kinds: readonly Kind[]
 }
 
-export declare function startKubeControllers(deps: KubeControllersDeps): AsyncDisposable
+/** Starts them; they begin once the caches are filled. */
+export function startKubeControllers(deps: KubeControllersDeps): AsyncDisposable {
+  const started = new AsyncDisposableStack()
+  started.use(startController(deployment, deps))
+  started.use(startController(replicaSet(deps.random), deps))
+  started.use(startScheduler(deps))
+  return started
+}

@@ -1,0 +1,48 @@
+/**
+ * Whose child is it: a controller owns the children that carry its reference and match its selector, adopts orphans
+ * that match, and releases what no longer matches (Kubernetes' controller reference manager).
+ */
+import type { Kind } from '../api/kind.ts'
+import { controllerOf, controllerRef, keyOf, type KubeObject } from '../api/meta.ts'
+import type { Patch, Reader } from '../controller/reconciler.ts'
+import { matches, type LabelSelector } from './label-selector.ts'
+
+export interface Claim<T extends KubeObject> {
+  /** Owned before or adopted now. */
+  readonly children: readonly T[]
+  /** Adoptions and releases that make it so. */
+  readonly patches: readonly Patch[]
+}
+
+export function claim<T extends KubeObject>(
+  kind: Kind<T>,
+  owner: KubeObject,
+  selector: LabelSelector | undefined,
+  read: Reader,
+): Claim<T> {
+  const children: T[] = []
+  const patches: Patch[] = []
+  const setOwners = (child: T, ownerReferences: unknown) =>
+    patches.push({
+      kind,
+      key: keyOf(child),
+      // The uid makes sure that it is this child and not a later one of the same name.
+      body: { metadata: { uid: child.metadata.uid, ownerReferences } },
+    })
+  for (const child of read.owned(kind, owner)) {
+    if (matches(selector, child.metadata.labels)) children.push(child)
+    else if (!child.metadata.deletionTimestamp)
+      setOwners(
+        child,
+        (child.metadata.ownerReferences ?? []).filter(({ uid }) => uid !== owner.metadata.uid),
+      )
+  }
+  const namespace = owner.metadata.namespace ?? ''
+  for (const orphan of read.list(kind, namespace, selector?.matchLabels)) {
+    if (controllerOf(orphan) || orphan.metadata.deletionTimestamp) continue
+    if (!matches(selector, orphan.metadata.labels)) continue
+    setOwners(orphan, [...(orphan.metadata.ownerReferences ?? []), controllerRef(owner)])
+    children.push(orphan)
+  }
+  return { children, patches }
+}

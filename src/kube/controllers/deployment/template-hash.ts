@@ -1,0 +1,39 @@
+/** The name part that a pod template gives its ReplicaSet and pods (label `pod-template-hash`). */
+import { semanticallyEqual } from '../../controller/difference.ts'
+
+export const hashLabel = 'pod-template-hash'
+
+/** Kubernetes' safe alphabet, without vowels: no words by accident. */
+const letters = 'bcdfghjklmnpqrstvwxz2456789'
+
+/** A stable hash (FNV-1a, 32 bits) of the template, whatever the order of its fields. `collisions` makes it another one. */
+export function templateHash(template: unknown, collisions = 0): string {
+  let hash = 0x811c9dc5
+  const text = canonical(template) + (collisions > 0 ? `#${collisions}` : '')
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
+  return [...String(hash >>> 0)]
+    .map((digit) => letters[digit.charCodeAt(0) % letters.length])
+    .join('')
+}
+
+const canonical = (value: unknown): string =>
+  JSON.stringify(value, (_key, field: unknown) =>
+    typeof field === 'object' && field !== null && !Array.isArray(field)
+      ? Object.fromEntries(Object.entries(field).toSorted(([a], [b]) => (a < b ? -1 : 1)))
+      : field,
+  ) ?? ''
+
+interface Template {
+  readonly metadata?: { readonly labels?: Readonly<Record<string, string>> }
+  readonly spec?: unknown
+}
+
+/** True when two templates make the same pods: equal but for the hash label. */
+export function sameTemplate(a: Template = {}, b: Template = {}): boolean {
+  return semanticallyEqual(a.spec, b.spec) && semanticallyEqual(metadataOf(a), metadataOf(b))
+}
+
+function metadataOf({ metadata }: Template): unknown {
+  const { [hashLabel]: _, ...labels } = metadata?.labels ?? {}
+  return { ...metadata, labels, creationTimestamp: undefined }
+}
