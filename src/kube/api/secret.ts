@@ -66,7 +66,7 @@ export const Secret: KindDefinition<Secret> = {
 
 function withTextsEncoded({ stringData = {}, ...rest }: Secret): Secret {
   const texts = Object.entries(stringData).map(([key, text]) => [key, base64(text)])
-  return { ...rest, data: { ...rest.data, ...Object.fromEntries(texts) } } as Secret
+  return { ...rest, data: { ...rest.data, ...Object.fromEntries(texts) } }
 }
 
 /** UTF-8 as base64, with what browsers have too. */

@@ -1,10 +1,76 @@
-/** A Service is a stable name and address for a set of pods. */
+/** Service (core): a stable name and address for a set of pods (contracts/kube 3.12, 10.7). Knative's is in `serving/api`. */
 import type { Service as ServiceType } from 'kubernetes-types/core/v1.js'
-import type { KindDefinition } from './kind.ts'
+import { ageColumn, nameColumn } from './columns.ts'
+import { changed } from './container.ts'
+import type { AdmissionContext, Column, KindDefinition } from './kind.ts'
+import { commaList, labelList } from './printer.ts'
 import { builtin } from './schema.ts'
+import { freeClusterIp, freeNodePort, takenIps, takenNodePorts } from './service-address.ts'
+import { serviceProblems } from './service-problems.ts'
 import type { Stored } from './stored.ts'
+import { fill, mapSame, refuseInvalid, wrong } from './validation.ts'
 
 export type Service = Stored<ServiceType, 'spec'>
+type Spec = Service['spec']
+
+const columns: readonly Column<Service>[] = [
+  nameColumn,
+  {
+    name: 'Type',
+    type: 'string',
+    description: 'How the service can be reached.',
+    value: ({ spec }) => spec.type,
+  },
+  {
+    name: 'Cluster-IP',
+    type: 'string',
+    description: 'The address inside.',
+    value: ({ spec }) => spec.clusterIP || '<none>',
+  },
+  {
+    name: 'External-IP',
+    type: 'string',
+    description: 'Where it can be reached from outside.',
+    value: externalIp,
+  },
+  {
+    name: 'Port(s)',
+    type: 'string',
+    description: 'Ports, with their node ports, and protocols.',
+    value: ({ spec }) =>
+      commaList(
+        (spec.ports ?? []).map(
+          ({ port, nodePort, protocol = 'TCP' }) =>
+            `${port}${nodePort ? `:${nodePort}` : ''}/${protocol}`,
+        ),
+      ),
+  },
+  ageColumn,
+  {
+    name: 'Selector',
+    type: 'string',
+    priority: 1,
+    description: 'Labels of the pods behind it.',
+    value: ({ spec }) => labelList(spec.selector),
+  },
+]
+
+function externalIp({ spec, status }: Service): string {
+  const external = spec.externalIPs ?? []
+  switch (spec.type) {
+    case 'ExternalName':
+      return spec.externalName || '<none>'
+    case 'LoadBalancer': {
+      const balanced = (status?.loadBalancer?.ingress ?? [])
+        .map(({ ip, hostname }) => ip || hostname || '')
+        .filter((each) => each !== '')
+      const all = [...balanced, ...external]
+      return all.length > 0 ? all.join(',') : '<pending>'
+    }
+    default:
+      return commaList(external)
+  }
+}
 
 export const Service: KindDefinition<Service> = {
   group: '',
@@ -13,14 +79,124 @@ export const Service: KindDefinition<Service> = {
   plural: 'services',
   singular: 'service',
   shortNames: ['svc'],
+  categories: ['all'],
   namespaced: true,
   description: 'A Service is a stable name and address for a set of pods.',
   schema: builtin<Service>('io.k8s.api.core.v1.Service'),
   flavour: 'builtin',
   hasStatus: true,
   hasGeneration: false,
-  columns: [],
-  categories: ['all'],
   nameRule: 'dns1035',
   createOnUpdate: true,
+  columns,
+  selectableFields: {
+    'spec.clusterIP': ({ spec }) => spec.clusterIP ?? '',
+    'spec.type': ({ spec }) => spec.type ?? '',
+  },
+  admit(service, context) {
+    if (context.subresource !== '') return service
+    const defaulted = changed(service, {
+      spec: defaultSpec(withKeptAddresses(service.spec ?? {}, context.old?.spec)),
+    })
+    refuseInvalid(Service, defaulted, serviceProblems(defaulted, context.old))
+    const addressed = withNodePorts(withClusterIp(defaulted, context), context)
+    return context.operation === 'CREATE'
+      ? { ...addressed, status: { loadBalancer: {} } }
+      : addressed
+  },
+}
+
+/** What the server chose stays when an update does not speak of it. */
+function withKeptAddresses(spec: Spec, old: Spec | undefined): Spec {
+  if (old === undefined || old.type === 'ExternalName' || spec.type === 'ExternalName') return spec
+  const { clusterIP = '', clusterIPs = [] } = old
+  const kept = spec.clusterIP || !clusterIP ? spec : { ...spec, clusterIP, clusterIPs }
+  if (!kept.ports || kept.type === undefined || kept.type === 'ClusterIP') return kept
+  return changed(kept, {
+    ports: mapSame(kept.ports, (port) => {
+      const before = old.ports?.find(
+        (each) => each.port === port.port && (each.protocol ?? 'TCP') === (port.protocol ?? 'TCP'),
+      )
+      return port.nodePort || !before?.nodePort ? port : { ...port, nodePort: before.nodePort }
+    }),
+  })
+}
+
+function defaultSpec(spec: Spec): Spec {
+  const typed = fill(spec, { type: 'ClusterIP', sessionAffinity: 'None' })
+  const ported = changed(typed, {
+    ...(typed.ports && {
+      ports: mapSame(typed.ports, (port) => {
+        const filled = fill(port, { protocol: 'TCP' })
+        return filled.targetPort === undefined ||
+          filled.targetPort === '' ||
+          filled.targetPort === 0
+          ? { ...filled, targetPort: filled.port }
+          : filled
+      }),
+    }),
+  })
+  if (ported.type === 'ExternalName') return withoutAddresses(ported)
+  const exposed = ported.type === 'NodePort' || ported.type === 'LoadBalancer'
+  return fill(ported, {
+    internalTrafficPolicy: 'Cluster',
+    ipFamilies: ['IPv4'],
+    ipFamilyPolicy: 'SingleStack',
+    ...(exposed && { externalTrafficPolicy: 'Cluster' }),
+    ...(ported.type === 'LoadBalancer' && { allocateLoadBalancerNodePorts: true }),
+    ...(ported.type === 'ClusterIP' &&
+      ported.sessionAffinity === 'ClientIP' && {
+        sessionAffinityConfig: { clientIP: { timeoutSeconds: 10_800 } },
+      }),
+  })
+}
+
+/** An external name has no address of ours; what was left from another type goes. */
+function withoutAddresses(spec: Spec): Spec {
+  if (!spec.clusterIP && !spec.clusterIPs && !spec.ipFamilies && !spec.ipFamilyPolicy) return spec
+  const { clusterIP: _ip, clusterIPs: _ips, ipFamilies: _f, ipFamilyPolicy: _p, ...rest } = spec
+  return rest as Spec
+}
+
+function withClusterIp(service: Service, context: AdmissionContext<Service>): Service {
+  const { spec } = service
+  if (spec.type === 'ExternalName') return service
+  if (spec.clusterIP === 'None')
+    return changed(service, { spec: fill(spec, { clusterIPs: ['None'] }) })
+  const given = spec.clusterIP || spec.clusterIPs?.[0]
+  if (given !== undefined && given === context.old?.spec.clusterIP)
+    return changed(service, { spec: fill(spec, { clusterIPs: [given] }) })
+  const taken = takenIps(service, context.list(Service, ''))
+  if (given && taken.has(given))
+    refuseInvalid(Service, service, [
+      wrong(
+        'spec.clusterIPs',
+        [given],
+        `failed to allocate IP ${given}: provided IP is already allocated`,
+      ),
+    ])
+  const ip = given || freeClusterIp(service, taken)
+  if (ip === undefined)
+    return refuseInvalid(Service, service, [
+      wrong('spec.clusterIPs', [], 'failed to allocate an IP: range is full'),
+    ])
+  return { ...service, spec: { ...spec, clusterIP: ip, clusterIPs: [ip] } }
+}
+
+function withNodePorts(service: Service, context: AdmissionContext<Service>): Service {
+  const { spec } = service
+  const wanted =
+    spec.type === 'NodePort' ||
+    (spec.type === 'LoadBalancer' && spec.allocateLoadBalancerNodePorts !== false)
+  if (!wanted || !spec.ports || spec.ports.every(({ nodePort }) => nodePort)) return service
+  const taken = takenNodePorts(service, context.list(Service, ''))
+  for (const { nodePort } of spec.ports) if (nodePort) taken.add(nodePort)
+  const ports = spec.ports.map((port) => {
+    if (port.nodePort) return port
+    const nodePort = freeNodePort(service, port.port, taken)
+    if (nodePort === undefined) return port
+    taken.add(nodePort)
+    return { ...port, nodePort }
+  })
+  return { ...service, spec: { ...spec, ports } }
 }

@@ -25,8 +25,7 @@ export type Stored<K, Always extends keyof K = never> = {
   readonly apiVersion: string
   readonly kind: string
   readonly metadata: ObjectMeta
-} & {
-  readonly [P in Exclude<keyof K, 'apiVersion' | 'kind' | 'metadata' | Always>]: DeepReadonly<K[P]>
-} & {
-  readonly [P in Always]-?: DeepReadonly<NonNullable<K[P]>>
-}
+} & Fields<Omit<K, 'apiVersion' | 'kind' | 'metadata' | Always>> &
+  Required<Fields<Pick<K, Always>>>
+
+type Fields<T> = { readonly [P in keyof T]: DeepReadonly<T[P]> }
