@@ -18,10 +18,8 @@ const types = ['ClusterIP', 'ExternalName', 'LoadBalancer', 'NodePort']
 const protocols = ['SCTP', 'TCP', 'UDP']
 
 /** All complaints about a defaulted Service. */
-export function* serviceProblems(service: Service, old: Service | undefined): Complaints {
-  yield* fieldPrefix('spec', specProblems(service.spec))
-  if (old) yield* changeProblems(service.spec, old.spec)
-}
+export const serviceProblems = ({ spec }: Service): Complaints =>
+  fieldPrefix('spec', specProblems(spec))
 
 function* specProblems(spec: Service['spec']): Complaints {
   const { type = 'ClusterIP', ports = [], clusterIP } = spec
@@ -79,16 +77,5 @@ function* portsProblems(ports: NonNullable<Service['spec']['ports']>): Complaint
     const key = `${protocol}/${port}`
     if (numbers.has(key)) yield duplicate(at, { port, protocol })
     numbers.add(key)
-  }
-}
-
-/** A cluster IP stays for as long as the Service has one. */
-function* changeProblems(now: Service['spec'], before: Service['spec']): Complaints {
-  const without = (spec: Service['spec']) => spec.type === 'ExternalName' || !spec.clusterIP
-  if (without(now) || without(before) || now.clusterIP === before.clusterIP) return
-  yield {
-    reason: 'FieldValueInvalid',
-    field: 'spec.clusterIPs[0]',
-    detail: `Invalid value: []string{"${now.clusterIP}"}: may not change once set`,
   }
 }

@@ -1,14 +1,16 @@
-/** Service (core): a stable name and address for a set of pods (contracts/kube 3.12, 10.7). Knative's is in `serving/api`. */
+/**
+ * Service (core): a stable name and address for a set of pods (contracts/kube 3.12, 10.7). Its
+ * addresses are given out by the API server; Knative's Service is in `serving/api`.
+ */
 import type { Service as ServiceType } from 'kubernetes-types/core/v1.js'
 import { ageColumn, nameColumn } from './columns.ts'
 import { changed } from './container.ts'
-import type { AdmissionContext, Column, KindDefinition } from './kind.ts'
+import type { Column, KindDefinition } from './kind.ts'
 import { commaList, labelList } from './printer.ts'
 import { builtin } from './schema.ts'
-import { freeClusterIp, freeNodePort, takenIps, takenNodePorts } from './service-address.ts'
 import { serviceProblems } from './service-problems.ts'
 import type { Stored } from './stored.ts'
-import { fill, mapSame, refuseInvalid, wrong } from './validation.ts'
+import { fill, mapSame, refuseInvalid } from './validation.ts'
 
 export type Service = Stored<ServiceType, 'spec'>
 type Spec = Service['spec']
@@ -95,31 +97,12 @@ export const Service: KindDefinition<Service> = {
   },
   admit(service, context) {
     if (context.subresource !== '') return service
-    const defaulted = changed(service, {
-      spec: defaultSpec(withKeptAddresses(service.spec ?? {}, context.old?.spec)),
-    })
-    refuseInvalid(Service, defaulted, serviceProblems(defaulted, context.old))
-    const addressed = withNodePorts(withClusterIp(defaulted, context), context)
+    const defaulted = changed(service, { spec: defaultSpec(service.spec ?? {}) })
+    refuseInvalid(Service, defaulted, serviceProblems(defaulted))
     return context.operation === 'CREATE'
-      ? { ...addressed, status: { loadBalancer: {} } }
-      : addressed
+      ? { ...defaulted, status: { loadBalancer: {} } }
+      : defaulted
   },
-}
-
-/** What the server chose stays when an update does not speak of it. */
-function withKeptAddresses(spec: Spec, old: Spec | undefined): Spec {
-  if (old === undefined || old.type === 'ExternalName' || spec.type === 'ExternalName') return spec
-  const { clusterIP = '', clusterIPs = [] } = old
-  const kept = spec.clusterIP || !clusterIP ? spec : { ...spec, clusterIP, clusterIPs }
-  if (!kept.ports || kept.type === undefined || kept.type === 'ClusterIP') return kept
-  return changed(kept, {
-    ports: mapSame(kept.ports, (port) => {
-      const before = old.ports?.find(
-        (each) => each.port === port.port && (each.protocol ?? 'TCP') === (port.protocol ?? 'TCP'),
-      )
-      return port.nodePort || !before?.nodePort ? port : { ...port, nodePort: before.nodePort }
-    }),
-  })
 }
 
 function defaultSpec(spec: Spec): Spec {
@@ -156,47 +139,4 @@ function withoutAddresses(spec: Spec): Spec {
   if (!spec.clusterIP && !spec.clusterIPs && !spec.ipFamilies && !spec.ipFamilyPolicy) return spec
   const { clusterIP: _ip, clusterIPs: _ips, ipFamilies: _f, ipFamilyPolicy: _p, ...rest } = spec
   return rest as Spec
-}
-
-function withClusterIp(service: Service, context: AdmissionContext<Service>): Service {
-  const { spec } = service
-  if (spec.type === 'ExternalName') return service
-  if (spec.clusterIP === 'None')
-    return changed(service, { spec: fill(spec, { clusterIPs: ['None'] }) })
-  const given = spec.clusterIP || spec.clusterIPs?.[0]
-  if (given !== undefined && given === context.old?.spec.clusterIP)
-    return changed(service, { spec: fill(spec, { clusterIPs: [given] }) })
-  const taken = takenIps(service, context.list(Service, ''))
-  if (given && taken.has(given))
-    refuseInvalid(Service, service, [
-      wrong(
-        'spec.clusterIPs',
-        [given],
-        `failed to allocate IP ${given}: provided IP is already allocated`,
-      ),
-    ])
-  const ip = given || freeClusterIp(service, taken)
-  if (ip === undefined)
-    return refuseInvalid(Service, service, [
-      wrong('spec.clusterIPs', [], 'failed to allocate an IP: range is full'),
-    ])
-  return { ...service, spec: { ...spec, clusterIP: ip, clusterIPs: [ip] } }
-}
-
-function withNodePorts(service: Service, context: AdmissionContext<Service>): Service {
-  const { spec } = service
-  const wanted =
-    spec.type === 'NodePort' ||
-    (spec.type === 'LoadBalancer' && spec.allocateLoadBalancerNodePorts !== false)
-  if (!wanted || !spec.ports || spec.ports.every(({ nodePort }) => nodePort)) return service
-  const taken = takenNodePorts(service, context.list(Service, ''))
-  for (const { nodePort } of spec.ports) if (nodePort) taken.add(nodePort)
-  const ports = spec.ports.map((port) => {
-    if (port.nodePort) return port
-    const nodePort = freeNodePort(service, port.port, taken)
-    if (nodePort === undefined) return port
-    taken.add(nodePort)
-    return { ...port, nodePort }
-  })
-  return { ...service, spec: { ...spec, ports } }
 }
