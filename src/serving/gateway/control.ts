@@ -3,13 +3,11 @@
  * with none, the gateway goes on serving what it has.
  */
 import { createServer, type Server, type Socket } from 'node:net'
-import { StringDecoder } from 'node:string_decoder'
 import type { Log } from '../../lib/log.ts'
 import type { FromGateway, ToGateway } from './feed.ts'
 import type { Gateway } from './gateway.ts'
+import { readLines } from './lines.ts'
 
-/** A line longer than this is not a message of ours. */
-const maxLineLength = 16 * 1024 * 1024
 /** Unread answers beyond this: the control plane hangs, and is cut off. */
 const maxUnsentBytes = 16 * 1024 * 1024
 
@@ -87,33 +85,4 @@ export async function startControl(options: ControlOptions): Promise<Control> {
       await closed
     },
   }
-}
-
-/** Calls `line` with each line; an error thrown by it, or a line without end, goes to `failed`, and reading is over. */
-export function readLines(
-  socket: Socket,
-  line: (text: string) => void,
-  failed: (error: unknown) => void,
-): void {
-  const decoder = new StringDecoder('utf8')
-  let rest = ''
-  let over = false
-  socket.on('data', (bytes: Buffer) => {
-    if (over) return
-    try {
-      const text = decoder.write(bytes)
-      let start = 0
-      for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n', start)) {
-        const whole = rest + text.slice(start, end)
-        rest = ''
-        start = end + 1
-        if (whole !== '') line(whole)
-      }
-      rest += text.slice(start)
-      if (rest.length > maxLineLength) throw new Error(`line longer than ${maxLineLength}`)
-    } catch (error) {
-      over = true
-      failed(error)
-    }
-  })
 }

@@ -31,7 +31,7 @@ export class Drains {
 
   /** Sends no more requests there; calls `done`, once, when none is in flight. */
   drain(address: string, done: () => void): void {
-    for (const pod of [...(this.#pods.get(address) ?? [])]) {
+    for (const pod of this.#pods.get(address) ?? []) {
       pod.leave()
       if (pod.inFlight === 0) this.left(pod)
     }

@@ -51,8 +51,7 @@ export class Front {
         else if (change.type === 'revision') revisions.add(change.revision.key)
       }
       for (const key of this.#table.keys()) if (!ingresses.has(key)) this.#table.delete(key)
-      for (const key of this.revisions.keys())
-        if (!revisions.has(key)) this.#removeRevision(key)
+      for (const key of this.revisions.keys()) if (!revisions.has(key)) this.#removeRevision(key)
     }
     for (const change of changes) this.#change(change)
   }

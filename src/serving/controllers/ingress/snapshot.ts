@@ -1,0 +1,94 @@
+/**
+ * What the gateway is told, as pure functions of the stored objects: an Ingress as its rules, a Revision with its
+ * private Endpoints as a target with backends (gateway/feed.ts; contracts/serving.md 4.2).
+ */
+import { createHash } from 'node:crypto'
+import type { Endpoints } from '../../../kube/api/endpoints.ts'
+import { keyOf, keyText } from '../../../kube/api/meta.ts'
+import type { Ingress, IngressBackendSplit, IngressPath } from '../../api/ingress.ts'
+import { label } from '../../api/names.ts'
+import type { Revision } from '../../api/revision.ts'
+import type { Backend, IngressRoute, Path, RevisionTarget, Rule } from '../../gateway/feed.ts'
+
+/** Serving's own defaults, for Revisions that were stored without. */
+const defaultTimeoutSeconds = 300
+
+const hashes = new WeakMap<Ingress['spec'], string>()
+
+/** Hex SHA-256 of spec, namespace and name: says which form of an ingress a data plane serves. */
+export function ingressHash(ingress: Ingress): string {
+  let hash = hashes.get(ingress.spec)
+  if (hash === undefined) {
+    const { namespace = '', name } = ingress.metadata
+    hash = createHash('sha256')
+      .update(JSON.stringify(ingress.spec))
+      .update(namespace)
+      .update(name)
+      .digest('hex')
+    hashes.set(ingress.spec, hash)
+  }
+  return hash
+}
+
+export const ingressRoute = (ingress: Ingress): IngressRoute => ({
+  key: keyText(keyOf(ingress)),
+  hash: ingressHash(ingress),
+  rules: (ingress.spec.rules ?? []).map((rule): Rule => ({
+    hosts: (rule.hosts ?? []).map((host) => host.toLowerCase()),
+    visibility: rule.visibility ?? 'ExternalIP',
+    paths: (rule.http?.paths ?? []).map(path),
+  })),
+})
+
+function path({ path, headers, rewriteHost, appendHeaders, splits }: IngressPath): Path {
+  return {
+    ...(path && { path }),
+    ...(headers && { headers }),
+    ...(rewriteHost && { rewriteHost }),
+    ...(appendHeaders && { appendHeaders }),
+    splits: splits.map((split) => ({
+      revision: revisionOf(split),
+      percent: splits.length === 1 ? split.percent || 100 : (split.percent ?? 0),
+      ...(split.appendHeaders && { appendHeaders: split.appendHeaders }),
+    })),
+  }
+}
+
+/** A split's backend is the public Service of a Revision, which has the Revision's name. */
+const revisionOf = ({ serviceNamespace, serviceName }: IngressBackendSplit): string =>
+  `${serviceNamespace}/${serviceName}`
+
+export function revisionTarget(
+  revision: Revision,
+  endpoints: Endpoints | undefined,
+): RevisionTarget {
+  const { spec, metadata } = revision
+  return {
+    key: keyText(keyOf(revision)),
+    service: metadata.labels?.[label.service] ?? '',
+    configuration: metadata.labels?.[label.configuration] ?? '',
+    protocol: speaksH2c(revision) ? 'h2c' : 'http1',
+    containerConcurrency: spec.containerConcurrency ?? 0,
+    timeoutMs: (spec.timeoutSeconds || defaultTimeoutSeconds) * 1000,
+    responseStartTimeoutMs: (spec.responseStartTimeoutSeconds ?? 0) * 1000,
+    idleTimeoutMs: (spec.idleTimeoutSeconds ?? 0) * 1000,
+    backends: endpoints ? backends(endpoints) : [],
+  }
+}
+
+const speaksH2c = ({ spec }: Revision): boolean =>
+  spec.containers.some(({ ports = [] }) => ports.some(({ name }) => name === 'h2c'))
+
+/** Ready addresses with the port that requests go to: the one named http or http2, else the first. */
+function backends({ subsets = [] }: Endpoints): readonly Backend[] {
+  const found: Backend[] = []
+  for (const { addresses = [], ports = [] } of subsets) {
+    const port = ports.find(({ name = '' }) => requestPorts.has(name)) ?? ports[0]
+    if (!port) continue
+    for (const { ip, targetRef } of addresses)
+      found.push({ host: ip, port: port.port, pod: targetRef?.uid ?? targetRef?.name ?? '' })
+  }
+  return found.toSorted((a, b) => (a.host === b.host ? a.port - b.port : a.host < b.host ? -1 : 1))
+}
+
+const requestPorts = new Set(['http', 'http2', 'http1', 'h2c'])
