@@ -22,6 +22,7 @@ import { patch } from './patch.ts'
 import { bind, evict } from './pod-subresources.ts'
 import { Registry } from './registry.ts'
 import { review } from './reviews.ts'
+import { serviceAddresses } from './service-addresses.ts'
 import { update } from './update.ts'
 import { watch } from './watch.ts'
 
@@ -38,7 +39,8 @@ export interface ApiServerOptions {
   readonly rootCA?: string
 }
 
-export interface ApiServer extends Api {
+/** Dispose to stop following the store. */
+export interface ApiServer extends Api, Disposable {
   /** All served kinds, for discovery, OpenAPI and tables. */
   readonly kinds: readonly KindDefinition[]
   /** The kind that serves `resource` (plural) in this group and version, if any. */
@@ -48,13 +50,14 @@ export interface ApiServer extends Api {
 /** Makes the server, and in an empty store the first namespaces. Throws when two kinds have one name. */
 export function createApiServer(options: ApiServerOptions): ApiServer {
   const registry = new Registry(options.kinds)
+  const own = registry.byKind('', 'Service') ? [serviceAddresses(options.store)] : []
   const machinery: Machinery = {
     store: options.store,
     registry,
     clock: options.clock,
     random: options.random,
     log: options.log,
-    admission: Map.groupBy(options.admission ?? [], ({ kind }) => groupKind(kind)),
+    admission: Map.groupBy([...own, ...(options.admission ?? [])], ({ kind }) => groupKind(kind)),
     rootCA: options.rootCA ?? '',
   }
   bootstrapNamespaces(machinery)
@@ -69,6 +72,9 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
         options.log.error('a request failed', { request: summary(request), error: thrown })
         throw StatusError.from(thrown)
       }
+    },
+    [Symbol.dispose]: () => {
+      for (const part of own) part[Symbol.dispose]()
     },
   }
 }
