@@ -100,6 +100,7 @@ export class Decider {
 
   /** A request came while there was no pod: counts at once, and not again in the next report. */
   wake(nowMs: number): void {
+    this.#lastReportMs = nowMs
     this.#collect().record(nowMs, 1, 1)
     this.#early = true
   }
@@ -114,8 +115,8 @@ export class Decider {
     const count = Math.min(Math.max(1, Math.round(seconds)), this.#spec.stableWindowMs / 1000)
     const perSecond = (requestCount - early) / count
     const metrics = this.#collect()
-    for (let ago = count - 1; ago >= 0; ago--)
-      metrics.record(Math.max(0, nowMs - ago * 1000), inFlight, perSecond)
+    for (let ago = Math.min(count - 1, Math.floor(nowMs / 1000)); ago >= 0; ago--)
+      metrics.record(nowMs - ago * 1000, inFlight, perSecond)
   }
 
   /**
