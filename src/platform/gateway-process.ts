@@ -4,15 +4,14 @@
  */
 import { spawn } from 'node:child_process'
 import { openSync, closeSync, mkdirSync } from 'node:fs'
-import { createConnection, type Socket } from 'node:net'
 import { dirname } from 'node:path'
-import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { sleep, type Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
 import type { GatewayLink, Hello } from '../serving/controllers/ingress/feed-client.ts'
-import type { FromGateway } from '../serving/gateway/feed.ts'
+import type { ToGateway } from '../serving/gateway/feed.ts'
 import { addressText, type Address } from './config.ts'
+import { firstWord, sayAndSeeOff } from './unix-peer.ts'
 
 export interface GatewayProcessOptions {
   readonly socketPath: string
@@ -100,37 +99,8 @@ function forkGateway(options: GatewayProcessOptions, local: Address): void {
 const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
 
 /** What the gateway on this socket says of itself; undefined when nobody answers. */
-const greet = (path: string): Promise<Hello | undefined> =>
-  withGateway<Hello>(path, (message, done) => {
-    if (message.type === 'hello') done(message)
-  })
+const greet = (path: string): Promise<Hello | undefined> => firstWord<Hello>(path)
 
 /** Asks the gateway on this socket to finish and end, and waits until it has. False when nobody answers. */
-export async function stopGateway(path: string, grace: number): Promise<boolean> {
-  let found = false
-  await withGateway<never>(path, (message, _done, socket) => {
-    if (message.type !== 'hello') return
-    found = true
-    socket.write(`${JSON.stringify({ type: 'stop', graceMs: grace })}\n`)
-  })
-  return found
-}
-
-/** Speaks to a gateway until `on` is done or the connection closes. */
-function withGateway<T>(
-  path: string,
-  on: (message: FromGateway, done: (result: T) => void, socket: Socket) => void,
-): Promise<T | undefined> {
-  return new Promise((resolve) => {
-    const socket = createConnection(path)
-    socket.on('error', () => resolve(undefined))
-    socket.on('close', () => resolve(undefined))
-    const done = (result: T) => {
-      resolve(result)
-      socket.destroy()
-    }
-    createInterface({ input: socket, crlfDelay: Infinity })
-      .on('line', (line) => on(JSON.parse(line) as FromGateway, done, socket))
-      .on('error', () => resolve(undefined))
-  })
-}
+export const stopGateway = (path: string, grace: number): Promise<boolean> =>
+  sayAndSeeOff(path, { type: 'stop', graceMs: grace } satisfies ToGateway)

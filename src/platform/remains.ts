@@ -1,13 +1,16 @@
 /** What a control plane that was killed leaves behind: ends gateway, launcher and pods without starting a platform. */
+import type { ToLauncher } from '../kube/kubelet/launcher/protocol.ts'
 import type { Layout } from './config.ts'
 import { stopGateway } from './gateway-process.ts'
+import { sayAndSeeOff } from './unix-peer.ts'
+
+/** How long gateway and pods may take to finish. */
+const graceMs = 5_000
 
 /** False when nothing of this data directory ran. */
 export async function stopRemains(layout: Layout): Promise<boolean> {
-  const { stopLauncher } = await import('../kube/kubelet/launcher/launcher-client.ts')
-  const found = await Promise.all([
-    stopGateway(layout.gatewaySocket, 5_000),
-    stopLauncher(layout.launcherSocket),
-  ])
-  return found.includes(true)
+  const stopLauncher: ToLauncher = { id: 1, op: 'stop', graceMs }
+  const gateway = await stopGateway(layout.gatewaySocket, graceMs)
+  const launcher = await sayAndSeeOff(layout.launcherSocket, stopLauncher)
+  return gateway || launcher
 }

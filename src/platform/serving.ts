@@ -40,6 +40,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
       socketPath: layout.gatewaySocket,
       source: {
         read: informers.reader(),
+        synced: () => informers.synced(),
         onChange(kind, listener) {
           const subscription = informers.for(kind).subscribe((_type, object) => listener(object))
           return () => subscription[Symbol.dispose]()
