@@ -21,6 +21,7 @@ export interface Tag {
   /** Normalised: `docker.io/library/hello:latest`. */
   readonly reference: string
   readonly digest: string
+  readonly taggedAtMs: number
 }
 
 export interface ContentStore {
@@ -36,7 +37,7 @@ export interface ContentStore {
   /** Where the blob's bytes lie. */
   blobPath(digest: string): string
   /** Lets a name mean a manifest from now on. Throws InvalidReference. */
-  tag(reference: string, digest: string): Promise<void>
+  tag(reference: string, digest: string, nowMs: number): Promise<void>
   /** The manifest digest a name means now. Throws InvalidReference. */
   find(reference: string): Promise<string | undefined>
   /** All names, sorted. */
@@ -105,8 +106,8 @@ export async function openContentStore(dataDir: string): Promise<ContentStore> {
       return bytes
     },
 
-    async tag(reference, digest) {
-      const tag: Tag = { reference: normalizeReference(reference), digest }
+    async tag(reference, digest, taggedAtMs) {
+      const tag: Tag = { reference: normalizeReference(reference), digest, taggedAtMs }
       await writeWhole(incoming, namePath(tag.reference), [Buffer.from(`${JSON.stringify(tag)}\n`)])
     },
 
@@ -137,9 +138,9 @@ async function readTag(path: string): Promise<Tag | undefined> {
   }
   const value: unknown = JSON.parse(text)
   if (typeof value !== 'object' || value === null) return undefined
-  const { reference, digest } = value as Partial<Tag>
+  const { reference, digest, taggedAtMs = 0 } = value as Partial<Tag>
   return typeof reference === 'string' && typeof digest === 'string'
-    ? { reference, digest }
+    ? { reference, digest, taggedAtMs }
     : undefined
 }
 

@@ -39,6 +39,8 @@ export async function namespaceNetwork(options: NamespaceNetworkOptions): Promis
   const spare = options.spare ?? 6
   const id = options.id.slice(0, 8)
   const bridge = `ebb-${id}`
+  // Links of one group are deleted together, which takes as long as deleting one.
+  const group = parseInt(id.slice(0, 7), 16) + 1
   const name = (pod: number) => `${bridge}-${pod}`
   const link = (pod: number | '*') => `e${id}.${pod}`
   const run = async (argv: readonly string[], input?: string): Promise<string> => {
@@ -50,7 +52,7 @@ export async function namespaceNetwork(options: NamespaceNetworkOptions): Promis
   const batch = (lines: readonly string[], force = false) =>
     run([ip, ...(force ? ['-force'] : []), '-batch', '-'], `${lines.join('\n')}\n`)
 
-  const base = await ensureBridge(bridge, id, (argv) => run([ip, ...argv]), batch)
+  const base = await ensureBridge(bridge, id, group, (argv) => run([ip, ...argv]), batch)
   const gateway = dotted(base + 1)
   const used = new Set<number>()
   for (const { netns } of options.inUse) {
@@ -130,7 +132,7 @@ export async function namespaceNetwork(options: NamespaceNetworkOptions): Promis
       pods.flatMap((pod) => [
         `netns add ${name(pod)}`,
         `link add ${link(pod)} type veth peer name eth0 netns ${name(pod)}`,
-        `link set ${link(pod)} master ${bridge} up`,
+        `link set ${link(pod)} master ${bridge} group ${group} up`,
       ]),
     )
     await Promise.all(
@@ -171,7 +173,7 @@ export async function namespaceNetwork(options: NamespaceNetworkOptions): Promis
     cleanup: [
       '/bin/sh',
       '-c',
-      `for l in /sys/class/net/${link('*')}; do [ -e "$l" ] && ${ip} link del "\${l##*/}"; done; for n in ${namespaceFolder}/${bridge}-*; do [ -e "$n" ] && ${ip} netns del "\${n##*/}"; done; ${ip} link del ${bridge}`,
+      `${ip} link del group ${group}; for n in ${namespaceFolder}/${bridge}-*; do [ -e "$n" ] && ${ip} netns del "\${n##*/}"; done`,
     ],
     async [Symbol.asyncDispose]() {
       closed = true
@@ -185,6 +187,7 @@ export async function namespaceNetwork(options: NamespaceNetworkOptions): Promis
 async function ensureBridge(
   bridge: string,
   id: string,
+  group: number,
   run: (argv: readonly string[]) => Promise<string>,
   batch: (lines: readonly string[]) => Promise<string>,
 ): Promise<number> {
@@ -209,7 +212,7 @@ async function ensureBridge(
     await batch([
       `link add ${bridge} type bridge`,
       `addr add ${dotted(free.first + 1)}/${prefixLength} dev ${bridge}`,
-      `link set ${bridge} up`,
+      `link set ${bridge} group ${group} up`,
     ])
   }
   throw new Error('other platforms keep taking the networks')

@@ -45,7 +45,7 @@ export function strippedEntry(entry: URL, cache: string): string {
 
 /** The stripper announces itself as experimental, on the terminal of whoever runs `ebb up`. */
 function strip(text: string): string {
-  const { emitWarning } = process
+  const emitWarning = process.emitWarning.bind(process)
   process.emitWarning = () => {}
   try {
     return stripTypeScriptTypes(text)
