@@ -7,6 +7,7 @@ import type { TypedClient } from '../client/typed-client.ts'
 import { startController, type ControllerDeps } from '../controller/loop.ts'
 import { deployment } from './deployment/deployment.ts'
 import { replicaSet } from './replica-set.ts'
+import { startEndpoints } from './endpoints/endpoints.ts'
 import { startScheduler } from './scheduler.ts'
 
 export interface KubeControllersDeps extends ControllerDeps {
@@ -21,5 +22,6 @@ export function startKubeControllers(deps: KubeControllersDeps): AsyncDisposable
   started.use(startController(deployment, deps))
   started.use(startController(replicaSet(deps.random), deps))
   started.use(startScheduler(deps))
+  started.use(startEndpoints(deps))
   return started
 }
