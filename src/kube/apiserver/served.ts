@@ -1,0 +1,131 @@
+/** Which groups, versions and resources the kinds make up: what discovery and OpenAPI are derived from. */
+import { groupKind, type KindDefinition } from '../api/kind.ts'
+
+export interface Subresource {
+  readonly name: string
+  /** Kind of its objects, of another group and version where they are given. */
+  readonly kind: string
+  readonly group?: string
+  readonly version?: string
+  readonly verbs: readonly string[]
+}
+
+export interface ServedResource {
+  readonly definition: KindDefinition
+  readonly verbs: readonly string[]
+  readonly subresources: readonly Subresource[]
+}
+
+export interface ServedVersion {
+  readonly version: string
+  readonly resources: readonly ServedResource[]
+}
+
+export interface ServedGroup {
+  readonly group: string
+  /** The preferred one, which storage uses, comes first. */
+  readonly versions: readonly ServedVersion[]
+}
+
+const read = ['get', 'list', 'watch']
+const write = ['create', 'delete', 'deletecollection', 'patch', 'update']
+const verbs = [...write, ...read].toSorted()
+const getPatchUpdate = ['get', 'patch', 'update']
+
+const scale: Subresource = {
+  name: 'scale',
+  kind: 'Scale',
+  group: 'autoscaling',
+  version: 'v1',
+  verbs: getPatchUpdate,
+}
+
+/** Subresources of Kubernetes' own kinds besides `status` and `scale`; clients look for them in discovery. */
+const ownSubresources: Readonly<Record<string, readonly Subresource[]>> = {
+  Namespace: [{ name: 'finalize', kind: 'Namespace', verbs: ['update'] }],
+  Pod: [
+    { name: 'binding', kind: 'Binding', verbs: ['create'] },
+    // kubectl drain evicts only where this entry says so.
+    { name: 'eviction', kind: 'Eviction', group: 'policy', version: 'v1', verbs: ['create'] },
+    { name: 'log', kind: 'Pod', verbs: ['get'] },
+  ],
+}
+
+/** All groups, in the order of discovery: core first, then Kubernetes' own, then the others as they come. */
+export function servedGroups(kinds: readonly KindDefinition[]): readonly ServedGroup[] {
+  const groups = new Map<string, Map<string, ServedResource[]>>()
+  for (const definition of kinds) {
+    const versions = groups.get(definition.group) ?? new Map<string, ServedResource[]>()
+    groups.set(definition.group, versions)
+    const resource = {
+      definition,
+      verbs: verbsOf(definition),
+      subresources: subresourcesOf(definition),
+    }
+    for (const version of [
+      definition.version,
+      ...(definition.versions ?? []).map((each) => each.version),
+    ]) {
+      const resources = versions.get(version) ?? []
+      resources.push(resource)
+      versions.set(version, resources)
+    }
+  }
+  return [...groups]
+    .map(([group, versions]) => ({
+      group,
+      versions: [...versions]
+        .map(([version, resources]) => ({ version, resources: resources.toSorted(byPlural) }))
+        .toSorted((a, b) => compareVersions(a.version, b.version)),
+    }))
+    .toSorted((a, b) => rank(a.group) - rank(b.group))
+}
+
+const byPlural = (a: ServedResource, b: ServedResource) =>
+  a.definition.plural < b.definition.plural ? -1 : 1
+
+const rank = (group: string): number =>
+  group === ''
+    ? 0
+    : group === 'apps'
+      ? 1
+      : group.includes('.') && !group.endsWith('.k8s.io')
+        ? 3
+        : 2
+
+/** Namespaces are not deleted in bulk. */
+const verbsOf = (definition: KindDefinition): readonly string[] =>
+  groupKind(definition) === 'Namespace'
+    ? verbs.filter((verb) => verb !== 'deletecollection')
+    : verbs
+
+function subresourcesOf(definition: KindDefinition): readonly Subresource[] {
+  const own = definition.group === '' ? (ownSubresources[definition.kind] ?? []) : []
+  return [
+    ...own,
+    ...(definition.scale ? [scale] : []),
+    ...(definition.hasStatus
+      ? [{ name: 'status', kind: definition.kind, verbs: getPatchUpdate }]
+      : []),
+  ].toSorted((a, b) => (a.name < b.name ? -1 : 1))
+}
+
+const form = /^v(\d+)(?:(alpha|beta)(\d+))?$/
+
+/** Most stable first, then newest: v2, v1, v2beta1, v1beta2, v1alpha1, anything else. */
+export function compareVersions(a: string, b: string): number {
+  const [left, right] = [order(a), order(b)]
+  for (const [i, value] of left.entries()) {
+    const difference = (right[i] ?? 0) - value
+    if (difference !== 0) return difference
+  }
+  return a < b ? -1 : a > b ? 1 : 0
+}
+
+function order(version: string): readonly number[] {
+  const found = form.exec(version)
+  if (!found) return [0, 0, 0]
+  const [, major, stage, minor] = found
+  const stability = stage === undefined ? 3 : stage === 'beta' ? 2 : 1
+  return [stability, Number(major), Number(minor ?? 0)]
+}
