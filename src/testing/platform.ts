@@ -43,7 +43,14 @@ export function inMemoryPlatform(options: InMemoryOptions): InMemoryPlatform {
   const informers = createInformers({ client, clock, log })
   const recorder = createRecorder({ client, clock, random, log })
   return {
-    ...{ api, client, store, informers, clock, random, log, recorder },
+    api,
+    client,
+    store,
+    informers,
+    clock,
+    random,
+    log,
+    recorder,
     async [Symbol.asyncDispose]() {
       await informers[Symbol.asyncDispose]()
       await store[Symbol.asyncDispose]()

@@ -31,7 +31,7 @@ export interface TypedClient extends Client {
     kind: Kind,
     key: ObjectKey,
     name: string,
-    body: KubeObject,
+    body: Readonly<Record<string, unknown>>,
   ): Promise<void>
 }
 

@@ -6,8 +6,11 @@ import type { Kind } from '../api/kind.ts'
 import type { TypedClient } from '../client/typed-client.ts'
 import { startController, type ControllerDeps } from '../controller/loop.ts'
 import { deployment } from './deployment/deployment.ts'
-import { replicaSet } from './replica-set.ts'
 import { startEndpoints } from './endpoints/endpoints.ts'
+import { startEventExpiry } from './event-expiry.ts'
+import { startGarbageCollector } from './garbage-collector.ts'
+import { startNamespaceController } from './namespace.ts'
+import { replicaSet } from './replica-set.ts'
 import { startScheduler } from './scheduler.ts'
 
 export interface KubeControllersDeps extends ControllerDeps {
@@ -23,5 +26,8 @@ export function startKubeControllers(deps: KubeControllersDeps): AsyncDisposable
   started.use(startController(replicaSet(deps.random), deps))
   started.use(startScheduler(deps))
   started.use(startEndpoints(deps))
+  started.use(startGarbageCollector(deps))
+  started.use(startNamespaceController(deps))
+  started.use(startEventExpiry(deps))
   return started
 }

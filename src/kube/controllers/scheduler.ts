@@ -106,7 +106,7 @@ export function startScheduler(
           ...(metadata.namespace && { namespace: metadata.namespace }),
           ...(metadata.uid && { uid: metadata.uid }),
         },
-        ...{ target: { apiVersion: 'v1', kind: 'Node', name } },
+        target: { apiVersion: 'v1', kind: 'Node', name },
       })
     } catch (error) {
       account(pod, pods.get(keyOf(pod))?.spec.nodeName ?? '')

@@ -10,17 +10,20 @@ import { createWorkQueue, type WorkQueue } from '../controller/work-queue.ts'
 export function startWorker(
   name: string,
   { clock, log: parent, config }: ControllerDeps,
-  work: (key: string) => Promise<number | undefined>,
+  work: (key: string) => Promise<number | void>,
   all?: () => Iterable<string>,
 ): WorkQueue {
   const log = parent.child({ controller: name })
   const queue = createWorkQueue({
-    ...{ clock, log, ...config, ...(all && { all }) },
+    clock,
+    log,
+    ...config,
+    ...(all && { all }),
     async work(key) {
       try {
         const againMs = await work(key)
         queue.forget(key)
-        if (againMs !== undefined) queue.addAfter(key, againMs)
+        if (typeof againMs === 'number') queue.addAfter(key, againMs)
       } catch (error) {
         if (!hasReason(error, 'Conflict'))
           log.info('work failed and is tried again', { key, error })

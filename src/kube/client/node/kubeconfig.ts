@@ -39,15 +39,17 @@ export async function readKubeconfig(path: string, context?: string): Promise<Ku
   }
 
   const chosen = context ?? string(config, 'current-context') ?? fail('no current-context is set')
-  const { cluster: clusterName, user: userName, namespace } = entry('contexts', 'context', chosen)
-  const cluster = entry('clusters', 'cluster', String(clusterName))
-  const user = userName ? entry('users', 'user', String(userName)) : {}
+  const where = entry('contexts', 'context', chosen)
+  const clusterName = string(where, 'cluster') ?? fail(`context "${chosen}" names no cluster`)
+  const cluster = entry('clusters', 'cluster', clusterName)
+  const userName = string(where, 'user')
+  const user = userName ? entry('users', 'user', userName) : {}
   if (user.exec || user['auth-provider'])
     fail(
       `the user of context "${chosen}" uses a credential plugin; use a token or a client certificate`,
     )
 
-  const server = string(cluster, 'server') ?? fail(`cluster "${String(clusterName)}" has no server`)
+  const server = string(cluster, 'server') ?? fail(`cluster "${clusterName}" has no server`)
   const tokenFile = string(user, 'tokenFile')
   const token = tokenFile
     ? (await readFile(resolve(dirname(path), tokenFile), 'utf8')).trim()
@@ -57,7 +59,7 @@ export async function readKubeconfig(path: string, context?: string): Promise<Ku
   const key = await material(user, 'client-key')
   const tlsServerName = string(cluster, 'tls-server-name')
   return {
-    namespace: typeof namespace === 'string' && namespace ? namespace : 'default',
+    namespace: string(where, 'namespace') ?? 'default',
     api: {
       server,
       ...(ca && { ca }),

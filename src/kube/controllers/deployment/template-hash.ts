@@ -1,19 +1,16 @@
 /** The name part that a pod template gives its ReplicaSet and pods (label `pod-template-hash`). */
 import { semanticallyEqual } from '../../controller/difference.ts'
+import { fnv32a, letters } from '../short-hash.ts'
 
 export const hashLabel = 'pod-template-hash'
 
-/** Kubernetes' safe alphabet, without vowels: no words by accident. */
-const letters = 'bcdfghjklmnpqrstvwxz2456789'
-
 /** A stable hash (FNV-1a, 32 bits) of the template, whatever the order of its fields. `collisions` makes it another one. */
 export function templateHash(template: unknown, collisions = 0): string {
-  let hash = 0x811c9dc5
   const text = canonical(template) + (collisions > 0 ? `#${collisions}` : '')
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
-  return [...String(hash >>> 0)]
-    .map((digit) => letters[digit.charCodeAt(0) % letters.length])
-    .join('')
+  return Array.from(
+    String(fnv32a(text)),
+    (digit) => letters[digit.charCodeAt(0) % letters.length],
+  ).join('')
 }
 
 const canonical = (value: unknown): string =>

@@ -4,7 +4,7 @@ import { EndpointSlice } from '../../api/endpoint-slice.ts'
 import type { Endpoints } from '../../api/endpoints.ts'
 import type { Service } from '../../api/service.ts'
 import type { Apply } from '../../controller/reconciler.ts'
-import { templateHash } from '../deployment/template-hash.ts'
+import { shortHash } from '../short-hash.ts'
 import type { BackendGroup } from './backends.ts'
 import { isHeadless } from './endpoints-object.ts'
 
@@ -85,10 +85,14 @@ function slices(
   groups: readonly Group[],
 ): Apply[] {
   const made: Apply[] = []
+  const suffixes = new Set<string>()
   for (const { ports, endpoints } of groups) {
     for (let start = 0; start < endpoints.length; start += maxEndpoints) {
       // The name says whose the slice is and which: the same again finds the same object.
-      const suffix = templateHash([owner.metadata.uid, ports, start]).slice(0, 5)
+      const what = JSON.stringify([owner.metadata.uid, ports, start])
+      let suffix = shortHash(what)
+      for (let again = 1; suffixes.has(suffix); again++) suffix = shortHash(what + again)
+      suffixes.add(suffix)
       const portion = endpoints.slice(start, start + maxEndpoints)
       const slice: EndpointSlice = {
         apiVersion: 'discovery.k8s.io/v1',
