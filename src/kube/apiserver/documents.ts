@@ -1,0 +1,128 @@
+/** Everything at the API's address that is no resource: discovery, OpenAPI, version, health (contracts/kube §2). */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { KindDefinition } from '../api/kind.ts'
+import { send } from './answers.ts'
+import { createDiscovery } from './discovery.ts'
+import { createOpenApi } from './openapi.ts'
+import type { OpenApiDocument } from './openapi.ts'
+
+const healthChecks = ['ping', 'log', 'etcd']
+const yearMs = 365 * 24 * 3600 * 1000
+
+/** The Kubernetes whose API this is: clients compare it with their own version. */
+const version = {
+  major: '1',
+  minor: '32',
+  gitVersion: 'v1.32.13+ebb',
+  gitCommit: '',
+  gitTreeState: 'clean',
+  buildDate: '2026-01-01T00:00:00Z',
+  goVersion: 'go1.23.0',
+  compiler: 'gc',
+  platform: `${process.platform}/${process.arch === 'x64' ? 'amd64' : process.arch}`,
+}
+
+const roots = [
+  '/api',
+  '/api/v1',
+  '/apis',
+  '/healthz',
+  '/livez',
+  '/openapi/v2',
+  '/openapi/v3',
+  '/readyz',
+  '/version',
+]
+
+export interface Documents {
+  /** Answers a GET for a document; false when there is none at the path. */
+  send(request: IncomingMessage, response: ServerResponse, url: URL): boolean
+}
+
+/** Nothing is computed before it is asked for; it is kept afterwards. */
+export function createDocuments(kinds: readonly KindDefinition[], nowMs: () => number): Documents {
+  const discovery = lazy(() => createDiscovery(kinds))
+  const openApi = lazy(() => createOpenApi(kinds))
+
+  function sendDiscovery(request: IncomingMessage, response: ServerResponse, path: string) {
+    const address = request.headers.host ?? ''
+    const document = discovery().document(path, request.headers.accept, address)
+    if (!document) return false
+    response.setHeader('ETag', document.etag)
+    response.setHeader('Vary', 'Accept')
+    response.setHeader('Cache-Control', 'public')
+    if (request.headers['if-none-match'] === document.etag) notModified(response)
+    else send(response, 200, document.contentType, document.body)
+    return true
+  }
+
+  function sendGroupVersion(response: ServerResponse, url: URL): boolean {
+    const document = openApi().groupVersion(url.pathname.slice('/openapi/v3/'.length))
+    if (!document) return false
+    const asked = url.searchParams.get('hash')
+    if (asked !== null && asked !== document.hash) {
+      response.setHeader('Location', `${url.pathname}?hash=${document.hash}`)
+      send(response, 301, 'text/plain; charset=utf-8', '')
+      return true
+    }
+    if (asked !== null) {
+      response.setHeader('Cache-Control', 'public, immutable')
+      response.setHeader('Expires', new Date(nowMs() + yearMs).toUTCString())
+    }
+    return sendOpenApi(response, document)
+  }
+
+  return {
+    send(request, response, url) {
+      const path = url.pathname.length > 1 ? url.pathname.replace(/\/$/, '') : url.pathname
+      if (
+        path === '/api' ||
+        path === '/apis' ||
+        path.startsWith('/api/') ||
+        path.startsWith('/apis/')
+      )
+        return sendDiscovery(request, response, path)
+      if (path === '/openapi/v3') return sendOpenApi(response, openApi().index())
+      if (path === '/openapi/v2') return sendOpenApi(response, openApi().v2(request.headers.accept))
+      if (path.startsWith('/openapi/v3/')) return sendGroupVersion(response, url)
+      if (path === '/version') return sendJson(response, version)
+      if (path === '/') return sendJson(response, { paths: roots })
+      return sendHealth(response, url, path)
+    },
+  }
+}
+
+function lazy<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined
+  return () => (made ??= { value: make() }).value
+}
+
+function sendOpenApi(response: ServerResponse, document: OpenApiDocument): true {
+  const etag = `"${document.hash}"`
+  response.setHeader('ETag', etag)
+  if (response.req.headers['if-none-match'] === etag) notModified(response)
+  else send(response, 200, document.contentType, document.body)
+  return true
+}
+
+function notModified(response: ServerResponse): void {
+  response.statusCode = 304
+  response.end()
+}
+
+function sendJson(response: ServerResponse, body: unknown): true {
+  send(response, 200, 'application/json', JSON.stringify(body, undefined, 2))
+  return true
+}
+
+function sendHealth(response: ServerResponse, url: URL, path: string): boolean {
+  const [, root = '', check] = path.split('/')
+  if (!['healthz', 'livez', 'readyz'].includes(root)) return false
+  if (check !== undefined && !healthChecks.includes(check)) return false
+  const lines = (check === undefined ? healthChecks : [check]).map((each) => `[+]${each} ok\n`)
+  const verbose = url.searchParams.has('verbose')
+  const text = verbose ? `${lines.join('')}${root} check passed\n` : 'ok'
+  response.setHeader('X-Content-Type-Options', 'nosniff')
+  send(response, 200, 'text/plain; charset=utf-8', text)
+  return true
+}
