@@ -190,15 +190,14 @@ class Collector implements AsyncDisposable {
   }
 
   #removeFinalizer(node: GraphNode, finalizer: string): Promise<void> {
-    const { finalizers = [], resourceVersion } = node.object.metadata
-    return this.#patch(node, {
-      finalizers: finalizers.filter((other) => other !== finalizer),
-      ...(resourceVersion && { resourceVersion }),
-    })
+    const { finalizers = [] } = node.object.metadata
+    return this.#patch(node, { finalizers: finalizers.filter((other) => other !== finalizer) })
   }
 
   async #patch({ kind, object }: GraphNode, metadata: Record<string, unknown>): Promise<void> {
-    const body = { metadata: { uid: object.metadata.uid, ...metadata } }
+    // A whole list is written, so it must be the one that was looked at.
+    const { uid, resourceVersion } = object.metadata
+    const body = { metadata: { uid, resourceVersion, ...metadata } }
     try {
       const stored = await this.#deps.client.patch(kind, keyOf(object), { type: 'merge', body })
       this.#deps.informers.for(kind).wrote(stored)
