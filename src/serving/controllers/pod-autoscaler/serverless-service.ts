@@ -1,0 +1,28 @@
+/** The ServerlessService of a PodAutoscaler: whether the activator stands in front of the pods (contracts/serving 3.6). */
+import { apiVersionOf } from '../../../kube/api/kind.ts'
+import { controllerRef } from '../../../kube/api/meta.ts'
+import { annotation } from '../../api/names.ts'
+import type { PodAutoscaler } from '../../api/pod-autoscaler.ts'
+import { ServerlessService, type ServerlessServiceMode } from '../../api/serverless-service.ts'
+import { without } from '../copied-metadata.ts'
+
+export function desiredServerlessService(
+  autoscaler: PodAutoscaler,
+  mode: ServerlessServiceMode,
+  numActivators: number,
+): ServerlessService {
+  const { name, namespace, labels, annotations } = autoscaler.metadata
+  const { scaleTargetRef, protocolType } = autoscaler.spec
+  return {
+    apiVersion: apiVersionOf(ServerlessService),
+    kind: ServerlessService.kind,
+    metadata: {
+      name,
+      ...(namespace && { namespace }),
+      ...(labels && { labels }),
+      annotations: without(annotations, (key) => key === annotation.autoscalingMetric),
+      ownerReferences: [controllerRef(autoscaler)],
+    },
+    spec: { mode, numActivators, objectRef: scaleTargetRef, protocolType },
+  }
+}
