@@ -7,7 +7,7 @@ import type { DelayWindow } from './delay-window.ts'
 /** How a revision scales. Derived by `deciderSpec` (decider-spec.ts). */
 export interface DeciderSpec {
   readonly metric: 'concurrency' | 'rps'
-  readonly aggregation: 'linear' | 'weighted-exponential'
+  readonly aggregation: 'linear' | 'weightedExponential'
   readonly stableWindowMs: number
   readonly panicWindowMs: number
   /** Average a pod should carry: capacity times utilisation. */

@@ -72,7 +72,7 @@ test('the weight of the newest value', () => {
 })
 
 test('a weighted average follows the newest values and fades with time', () => {
-  const window = new Window(6_000, 'weighted-exponential')
+  const window = new Window(6_000, 'weightedExponential')
   const c = smoothingOf(6)
   window.record(0, 10)
   assert.equal(window.average(0), 10 * c)

@@ -3,7 +3,7 @@
  * `autoscaler/aggregation/bucketing.go` in behaviour: values of the same second add up, gaps in the middle count as
  * zero, while seconds that are missing at the end shrink the divisor.
  */
-export type Aggregation = 'linear' | 'weighted-exponential'
+export type Aggregation = 'linear' | 'weightedExponential'
 
 /** What falls out of a weighted window makes up less than this share of the average, */
 const negligible = 1 - 0.9999
