@@ -1,5 +1,6 @@
 /** Which groups, versions and resources the kinds make up: what discovery and OpenAPI are derived from. */
 import { groupKind, type KindDefinition } from '../api/kind.ts'
+import type { Schema } from '../api/schema.ts'
 
 export interface Subresource {
   readonly name: string
@@ -25,6 +26,15 @@ export interface ServedGroup {
   readonly group: string
   /** The preferred one, which storage uses, comes first. */
   readonly versions: readonly ServedVersion[]
+}
+
+/** One kind in one of its versions, with the name of its schema in OpenAPI. */
+export interface ServedKind {
+  readonly definition: KindDefinition
+  readonly version: string
+  /** `io.k8s.api.apps.v1.Deployment`, `dev.knative.serving.v1.Service`. */
+  readonly name: string
+  readonly schema: Schema
 }
 
 const read = ['get', 'list', 'watch']

@@ -2,9 +2,10 @@
  * The Table form of objects (meta.k8s.io/v1), which `kubectl get` asks for: the server computes each cell from the
  * kind's columns (contracts/kube 1.5).
  */
+import { ageColumn, nameColumn } from '../api/columns.ts'
 import type { Column, KindDefinition } from '../api/kind.ts'
 import type { KubeObject, ObjectMeta } from '../api/meta.ts'
-import { age, humanAge } from '../api/printer.ts'
+import { humanAge } from '../api/printer.ts'
 
 export type IncludeObject = 'Metadata' | 'Object' | 'None'
 
@@ -95,19 +96,6 @@ export function toTable(
   }
 }
 
-const nameColumn: Column = {
-  name: 'Name',
-  type: 'string',
-  format: 'name',
-  description: 'The name of the object, unique among its kind in its namespace.',
-  value: (object) => object.metadata.name,
-}
-const ageColumn: Column = {
-  name: 'Age',
-  type: 'string',
-  description: 'How long ago the object was made.',
-  value: (object, nowMs) => age(object, nowMs),
-}
 const createdAtColumn: Column = {
   name: 'Created At',
   type: 'date',
