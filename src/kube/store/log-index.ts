@@ -17,6 +17,8 @@ import {
 import { Watchers } from './watchers.ts'
 
 export const defaultHistoryLimit = 10_000
+/** Of JSON; in memory objects are some three times as large. */
+const historyBytes = 32_000_000
 
 export interface LogIndexOptions {
   /** Changes kept for watches and for lists of the past. Default 10,000. */
@@ -53,7 +55,7 @@ export class LogIndex {
     { historyLimit = defaultHistoryLimit, watchCapacity = 8_192 }: LogIndexOptions = {},
     start = 0,
   ) {
-    this.#history = new History(historyLimit, start)
+    this.#history = new History(historyLimit, historyBytes, start)
     this.#watchers = new Watchers(watchCapacity)
     this.#revision = start
   }
@@ -92,8 +94,8 @@ export class LogIndex {
     return { key, revision, object, existing, deleted: true }
   }
 
-  /** Makes a staged change, which must be the newest one staged, and tells everyone. */
-  commit({ key, revision, object, existing, deleted }: Staged): void {
+  /** Makes a staged change, which must be the newest one staged, and tells everyone. `bytes`: its size as JSON, if known. */
+  commit({ key, revision, object, existing, deleted }: Staged, bytes = 0): void {
     if (deleted) {
       this.#entries.delete(key)
       this.#order.delete(key)
@@ -109,7 +111,7 @@ export class LogIndex {
       ...(existing && { previous: existing.object }),
       revision,
     }
-    this.#history.push(change)
+    this.#history.push(change, bytes)
     this.#watchers.publish(change)
   }
 

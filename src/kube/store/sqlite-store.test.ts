@@ -195,7 +195,7 @@ describe('sqlite store', () => {
 
   test('after kill -9 every change that was answered is there', { timeout: 60_000 }, async () => {
     const path = newPath()
-    const writer = fileURLToPath(new URL('./crash-writer.ts', import.meta.url))
+    const writer = fileURLToPath(new URL('../../testing/store-writer.ts', import.meta.url))
     /** Newest answered state: key → revision, negative for a deletion. */
     const answered = new Map<string, number>()
     let highest = 0

@@ -39,6 +39,8 @@ export interface SqliteStore extends Store {
 
 /** Changes that may wait for the disk; also the revisions skipped after a crash, which none of them can exceed. */
 const waitingCapacity = 65_536
+/** Size as JSON of the changes that may wait for the disk. */
+const waitingBytes = 256_000_000
 const retryMs = 1_000
 
 /** Opens the store at `path` and loads it. Rejects with StoreLocked, StoreCorrupt or StoreUnavailable. */
@@ -125,6 +127,7 @@ function isStored(value: unknown): value is KubeObject {
 /** Changes of one turn of the loop: posted together, durable together. */
 class Batch {
   readonly rows: Row[] = []
+  bytes = 0
   readonly #outcome = Promise.withResolvers<void>()
 
   constructor() {
@@ -161,6 +164,7 @@ class DurableStore implements SqliteStore {
   /** Posted and not answered yet, in order. */
   #posted: Batch[] = []
   #durableRevision: number
+  #waitingBytes = 0
   #failure: Error | undefined
   #cancelRetry = (): void => {}
   #closed: Promise<void> | undefined
@@ -240,27 +244,26 @@ class DurableStore implements SqliteStore {
   #check(): void {
     if (this.#failure) throw this.#failure
     if (this.#closed) throw new StoreUnavailable(`the store ${this.#path} is closed`)
-    if (this.#index.revision - this.#durableRevision >= waitingCapacity)
-      throw new StoreFull(`${waitingCapacity} changes wait for the disk of ${this.#path} already`)
+    const waiting = this.#index.revision - this.#durableRevision
+    if (waiting >= waitingCapacity || this.#waitingBytes >= waitingBytes)
+      throw new StoreFull(`${waiting} changes wait for the disk of ${this.#path} already`)
   }
 
   #write(staged: Staged): Write {
     const { key, revision, object, existing, deleted } = staged
     // First what can throw: an object that is not JSON is refused, not half written.
-    const row: Row = [
-      revision,
-      key,
-      existing?.created ?? revision,
-      existing?.revision ?? 0,
-      deleted ? null : JSON.stringify(object),
-    ]
+    const value = deleted ? null : JSON.stringify(object)
+    const bytes = value?.length ?? 0
+    const row: Row = [revision, key, existing?.created ?? revision, existing?.revision ?? 0, value]
     if (!this.#batch) {
       this.#batch = new Batch()
       queueMicrotask(() => this.#send())
     }
     const { durable, rows } = this.#batch
     rows.push(row)
-    this.#index.commit(staged)
+    this.#batch.bytes += bytes
+    this.#waitingBytes += bytes
+    this.#index.commit(staged, bytes)
     return { object, revision, durable }
   }
 
@@ -292,9 +295,14 @@ class DurableStore implements SqliteStore {
 
   #landed(revision: number): void {
     this.#durableRevision = revision
-    while (this.#posted[0] && this.#posted[0].last <= revision) this.#posted.shift()?.resolve()
+    for (let first = this.#posted[0]; first && first.last <= revision; first = this.#posted[0]) {
+      this.#posted.shift()
+      this.#waitingBytes -= first.bytes
+      first.resolve()
+    }
     if (!this.#failure) return
     this.#failure = undefined
+    this.#waitingBytes = 0
     this.#cancelRetry()
     this.#log.info('the store is durable again', { path: this.#path, revision })
     this.#onHealth(undefined)

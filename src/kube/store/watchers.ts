@@ -112,11 +112,18 @@ class Watcher implements Watch, AsyncIterableIterator<Change> {
     if (waiting) {
       this.#after = change.revision
       waiting.resolve({ value: change, done: false })
-    } else if (this.#queue.length - this.#head < this.#capacity) this.#queue.push(change)
+    } else if (!this.#isTooSlow()) this.#queue.push(change)
     else {
       this.#error = new Compacted(this.#after, this.#compacted())
       this[Symbol.dispose]()
     }
+  }
+
+  /** Too much is waiting, or what waits is no longer in the history: only that bounds its size. */
+  #isTooSlow(): boolean {
+    const oldest = this.#queue[this.#head]
+    if (!oldest) return false
+    return this.#queue.length - this.#head >= this.#capacity || oldest.revision <= this.#compacted()
   }
 
   next(): Promise<IteratorResult<Change>> {

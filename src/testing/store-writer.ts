@@ -1,8 +1,8 @@
 /**
- * The process that the crash test kills: `node crash-writer.ts PATH` writes without end and prints each change once it is
+ * The process that the store's crash test kills: `node store-writer.ts PATH` writes without end and prints each change once it is
  * durable, one JSON array `[key, revision, deleted]` a line.
  */
-import { openSqliteStore } from './sqlite-store.ts'
+import { openSqliteStore } from '../kube/store/sqlite-store.ts'
 
 const [path = ''] = process.argv.slice(2)
 const store = await openSqliteStore({ path, historyLimit: 50 })
