@@ -2,10 +2,23 @@
  * Starts the controllers of Knative Serving: the same on one machine and as a client of a Kubernetes cluster. The
  * platform gives what lies outside the API: the gateway link, the autoscaler's decisions and the digests of images.
  */
-import type { ObjectKey } from '../../kube/api/meta.ts'
-import type { ControllerDeps } from '../../kube/controller/loop.ts'
+import type { KubeObject, ObjectKey } from '../../kube/api/meta.ts'
+import { startController, type ControllerDeps } from '../../kube/controller/loop.ts'
+import type { Reconciler } from '../../kube/controller/reconciler.ts'
 import type { Autoscaler } from '../autoscaler/autoscaler.ts'
+import { createReadConfig } from './config.ts'
+import { configurationReconciler } from './configuration/configuration.ts'
 import type { GatewayLink } from './ingress/feed-client.ts'
+import { ingressReconciler } from './ingress/ingress.ts'
+import { labelerReconciler } from './labeler/labeler.ts'
+import { metricReconciler } from './metric/metric.ts'
+import { podAutoscalerReconciler } from './pod-autoscaler/pod-autoscaler.ts'
+import { revisionGcReconciler } from './revision-gc/revision-gc.ts'
+import { createDigestResolver } from './revision/digest-resolver.ts'
+import { revisionReconciler } from './revision/revision.ts'
+import { routeReconciler } from './route/route.ts'
+import { serverlessServiceReconciler } from './serverless-service/serverless-service.ts'
+import { serviceReconciler } from './service/service.ts'
 
 export interface ServingDeps extends ControllerDeps {
   readonly autoscaler: Autoscaler
@@ -27,4 +40,34 @@ export interface ServingControllers extends AsyncDisposable {
   decided(revision: ObjectKey): void
 }
 
-export declare function startServingControllers(deps: ServingDeps): ServingControllers
+export function startServingControllers(deps: ServingDeps): ServingControllers {
+  const { clock, autoscaler, link, gateway, gatewayReady, resolveDigest } = deps
+  const readConfig = createReadConfig()
+  const resolver = createDigestResolver({ clock, resolve: resolveDigest })
+  const listeners = new Set<(revision: ObjectKey) => void>()
+  const onDecision = (listener: (revision: ObjectKey) => void): Disposable => {
+    listeners.add(listener)
+    return { [Symbol.dispose]: () => listeners.delete(listener) }
+  }
+  const started = new AsyncDisposableStack()
+  const start = <T extends KubeObject, World>(reconciler: Reconciler<T, World>) =>
+    started.use(startController(reconciler, deps))
+
+  start(serviceReconciler)
+  start(configurationReconciler)
+  start(revisionReconciler(readConfig, resolver))
+  start(podAutoscalerReconciler({ readConfig, autoscaler, gatewayReady, onDecision }))
+  start(serverlessServiceReconciler(gateway))
+  start(metricReconciler)
+  start(routeReconciler(readConfig))
+  start(labelerReconciler())
+  start(ingressReconciler(link))
+  start(revisionGcReconciler(readConfig))
+
+  return {
+    decided(revision) {
+      for (const listener of listeners) listener(revision)
+    },
+    [Symbol.asyncDispose]: () => started.disposeAsync(),
+  }
+}

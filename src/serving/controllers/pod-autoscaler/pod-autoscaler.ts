@@ -6,7 +6,7 @@
 import { Deployment } from '../../../kube/api/deployment.ts'
 import { isControlledBy, keyOf, keyText, type KubeObject } from '../../../kube/api/meta.ts'
 import { Pod } from '../../../kube/api/pod.ts'
-import type { Plan, Reconciler } from '../../../kube/controller/reconciler.ts'
+import type { Patch, Plan, Reconciler } from '../../../kube/controller/reconciler.ts'
 import { conditionOf, finish, isReady } from '../../../knative/conditions.ts'
 import type { ObjectKey } from '../../../kube/api/meta.ts'
 import type { Autoscaler } from '../../autoscaler/autoscaler.ts'
@@ -205,7 +205,7 @@ const applySks = (autoscaler: PodAutoscaler, mode: 'Serve' | 'Proxy', activators
   desired: desiredServerlessService(autoscaler, mode, activators),
 })
 
-function scalePatch({ deployment }: World, replicas: number | undefined): Plan['patch'] {
+function scalePatch({ deployment }: World, replicas: number | undefined): readonly Patch[] {
   if (replicas === undefined || !deployment || deployment.spec.replicas === replicas) return []
   const body = { spec: { replicas } }
   return [{ kind: Deployment, key: keyOf(deployment), subresource: 'scale', body }]

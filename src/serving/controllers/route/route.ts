@@ -120,7 +120,7 @@ export const routeReconciler = (readConfig: ReadConfig): Reconciler<Route, World
       const { generation = 0 } = route.metadata
       let begun = routeConditions.begin(route.status ?? {}, generation, nowMs)
       if (!isObserved(route)) begun = ingressNotConfigured(begun, nowMs)
-      const { status, ...plan } = decide(world, begun, nowMs)
+      const { status, ...plan } = attempt(world, begun, nowMs)
       return { ...plan, status: finish(status, route.status, generation, nowMs) }
     },
 
@@ -138,6 +138,15 @@ function groupNames(route: Route, network: NetworkConfig): readonly string[] {
     return [...tags.add('')].map((tag) => groupName(route, tag, network))
   } catch {
     return [route.metadata.name]
+  }
+}
+
+/** Whatever goes wrong, the status says that this generation was looked at. */
+function attempt(world: World, begun: RouteStatus, nowMs: number): Decision {
+  try {
+    return decide(world, begun, nowMs)
+  } catch (error) {
+    return { status: begun, error: error instanceof Error ? error : new Error(String(error)) }
   }
 }
 
