@@ -68,7 +68,7 @@ export function httpApi(options: HttpApiOptions): Api & AsyncDisposable {
   const watchAgent = newAgent(Infinity)
   const stop = new AbortController()
 
-  const send = (request: ApiRequest): Promise<IncomingMessage> => {
+  const send = (request: ApiRequest, again = false): Promise<IncomingMessage> => {
     const body = bodyOf(request)
     const watching = request.verb === 'watch'
     const signal = request.signal
@@ -96,7 +96,12 @@ export function httpApi(options: HttpApiOptions): Api & AsyncDisposable {
       })
       outgoing.setNoDelay(true)
       outgoing.on('response', resolve)
-      outgoing.on('error', (error) => reject(unreachable(options.server, error)))
+      outgoing.on('error', (error) => {
+        // A kept-alive connection may end just when it is used again; a read then simply asks anew.
+        const ended = outgoing.reusedSocket && 'code' in error && error.code === 'ECONNRESET'
+        if (ended && !again && methods[request.verb] === 'GET') resolve(send(request, true))
+        else reject(unreachable(options.server, error))
+      })
       if (watching) outgoing.on('socket', (socket) => socket.setKeepAlive(true, keepAliveMs))
       else {
         outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer for ${idleMs} ms`)))
@@ -112,7 +117,7 @@ export function httpApi(options: HttpApiOptions): Api & AsyncDisposable {
       const code = response.statusCode ?? 0
       const warnings = warningsOf(response)
       if (request.verb === 'watch' && code === 200)
-        return { code, events: watchEvents(response, options.server), warnings }
+        return { code, events: watchEvents(response, options.server, request.signal), warnings }
       const answer = await read(response, options.server)
       if (code >= 200 && code < 300) return { code, body: parse(answer), warnings }
       throw refusal(code, answer, response)

@@ -1,7 +1,7 @@
 /**
  * A watch's response as events: one JSON document a line (contracts/kube.md section 4). An ERROR event is thrown as the
- * StatusError it carries; a clean end ends the iteration; a broken connection throws ServiceUnavailable, after which the
- * watch may go on from the last resourceVersion.
+ * StatusError it carries; a clean end, or the caller's own abort, ends the iteration; a broken connection throws
+ * ServiceUnavailable, after which the watch may go on from the last resourceVersion.
  */
 import type { Readable } from 'node:stream'
 import { StringDecoder } from 'node:string_decoder'
@@ -11,7 +11,11 @@ import { StatusError, type Status } from '../../api/status-error.ts'
 /** A line longer than this is no object of a sane server. */
 const maxLineLength = 32 * 1024 * 1024
 
-export async function* watchEvents(stream: Readable, server: string): AsyncGenerator<WatchEvent> {
+export async function* watchEvents(
+  stream: Readable,
+  server: string,
+  signal?: AbortSignal,
+): AsyncGenerator<WatchEvent> {
   const decoder = new StringDecoder('utf8')
   let rest = ''
   try {
@@ -29,6 +33,7 @@ export async function* watchEvents(stream: Readable, server: string): AsyncGener
     }
   } catch (error) {
     if (error instanceof StatusError) throw error
+    if (signal?.aborted) return
     const why = error instanceof Error ? error.message : String(error)
     throw new StatusError(
       'ServiceUnavailable',
