@@ -1,0 +1,220 @@
+/** HTTP requests for resources: path, query and body to an `ApiRequest`, its answer back in the form asked for. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Clock } from '../../lib/clock.ts'
+import type { KindDefinition, UserInfo } from '../api/kind.ts'
+import type { ApiRequest, ApiResponse, Verb } from '../api/protocol.ts'
+import { StatusError, badRequest } from '../api/status-error.ts'
+import { addWarnings, send, toJson, toYaml, transformed, wantsIndent } from './answers.ts'
+import type { AnswerOptions } from './answers.ts'
+import type { ApiServer } from './api-server.ts'
+import { authorize } from './authorization.ts'
+import { methodNotAllowed, unknownResource } from './machinery.ts'
+import { negotiate } from './media-types.ts'
+import type { Representation } from './media-types.ts'
+import type { OptionsKind } from './option-errors.ts'
+import { sendPodLog } from './pod-log-endpoint.ts'
+import type { PodLogs } from './pod-log-endpoint.ts'
+import { decodeBody, patchTypeOf, readBody } from './request-body.ts'
+import { isTrue, readOptions, withDeleteOptions } from './request-options.ts'
+import type { ResourcePath } from './request-path.ts'
+import { Scale } from './scale.ts'
+import type { IncludeObject } from './table.ts'
+import { isRecord } from './values.ts'
+import type { UnknownObject } from '../api/meta.ts'
+import { sendWatch } from './watch-response.ts'
+
+export interface ResourceEndpoint {
+  readonly api: ApiServer
+  readonly clock: Clock
+  readonly logs?: PodLogs
+}
+
+export interface Call {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly url: URL
+  readonly path: ResourcePath
+  readonly user: UserInfo
+  /** Aborts when the client leaves or the server stops. */
+  readonly signal: AbortSignal
+}
+
+/** Answers one request. Throws StatusError as long as nothing has been sent. */
+export async function answerResource(endpoint: ResourceEndpoint, call: Call): Promise<void> {
+  const { request, response, url, path, user, signal } = call
+  const { api, clock } = endpoint
+  const kind = api.find(path.group, path.version, path.resource)
+  const verb = verbOf(call, kind)
+  const refusal = authorize(user, {
+    verb,
+    group: path.group,
+    resource: path.resource,
+    subresource: path.subresource,
+    namespace: path.resource === 'namespaces' ? '' : path.namespace,
+    name: path.name,
+  })
+  if (refusal) throw refusal
+  if (kind?.plural === 'pods' && kind.group === '' && path.subresource === 'log')
+    return answerLog(endpoint, call, verb)
+
+  const representation = negotiate(request.headers.accept)
+  if (!representation) throw notAcceptable()
+  const includeObject = includeObjectOf(url, representation)
+  const shownKind = path.subresource === 'scale' ? Scale : kind
+  const options = readOptions(url.searchParams, optionsKinds[verb])
+  const patchType = verb === 'patch' ? patchTypeOf(request.headers['content-type']) : undefined
+  if (verb === 'patch' && !patchType)
+    throw new StatusError('UnsupportedMediaType', '415: Unsupported Media Type')
+  const body = await bodyOf(call, verb, shownKind)
+  const answer = await api.handle({
+    verb,
+    group: path.group,
+    // Cells and metadata are the same in every version: a table needs no conversion.
+    version:
+      kind && representation.as === 'Table' && includeObject !== 'Object' && isRead(verb)
+        ? kind.version
+        : path.version,
+    resource: path.resource,
+    subresource: path.subresource,
+    namespace: path.namespace,
+    name: path.name,
+    options:
+      verb === 'delete' || verb === 'deletecollection'
+        ? withDeleteOptions(options, body.value)
+        : verb === 'watch'
+          ? { timeoutSeconds: watchSeconds(clock), ...options }
+          : options,
+    ...(patchType && { patchType }),
+    body: body.value,
+    duplicateFields: body.duplicates,
+    user,
+    durable: true,
+    signal,
+  })
+  addWarnings(response, answer.warnings)
+  await sendAnswer(call, answer, shownKind, { representation, includeObject }, clock)
+}
+
+async function sendAnswer(
+  { request, response, url }: Call,
+  answer: ApiResponse,
+  kind: KindDefinition | undefined,
+  form: Pick<AnswerOptions, 'representation' | 'includeObject'>,
+  clock: Clock,
+): Promise<void> {
+  if (answer.events) {
+    if (!kind) throw unknownResource()
+    return sendWatch(response, answer.events, { ...form, kind, clock })
+  }
+  const body = kind ? transformed(answer.body, { ...form, kind, nowMs: clock.now() }) : answer.body
+  if (form.representation.format === 'yaml')
+    return send(
+      response,
+      answer.code,
+      'application/yaml',
+      await toYaml(JSON.parse(toJson(body, kind, false))),
+    )
+  const indent = wantsIndent(url.searchParams.get('pretty'), request.headers['user-agent'])
+  send(response, answer.code, 'application/json', `${toJson(body, kind, indent)}\n`)
+}
+
+const isRead = (verb: Verb): boolean => verb === 'get' || verb === 'list' || verb === 'watch'
+
+/** Watches without a limit of their own end after half an hour to an hour, not all at once. */
+const watchSeconds = (clock: Clock): number => 1800 + (Math.floor(clock.now()) % 1800)
+
+const optionsKinds: Readonly<Record<Verb, OptionsKind>> = {
+  get: 'ListOptions',
+  list: 'ListOptions',
+  watch: 'ListOptions',
+  create: 'CreateOptions',
+  update: 'UpdateOptions',
+  patch: 'PatchOptions',
+  delete: 'DeleteOptions',
+  deletecollection: 'DeleteOptions',
+}
+
+function verbOf({ request, url, path }: Call, kind: KindDefinition | undefined): Verb {
+  const named = path.name !== ''
+  // A path across all namespaces is for reading only.
+  const across = kind?.namespaced === true && path.namespace === ''
+  switch (request.method) {
+    case 'GET':
+    case 'HEAD': {
+      const asked = url.searchParams.get('watch')
+      const watches = path.watch || (asked !== null && isTrue(asked))
+      return named && !path.watch ? 'get' : watches ? 'watch' : 'list'
+    }
+    case 'POST':
+      if (named ? path.subresource === '' : across) throw methodNotAllowed()
+      return 'create'
+    case 'PUT':
+      if (!named) throw methodNotAllowed()
+      return 'update'
+    case 'PATCH':
+      if (!named) throw methodNotAllowed()
+      return 'patch'
+    case 'DELETE':
+      if (!named && across) throw methodNotAllowed()
+      return named ? 'delete' : 'deletecollection'
+    default:
+      throw methodNotAllowed()
+  }
+}
+
+async function bodyOf({ request }: Call, verb: Verb, kind: KindDefinition | undefined) {
+  if (isRead(verb)) return { value: undefined, duplicates: [] }
+  const bytes = await readBody(request)
+  const contentType = request.headers['content-type']
+  if (verb === 'patch') {
+    const yaml = patchTypeOf(contentType) === 'apply'
+    try {
+      return await decodeBody(bytes, yaml ? 'application/yaml' : 'application/json', '')
+    } catch (thrown) {
+      const why = thrown instanceof Error ? thrown.message : String(thrown)
+      throw badRequest(`error decoding patch: ${why}`)
+    }
+  }
+  const expected = verb === 'create' || verb === 'update' ? (kind?.kind ?? '') : 'DeleteOptions'
+  return decodeBody(bytes, contentType, expected)
+}
+
+function includeObjectOf(url: URL, { as }: Representation): IncludeObject {
+  const value = url.searchParams.get('includeObject') ?? 'Metadata'
+  if (value === 'Metadata' || value === 'Object' || value === 'None' || value === '')
+    return value === '' ? 'Metadata' : value
+  if (as !== 'Table') return 'Metadata'
+  throw badRequest(
+    `Unable to convert to Table as requested: includeObject: Invalid value: ${JSON.stringify(value)}: unrecognized includeObject value`,
+  )
+}
+
+const notAcceptable = (): StatusError =>
+  new StatusError(
+    'NotAcceptable',
+    'only the following media types are accepted: application/json, application/yaml',
+  )
+
+async function answerLog({ api, clock, logs }: ResourceEndpoint, call: Call, verb: Verb) {
+  const { path, user, response, url, signal } = call
+  if (verb !== 'get') throw methodNotAllowed()
+  const request: ApiRequest = {
+    verb: 'get',
+    group: '',
+    version: path.version,
+    resource: 'pods',
+    namespace: path.namespace,
+    name: path.name,
+    options: {},
+    user,
+    durable: true,
+  }
+  const { body } = await api.handle(request)
+  if (!isStored(body)) throw unknownResource()
+  if (!logs)
+    throw new StatusError('ServiceUnavailable', 'no node agent runs here that could read logs')
+  await sendPodLog(response, body, url.searchParams, { logs, clock, signal })
+}
+
+const isStored = (body: unknown): body is UnknownObject =>
+  isRecord(body) && isRecord(body['metadata'])
