@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { configAutoscaler, type AutoscalerConfig } from '../api/config/autoscaler.ts'
 import type { PodAutoscaler } from '../api/pod-autoscaler.ts'
-import { deciderSpec, scaleSettings } from './decider-spec.ts'
+import { deciderSpec } from './decider-spec.ts'
 import type { DeciderSpec } from './decide.ts'
 
 const defaults: AutoscalerConfig = configAutoscaler.parse({})
@@ -121,26 +121,4 @@ test('an initial scale of zero counts only where it is allowed', () => {
   const zero = podAutoscaler({ 'initial-scale': '0' })
   assert.equal(deciderSpec(zero, { ...defaults, initialScale: 2 }).initialScale, 2)
   assert.equal(deciderSpec(zero, { ...defaults, allowZeroInitialScale: true }).initialScale, 0)
-})
-
-test('settings of the scale step', () => {
-  const annotations = annotated({
-    minScale: '2',
-    'max-scale': '9',
-    'scale-to-zero-pod-retention-period': '90s',
-    window: '30s',
-  })
-  assert.deepEqual(scaleSettings(annotations, { ...defaults, enableScaleToZero: false }), {
-    bounds: { min: 2, max: 9 },
-    initialScale: 1,
-    enableScaleToZero: false,
-    stableWindowMs: 30_000,
-    scaleToZeroGracePeriodMs: 30_000,
-    scaleToZeroPodRetentionMs: 90_000,
-    targetBurstCapacity: 211,
-  })
-  assert.deepEqual(scaleSettings(undefined, { ...defaults, minScale: 1, maxScale: 3 }).bounds, {
-    min: 1,
-    max: 3,
-  })
 })

@@ -2,14 +2,11 @@
 import {
   activationScale,
   initialScale,
-  maxScale,
   metric,
   metricAggregationAlgorithm,
-  minScale,
   panicThresholdPercentage,
   panicWindowPercentage,
   scaleDownDelayMs,
-  scaleToZeroPodRetentionPeriodMs,
   target,
   targetBurstCapacity,
   targetUtilizationPercentage,
@@ -19,7 +16,6 @@ import {
 import type { AutoscalerConfig } from '../api/config/autoscaler.ts'
 import type { PodAutoscaler } from '../api/pod-autoscaler.ts'
 import type { DeciderSpec } from './decide.ts'
-import type { ScaleWorld } from './scale.ts'
 
 const minimalTarget = 0.01
 /** Utilisation in percent that requests a second are aimed at; config-autoscaler's is for concurrency. */
@@ -57,31 +53,6 @@ export function deciderSpec(
     reachable: spec.reachability !== 'Unreachable',
   }
 }
-
-/** The part of a `ScaleWorld` that comes from annotations and config-autoscaler. */
-export type ScaleSettings = Pick<
-  ScaleWorld,
-  | 'bounds'
-  | 'initialScale'
-  | 'enableScaleToZero'
-  | 'stableWindowMs'
-  | 'scaleToZeroGracePeriodMs'
-  | 'scaleToZeroPodRetentionMs'
-  | 'targetBurstCapacity'
->
-
-export const scaleSettings = (
-  annotations: Annotations,
-  config: AutoscalerConfig,
-): ScaleSettings => ({
-  bounds: { min: minScale(annotations, config), max: maxScale(annotations, config) },
-  initialScale: initialPods(annotations, config),
-  enableScaleToZero: config.enableScaleToZero,
-  stableWindowMs: stableWindow(annotations, config),
-  scaleToZeroGracePeriodMs: config.scaleToZeroGracePeriodMs,
-  scaleToZeroPodRetentionMs: scaleToZeroPodRetentionPeriodMs(annotations, config),
-  targetBurstCapacity: targetBurstCapacity(annotations, config),
-})
 
 /** What a pod can carry. */
 function total(

@@ -21,7 +21,7 @@ export interface ScaleBounds {
 }
 
 /** `min-scale` counts only while traffic can reach the revision. */
-export const effectiveBounds = (bounds: ScaleBounds, reachability: Reachability): ScaleBounds =>
+const effectiveBounds = (bounds: ScaleBounds, reachability: Reachability): ScaleBounds =>
   reachability === 'Unreachable' ? { ...bounds, min: 0 } : bounds
 
 /** `count` within bounds. */
