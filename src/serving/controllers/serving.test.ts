@@ -1,0 +1,293 @@
+/** The serving controllers together with Kubernetes' own, in memory and in simulated time: objects in, objects out. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Deployment } from '../../kube/api/deployment.ts'
+import { Event } from '../../kube/api/event.ts'
+import { coreKinds } from '../../kube/api/kinds.ts'
+import type { Kind, KindDefinition } from '../../kube/api/kind.ts'
+import type { KubeObject, ObjectKey } from '../../kube/api/meta.ts'
+import { Namespace } from '../../kube/api/namespace.ts'
+import { Node } from '../../kube/api/node.ts'
+import { Pod } from '../../kube/api/pod.ts'
+import { startKubeControllers } from '../../kube/controllers/controllers.ts'
+import { conditionOf } from '../../knative/conditions.ts'
+import { aNode } from '../../testing/kube-objects.ts'
+import { inMemoryPlatform } from '../../testing/platform.ts'
+import { aService, startFakeKubelet, type PodFate } from '../../testing/serving.ts'
+import { SimClock } from '../../testing/sim-clock.ts'
+import { createAutoscaler } from '../autoscaler/autoscaler.ts'
+import { Configuration } from '../api/configuration.ts'
+import { Ingress } from '../api/ingress.ts'
+import { servingKinds } from '../api/kinds.ts'
+import { PodAutoscaler } from '../api/pod-autoscaler.ts'
+import { Revision } from '../api/revision.ts'
+import { Route } from '../api/route.ts'
+import { Service } from '../api/service.ts'
+import { startServingControllers } from './controllers.ts'
+import type { GatewayLink } from './ingress/feed-client.ts'
+import { installServing } from './install.ts'
+
+const hello = (name: string): ObjectKey => ({ namespace: 'default', name })
+
+interface Options {
+  readonly fateOf?: (pod: Pod) => PodFate
+  readonly resolveDigest?: (image: string) => Promise<string>
+}
+
+async function startWorld({ fateOf, resolveDigest }: Options = {}) {
+  const clock = new SimClock()
+  await using stack = new AsyncDisposableStack()
+  const kinds = [...coreKinds, ...servingKinds] as readonly KindDefinition[]
+  const platform = stack.use(inMemoryPlatform({ kinds, clock }))
+  const { client } = platform
+  for (const name of ['default', 'kube-system'])
+    await client
+      .create(Namespace, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } })
+      .catch(() => {})
+  await client.create(Node, aNode('ebb'))
+  await installServing(client, {
+    domain: 'localhost',
+    domainPort: 8080,
+    gateway: { host: '127.0.0.1', port: 8080 },
+  })
+  stack.use(startKubeControllers({ ...platform, kinds }))
+  stack.use(startFakeKubelet(platform, fateOf))
+  let decided = (_key: ObjectKey) => {}
+  const autoscaler = createAutoscaler({
+    clock,
+    onDecision: (key) => {
+      const [namespace = '', name = ''] = key.split('/')
+      decided({ namespace, name })
+    },
+  })
+  autoscaler.setConnected(true)
+  stack.use(autoscaler.start())
+  const noop = () => ({ [Symbol.dispose]: () => {} })
+  const link: GatewayLink = {
+    connected: true,
+    hello: undefined,
+    acknowledged: () => true,
+    onAcknowledged: noop,
+    onStats: noop,
+    onWake: noop,
+    onConnected: noop,
+    drain: () => Promise.resolve(),
+    stop: () => Promise.resolve(),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  }
+  const controllers = stack.use(
+    startServingControllers({
+      ...platform,
+      autoscaler,
+      link,
+      gatewayReady: () => true,
+      gateway: { host: '127.0.0.1', port: 8080 },
+      resolveDigest: resolveDigest ?? ((image) => Promise.resolve(`${image}@sha256:12`)),
+    }),
+  )
+  decided = controllers.decided
+  const kept = stack.move()
+  const get = <T extends KubeObject>(kind: Kind<T>, name: string) => client.get(kind, hello(name))
+  return {
+    clock,
+    client,
+    autoscaler,
+    get,
+    /** Lets everything happen that needs no time, or a little. */
+    settle: () => clock.advance(200),
+    pods: async () =>
+      (await client.list(Pod, 'default')).items.filter(
+        ({ metadata }) => !metadata.deletionTimestamp,
+      ),
+    ready: async (kind: Kind<Service> | Kind<Route> | Kind<Revision>, name: string) =>
+      conditionOf((await get(kind as Kind<Service>, name)).status, 'Ready'),
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  }
+}
+
+test('a Service becomes ready without waiting for any timer', async () => {
+  await using world = await startWorld()
+  await world.client.create(Service, aService('hello'))
+  await world.clock.advance(0)
+  for (let i = 0; i < 50; i++) await world.clock.advance(0)
+  const service = await world.get(Service, 'hello')
+  assert.deepEqual(
+    service.status?.conditions?.map(({ type, status, reason }) => [type, status, reason]),
+    [
+      ['ConfigurationsReady', 'True', undefined],
+      ['Ready', 'True', undefined],
+      ['RoutesReady', 'True', undefined],
+    ],
+  )
+  assert.equal(service.status?.observedGeneration, 1)
+  assert.equal(service.status?.url, 'http://hello.default.localhost:8080')
+  assert.equal(service.status?.domain, 'hello.default.localhost')
+  assert.deepEqual(service.status?.address, { url: 'http://hello.default.svc.cluster.local' })
+  assert.deepEqual(service.status?.traffic, [
+    { latestRevision: true, percent: 100, revisionName: 'hello-00001' },
+  ])
+  assert.equal(service.status?.latestReadyRevisionName, 'hello-00001')
+  const revision = await world.get(Revision, 'hello-00001')
+  assert.deepEqual(
+    revision.status?.conditions?.map(({ type, status, severity }) => [type, status, severity]),
+    [
+      ['Active', 'True', 'Info'],
+      ['ContainerHealthy', 'True', undefined],
+      ['Ready', 'True', undefined],
+      ['ResourcesAvailable', 'True', undefined],
+    ],
+  )
+  assert.equal(revision.metadata.labels?.['serving.knative.dev/routingState'], 'active')
+  assert.equal(revision.metadata.annotations?.['serving.knative.dev/routes'], 'hello')
+  assert.deepEqual((await world.get(Route, 'hello')).metadata.finalizers, [
+    'routes.serving.knative.dev',
+  ])
+})
+
+test('a new template makes a new revision, and the traffic moves to it', async () => {
+  await using world = await startWorld()
+  await world.client.create(Service, aService('hello'))
+  await world.settle()
+  const service = await world.get(Service, 'hello')
+  await world.client.update(Service, {
+    ...service,
+    spec: { ...service.spec, template: aService('hello', { image: 'app:2' }).spec.template },
+  })
+  await world.settle()
+  const { status } = await world.get(Service, 'hello')
+  assert.equal(conditionOf(status, 'Ready')?.status, 'True')
+  assert.deepEqual(status?.traffic, [
+    { latestRevision: true, percent: 100, revisionName: 'hello-00002' },
+  ])
+  const old = await world.get(Revision, 'hello-00001')
+  assert.equal(old.metadata.labels?.['serving.knative.dev/routingState'], 'reserve')
+  assert.equal(old.metadata.annotations?.['serving.knative.dev/routes'], undefined)
+})
+
+test('an image that cannot be found shows up the whole way, in the documented words', async () => {
+  await using world = await startWorld({
+    resolveDigest: () => Promise.reject(new Error('manifest unknown')),
+  })
+  await world.client.create(Service, aService('hello', { image: 'x/none' }))
+  await world.settle()
+  const why =
+    'Unable to fetch image "x/none": failed to resolve image to digest: manifest unknown'
+  const told = async <T extends KubeObject & { readonly status?: object }>(
+    kind: Kind<T>,
+    name: string,
+    type: string,
+  ) => {
+    const { status, reason, message } = conditionOf((await world.get(kind, name)).status, type) ?? {}
+    return { status, reason, message }
+  }
+  assert.deepEqual(await told(Revision, 'hello-00001', 'ContainerHealthy'), {
+    status: 'False',
+    reason: 'ContainerMissing',
+    message: why,
+  })
+  const failed = {
+    status: 'False',
+    reason: 'RevisionFailed',
+    message: `Revision "hello-00001" failed with message: ${why}.`,
+  }
+  assert.deepEqual(await told(Configuration, 'hello', 'Ready'), failed)
+  assert.deepEqual(await told(Service, 'hello', 'ConfigurationsReady'), failed)
+  const missing = {
+    status: 'False',
+    reason: 'RevisionMissing',
+    message: 'Configuration "hello" does not have any ready Revision.',
+  }
+  assert.deepEqual(await told(Route, 'hello', 'AllTrafficAssigned'), missing)
+  assert.deepEqual(await told(Service, 'hello', 'Ready'), missing)
+})
+
+test('a program that ends at once fails its revision with the exit code, and the old one keeps the traffic', async () => {
+  await using world = await startWorld({
+    fateOf: (pod) =>
+      pod.spec.containers[0]?.image?.startsWith('bad')
+        ? { kind: 'exits', exitCode: 3, message: 'no such file' }
+        : { kind: 'ready' },
+  })
+  await world.client.create(Service, aService('hello'))
+  await world.settle()
+  const service = await world.get(Service, 'hello')
+  await world.client.update(Service, {
+    ...service,
+    spec: { ...service.spec, template: aService('hello', { image: 'bad:1' }).spec.template },
+  })
+  await world.settle()
+  const healthy = conditionOf((await world.get(Revision, 'hello-00002')).status, 'ContainerHealthy')
+  assert.equal(healthy?.reason, 'ExitCode3')
+  assert.equal(healthy?.message, 'Container failed with: no such file')
+  const { status } = await world.get(Service, 'hello')
+  assert.equal(conditionOf(status, 'Ready')?.reason, 'RevisionFailed')
+  assert.equal(conditionOf(status, 'RoutesReady')?.status, 'True')
+  assert.equal(status?.traffic?.[0]?.revisionName, 'hello-00001')
+  assert.equal(status?.latestCreatedRevisionName, 'hello-00002')
+  assert.equal(status?.latestReadyRevisionName, 'hello-00001')
+})
+
+test('silence takes a revision to zero and leaves it ready; a request wakes it', async () => {
+  await using world = await startWorld()
+  const revision = 'default/hello-00001'
+  await world.client.create(Service, aService('hello'))
+  await world.settle()
+  const load = async (seconds: number, concurrency: number) => {
+    for (let i = 0; i < seconds; i++) {
+      world.autoscaler.record([{ revision, concurrency, requestCount: concurrency, seconds: 1 }])
+      await world.clock.advance(1000)
+    }
+  }
+  await load(5, 1)
+  assert.equal((await world.pods()).length, 1)
+  await world.clock.advance(100_000)
+  assert.deepEqual(await world.pods(), [])
+  const { status } = await world.get(Revision, 'hello-00001')
+  assert.equal(conditionOf(status, 'Ready')?.status, 'True')
+  assert.equal(conditionOf(status, 'Active')?.reason, 'NoTraffic')
+  assert.equal(status?.actualReplicas, 0)
+  assert.equal((await world.ready(Service, 'hello'))?.status, 'True')
+
+  world.autoscaler.wake(revision)
+  for (let i = 0; i < 20; i++) await world.clock.advance(0)
+  assert.equal((await world.pods()).length, 1)
+  const awake = await world.get(Revision, 'hello-00001')
+  assert.equal(conditionOf(awake.status, 'Active')?.status, 'True')
+  assert.equal(awake.status?.actualReplicas, 1)
+})
+
+test('deleting a Service leaves nothing behind', async () => {
+  await using world = await startWorld()
+  await world.client.create(Service, aService('hello'))
+  await world.settle()
+  await world.client.delete(Service, hello('hello'))
+  await world.clock.advance(5_000)
+  for (const kind of [Service, Configuration, Route, Revision, Ingress, PodAutoscaler, Deployment])
+    assert.deepEqual((await world.client.list(kind as Kind, 'default')).items, [], kind.kind)
+})
+
+test('the events are those people look for', async () => {
+  await using world = await startWorld()
+  await world.client.create(Service, aService('hello'))
+  await world.clock.advance(5_000)
+  const events = (await world.client.list(Event, 'default')).items.map(
+    ({ involvedObject, reason, message }) =>
+      `${involvedObject.kind} ${reason} ${message}`,
+  )
+  for (const wanted of [
+    'Service Created Created Configuration "hello"',
+    'Service Created Created Route "hello"',
+    'Configuration Created Created Revision "hello-00001"',
+    'Configuration ConfigurationReady Configuration becomes ready',
+    'Configuration LatestReadyUpdate LatestReadyRevisionName updated to "hello-00001"',
+    'Revision RevisionReady Revision becomes ready upon all resources being ready',
+    'Route FinalizerUpdate Updated "hello" finalizers',
+    'Route Created Created placeholder service "hello"',
+    'Route Created Created Ingress "hello"',
+  ])
+    assert.ok(events.includes(wanted), `${wanted}\n${events.join('\n')}`)
+  assert.deepEqual(
+    events.filter((event) => /InternalError|Failed/.test(event)),
+    [],
+  )
+})
