@@ -76,10 +76,7 @@ export function asFloat(data: ConfigData, fallback: number, ...keys: string[]): 
   if (text === undefined) return fallback
   return (
     parseFloat64(text) ??
-    refuse(
-      keyOf(data, keys),
-      `strconv.ParseFloat: parsing ${JSON.stringify(text)}: invalid syntax`,
-    )
+    refuse(keyOf(data, keys), `strconv.ParseFloat: parsing ${JSON.stringify(text)}: invalid syntax`)
   )
 }
 

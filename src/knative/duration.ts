@@ -35,7 +35,10 @@ export function parseDuration(text: string): number | undefined {
 export function durationError(text: string): string {
   const quoted = JSON.stringify(text)
   if (/^[+-]?(\d+(?:\.\d*)?|\.\d+)$/.test(text)) return `time: missing unit in duration ${quoted}`
-  const unknown = /^[+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))*(?:\d+(?:\.\d*)?|\.\d+)([^\d.]+)/.exec(text)
+  const unknown =
+    /^[+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))*(?:\d+(?:\.\d*)?|\.\d+)([^\d.]+)/.exec(
+      text,
+    )
   if (unknown && !Object.hasOwn(unitsMs, unknown[1] ?? ''))
     return `time: unknown unit ${JSON.stringify(unknown[1])} in duration ${quoted}`
   return `time: invalid duration ${quoted}`

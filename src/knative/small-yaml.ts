@@ -125,7 +125,10 @@ function keyOf(text: string): { name: string; rest: string } | undefined {
     while (colon >= 0 && colon + 1 < text.length && text[colon + 1] !== ' ')
   }
   if (colon <= 0) return undefined
-  return { name: String(scalar(text.slice(0, colon).trimEnd())), rest: text.slice(colon + 1).trim() }
+  return {
+    name: scalarText(scalar(text.slice(0, colon).trimEnd())),
+    rest: text.slice(colon + 1).trim(),
+  }
 }
 
 function scalar(text: string): YamlValue {
@@ -156,7 +159,8 @@ function flow(text: string, line: number): YamlValue {
     const quote = text[at]
     if (quote === '"' || quote === "'") {
       at++
-      while (at < text.length && text[at] !== quote) at += text[at] === '\\' && quote === '"' ? 2 : 1
+      while (at < text.length && text[at] !== quote)
+        at += text[at] === '\\' && quote === '"' ? 2 : 1
       if (at >= text.length) fail(line, 'found unexpected end of stream')
       at++
       return text.slice(start, at)
@@ -178,10 +182,11 @@ function flow(text: string, line: number): YamlValue {
         at++
         return open === '{' ? Object.fromEntries(entries) : list
       }
-      if (at >= text.length) fail(line, `did not find expected ',' or '${open === '{' ? '}' : ']'}'`)
+      if (at >= text.length)
+        fail(line, `did not find expected ',' or '${open === '{' ? '}' : ']'}'`)
       if (open === '[') list.push(value(depth + 1, ',]'))
       else {
-        const name = String(scalar(word(':,}')))
+        const name = scalarText(scalar(word(':,}')))
         space()
         if (text[at] === ':') {
           at++
@@ -204,3 +209,7 @@ export const asMap = (value: YamlValue | undefined): YamlMap | undefined =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
     ? (value as YamlMap)
     : undefined
+
+/** A scalar as text, `''` for null; lists and maps as JSON. */
+export const scalarText = (value: YamlValue): string =>
+  typeof value === 'object' ? (value === null ? '' : JSON.stringify(value)) : String(value)

@@ -52,7 +52,7 @@ type Node =
       readonly kind: 'if' | 'with'
       readonly of: Expression
       readonly line: number
-      readonly then: readonly Node[]
+      readonly body: readonly Node[]
       readonly otherwise: readonly Node[]
     }
 
@@ -136,21 +136,21 @@ class Parser {
   #branch(kind: 'if' | 'with', condition: Token[]): Node {
     const line = this.#line
     const of = this.#pipeline(condition)
-    const then = this.#nodes()
-    if (!then.end) this.#fail('unexpected EOF')
-    if (then.end.word === 'end') return { kind, of, line, then: then.nodes, otherwise: [] }
-    const [next, ...rest] = then.end.rest
+    const body = this.#nodes()
+    if (!body.end) this.#fail('unexpected EOF')
+    if (body.end.word === 'end') return { kind, of, line, body: body.nodes, otherwise: [] }
+    const [next, ...rest] = body.end.rest
     if (next) {
       if (next.kind !== 'word' || (next.text !== 'if' && next.text !== 'with'))
         this.#fail(`unexpected ${JSON.stringify(next.text)} in else`)
       if (++this.#depth > maxDepth) this.#fail('nested too deeply')
       const nested = this.#branch(next.text, rest)
       this.#depth--
-      return { kind, of, line, then: then.nodes, otherwise: [nested] }
+      return { kind, of, line, body: body.nodes, otherwise: [nested] }
     }
     const otherwise = this.#nodes()
     if (otherwise.end?.word !== 'end') this.#fail('unexpected EOF')
-    return { kind, of, line, then: then.nodes, otherwise: otherwise.nodes }
+    return { kind, of, line, body: body.nodes, otherwise: otherwise.nodes }
   }
 
   /** The tokens of the action that begins at `open`; leaves #at behind it. */
@@ -207,8 +207,7 @@ class Parser {
   #command(words: readonly Token[], piped: Expression | undefined): Expression {
     const [first] = words
     if (!first) return this.#fail('missing value for command')
-    const isCall =
-      first.kind === 'word' && !['true', 'false', 'nil'].includes(first.text)
+    const isCall = first.kind === 'word' && !['true', 'false', 'nil'].includes(first.text)
     const [rest, operands] = this.#operands(isCall ? words.slice(1) : words)
     if (rest.length > 0) this.#fail(`unexpected ${JSON.stringify(rest[0]?.text)} in operand`)
     const args = piped ? [...operands, piped] : operands
@@ -270,8 +269,7 @@ class Parser {
         if (text === '$') return { kind: 'field', base: 'root', path: [] }
         return undefined
       case 'word':
-        if (text === 'true' || text === 'false')
-          return { kind: 'literal', value: text === 'true' }
+        if (text === 'true' || text === 'false') return { kind: 'literal', value: text === 'true' }
         if (text === 'nil') return { kind: 'literal', value: undefined }
         if (Object.hasOwn(functions, text)) return { kind: 'call', name: text, args: [] }
         return this.#fail(`function ${JSON.stringify(text)} not defined`)
@@ -332,7 +330,7 @@ function run(nodes: readonly Node[], dot: TemplateValue, world: Run): string {
     }
     const value = within(world, node.line, () => evaluate(node.of, dot, world))
     if (node.kind === 'print') out += print(value)
-    else if (truth(value)) out += run(node.then, node.kind === 'with' ? value : dot, world)
+    else if (truth(value)) out += run(node.body, node.kind === 'with' ? value : dot, world)
     else out += run(node.otherwise, dot, world)
   }
   return out
@@ -399,7 +397,9 @@ function print(value: TemplateValue): string {
     const entries = [...value].sort(([a], [b]) => (a < b ? -1 : 1))
     return `map[${entries.map(([key, item]) => `${key}:${print(item)}`).join(' ')}]`
   }
-  return typeof value === 'object' ? `{${Object.values(value).map(print).join(' ')}}` : String(value)
+  return typeof value === 'object'
+    ? `{${Object.values(value).map(print).join(' ')}}`
+    : String(value)
 }
 
 type Compare = (a: TemplateValue, b: TemplateValue) => boolean
@@ -442,7 +442,7 @@ const functions: Readonly<Record<string, (...args: readonly TemplateValue[]) => 
     return at
   },
   js: (value) =>
-    print(value).replace(/[\\'"<>&=\u0000-\u001f]/g, (character) => {
+    print(value).replace(/[\\'"<>&=\p{Cc}]/gu, (character) => {
       if (character === '\\' || character === "'" || character === '"') return `\\${character}`
       return `\\u${character.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}`
     }),

@@ -85,8 +85,7 @@ export const defaultMetric = (className: string): string =>
   className === kpaClass ? 'concurrency' : className === hpaClass ? 'cpu' : ''
 
 /** Value of the metric that a pod should have; undefined when the Revision does not say. */
-export const target = (annotations: Annotations): number | undefined =>
-  float(annotations, 'target')
+export const target = (annotations: Annotations): number | undefined => float(annotations, 'target')
 
 /** Part of the target that is really aimed at, in percent. */
 export const targetUtilizationPercentage = (
@@ -201,7 +200,8 @@ function* validateScales(
     yield invalidValue(value, key)
     return
   }
-  if (activation < 2) yield genericError(`activation-scale=${activation} must be greater than 1`, key)
+  if (activation < 2)
+    yield genericError(`activation-scale=${activation} must be greater than 1`, key)
   if (min > activation)
     yield genericError(
       `min-scale=${min} is greater than activation-scale=${activation}`,

@@ -23,5 +23,10 @@ function isRepository(name: string): boolean {
   const hasRegistry = slash >= 0 && (/[.:]/.test(first) || first === 'localhost')
   if (hasRegistry && !/^[A-Za-z0-9.-]+(:\d{1,5})?$/.test(first)) return false
   const path = hasRegistry ? name.slice(slash + 1) : name
-  return path.length >= 2 && path.length <= 255 && /^[a-z0-9_./-]+$/.test(path) && !/^\/|\/$|\/\//.test(path)
+  return (
+    path.length >= 2 &&
+    path.length <= 255 &&
+    /^[a-z0-9_./-]+$/.test(path) &&
+    !/^\/|\/$|\/\//.test(path)
+  )
 }

@@ -1,4 +1,6 @@
 /** Metric: what the autoscaler measures for a Revision, and over which windows (autoscaling.internal.knative.dev/v1alpha1). */
+import { admission } from '../../knative/admission.ts'
+import { missingField, type FieldError } from '../../knative/field-error.ts'
 import type { KindDefinition } from '../../kube/api/kind.ts'
 import type { KubeObject } from '../../kube/api/meta.ts'
 import { integer, object, string, type Static } from '../../kube/api/schema.ts'
@@ -25,6 +27,11 @@ export interface Metric extends KubeObject {
   readonly status?: MetricStatus
 }
 
+function* validate({ spec }: Metric): Generator<FieldError> {
+  if (!spec?.stableWindow) yield missingField('spec.stableWindow')
+  if (!spec?.panicWindow) yield missingField('spec.panicWindow')
+}
+
 /** A Metric's Ready is set directly. */
 export const metricConditions = conditionSet({ dependents: [] })
 
@@ -40,6 +47,7 @@ export const Metric: KindDefinition<Metric> = {
   hasStatus: true,
   hasGeneration: true,
   description: 'What is measured to scale a Revision. Made by the system.',
+  admit: admission({ validate }),
   schema: object({ spec: MetricSpec, status: MetricStatus }),
   columns: readyColumns,
 }

@@ -1,10 +1,15 @@
 /** PodAutoscaler: how many pods a Revision is to have (autoscaling.internal.knative.dev/v1alpha1; contract serving §1.7). */
-import type { KindDefinition } from '../../kube/api/kind.ts'
+import { admission } from '../../knative/admission.ts'
+import { missingField, via, type FieldError } from '../../knative/field-error.ts'
+import type { AdmissionContext, KindDefinition } from '../../kube/api/kind.ts'
 import type { KubeObject } from '../../kube/api/meta.ts'
 import { integer, object, string, type Schema, type Static } from '../../kube/api/schema.ts'
 import { conditionSet } from '../../knative/conditions.ts'
+import { autoscalerClass, defaultMetric, validateAutoscaling } from './autoscaling-annotations.ts'
 import { readyColumns } from './columns.ts'
-import { autoscalingInternalGroup } from './names.ts'
+import type { AutoscalerConfig } from './config/autoscaler.ts'
+import { annotation, autoscalingInternalGroup } from './names.ts'
+import { readServingConfigs } from './serving-configs.ts'
 import { objectReference, statusFields } from './status.ts'
 
 /** How traffic is spoken: decides the port of the Services (80 http, 81 http2). */
@@ -47,8 +52,42 @@ export interface PodAutoscaler extends KubeObject {
   readonly status?: PodAutoscalerStatus
 }
 
+/** A PodAutoscaler with its class and metric written out as annotations. */
+export function defaultPodAutoscaler(
+  autoscaler: PodAutoscaler,
+  config: AutoscalerConfig,
+): PodAutoscaler {
+  const { metadata } = autoscaler
+  const className = autoscalerClass(metadata.annotations, config)
+  return {
+    ...autoscaler,
+    metadata: {
+      ...metadata,
+      annotations: {
+        [annotation.autoscalingMetric]: defaultMetric(className),
+        ...metadata.annotations,
+        [annotation.autoscalingClass]: className,
+      },
+    },
+  }
+}
+
+function* validate(
+  { metadata, spec }: PodAutoscaler,
+  context: AdmissionContext<PodAutoscaler>,
+): Generator<FieldError> {
+  yield* via(
+    'metadata.annotations',
+    validateAutoscaling(metadata.annotations, readServingConfigs(context).autoscaler),
+  )
+  for (const field of ['apiVersion', 'kind', 'name'] as const)
+    if (!spec?.scaleTargetRef?.[field]) yield missingField(`spec.scaleTargetRef.${field}`)
+}
+
 /** What Ready of a PodAutoscaler depends on. */
-export const podAutoscalerConditions = conditionSet({ dependents: ['Active', 'ScaleTargetInitialized', 'SKSReady'] })
+export const podAutoscalerConditions = conditionSet({
+  dependents: ['Active', 'ScaleTargetInitialized', 'SKSReady'],
+})
 
 export const PodAutoscaler: KindDefinition<PodAutoscaler> = {
   group: autoscalingInternalGroup,
@@ -63,6 +102,11 @@ export const PodAutoscaler: KindDefinition<PodAutoscaler> = {
   hasStatus: true,
   hasGeneration: true,
   description: 'Decides how many pods a Revision has. Made by the system.',
+  admit: admission({
+    defaults: (autoscaler, context) =>
+      defaultPodAutoscaler(autoscaler, readServingConfigs(context).autoscaler),
+    validate,
+  }),
   schema: object({ spec: PodAutoscalerSpec, status: PodAutoscalerStatus }),
   columns: [
     { name: 'DesiredScale', type: 'integer', value: ({ status }) => status?.desiredScale },

@@ -20,7 +20,10 @@ import type { DeepReadonly } from '../../kube/api/stored.ts'
 
 export type { Container, Probe } from '../../kube/api/container.ts'
 export type SecurityContext = NonNullable<Container['securityContext']>
-export type Volume = NonNullable<RevisionPodSpec['volumes']>[number]
+/** `image` is newer than kubernetes-types. */
+export type Volume = NonNullable<RevisionPodSpec['volumes']>[number] & {
+  readonly image?: { readonly reference?: string; readonly pullPolicy?: string }
+}
 export type VolumeMount = NonNullable<Container['volumeMounts']>[number]
 export type EnvVar = NonNullable<Container['env']>[number]
 export type PodSecurityContext = NonNullable<RevisionPodSpec['securityContext']>
@@ -76,7 +79,9 @@ const envVar = object(
       {
         configMapKeyRef: keySelector('Value of a key of a ConfigMap.'),
         secretKeyRef: keySelector('Value of a key of a Secret.'),
-        fieldRef: anything({ description: 'A field of the pod. Needs kubernetes.podspec-fieldref.' }),
+        fieldRef: anything({
+          description: 'A field of the pod. Needs kubernetes.podspec-fieldref.',
+        }),
         resourceFieldRef: anything({
           description: 'A resource of the container. Needs kubernetes.podspec-fieldref.',
         }),
@@ -135,10 +140,7 @@ const containerSecurity = object(
     runAsGroup: int64(),
     runAsNonRoot: boolean(),
     runAsUser: int64(),
-    seccompProfile: object(
-      { localhostProfile: string(), type: string() },
-      { required: ['type'] },
-    ),
+    seccompProfile: object({ localhostProfile: string(), type: string() }, { required: ['type'] }),
   },
   { description: 'What the container’s processes may do.' },
 )
@@ -283,7 +285,9 @@ const volume = object(
 export const podSpecFields = {
   affinity: anything(),
   automountServiceAccountToken: boolean(),
-  containers: list(container, { description: 'One container that gets the requests, and helpers.' }),
+  containers: list(container, {
+    description: 'One container that gets the requests, and helpers.',
+  }),
   dnsConfig: anything(),
   dnsPolicy: string(),
   enableServiceLinks: boolean(),

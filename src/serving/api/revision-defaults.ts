@@ -81,11 +81,8 @@ function namer(taken: Set<string>, base: string): (count: number) => string {
   }
 }
 
-const named = (
-  container: Container,
-  nameOf: (count: number) => string,
-  count: number,
-): Container => (container.name ? container : { ...container, name: nameOf(count) })
+const named = (container: Container, nameOf: (count: number) => string, count: number): Container =>
+  container.name ? container : { ...container, name: nameOf(count) }
 
 function withResources(container: Container, { requests, limits }: DefaultsConfig): Container {
   const { resources = {} } = container

@@ -2,14 +2,8 @@
  * RevisionSpec and RevisionTemplate: what Service, Configuration and Revision share (serving/v1; contract serving
  * §1.4). The pod part is in pod-spec.ts.
  */
-import {
-  integer,
-  map,
-  object,
-  string,
-  type Schema,
-  type Static,
-} from '../../kube/api/schema.ts'
+import type { StringMap } from '../../kube/api/meta.ts'
+import { integer, map, object, string, type Schema, type Static } from '../../kube/api/schema.ts'
 import { podSpecFields, type RevisionPodSpec } from './pod-spec.ts'
 
 /** spec of a Revision. After admission every container has a name and `resources`. */
@@ -46,7 +40,8 @@ export const RevisionSpec: Schema<RevisionSpec> = object(
 
 const templateMetadata = object(
   {
-    annotations: map(string()),
+    // Values are not said to be strings: numbers, as old tutorials have them, are repaired instead of refused.
+    annotations: map({ 'x-kubernetes-preserve-unknown-fields': true }) as Schema<StringMap>,
     finalizers: { type: 'array', items: string() } as Schema<readonly string[]>,
     labels: map(string()),
     name: string({ description: 'Name of the Revision; made by the system when absent.' }),
@@ -65,4 +60,3 @@ export const RevisionTemplate: Schema<RevisionTemplate> = object(
   { metadata: templateMetadata, spec: RevisionSpec },
   { description: 'The Revision to make; a change of it makes a new one.' },
 ) as Schema<RevisionTemplate>
-

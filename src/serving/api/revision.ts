@@ -1,12 +1,23 @@
 /** Revision: an unchanging snapshot of code and settings that scales with its requests (serving.knative.dev/v1; contract serving §1.4). */
-import type { KindDefinition } from '../../kube/api/kind.ts'
+import { admission } from '../../knative/admission.ts'
+import { via, type FieldError } from '../../knative/field-error.ts'
+import { shortDiff } from '../../knative/short-diff.ts'
+import type { AdmissionContext, KindDefinition } from '../../kube/api/kind.ts'
 import type { KubeObject } from '../../kube/api/meta.ts'
 import { integer, list, object, string, type Static } from '../../kube/api/schema.ts'
 import { conditionSet } from '../../knative/conditions.ts'
+import { sameJson } from '../../kube/api/validation.ts'
 import { readyColumns } from './columns.ts'
+import { revisionV1alpha1 } from './conversion/v1alpha1.ts'
+import { revisionV1beta1 } from './conversion/v1beta1.ts'
+import { validateMetadata } from './metadata.ts'
 import { label, servingGroup } from './names.ts'
+import { defaultRevisionSpec } from './revision-defaults.ts'
 import { RevisionSpec } from './revision-spec.ts'
+import { validateRevisionSpec } from './revision-validation.ts'
+import { readServingConfigs, type ServingConfigs } from './serving-configs.ts'
 import { statusFields } from './status.ts'
+import { validateRevisionAnnotations } from './template.ts'
 
 const containerStatus = object({
   name: string(),
@@ -30,8 +41,46 @@ export interface Revision extends KubeObject {
   readonly status?: RevisionStatus
 }
 
+/** A Revision with all defaults written out. */
+export const defaultRevision = (
+  revision: Revision,
+  { defaults, features }: ServingConfigs,
+  isCreate = false,
+): Revision =>
+  revision.spec
+    ? {
+        ...revision,
+        spec: defaultRevisionSpec(revision.spec, {
+          defaults,
+          features,
+          isCreate,
+          parent: revision.metadata,
+        }),
+      }
+    : revision
+
+function* validate(revision: Revision, context: AdmissionContext<Revision>): Generator<FieldError> {
+  const { metadata, spec } = revision
+  const { old } = context
+  const configs = readServingConfigs(context)
+  yield* validateMetadata('Revision', metadata)
+  yield* via('metadata.annotations', validateRevisionAnnotations(metadata.annotations, configs))
+  if (!old) yield* via('spec', validateRevisionSpec(spec, configs))
+  else if (!sameJson(spec, old.spec)) {
+    yield {
+      message: 'Immutable fields changed (-old +new)',
+      paths: ['spec'],
+      details: shortDiff('v1.RevisionSpec', old.spec, spec),
+    }
+  }
+}
+
 /** What Ready of a Revision depends on; Active is informational. */
-export const revisionConditions = conditionSet({ dependents: ['ResourcesAvailable', 'ContainerHealthy'] })
+export const revisionConditions = conditionSet({
+  dependents: ['ResourcesAvailable', 'ContainerHealthy'],
+})
+
+const schema = object({ spec: RevisionSpec, status: RevisionStatus })
 
 export const Revision: KindDefinition<Revision> = {
   group: servingGroup,
@@ -46,7 +95,16 @@ export const Revision: KindDefinition<Revision> = {
   hasStatus: true,
   hasGeneration: true,
   description: 'An unchanging snapshot of code and settings, made by a Configuration.',
-  schema: object({ spec: RevisionSpec, status: RevisionStatus }),
+  admit: admission({
+    // Once made, a Revision is what it is: new cluster defaults do not reach it.
+    defaults: (revision, context) =>
+      context.operation === 'CREATE'
+        ? defaultRevision(revision, readServingConfigs(context), true)
+        : revision,
+    validate,
+  }),
+  schema,
+  versions: [revisionV1alpha1(RevisionStatus), revisionV1beta1(schema)],
   columns: [
     {
       name: 'Config Name',

@@ -2,6 +2,14 @@
  * ServerlessService: the k8s Services of a Revision, pointing at its pods (Serve) or at the activator (Proxy)
  * (networking.internal.knative.dev/v1alpha1; contract serving §1.7).
  */
+import { admission } from '../../knative/admission.ts'
+import {
+  invalidValue,
+  missingField,
+  outOfBounds,
+  via,
+  type FieldError,
+} from '../../knative/field-error.ts'
 import type { KindDefinition } from '../../kube/api/kind.ts'
 import type { KubeObject } from '../../kube/api/meta.ts'
 import { integer, object, string, type Schema, type Static } from '../../kube/api/schema.ts'
@@ -39,6 +47,16 @@ export interface ServerlessService extends KubeObject {
   readonly status?: ServerlessServiceStatus
 }
 
+function* validate({ spec }: ServerlessService): Generator<FieldError> {
+  const { mode, numActivators = 0, objectRef, protocolType: protocol } = spec
+  if (!mode) yield missingField('mode')
+  else if (mode !== 'Serve' && mode !== 'Proxy') yield invalidValue(mode, 'mode')
+  if (numActivators < 0) yield outOfBounds(numActivators, 0, 2_147_483_647, 'numActivators')
+  if (!objectRef?.name) yield missingField('objectRef.name')
+  if (!objectRef?.kind) yield missingField('objectRef.kind')
+  if (protocol !== 'http1' && protocol !== 'h2c') yield invalidValue(protocol, 'protocolType')
+}
+
 /** What Ready of a ServerlessService depends on; ActivatorEndpointsPopulated is informational. */
 export const serverlessServiceConditions = conditionSet({ dependents: ['EndpointsPopulated'] })
 
@@ -55,6 +73,7 @@ export const ServerlessService: KindDefinition<ServerlessService> = {
   hasStatus: true,
   hasGeneration: true,
   description: 'The k8s Services in front of a Revision’s pods. Made by the system.',
+  admit: admission({ validate: (object) => via('spec', validate(object)) }),
   schema: object({ spec: ServerlessServiceSpec, status: ServerlessServiceStatus }),
   columns: [
     { name: 'Mode', type: 'string', value: ({ spec }) => spec.mode },

@@ -14,7 +14,9 @@ const condition = object(
   {
     type: string({ description: 'Type of condition.' }),
     status: string({ description: 'True, False or Unknown.' }),
-    severity: string({ description: 'Error when absent, Info for conditions Ready does not depend on.' }),
+    severity: string({
+      description: 'Error when absent, Info for conditions Ready does not depend on.',
+    }),
     lastTransitionTime: string({
       description: 'Last time the condition changed from one state to another.',
     }),

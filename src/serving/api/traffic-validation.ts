@@ -55,10 +55,7 @@ export function* validateTraffic(
   if (sum !== 100) yield genericError(`Traffic targets sum to ${sum}, want 100`, 'traffic')
 }
 
-function* validateTarget(
-  target: TrafficTarget,
-  owner: 'Service' | 'Route',
-): Generator<FieldError> {
+function* validateTarget(target: TrafficTarget, owner: 'Service' | 'Route'): Generator<FieldError> {
   const { configurationName, revisionName, percent = 0, latestRevision } = target
   if (owner === 'Service') {
     if (configurationName) yield disallowedFields('configurationName')

@@ -102,9 +102,24 @@ function parse(data: ConfigData): DefaultsConfig {
     allowContainerConcurrencyZero: asBoolean(data, true, 'allow-container-concurrency-zero'),
     enableServiceLinks: serviceLinks(data),
   }
-  notGreater('revision-timeout-seconds', timeout, 'max-revision-timeout-seconds', config.maxRevisionTimeoutSeconds)
-  notGreater('revision-response-start-timeout-seconds', config.revisionResponseStartTimeoutSeconds, 'revision-timeout-seconds', timeout)
-  notGreater('revision-idle-timeout-seconds', config.revisionIdleTimeoutSeconds, 'revision-timeout-seconds', timeout)
+  notGreater(
+    'revision-timeout-seconds',
+    timeout,
+    'max-revision-timeout-seconds',
+    config.maxRevisionTimeoutSeconds,
+  )
+  notGreater(
+    'revision-response-start-timeout-seconds',
+    config.revisionResponseStartTimeoutSeconds,
+    'revision-timeout-seconds',
+    timeout,
+  )
+  notGreater(
+    'revision-idle-timeout-seconds',
+    config.revisionIdleTimeoutSeconds,
+    'revision-timeout-seconds',
+    timeout,
+  )
   const { containerConcurrency, containerConcurrencyMaxLimit: most } = config
   if (most < 1)
     throw new Error(`expected 1 <= ${most} <= 2147483647: container-concurrency-max-limit`)

@@ -9,7 +9,7 @@ import {
   type ConfigData,
 } from '../../../knative/config-values.ts'
 import { formatDuration } from '../../../knative/duration.ts'
-import { asMap, parseSmallYaml } from '../../../knative/small-yaml.ts'
+import { asMap, parseSmallYaml, scalarText } from '../../../knative/small-yaml.ts'
 
 export interface DeploymentConfig {
   readonly queueSidecarImage: string
@@ -44,8 +44,7 @@ export function runtimeClassFor(
   )
   const [best] = matching.toSorted(
     (a, b) =>
-      Object.keys(b.selector).length - Object.keys(a.selector).length ||
-      (a.name < b.name ? -1 : 1),
+      Object.keys(b.selector).length - Object.keys(a.selector).length || (a.name < b.name ? -1 : 1),
   )
   return best?.name
 }
@@ -60,7 +59,7 @@ function runtimeClasses(data: ConfigData): DeploymentConfig['runtimeClassNames']
     selector: Object.fromEntries(
       Object.entries(asMap(asMap(value)?.['selector']) ?? {}).map(([key, item]) => [
         key,
-        String(item),
+        scalarText(item),
       ]),
     ),
   }))

@@ -5,7 +5,7 @@
  */
 import { defineConfig, type Config } from '../../../knative/config-map.ts'
 import type { ConfigData } from '../../../knative/config-values.ts'
-import { asMap, parseSmallYaml, type YamlValue } from '../../../knative/small-yaml.ts'
+import { asMap, parseSmallYaml, scalarText, type YamlValue } from '../../../knative/small-yaml.ts'
 import { clusterDomain as defaultClusterDomain, clusterLocal, label } from '../names.ts'
 
 export interface DomainRule {
@@ -33,11 +33,14 @@ function rule(domain: string, text: string): DomainRule {
   const map = value === null || value === '' ? {} : asMap(value)
   if (!map) throw new Error(`${domain}: expected a map with selector, type or port`)
   const selector = Object.fromEntries(
-    Object.entries(selectorOf(domain, map['selector'])).map(([key, item]) => [key, String(item)]),
+    Object.entries(selectorOf(domain, map['selector'])).map(([key, item]) => [
+      key,
+      scalarText(item),
+    ]),
   )
   const { port } = map
   if (port !== undefined && port !== null && !isPort(port))
-    throw new Error(`${domain}: port = ${String(port)}, must be in [1, 65535] range`)
+    throw new Error(`${domain}: port = ${JSON.stringify(port)}, must be in [1, 65535] range`)
   return {
     domain,
     selector,

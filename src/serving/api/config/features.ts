@@ -48,7 +48,12 @@ export interface FeaturesConfig extends Flags {
 }
 
 /** The value in its usual case; any other word counts as not said. */
-function oneOf<W extends string>(data: ConfigData, key: string, fallback: W, words: readonly W[]): W {
+function oneOf<W extends string>(
+  data: ConfigData,
+  key: string,
+  fallback: W,
+  words: readonly W[],
+): W {
   const text = data[key]?.toLowerCase()
   return words.find((word) => word.toLowerCase() === text) ?? fallback
 }

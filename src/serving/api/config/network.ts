@@ -66,7 +66,7 @@ function domainTemplate(data: ConfigData): Template {
   if (text === undefined) return defaultDomainTemplate
   const template = compileTemplate('domain-template', text)
   const host = renderDomain(template, { name: 'foo', namespace: 'bar', domain: 'baz.com' })
-  const [name = '', path] = splitHost(host)
+  const [name, path] = splitHost(host)
   if (path !== undefined) throw new Error(`domain template has url path: ${path}`)
   if (name === '') throw new Error('empty hostname')
   if (!/^[A-Za-z0-9.-]+(:\d+)?$/.test(name))

@@ -39,7 +39,12 @@ export interface ObservabilityConfig {
 
 const defaultRequestLog = `{"httpRequest": {"requestMethod": "{{.Request.Method}}", "requestUrl": "{{js .Request.RequestURI}}", "requestSize": "{{.Request.ContentLength}}", "status": {{.Response.Code}}, "responseSize": "{{.Response.Size}}", "userAgent": "{{js .Request.UserAgent}}", "remoteIp": "{{js .Request.RemoteAddr}}", "serverIp": "{{.Revision.PodIP}}", "referer": "{{js .Request.Referer}}", "latency": "{{.Response.Latency}}s", "protocol": "{{.Request.Proto}}"}, "traceId": "{{.TraceID}}"}`
 
-function oneOf<P extends string>(data: ConfigData, key: string, words: readonly P[], fallback: P): P {
+function oneOf<P extends string>(
+  data: ConfigData,
+  key: string,
+  words: readonly P[],
+  fallback: P,
+): P {
   const text = data[key]
   if (text === undefined || text === '') return fallback
   const found = words.find((word) => word === text)
@@ -60,7 +65,9 @@ function exporter<P extends string>(
   const protocol = oneOf(data, `${prefix}-protocol`, words, none)
   const endpoint = asString(data, '', `${prefix}-endpoint`)
   if ((protocol === 'grpc' || protocol === 'http/protobuf') && !endpoint)
-    throw new Error(`${prefix}-endpoint should be set when ${prefix}-protocol is ${JSON.stringify(protocol)}`)
+    throw new Error(
+      `${prefix}-endpoint should be set when ${prefix}-protocol is ${JSON.stringify(protocol)}`,
+    )
   if (protocol === 'none' && endpoint)
     throw new Error(`${prefix}-endpoint should not be set when ${prefix}-protocol is "none"`)
   const exportIntervalMs = interval(data, `${prefix}-export-interval`)
@@ -87,8 +94,7 @@ function parse(data: ConfigData): ObservabilityConfig {
     revisionUrlTemplate: asString(data, '', 'logging.revision-url-template'),
     enableRequestLog,
     enableProbeRequestLog: asBoolean(data, false, 'logging.enable-probe-request-log'),
-    requestLogTemplate:
-      template === '' ? undefined : compileTemplate('requestLog', template),
+    requestLogTemplate: template === '' ? undefined : compileTemplate('requestLog', template),
     metrics: exporter(data, 'metrics', metricsProtocols, 'none'),
     requestMetrics: exporter(data, 'request-metrics', metricsProtocols, 'none'),
     tracing: { ...exporter(data, 'tracing', tracingProtocols, 'none'), samplingRate },
