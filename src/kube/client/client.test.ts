@@ -72,7 +72,7 @@ clientContract('over HTTPS', async () => {
   return subject(api, stack)
 })
 
-void test('a server that is not there is ServiceUnavailable, and says which', async () => {
+test('a server that is not there is ServiceUnavailable, and says which', async () => {
   await using api = httpApi({ server: 'http://127.0.0.1:1' })
   const client = typedClient(api, { user, durable: false })
   const [Namespace] = coreKinds.filter(({ kind }) => kind === 'Namespace')
