@@ -123,9 +123,11 @@ export function startFakeKubelet(
     }
     if (!pod.spec.nodeName || done.has(pod.metadata.uid ?? '')) return
     done.add(pod.metadata.uid ?? '')
-    void client.updateStatus(Pod, { ...pod, status: statusOf(pod, fateOf(pod), clock) }).catch(() => {
-      done.delete(pod.metadata.uid ?? '')
-    })
+    void client
+      .updateStatus(Pod, { ...pod, status: statusOf(pod, fateOf(pod), clock) })
+      .catch(() => {
+        done.delete(pod.metadata.uid ?? '')
+      })
   })
 }
 

@@ -48,10 +48,7 @@ export const deploymentAnnotations = (revision: ObjectMeta): StringMap =>
 
 /** The labels of everything that belongs to a Revision. */
 export const revisionLabels = (revision: ObjectMeta): StringMap => ({
-  ...without(
-    revision.labels,
-    (key) => key === label.route || key === label.routingState,
-  ),
+  ...without(revision.labels, (key) => key === label.route || key === label.routingState),
   [label.revision]: revision.name,
   [label.revisionUID]: revision.uid ?? '',
   // A user's own `app` stays: it is how other tools group pods.

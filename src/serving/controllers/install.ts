@@ -70,7 +70,10 @@ const istioConfig: ConfigMap = {
   metadata: {
     name: 'config-istio',
     namespace: systemNamespace,
-    labels: { 'app.kubernetes.io/name': 'knative-serving', 'app.kubernetes.io/component': 'net-istio' },
+    labels: {
+      'app.kubernetes.io/name': 'knative-serving',
+      'app.kubernetes.io/component': 'net-istio',
+    },
   },
   data: {
     'gateway.knative-serving.knative-ingress-gateway':
@@ -86,7 +89,11 @@ async function ensureConfigMap(
   options: InstallOptions,
 ): Promise<void> {
   const isDomain = map.metadata.name === 'config-domain'
-  const { stored, created } = await ensure(client, ConfigMap, isDomain ? withDomain(map, options) : map)
+  const { stored, created } = await ensure(
+    client,
+    ConfigMap,
+    isDomain ? withDomain(map, options) : map,
+  )
   if (!isDomain || created) return
   const wanted = movedDomain(stored, options)
   if (wanted !== stored) await client.update(ConfigMap, wanted)
@@ -150,7 +157,10 @@ async function ensureService(client: Client, desired: CoreService) {
   } catch (error) {
     if (!hasReason(error, 'Invalid')) throw error
     const ports = desired.spec.ports?.map(({ nodePort: _, ...port }) => port)
-    return ensure(client, CoreService, { ...desired, spec: { ...desired.spec, ...(ports && { ports }) } })
+    return ensure(client, CoreService, {
+      ...desired,
+      spec: { ...desired.spec, ...(ports && { ports }) },
+    })
   }
 }
 

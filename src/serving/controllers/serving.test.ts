@@ -1,6 +1,7 @@
 /** The serving controllers together with Kubernetes' own, in memory and in simulated time: objects in, objects out. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { ConfigMap } from '../../kube/api/config-map.ts'
 import { Deployment } from '../../kube/api/deployment.ts'
 import { Event } from '../../kube/api/event.ts'
 import { coreKinds } from '../../kube/api/kinds.ts'
@@ -9,6 +10,7 @@ import type { KubeObject, ObjectKey } from '../../kube/api/meta.ts'
 import { Namespace } from '../../kube/api/namespace.ts'
 import { Node } from '../../kube/api/node.ts'
 import { Pod } from '../../kube/api/pod.ts'
+import { Service as CoreService } from '../../kube/api/service.ts'
 import { startKubeControllers } from '../../kube/controllers/controllers.ts'
 import { conditionOf } from '../../knative/conditions.ts'
 import { aNode } from '../../testing/kube-objects.ts'
@@ -93,6 +95,22 @@ async function startWorld({ fateOf, resolveDigest }: Options = {}) {
     client,
     autoscaler,
     get,
+    /** Replaces the spec by what `change` makes of it. */
+    edit: async (name: string, change: (service: Service) => Service) => {
+      await client.update(Service, change(await get(Service, name)))
+      await clock.advance(200)
+    },
+    /** Everything that is stored, by kind and name, with its revision. Events come and go. */
+    versions: async () => {
+      const found: Record<string, string | undefined> = {}
+      for (const kind of kinds) {
+        if (kind.kind === 'Event') continue
+        for (const { metadata } of (await client.list(kind, '')).items)
+          found[`${kind.kind} ${metadata.namespace ?? ''}/${metadata.name}`] =
+            metadata.resourceVersion
+      }
+      return found
+    },
     /** Lets everything happen that needs no time, or a little. */
     settle: () => clock.advance(200),
     pods: async () =>
@@ -164,20 +182,192 @@ test('a new template makes a new revision, and the traffic moves to it', async (
   assert.equal(old.metadata.annotations?.['serving.knative.dev/routes'], undefined)
 })
 
+test('tags have hosts of their own, also with no share, and go with their Services', async () => {
+  await using world = await startWorld()
+  await world.client.create(Service, aService('hello', { annotations: { round: '1' } }))
+  await world.settle()
+  await world.edit('hello', (service) => ({
+    ...service,
+    spec: {
+      template: aService('hello', { annotations: { round: '2' } }).spec.template,
+      traffic: [
+        { revisionName: 'hello-00001', percent: 80, tag: 'current' },
+        { revisionName: 'hello-00002', percent: 20, tag: 'candidate' },
+        { latestRevision: true, percent: 0, tag: 'latest' },
+      ],
+    },
+  }))
+  const { status } = await world.get(Service, 'hello')
+  assert.equal(conditionOf(status, 'Ready')?.status, 'True')
+  assert.deepEqual(
+    status?.traffic?.map(({ tag, percent, url }) => [tag, percent, url]),
+    [
+      ['current', 80, 'http://current-hello.default.localhost:8080'],
+      ['candidate', 20, 'http://candidate-hello.default.localhost:8080'],
+      ['latest', 0, 'http://latest-hello.default.localhost:8080'],
+    ],
+  )
+  const splits = async () =>
+    Object.fromEntries(
+      ((await world.get(Ingress, 'hello')).spec.rules ?? [])
+        .filter(({ visibility }) => visibility === 'ExternalIP')
+        .map(({ hosts, http }) => [
+          hosts?.[0],
+          http?.paths[0]?.splits.map(({ serviceName, percent }) => `${serviceName} ${percent}`),
+        ]),
+    )
+  assert.deepEqual(await splits(), {
+    'hello.default.localhost': ['hello-00001 80', 'hello-00002 20'],
+    'candidate-hello.default.localhost': ['hello-00002 100'],
+    'current-hello.default.localhost': ['hello-00001 100'],
+    'latest-hello.default.localhost': ['hello-00002 100'],
+  })
+  const services = async () =>
+    (await world.client.list(CoreService, 'default')).items
+      .map(({ metadata }) => metadata.name)
+      .filter((name) => name.endsWith('-hello'))
+  assert.deepEqual(await services(), ['candidate-hello', 'current-hello', 'latest-hello'])
+
+  await world.edit('hello', ({ spec: { traffic: _, ...spec }, ...service }) => ({
+    ...service,
+    spec,
+  }))
+  assert.deepEqual(await services(), [])
+  assert.deepEqual(Object.keys(await splits()), ['hello.default.localhost'])
+})
+
+test('with a rollout duration the traffic moves step by step, and Ready waits for its end', async () => {
+  await using world = await startWorld()
+  const annotations = { 'serving.knative.dev/rollout-duration': '20s' }
+  await world.client.create(Service, aService('hello', { metadata: { annotations } }))
+  await world.settle()
+  await world.edit('hello', (service) => ({
+    ...service,
+    spec: { ...service.spec, template: aService('hello', { image: 'app:2' }).spec.template },
+  }))
+  const shares = async () =>
+    ((await world.get(Service, 'hello')).status?.traffic ?? []).map(
+      ({ revisionName, percent }) => `${revisionName} ${percent}`,
+    )
+  assert.deepEqual(await shares(), ['hello-00001 99', 'hello-00002 1'])
+  assert.equal((await world.ready(Service, 'hello'))?.reason, 'RolloutInProgress')
+  const seen = new Set<string>()
+  for (let i = 0; i < 60 && (await world.ready(Service, 'hello'))?.status !== 'True'; i++) {
+    await world.clock.advance(500)
+    seen.add((await shares()).at(-1) ?? '')
+  }
+  assert.deepEqual(await shares(), ['hello-00002 100'])
+  assert.equal((await world.ready(Service, 'hello'))?.status, 'True')
+  assert.ok(seen.size > 15, [...seen].join())
+})
+
+test('a revision name can be used again for what it was, and for nothing else', async () => {
+  await using world = await startWorld()
+  const named = (image: string, revisionName: string) =>
+    aService('hello', { image, revisionName }).spec.template
+  await world.client.create(Service, aService('hello', { image: 'app:1', revisionName: 'hello-a' }))
+  await world.settle()
+  const use = (image: string, name: string) =>
+    world.edit('hello', (service) => ({
+      ...service,
+      spec: { ...service.spec, template: named(image, name) },
+    }))
+  await use('app:2', 'hello-b')
+  const traffic = async () => (await world.get(Service, 'hello')).status?.traffic?.[0]?.revisionName
+  assert.equal(await traffic(), 'hello-b')
+  await use('app:1', 'hello-a')
+  assert.equal(await traffic(), 'hello-a')
+  assert.equal((await world.ready(Service, 'hello'))?.status, 'True')
+  await use('app:3', 'hello-b')
+  assert.equal(await traffic(), 'hello-a')
+  const { status } = await world.get(Service, 'hello')
+  assert.equal(conditionOf(status, 'RoutesReady')?.reason, 'RevisionNameTaken')
+  assert.equal(
+    conditionOf(status, 'ConfigurationsReady')?.message,
+    'Revision creation failed with message: revisions.serving.knative.dev "hello-b" already exists.',
+  )
+})
+
+test('config-domain and the visibility label count at once', async () => {
+  await using world = await startWorld()
+  await world.client.create(Service, aService('hello'))
+  await world.settle()
+  await world.client.patch(
+    ConfigMap,
+    { namespace: 'knative-serving', name: 'config-domain' },
+    { type: 'merge', body: { data: { 'example.com': '' } } },
+  )
+  await world.settle()
+  const url = async () => (await world.get(Service, 'hello')).status?.url
+  assert.equal(await url(), 'http://hello.default.example.com')
+  await world.edit('hello', (service) => ({
+    ...service,
+    metadata: {
+      ...service.metadata,
+      labels: { 'networking.knative.dev/visibility': 'cluster-local' },
+    },
+  }))
+  assert.equal(await url(), 'http://hello.default.svc.cluster.local')
+  const rules = (await world.get(Ingress, 'hello')).spec.rules
+  assert.deepEqual(
+    rules?.map(({ visibility }) => visibility),
+    ['ClusterLocal'],
+  )
+})
+
+test('min-scale pods must all be ready before a revision is, and stay', async () => {
+  let held = true
+  await using world = await startWorld({
+    fateOf: (pod) =>
+      held && pod.metadata.name > 'hello-00001-deployment-'
+        ? { kind: 'waits', reason: 'ContainerCreating', message: '' }
+        : { kind: 'ready' },
+  })
+  const annotations = {
+    'autoscaling.knative.dev/min-scale': '3',
+    'autoscaling.knative.dev/initial-scale': '2',
+  }
+  await world.client.create(Service, aService('hello', { annotations }))
+  await world.settle()
+  assert.equal((await world.pods()).length, 3)
+  assert.equal((await world.ready(Service, 'hello'))?.status, 'Unknown')
+  held = false
+  for (const pod of await world.pods())
+    await world.client.delete(Pod, hello(pod.metadata.name), { gracePeriodSeconds: 0 })
+  await world.settle()
+  assert.equal((await world.ready(Service, 'hello'))?.status, 'True')
+  await world.clock.advance(300_000)
+  assert.equal((await world.pods()).length, 3)
+})
+
+test('reconciling everything again changes nothing', async () => {
+  await using world = await startWorld()
+  await world.client.create(Service, aService('hello'))
+  await world.client.create(
+    Service,
+    aService('tagged', { traffic: [{ latestRevision: true, percent: 100, tag: 'live' }] }),
+  )
+  await world.clock.advance(300_000)
+  const before = await world.versions()
+  // All objects are looked at again after ten hours.
+  await world.clock.advance(12 * 3_600_000)
+  assert.deepEqual(await world.versions(), before)
+})
+
 test('an image that cannot be found shows up the whole way, in the documented words', async () => {
   await using world = await startWorld({
     resolveDigest: () => Promise.reject(new Error('manifest unknown')),
   })
   await world.client.create(Service, aService('hello', { image: 'x/none' }))
   await world.settle()
-  const why =
-    'Unable to fetch image "x/none": failed to resolve image to digest: manifest unknown'
+  const why = 'Unable to fetch image "x/none": failed to resolve image to digest: manifest unknown'
   const told = async <T extends KubeObject & { readonly status?: object }>(
     kind: Kind<T>,
     name: string,
     type: string,
   ) => {
-    const { status, reason, message } = conditionOf((await world.get(kind, name)).status, type) ?? {}
+    const { status, reason, message } =
+      conditionOf((await world.get(kind, name)).status, type) ?? {}
     return { status, reason, message }
   }
   assert.deepEqual(await told(Revision, 'hello-00001', 'ContainerHealthy'), {
@@ -271,8 +461,7 @@ test('the events are those people look for', async () => {
   await world.client.create(Service, aService('hello'))
   await world.clock.advance(5_000)
   const events = (await world.client.list(Event, 'default')).items.map(
-    ({ involvedObject, reason, message }) =>
-      `${involvedObject.kind} ${reason} ${message}`,
+    ({ involvedObject, reason, message }) => `${involvedObject.kind} ${reason} ${message}`,
   )
   for (const wanted of [
     'Service Created Created Configuration "hello"',

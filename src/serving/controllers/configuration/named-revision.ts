@@ -13,5 +13,8 @@ export function nameConflict(configuration: Configuration, revision: Revision): 
   if (!isControlledBy(revision, configuration)) return true
   const generation = revision.metadata.labels?.[label.configurationGeneration]
   if (generation === String(configuration.metadata.generation ?? 0)) return false
-  return !semanticallyEqual(revision.spec, configuration.spec.template.spec)
+  const { spec } = configuration.spec.template
+  // Filled in when something is created, but not when it is changed: its absence says nothing.
+  const { enableServiceLinks = revision.spec.enableServiceLinks } = spec
+  return !semanticallyEqual(revision.spec, { ...spec, enableServiceLinks })
 }

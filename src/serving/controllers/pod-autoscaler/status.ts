@@ -9,8 +9,7 @@ export const sksNotReady = (
   status: PodAutoscalerStatus,
   message: string,
   nowMs: number,
-): PodAutoscalerStatus =>
-  conditions.markUnknown(status, 'SKSReady', 'NotReady', message, nowMs)
+): PodAutoscalerStatus => conditions.markUnknown(status, 'SKSReady', 'NotReady', message, nowMs)
 
 export const sksReady = (status: PodAutoscalerStatus, nowMs: number): PodAutoscalerStatus =>
   conditions.markTrue(status, 'SKSReady', nowMs)

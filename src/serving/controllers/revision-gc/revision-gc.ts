@@ -19,10 +19,7 @@ export interface World {
 export const revisionGcReconciler = (readConfig: ReadConfig): Reconciler<Configuration, World> => ({
   name: 'revision-gc-controller',
   kind: Configuration,
-  watches: [
-    { kind: Revision, wake: ownConfiguration },
-    watchConfigs(Configuration, configGc),
-  ],
+  watches: [{ kind: Revision, wake: ownConfiguration }, watchConfigs(Configuration, configGc)],
 
   observe(configuration, read) {
     const { namespace, name } = keyOf(configuration)
@@ -101,7 +98,8 @@ const isIdle = ({ metadata }: Revision, { status }: Configuration): boolean =>
   metadata.name !== status?.latestReadyRevisionName &&
   metadata.annotations?.[annotation.noGC]?.toLowerCase() !== 'true'
 
-const createdMs = ({ metadata }: Revision): number => Date.parse(metadata.creationTimestamp ?? '') || 0
+const createdMs = ({ metadata }: Revision): number =>
+  Date.parse(metadata.creationTimestamp ?? '') || 0
 
 const lastActiveMs = (revision: Revision): number =>
   Date.parse(revision.metadata.annotations?.[annotation.routingStateModified] ?? '') ||

@@ -67,7 +67,9 @@ export const applyDeployment = (desired: Deployment): Apply => ({
   merge(found) {
     const existing = found as Deployment
     const { metadata } = desired
-    if (existing.metadata.labels?.[label.deploymentHash] === metadata.labels?.[label.deploymentHash])
+    if (
+      existing.metadata.labels?.[label.deploymentHash] === metadata.labels?.[label.deploymentHash]
+    )
       return existing
     const { replicas } = existing.spec
     return {

@@ -2,11 +2,12 @@
 import type { Deployment } from '../../../kube/api/deployment.ts'
 import { apiVersionOf } from '../../../kube/api/kind.ts'
 import { controllerRef } from '../../../kube/api/meta.ts'
+import type { Apply } from '../../../kube/controller/reconciler.ts'
 import { conditionOf } from '../../../knative/conditions.ts'
-import { label } from '../../api/names.ts'
+import { annotation, label } from '../../api/names.ts'
 import { PodAutoscaler, type Reachability } from '../../api/pod-autoscaler.ts'
 import type { Revision, RevisionStatus } from '../../api/revision.ts'
-import { autoscalerAnnotations, revisionLabels } from '../copied-metadata.ts'
+import { autoscalerAnnotations, revisionLabels, without } from '../copied-metadata.ts'
 import { deploymentName } from './deployment.ts'
 import { protocolOf } from './pod-template.ts'
 
@@ -33,6 +34,32 @@ export function desiredPodAutoscaler(
     },
   }
 }
+
+/**
+ * Scale settings that a user takes off the Revision go from its PodAutoscaler too; class and metric were filled in by
+ * admission and stay.
+ */
+export const applyPodAutoscaler = (desired: PodAutoscaler): Apply => ({
+  kind: PodAutoscaler,
+  desired,
+  merge: (existing) => ({
+    ...existing,
+    metadata: {
+      ...existing.metadata,
+      labels: { ...existing.metadata.labels, ...desired.metadata.labels },
+      annotations: {
+        ...without(existing.metadata.annotations, isScaleSetting),
+        ...desired.metadata.annotations,
+      },
+    },
+    spec: desired.spec,
+  }),
+})
+
+const isScaleSetting = (key: string): boolean =>
+  key.startsWith('autoscaling.knative.dev/') &&
+  key !== annotation.autoscalingClass &&
+  key !== annotation.autoscalingMetric
 
 /**
  * Whether traffic can come. A Revision whose pods have all failed counts as unreachable, so that minimum and initial

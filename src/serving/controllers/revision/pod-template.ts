@@ -93,7 +93,10 @@ function podContainer(
   }
 }
 
-const withDigest = <C extends Container>(container: C, digests: ReadonlyMap<string, string>): C => ({
+const withDigest = <C extends Container>(
+  container: C,
+  digests: ReadonlyMap<string, string>,
+): C => ({
   ...container,
   image: digests.get(container.name) || container.image,
 })

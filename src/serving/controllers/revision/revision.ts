@@ -18,7 +18,7 @@ import { watchConfigs, type ReadConfig } from '../config.ts'
 import { applyDeployment, deploymentName, desiredDeployment } from './deployment.ts'
 import type { DigestResolver, Digests } from './digest-resolver.ts'
 import { applyImage, desiredImage } from './image.ts'
-import { desiredPodAutoscaler, reachabilityOf } from './pod-autoscaler.ts'
+import { applyPodAutoscaler, desiredPodAutoscaler, reachabilityOf } from './pod-autoscaler.ts'
 import { revisionInTrouble } from './pod-failure.ts'
 import {
   containerMissing,
@@ -108,11 +108,7 @@ function resolved({ spec, status }: Revision): Digests | undefined {
   return { kind: 'resolved', digests }
 }
 
-const lookUp = (
-  revision: Revision,
-  resolver: DigestResolver,
-  config: DeploymentConfig,
-): Digests =>
+const lookUp = (revision: Revision, resolver: DigestResolver, config: DeploymentConfig): Digests =>
   resolver.look({
     key: keyOf(revision),
     uid: revision.metadata.uid ?? '',
@@ -141,9 +137,7 @@ function decide(
   if (deployment && !isControlledBy(deployment, revision))
     return {
       status: notOwned(status, 'Deployment', wanted.metadata.name, nowMs),
-      error: new Error(
-        `revision: "${name}" does not own Deployment: "${wanted.metadata.name}"`,
-      ),
+      error: new Error(`revision: "${name}" does not own Deployment: "${wanted.metadata.name}"`),
     }
   const alwaysSchedulable = config.deployment.podIsAlwaysSchedulable
   status = deployment
@@ -163,10 +157,7 @@ function decide(
     }
   const reachability = reachabilityOf(revision, status, deployment)
   return {
-    apply: [
-      ...apply,
-      { kind: PodAutoscaler, desired: desiredPodAutoscaler(revision, reachability) },
-    ],
+    apply: [...apply, applyPodAutoscaler(desiredPodAutoscaler(revision, reachability))],
     status: withAutoscaler(status, autoscaler, nowMs),
   }
 }

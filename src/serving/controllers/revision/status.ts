@@ -131,9 +131,7 @@ export function withAutoscaler(
   const ready = conditionOf(seen, 'Ready')
   if (!ready) {
     next = conditions.markUnknown(next, 'Active', 'Deploying', '', nowMs)
-    return bad
-      ? next
-      : conditions.markUnknown(next, 'ResourcesAvailable', 'Deploying', '', nowMs)
+    return bad ? next : conditions.markUnknown(next, 'ResourcesAvailable', 'Deploying', '', nowMs)
   }
   const initialized = conditionOf(seen, 'ScaleTargetInitialized')?.status === 'True'
   if (initialized && !bad) {

@@ -42,7 +42,9 @@ export function groupHosts(
 ): GroupHosts {
   const { namespace = '', labels, annotations } = route.metadata
   const name = groupName(route, tag, config.network)
-  const marked: StringMap = hidden ? { ...labels, [label.visibility]: clusterLocal } : (labels ?? {})
+  const marked: StringMap = hidden
+    ? { ...labels, [label.visibility]: clusterLocal }
+    : (labels ?? {})
   const { domain, port } = domainFor(config.domain, marked)
   const local = localHosts(name, namespace)
   const isLocal = isClusterLocalDomain(domain)
@@ -85,7 +87,8 @@ function checkHost(host: string): void {
     throw new InvalidDomain(`invalid domain name "${host}": url: Invalid value: "${value}": ${why}`)
   }
   if (host.length > 253) refuse(host, 'must be no more than 253 characters')
-  if (parts.length < 2) refuse(host, 'should be a domain with at least two segments separated by dots')
+  if (parts.length < 2)
+    refuse(host, 'should be a domain with at least two segments separated by dots')
   for (const part of parts) {
     if (part.length > 63) refuse(part, 'must be no more than 63 characters')
     if (!/^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/.test(part)) refuse(part, labelRule)

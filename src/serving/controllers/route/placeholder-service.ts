@@ -73,7 +73,11 @@ function metadataOf(route: Route, { name }: GroupHosts): KubeObject['metadata'] 
   }
 }
 
-function object<T extends KubeObject>(kind: Kind<T>, metadata: T['metadata'], rest: object): KubeObject {
+function object<T extends KubeObject>(
+  kind: Kind<T>,
+  metadata: T['metadata'],
+  rest: object,
+): KubeObject {
   return { apiVersion: apiVersionOf(kind), kind: kind.kind, metadata, ...rest }
 }
 
@@ -112,7 +116,9 @@ const mergedSpec = (existing: CoreService['spec'], spec: object): object =>
 export const mustBeReplaced = (existing: CoreService, wanted: readonly Apply[]): boolean => {
   const desired = wanted[0]?.desired as CoreService | undefined
   const before = existing.spec.clusterIP
-  return desired?.spec.clusterIP === 'None' && before !== undefined && before !== '' && before !== 'None'
+  return (
+    desired?.spec.clusterIP === 'None' && before !== undefined && before !== '' && before !== 'None'
+  )
 }
 
 function applyEndpoints(route: Route, group: GroupHosts, ip: string): Apply {

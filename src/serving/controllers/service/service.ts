@@ -123,14 +123,15 @@ const overwrite = <T extends Configuration | Route>(desired: T) => ({
   }),
 })
 
-const events = (kind: string, name: string) => ({
-  created: { type: 'Normal', reason: 'Created', message: `Created ${kind} "${name}"` },
-  createFailed: {
-    type: 'Warning',
-    reason: 'CreationFailed',
-    message: `Failed to create ${kind} "${name}": `,
-  },
-}) as const
+const events = (kind: string, name: string) =>
+  ({
+    created: { type: 'Normal', reason: 'Created', message: `Created ${kind} "${name}"` },
+    createFailed: {
+      type: 'Warning',
+      reason: 'CreationFailed',
+      message: `Failed to create ${kind} "${name}": `,
+    },
+  }) as const
 
 const applyConfiguration = (desired: Configuration): Apply => ({
   kind: Configuration,
