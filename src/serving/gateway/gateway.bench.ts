@@ -155,11 +155,19 @@ async function measure(
   const wrk = installed('wrk')
   const child = wrk
     ? pinned(1, 'wrk', [
-        ...['-t1', `-c${connections}`, `-d${seconds}s`, '--latency', '-H', `Host: ${host}`],
+        '-t1',
+        `-c${connections}`,
+        `-d${seconds}s`,
+        '--latency',
+        '-H',
+        `Host: ${host}`,
         `http://127.0.0.1:${port}/`,
       ])
     : pinned(1, process.execPath, [
-        ...['--input-type=module', '-e', loadSource, '--'],
+        '--input-type=module',
+        '-e',
+        loadSource,
+        '--',
         ...[port, connections, seconds].map(String),
       ])
   const text = await output(child)
@@ -196,7 +204,12 @@ async function startGatewayProcess(folder: string, appPort: number) {
   const control = join(folder, 'control.sock')
   const child = pinned(0, process.execPath, [
     fileURLToPath(new URL('main.ts', import.meta.url)),
-    ...['--http', '127.0.0.1:0', '--local', '127.0.0.1:0', '--control', control],
+    '--http',
+    '127.0.0.1:0',
+    '--local',
+    '127.0.0.1:0',
+    '--control',
+    control,
   ])
   await firstLine(child)
   const messages: ToGateway[] = [
