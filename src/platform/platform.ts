@@ -4,6 +4,7 @@
  */
 import { createWriteStream, mkdirSync, readFileSync } from 'node:fs'
 import { rename, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { dirname } from 'node:path'
 import { systemClock } from '../lib/clock.ts'
 import { jsonLog, type Log } from '../lib/log.ts'
@@ -43,7 +44,7 @@ export async function startPlatform(
   mkdirSync(wanted.dataDir, { recursive: true, mode: 0o700 })
   await using started = new AsyncDisposableStack()
   started.use(await takeControl(layout.controlSocket, stop.request))
-  const config = withPortsOfLastTime(wanted, layout)
+  const config = await withPortsOfLastTime(wanted, layout)
   const { log, close } = openLog(layout, config.logLevel)
   started.defer(close)
   const common = { clock: systemClock, random: systemRandom, log, layout }
@@ -101,21 +102,38 @@ export async function startPlatform(
   }
 }
 
-/** Port 0 means any free one; the one of last time is as good, and keeps kubeconfig and URLs true over a crash. */
-function withPortsOfLastTime(config: PlatformConfig, layout: Layout): PlatformConfig {
+/**
+ * Port 0 means any free one; the one of last time is as good, and keeps kubeconfig and URLs true over a crash. The
+ * gateway's may be in use by the very gateway that is to be found again.
+ */
+async function withPortsOfLastTime(
+  config: PlatformConfig,
+  layout: Layout,
+): Promise<PlatformConfig> {
   let last: Partial<Endpoints>
   try {
     last = JSON.parse(readFileSync(layout.endpoints, 'utf8')) as Partial<Endpoints>
   } catch {
     return config
   }
-  const keep = (address: Address, url: string | undefined): Address => {
+  const keep = async (address: Address, url: string | undefined): Promise<Address> => {
     if (address.port !== 0 || url === undefined) return address
-    const { hostname, port } = new URL(url)
-    return hostname === address.host ? { ...address, port: Number(port) } : address
+    const before = { host: address.host, port: Number(new URL(url).port) }
+    return (await isFree(before)) ? before : address
   }
-  return { ...config, api: keep(config.api, last.api), gateway: keep(config.gateway, last.gateway) }
+  return {
+    ...config,
+    api: await keep(config.api, last.api),
+    gateway: await keep(config.gateway, last.gateway),
+  }
 }
+
+const isFree = (address: Address): Promise<boolean> =>
+  new Promise((resolve) => {
+    const server = createServer()
+    server.on('error', () => resolve(false))
+    server.listen(address, () => server.close(() => resolve(true)))
+  })
 
 function openLog(
   layout: Layout,

@@ -6,10 +6,15 @@ import { ConfigMap } from '../kube/api/config-map.ts'
 import { keyText, type ObjectKey } from '../kube/api/meta.ts'
 import { hasReason } from '../kube/api/status-error.ts'
 import type { Client } from '../kube/client/client.ts'
+import type { Clock } from '../lib/clock.ts'
 import type { ControllerDeps } from '../kube/controller/loop.ts'
 import { createAutoscaler } from '../serving/autoscaler/autoscaler.ts'
 import { startServingControllers } from '../serving/controllers/controllers.ts'
-import { connectGateway, type GatewayLink } from '../serving/controllers/ingress/feed-client.ts'
+import {
+  connectGateway,
+  type GatewayLink,
+  type Hello,
+} from '../serving/controllers/ingress/feed-client.ts'
 import { installServing, managedDomain } from '../serving/controllers/install.ts'
 import type { Address, Layout } from './config.ts'
 import { superviseGateway, type GatewayProcessOptions } from './gateway-process.ts'
@@ -58,7 +63,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     log,
   }
   started.use(superviseGateway(link, process))
-  const hello = await greeting(link)
+  const hello = await greeting(link, clock, layout.gatewayLog)
 
   const domain = options.domain ?? (await storedDomain(client)) ?? 'localhost'
   await installServing(client, {
@@ -112,14 +117,29 @@ async function storedDomain(client: Client): Promise<string | undefined> {
   }
 }
 
-function greeting(link: GatewayLink): Promise<NonNullable<GatewayLink['hello']>> {
-  return new Promise((resolve) => {
+/** How long a gateway may take to start before the start of the platform is given up. */
+const gatewayStartMs = 10_000
+
+function greeting(link: GatewayLink, clock: Clock, logPath: string): Promise<Hello> {
+  return new Promise((resolve, reject) => {
     const check = () => {
       if (!link.connected || !link.hello) return
-      listener[Symbol.dispose]()
+      end()
       resolve(link.hello)
     }
+    const cancel = clock.after(gatewayStartMs, () => {
+      end()
+      reject(
+        new Error(
+          `the gateway did not start within ${gatewayStartMs / 1000} s: ${logPath} says why`,
+        ),
+      )
+    })
     const listener = link.onConnected(check)
+    const end = () => {
+      cancel()
+      listener[Symbol.dispose]()
+    }
     check()
   })
 }
