@@ -1,12 +1,29 @@
-/** The node agent. Signature first. */
-import type { Clock } from '../../lib/clock.ts'
+/**
+ * The node agent: registers the node, and keeps one worker for each pod that is bound to it. Pods come from an
+ * informer; what a previous control plane left running is adopted, what nobody knows any more is stopped.
+ */
+import { sleep, type Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Random } from '../../lib/random.ts'
-import type { Pod } from '../api/pod.ts'
+import { Lease } from '../api/lease.ts'
+import { Node } from '../api/node.ts'
+import { Pod } from '../api/pod.ts'
+import { hasReason } from '../api/status-error.ts'
 import type { Client } from '../client/client.ts'
 import type { Informers } from '../client/informer.ts'
 import type { Recorder } from '../client/recorder.ts'
+import {
+  allocatable,
+  leaseNamespace,
+  machineAddress,
+  microTime,
+  nodeLease,
+  nodeObject,
+  nodeStatus,
+  type NodeFacts,
+} from './node-status.ts'
 import type { PodLogs } from './pod-logs.ts'
+import { PodWorker, type PodWorkerDeps, type Recovered } from './pod-worker.ts'
 import type { Images, Runtime } from './runtime.ts'
 
 export interface KubeletDeps {
@@ -27,5 +44,127 @@ export interface KubeletDeps {
   readonly beforeStop?: (pod: Pod) => Promise<void>
 }
 
+const heartbeatMs = 10_000
+/** Ends of pods that no API object stands for. */
+const strayGraceMs = 10_000
+
 /** Resolves once the node is registered and pods of a previous run are adopted. Disposing leaves pods running. */
-export declare function startKubelet(deps: KubeletDeps): Promise<AsyncDisposable>
+export async function startKubelet(deps: KubeletDeps): Promise<AsyncDisposable> {
+  const { client, informers, runtime, clock, log, nodeName } = deps
+  const pods = informers.for(Pod)
+  const facts: NodeFacts = {
+    nodeName,
+    runtimeVersion: runtime.version,
+    kubeletVersion: deps.version ?? 'v1.32.0',
+  }
+  const workers = new Map<string, PodWorker>()
+  let stopped = false
+  let cancelHeartbeat = () => {}
+
+  const workerDeps: PodWorkerDeps = {
+    ...deps,
+    hostIP: machineAddress(),
+    allocatable: allocatable(),
+    beforeStop: deps.beforeStop ?? (async () => {}),
+    wrote: (pod) => pods.wrote(pod),
+    onGone: (uid) => workers.delete(uid),
+  }
+
+  const registered = register(client, facts, clock)
+  const [recovered] = await Promise.all([runtime.recover(), registered, informers.synced()])
+  const left = new Map<string, Recovered>(recovered.map((item) => [item.sandbox.podUid, item]))
+
+  const onChange = (type: 'ADDED' | 'MODIFIED' | 'DELETED', pod: Pod): void => {
+    const uid = pod.metadata.uid ?? ''
+    const worker = workers.get(uid)
+    if (type === 'DELETED') {
+      worker?.removed()
+      return
+    }
+    if (worker) {
+      worker.update(pod)
+      return
+    }
+    if (pod.spec.nodeName !== nodeName || stopped) return
+    const started = new PodWorker(pod, workerDeps)
+    workers.set(uid, started)
+    const found = left.get(uid)
+    left.delete(uid)
+    started.begin(found)
+  }
+  // Adopts, synchronously, everything that is in the cache.
+  const subscription = pods.subscribe((type, pod) => onChange(type, pod))
+  for (const [uid, stray] of left) void stopStray(uid, stray)
+  left.clear()
+  schedule()
+
+  async function stopStray(uid: string, { containers }: Recovered): Promise<void> {
+    log.info('stopping a pod that no longer exists', { uid })
+    try {
+      for (const { id } of containers) await runtime.signal(id, 'SIGTERM')
+      await Promise.race([
+        Promise.all(containers.map(({ exited }) => exited)),
+        sleep(clock, strayGraceMs),
+      ])
+      await runtime.removeSandbox(uid)
+    } catch (error) {
+      log.error('a left-over pod could not be stopped', { uid, error })
+    }
+  }
+
+  function schedule(): void {
+    cancelHeartbeat = clock.after(heartbeatMs, () => {
+      void beat(client, facts, clock)
+        .catch((error: unknown) => log.error('node heartbeat failed', { error }))
+        .finally(() => {
+          if (!stopped) schedule()
+        })
+    })
+  }
+
+  return {
+    async [Symbol.asyncDispose]() {
+      stopped = true
+      cancelHeartbeat()
+      subscription[Symbol.dispose]()
+      await Promise.all([...workers.values()].map((worker) => worker.detach()))
+      workers.clear()
+    },
+  }
+}
+
+async function register(client: Client, facts: NodeFacts, clock: Clock): Promise<void> {
+  let node: Node
+  try {
+    node = await client.create(Node, nodeObject(facts))
+  } catch (error) {
+    if (!hasReason(error, 'AlreadyExists')) throw error
+    node = await client.get(Node, { namespace: '', name: facts.nodeName })
+  }
+  await client.patch(
+    Node,
+    { namespace: '', name: facts.nodeName },
+    {
+      type: 'merge',
+      subresource: 'status',
+      body: { status: nodeStatus(facts, node.status, clock.now()) },
+    },
+  )
+  await beat(client, facts, clock)
+}
+
+async function beat(client: Client, { nodeName }: NodeFacts, clock: Clock): Promise<void> {
+  const key = { namespace: leaseNamespace, name: nodeName }
+  const body = { spec: { renewTime: microTime(clock.now()) } }
+  try {
+    await client.patch(Lease, key, { type: 'merge', body })
+  } catch (error) {
+    if (!hasReason(error, 'NotFound')) throw error
+    try {
+      await client.create(Lease, nodeLease(nodeName, clock.now()))
+    } catch (failure) {
+      // The namespace may come a moment later; the next beat tries again.
+      if (!hasReason(failure, 'NotFound', 'AlreadyExists')) throw failure
+    }
+  }
+}

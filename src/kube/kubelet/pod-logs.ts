@@ -1,6 +1,27 @@
-/** Container logs on disk, for `kubectl logs`. Signature first. */
-import type { Clock } from '../../lib/clock.ts'
+/**
+ * Container logs: raw bytes in one file an attempt, written by the containers themselves so that they outlive
+ * everything else, and beside it a list of (size, time) pairs that the node agent notes as the file grows. From it
+ * come timestamps and `--since`. When a log grows too large its beginning is given back to the disk: the file stays,
+ * offsets stay, only the blocks go.
+ */
+import { spawn } from 'node:child_process'
+import { watch, type FSWatcher } from 'node:fs'
+import {
+  appendFile,
+  open,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  truncate,
+  writeFile,
+} from 'node:fs/promises'
+import { join } from 'node:path'
+import { sleep, type Clock } from '../../lib/clock.ts'
 import type { KubeObject } from '../api/meta.ts'
+import { badRequest } from '../api/status-error.ts'
+import { findOnHost } from './executable.ts'
+import { logLines, type Mark } from './log-lines.ts'
 
 /** Query parameters of `pods/log` (contracts/kube §6.1). The same shape as the API server's. */
 export interface PodLogOptions {
@@ -13,7 +34,7 @@ export interface PodLogOptions {
   readonly sinceMs?: number
 }
 
-/** Container logs, kept by the node agent (`tracker` side) and read by the API server (`read`). */
+/** Container logs, kept by the node agent and read by the API server. */
 export interface PodLogs extends Disposable {
   /**
    * Raw bytes of one container's log, whole lines. With `follow` it ends when the container ends. Throws StatusError
@@ -25,10 +46,256 @@ export interface PodLogs extends Disposable {
     options: PodLogOptions,
     signal: AbortSignal,
   ): AsyncIterable<Uint8Array>
+  /** Where an attempt's log goes. */
+  path(pod: KubeObject, container: string, attempt: number): string
+  /** From now on the log is being written: growth is noted, its size is bounded. Older attempts but the last are dropped. */
+  opened(pod: KubeObject, container: string, attempt: number): Promise<void>
+  /** The container has ended: followers end once they have read everything. */
+  closed(pod: KubeObject, container: string, attempt: number): void
+  /** The end of a log for `terminationMessage`: at most 2048 bytes and 80 lines. */
+  tail(pod: KubeObject, container: string, attempt: number): Promise<string>
+  /** Drops all logs of a pod. */
+  remove(pod: KubeObject): Promise<void>
+}
+
+export interface PodLogsOptions {
+  readonly dataDir: string
+  readonly clock: Clock
+  /** Beyond this much the beginning of a log is dropped. Default 10 MiB, as the kubelet's. */
+  readonly maxBytes?: number
+}
+
+const tailBytes = 2048
+const tailLines = 80
+/** Growth within this time counts as one: bounds the list of marks. */
+const markEveryMs = 5
+/** Followers look this often in case no notification comes. */
+const pollMs = 250
+
+interface Writing {
+  readonly path: string
+  watcher: FSWatcher | undefined
+  size: number
+  start: number
+  open: boolean
+  noting: boolean
+  again: boolean
+  readonly listeners: Set<() => void>
 }
 
 /** Opens `<dataDir>/logs/pods`. */
-export declare function openPodLogs(options: {
-  readonly dataDir: string
-  readonly clock: Clock
-}): PodLogs
+export function openPodLogs({ dataDir, clock, maxBytes = 10 << 20 }: PodLogsOptions): PodLogs {
+  const root = join(dataDir, 'logs', 'pods')
+  const writing = new Map<string, Writing>()
+  const fallocate = findOnHost('fallocate')
+
+  const folderOf = ({ metadata }: KubeObject) =>
+    join(root, `${metadata.namespace ?? ''}_${metadata.name}_${metadata.uid ?? ''}`)
+  const pathOf = (pod: KubeObject, container: string, attempt: number) =>
+    join(folderOf(pod), container, `${attempt}.log`)
+
+  const note = async (log: Writing): Promise<void> => {
+    if (log.noting) {
+      log.again = true
+      return
+    }
+    log.noting = true
+    try {
+      do {
+        log.again = false
+        const { size } = await stat(log.path)
+        if (size < log.size) log.start = log.size = 0 // cut to nothing, see dropBeginning
+        if (size > log.size) {
+          log.size = size
+          await appendFile(`${log.path}.marks`, `${size} ${clock.now()}\n`)
+          for (const listener of log.listeners) listener()
+          if (size - log.start > maxBytes * 2) await dropBeginning(log)
+          await sleep(clock, markEveryMs)
+        }
+      } while (log.again && log.open)
+    } catch {
+      // The pod, and with it the log, was removed meanwhile; or the disk is full and timestamps become coarser.
+    } finally {
+      log.noting = false
+    }
+  }
+
+  /** Gives the blocks before the last `maxBytes` back; where that can't be done the file is cut to nothing. */
+  const dropBeginning = async (log: Writing): Promise<void> => {
+    const block = 1 << 16
+    const upTo = Math.floor((log.size - maxBytes) / block) * block
+    const punched =
+      fallocate !== undefined &&
+      (await run(fallocate, ['--punch-hole', '--offset', '0', '--length', String(upTo), log.path]))
+    if (punched) log.start = upTo
+    else {
+      await truncate(log.path, 0)
+      log.start = log.size = 0
+    }
+    const marks = await readMarks(log.path)
+    const kept = marks.filter(({ size }) => size > log.start)
+    await writeFile(
+      `${log.path}.marks`,
+      `start ${log.start}\n${kept.map(({ size, timeMs }) => `${size} ${timeMs}\n`).join('')}`,
+    )
+  }
+
+  const logs: PodLogs = {
+    path: pathOf,
+
+    async opened(pod, container, attempt) {
+      const path = pathOf(pod, container, attempt)
+      if (writing.has(path)) return
+      const log: Writing = {
+        path,
+        watcher: undefined,
+        size: 0,
+        start: 0,
+        open: true,
+        noting: false,
+        again: false,
+        listeners: new Set(),
+      }
+      writing.set(path, log)
+      const marks = await readMarks(path)
+      log.size = marks.at(-1)?.size ?? 0
+      log.start = await startOf(path)
+      try {
+        log.watcher = watch(path, { persistent: false }, () => void note(log))
+        log.watcher.on('error', () => log.watcher?.close())
+      } catch {
+        // No inotify instance is left, or the file is gone: the log is read all the same.
+      }
+      void note(log)
+      for (const file of await readdir(join(path, '..')).catch(() => [])) {
+        const number = Number.parseInt(file, 10)
+        if (number < attempt - 1) await rm(join(path, '..', file), { force: true })
+      }
+    },
+
+    closed(pod, container, attempt) {
+      const path = pathOf(pod, container, attempt)
+      const log = writing.get(path)
+      if (!log) return
+      log.watcher?.close()
+      writing.delete(path)
+      void note(log).finally(() => {
+        log.open = false
+        for (const listener of log.listeners) listener()
+      })
+    },
+
+    async tail(pod, container, attempt) {
+      return lastLines(await readEnd(pathOf(pod, container, attempt), tailBytes))
+    },
+
+    async remove(pod) {
+      const folder = folderOf(pod)
+      for (const [path, log] of writing) {
+        if (!path.startsWith(`${folder}/`)) continue
+        log.watcher?.close()
+        log.open = false
+        writing.delete(path)
+        for (const listener of log.listeners) listener()
+      }
+      await rm(folder, { recursive: true, force: true })
+    },
+
+    async *read(pod, container, options, signal) {
+      const folder = join(folderOf(pod), container)
+      const attempts = (await readdir(folder).catch(() => []))
+        .filter((file) => file.endsWith('.log'))
+        .map((file) => Number.parseInt(file, 10))
+        .sort((a, b) => b - a)
+      const attempt = attempts[options.previous ? 1 : 0]
+      if (attempt === undefined) {
+        if (options.previous)
+          throw badRequest(
+            `previous terminated container "${container}" in pod "${pod.metadata.name}" not found`,
+          )
+        throw badRequest(`unable to retrieve container logs for ${container}: no log file`)
+      }
+      const path = join(folder, `${attempt}.log`)
+      const live = writing.get(path)
+      yield* logLines({
+        path,
+        start: await startOf(path),
+        marks: () => readMarks(path),
+        options,
+        nowMs: () => clock.now(),
+        grown: () => growth(live),
+        signal,
+      })
+
+      /** Resolves true when there may be more to read, false when there never will be. */
+      function growth(log: Writing | undefined): Promise<boolean> {
+        if (!options.follow || !log || !log.open || signal.aborted) return Promise.resolve(false)
+        return new Promise((resolve) => {
+          const finish = () => {
+            cancel()
+            log.listeners.delete(finish)
+            signal.removeEventListener('abort', finish)
+            resolve(!signal.aborted)
+          }
+          const cancel = clock.after(pollMs, finish)
+          log.listeners.add(finish)
+          signal.addEventListener('abort', finish, { once: true })
+        })
+      }
+    },
+
+    [Symbol.dispose]() {
+      for (const log of writing.values()) {
+        log.watcher?.close()
+        log.open = false
+        for (const listener of log.listeners) listener()
+      }
+      writing.clear()
+    },
+  }
+  return logs
+}
+
+async function readMarks(path: string): Promise<readonly Mark[]> {
+  const text = await readFile(`${path}.marks`, 'utf8').catch(() => '')
+  return text.split('\n').flatMap((line) => {
+    const [size, time] = line.split(' ').map(Number)
+    return size !== undefined && time !== undefined && size > 0 && time > 0
+      ? [{ size, timeMs: time }]
+      : []
+  })
+}
+
+/** Offset of the first byte that was not given back. */
+async function startOf(path: string): Promise<number> {
+  const text = await readFile(`${path}.marks`, 'utf8').catch(() => '')
+  return Number(/^start (\d+)$/m.exec(text)?.[1] ?? 0)
+}
+
+async function readEnd(path: string, limitBytes: number): Promise<Buffer> {
+  const file = await open(path, 'r').catch(() => undefined)
+  if (!file) return Buffer.alloc(0)
+  try {
+    const { size } = await file.stat()
+    const buffer = Buffer.alloc(Math.min(size, limitBytes))
+    const { bytesRead } = await file.read(buffer, 0, buffer.length, Math.max(0, size - limitBytes))
+    return buffer.subarray(0, bytesRead)
+  } finally {
+    await file.close()
+  }
+}
+
+function lastLines(bytes: Buffer): string {
+  const text = bytes.toString('utf8')
+  const ended = text.endsWith('\n')
+  const lines = (ended ? text.slice(0, -1) : text).split('\n')
+  return lines.slice(-tailLines).join('\n') + (ended ? '\n' : '')
+}
+
+function run(program: string, args: readonly string[]): Promise<boolean> {
+  return new Promise((resolve) => {
+    const child = spawn(program, args, { stdio: 'ignore', env: {} })
+    child.once('error', () => resolve(false))
+    child.once('exit', (code) => resolve(code === 0))
+  })
+}

@@ -1,0 +1,96 @@
+/**
+ * Runs a container's probes again and again and says when an answer changes: thresholds, periods and delays as in
+ * Kubernetes. A readiness probe with period 0 is eager, as Knative's queue-proxy probes: every few milliseconds until
+ * the first success, once a second from then on.
+ */
+import type { Clock } from '../../lib/clock.ts'
+import { randomInt, type Random } from '../../lib/random.ts'
+import type { ProbeDefinition, ProbeResult } from './probe.ts'
+
+export type ProbeKind = 'Readiness' | 'Liveness' | 'Startup'
+
+export interface ProberOptions {
+  readonly kind: ProbeKind
+  readonly probe: ProbeDefinition
+  readonly clock: Clock
+  readonly random: Random
+  /** One attempt. */
+  readonly attempt: (timeoutMs: number) => Promise<ProbeResult>
+  /** The answer passed its threshold. For liveness and startup a failure is reported once. */
+  readonly onChange: (success: boolean, output: string) => void
+  /** A single failed attempt: an `Unhealthy` event. Not called for eager attempts before the first success. */
+  readonly onFailure: (output: string) => void
+  /** The answer when probing begins; a readiness that was known before a restart of the node agent. */
+  readonly initially?: boolean
+}
+
+/** Until the first success of an eager probe: intervals grow from the first to the second. */
+const eagerFirstMs = 2
+const eagerLastMs = 50
+/** So many quick attempts before the interval grows: most programs listen within this time. */
+const eagerQuick = 100
+const eagerTimeoutMs = 300
+const steadyPeriodMs = 1_000
+
+/** Begins probing; disposing ends it, and no callback comes afterwards. */
+export function startProber(options: ProberOptions): Disposable {
+  const { kind, probe, clock, random, attempt } = options
+  const eager = kind === 'Readiness' && !probe.periodSeconds
+  const periodMs = eager ? steadyPeriodMs : (probe.periodSeconds ?? 10) * 1000
+  const timeoutMs = (probe.timeoutSeconds ?? 1) * 1000
+  const successThreshold = probe.successThreshold ?? 1
+  const failureThreshold = probe.failureThreshold ?? 3
+  let stopped = false
+  let cancel = () => {}
+  let known: boolean | undefined = options.initially
+  let inARow = 0
+  let last: boolean | undefined
+  let attempts = 0
+
+  const searching = () => eager && known !== true && attempts > 0
+  const schedule = (delayMs: number) => {
+    if (!stopped) cancel = clock.after(delayMs, () => void look())
+  }
+
+  async function look(): Promise<void> {
+    attempts++
+    const hurried = eager && known === undefined
+    const output = await attempt(hurried ? Math.min(timeoutMs, eagerTimeoutMs) : timeoutMs)
+    if (stopped) return
+    const success = output === undefined
+    inARow = success === last ? inARow + 1 : 1
+    last = success
+    if (!success && !hurried) options.onFailure(output)
+    const threshold = success
+      ? successThreshold
+      : hurried
+        ? Number.POSITIVE_INFINITY
+        : failureThreshold
+    if (inARow >= threshold && known !== success) {
+      known = success
+      options.onChange(success, output ?? '')
+    } else if (!success && inARow >= threshold && kind !== 'Readiness')
+      options.onChange(false, output)
+    if (!stopped) schedule(nextDelay(success))
+  }
+
+  function nextDelay(success: boolean): number {
+    if (!searching()) return periodMs
+    if (success) return 0 // towards a success threshold above one
+    if (attempts <= eagerQuick) return eagerFirstMs
+    return Math.min(eagerFirstMs * 2 ** Math.floor((attempts - eagerQuick) / 20 + 1), eagerLastMs)
+  }
+
+  const delayMs = (probe.initialDelaySeconds ?? 0) * 1000
+  // Kubernetes spreads probes over a period after a restart of the node agent, and begins at once otherwise.
+  if (options.initially !== undefined && delayMs === 0) schedule(randomInt(random, periodMs))
+  else if (delayMs > 0) schedule(delayMs)
+  else void look()
+
+  return {
+    [Symbol.dispose]() {
+      stopped = true
+      cancel()
+    },
+  }
+}
