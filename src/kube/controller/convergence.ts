@@ -19,7 +19,7 @@ export interface Simulation {
   /** All objects, in the order of kind and key. */
   objects(): readonly KubeObject[]
   /** Stores an object as a user or another part of the platform would, and lets reconcilers know. */
-  put(kind: Kind, object: KubeObject): void
+  put<T extends KubeObject>(kind: Kind<T>, object: T): void
   delete(kind: Kind, key: ObjectKey): void
   /** Carries out what the reconcilers want until they want nothing more. Answers the number of rounds. */
   settle(options: SettleOptions): number

@@ -226,9 +226,8 @@ class Rollout {
     const running = this.#old.filter((set) => (set.spec.replicas ?? 1) > 0)
     for (const set of running) this.#resize(set, 0)
     if (running.length > 0 || this.#world.oldPodsRun) return
-    this.#adoptNewest(true)
-    const newest = this.#newest
-    if (newest && this.#apply.length === 0) this.#resize(newest, this.#replicas)
+    if (!this.#newest) this.#adoptNewest(true)
+    else this.#resize(this.#newest, this.#replicas)
   }
 
   /** Follows a change of `replicas` in the middle of whatever is going on. */
@@ -256,8 +255,7 @@ class Rollout {
 
   /** Brings the newest ReplicaSet's annotations up to date, or makes it when `make`. */
   #adoptNewest(make: boolean): void {
-    const { sets } = this.#world
-    const revision = nextRevision(sets.children.filter((set) => set !== this.#newest))
+    const revision = nextRevision(this.#old)
     const newest = this.#newest
     if (!newest) {
       if (make) this.#create(revision)
