@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import { groupKind, type KindDefinition } from '../api/kind.ts'
 import {
+  byGroup,
   servedGroups,
   type ServedGroup,
   type ServedResource,
@@ -133,7 +134,7 @@ function withExtra(
     else if (!known.versions.some((each) => each.version === version))
       known.versions.push({ version, resources: [], extra: [...resources] })
   }
-  return groups
+  return groups.toSorted(byGroup)
 }
 
 /** The aggregated form that the first suitable clause of an Accept header asks for. */

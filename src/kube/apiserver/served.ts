@@ -61,7 +61,7 @@ const ownSubresources: Readonly<Record<string, readonly Subresource[]>> = {
   ],
 }
 
-/** All groups, in the order of discovery: core first, then Kubernetes' own, then the others as they come. */
+/** All groups, in the order of discovery. */
 export function servedGroups(kinds: readonly KindDefinition[]): readonly ServedGroup[] {
   const groups = new Map<string, Map<string, ServedResource[]>>()
   for (const definition of kinds) {
@@ -88,11 +88,15 @@ export function servedGroups(kinds: readonly KindDefinition[]): readonly ServedG
         .map(([version, resources]) => ({ version, resources: resources.toSorted(byPlural) }))
         .toSorted((a, b) => compareVersions(a.version, b.version)),
     }))
-    .toSorted((a, b) => rank(a.group) - rank(b.group))
+    .toSorted(byGroup)
 }
 
 const byPlural = (a: ServedResource, b: ServedResource) =>
   a.definition.plural < b.definition.plural ? -1 : 1
+
+/** Core first, then Kubernetes' own groups, then the others; otherwise as they come. */
+export const byGroup = (a: { readonly group: string }, b: { readonly group: string }): number =>
+  rank(a.group) - rank(b.group)
 
 const rank = (group: string): number =>
   group === ''
