@@ -1,16 +1,27 @@
 /** Kubernetes objects that tests start from. */
 import { rfc3339, type Clock } from '../lib/clock.ts'
 import type { Deployment } from '../kube/api/deployment.ts'
-import type { Node } from '../kube/api/node.ts'
+import { Node } from '../kube/api/node.ts'
 import { Pod } from '../kube/api/pod.ts'
 import type { Client } from '../kube/client/client.ts'
 
-export const aNode = (name: string, cpu = '4'): Node => ({
+/** A node that has not said yet what it has, so that every pod fits. */
+export const aNode = (name: string): Node => ({
   apiVersion: 'v1',
   kind: 'Node',
   metadata: { name },
-  status: { allocatable: { cpu, memory: '4Gi', pods: '110' } },
 })
+
+/** Makes a node that says what it has, as a kubelet would. */
+export async function addNode(
+  client: Client,
+  name: string,
+  room: Readonly<Record<string, string>> = {},
+): Promise<Node> {
+  const made = await client.create<Node>(Node, aNode(name))
+  const allocatable = { cpu: '4', memory: '4Gi', pods: '110', ...room }
+  return client.updateStatus<Node>(Node, { ...made, status: { ...made.status, allocatable } })
+}
 
 export const aDeployment = (
   name: string,

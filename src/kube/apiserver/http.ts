@@ -1,44 +1,30 @@
 /**
- * The API over HTTP: requests to `ApiRequest`s, answers to JSON, YAML, tables and watch streams, with Kubernetes'
- * paths, headers and limits (contracts/kube §1).
+ * The API over HTTPS (contracts/kube §1): connections and their limits, who calls, and which part answers. HTTP/1.1
+ * only: every client speaks it, and exec and port-forward need it.
  */
+import { randomUUID } from 'node:crypto'
+import { createServer } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import type { UserInfo } from '../api/kind.ts'
-import type { UnknownObject } from '../api/meta.ts'
+import { StatusError, badRequest } from '../api/status-error.ts'
+import { send, sendError } from './answers.ts'
 import type { ApiServer } from './api-server.ts'
+import { authenticator, credentialsOf, impersonated, unauthorized } from './authentication.ts'
+import type { Authenticate } from './authentication.ts'
+import { authorize } from './authorization.ts'
+import { createDocuments } from './documents.ts'
+import { methodNotAllowed } from './machinery.ts'
+import type { PodLogs } from './pod-log-endpoint.ts'
+import { parseResourcePath } from './request-path.ts'
+import { answerResource } from './resource-endpoint.ts'
 
-/** Query parameters of `pods/log` (contracts/kube §6.1). */
-export interface PodLogOptions {
-  readonly follow: boolean
-  readonly previous: boolean
-  readonly timestamps: boolean
-  readonly tailLines?: number
-  readonly limitBytes?: number
-  /** Lines written at or after this moment, milliseconds since the epoch. */
-  readonly sinceMs?: number
-}
-
-/** Where container logs come from: the node agent. */
-export interface PodLogs {
-  /**
-   * Raw bytes of one container's log, whole lines. With `follow` it ends when the container ends. Throws StatusError
-   * (BadRequest) when there is no such log, before the first chunk.
-   */
-  read(
-    pod: UnknownObject,
-    container: string,
-    options: PodLogOptions,
-    signal: AbortSignal,
-  ): AsyncIterable<Uint8Array>
-}
-
-/** What a connection and its headers say about the caller. */
-export interface Credentials {
-  /** Of a client certificate that the CA signed. */
-  readonly certificate?: { readonly commonName: string; readonly organizations: readonly string[] }
-  readonly bearerToken?: string
-}
+export { anonymous, authenticator } from './authentication.ts'
+export type { Authenticate, Credentials } from './authentication.ts'
+export type { PodLogOptions, PodLogs } from './pod-log-endpoint.ts'
 
 export interface HttpOptions {
   readonly api: ApiServer
@@ -47,11 +33,8 @@ export interface HttpOptions {
   readonly port: number
   /** PEM texts; absent = plain HTTP. */
   readonly tls?: { readonly key: string; readonly cert: string; readonly ca: string }
-  /**
-   * Who the caller is. `undefined` = the credentials are bad (401). Without credentials answer the anonymous user
-   * (`anonymous`). Default: `authenticator({})`.
-   */
-  readonly authenticate?: (credentials: Credentials) => UserInfo | undefined
+  /** Default: `authenticator({})`, client certificates only. */
+  readonly authenticate?: Authenticate
   readonly log: Log
   readonly clock: Clock
   readonly logs?: PodLogs
@@ -63,7 +46,137 @@ export interface HttpServer extends AsyncDisposable {
   readonly port: number
 }
 
-/** Starts listening; disposing ends every connection. */
-export function serveHttp(_options: HttpOptions): Promise<HttpServer> {
-  throw new Error('being written')
+const limits = {
+  maxHeaderSize: 64 * 1024,
+  headersTimeout: 15_000,
+  /** For the request to arrive; answers may take their time. */
+  requestTimeout: 60_000,
+  keepAliveTimeout: 75_000,
+  keepAlive: true,
+  keepAliveInitialDelay: 30_000,
+  noDelay: true,
+} as const
+const maxConnections = 2000
+const handshakeTimeout = 10_000
+
+/** Starts listening; rejects when the address is taken. Disposing ends every connection. */
+export async function serveHttp(options: HttpOptions): Promise<HttpServer> {
+  const { tls, host, log } = options
+  const stop = new AbortController()
+  const handle = requestHandler(options, stop.signal)
+  const listener = (request: IncomingMessage, response: ServerResponse): void => {
+    handle(request, response).catch((thrown: unknown) => {
+      log.error('an HTTP request failed', { path: request.url, error: thrown })
+      response.destroy()
+    })
+  }
+  const server = tls
+    ? createTlsServer(
+        {
+          ...limits,
+          ...tls,
+          // A certificate is asked for but not required: tokens and anonymous callers come without.
+          requestCert: true,
+          rejectUnauthorized: false,
+          handshakeTimeout,
+          minVersion: 'TLSv1.2',
+        },
+        listener,
+      )
+    : createServer(limits, listener)
+  server.maxConnections = maxConnections
+  await listen(server, options.port, host)
+  const { port } = addressOf(server)
+  const name = host.includes(':') ? `[${host}]` : host
+  return {
+    url: `${tls ? 'https' : 'http'}://${name}:${port}`,
+    port,
+    [Symbol.asyncDispose]: async () => {
+      stop.abort()
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+      server.closeAllConnections()
+      await closed
+    },
+  }
+}
+
+function listen(server: Server, port: number, host: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+}
+
+function addressOf(server: Server): AddressInfo {
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('the server has no port')
+  return address
+}
+
+function requestHandler(options: HttpOptions, stopped: AbortSignal) {
+  const { api, clock, logs, log } = options
+  const authenticate = options.authenticate ?? authenticator()
+  const documents = createDocuments(api.kinds, () => clock.now())
+  const endpoint = { api, clock, ...(logs && { logs }) }
+  const groupVersions = new Set(['authentication.k8s.io/v1', 'authorization.k8s.io/v1'])
+  for (const { group, version, versions = [] } of api.kinds)
+    for (const each of [version, ...versions.map((served) => served.version)])
+      groupVersions.add(`${group}/${each}`)
+
+  return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    response.setHeader('Audit-Id', randomUUID())
+    response.setHeader('Cache-Control', 'no-cache, private')
+    const leave = new AbortController()
+    const end = (): void => leave.abort()
+    response.once('close', end)
+    stopped.addEventListener('abort', end, { once: true })
+    try {
+      const url = parseUrl(request)
+      const user = identify(request, authenticate)
+      const path = parseResourcePath(url.pathname)
+      if (path && groupVersions.has(`${path.group}/${path.version}`)) {
+        const call = { request, response, url, path, user, signal: leave.signal }
+        return await answerResource(endpoint, call)
+      }
+      refuseDocument(user, request, url)
+      if (path || !documents.send(request, response, url))
+        send(response, 404, 'text/plain; charset=utf-8', '404 page not found\n')
+    } catch (thrown) {
+      const error = StatusError.from(thrown)
+      if (error.code === 500 && !(thrown instanceof StatusError))
+        log.error('a request failed', { path: request.url, error: thrown })
+      if (response.headersSent || response.destroyed) return void response.destroy()
+      // What was not read of the body is not worth reading.
+      if (!request.complete) response.setHeader('Connection', 'close')
+      sendError(response, error)
+    } finally {
+      stopped.removeEventListener('abort', end)
+    }
+  }
+}
+
+function parseUrl(request: IncomingMessage): URL {
+  try {
+    return new URL(request.url ?? '/', 'http://localhost')
+  } catch {
+    throw badRequest('the path of the request cannot be read')
+  }
+}
+
+function identify(request: IncomingMessage, authenticate: Authenticate): UserInfo {
+  const user = authenticate(credentialsOf(request))
+  if (!user) throw unauthorized()
+  return impersonated(user, request.headers)
+}
+
+function refuseDocument(user: UserInfo, { method }: IncomingMessage, { pathname }: URL): void {
+  const refusal = authorize(user, {
+    path: pathname,
+    verb: (method ?? 'GET').toLowerCase() === 'head' ? 'get' : (method ?? 'GET').toLowerCase(),
+  })
+  if (refusal) throw refusal
+  if (method !== 'GET' && method !== 'HEAD') throw methodNotAllowed()
 }

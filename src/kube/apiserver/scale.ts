@@ -1,11 +1,39 @@
 /** The `scale` subresource: a kind's replicas seen as autoscaling/v1 Scale (contracts/kube §3.13). */
-import type { ScaleSubresource } from '../api/kind.ts'
+import type { KindDefinition, ScaleSubresource } from '../api/kind.ts'
 import type { KubeObject } from '../api/meta.ts'
 import { badRequest, invalid } from '../api/status-error.ts'
 import type { Target } from './machinery.ts'
-import { fieldsOf, isRecord } from './values.ts'
+import { fieldsOf, isRecord, open } from './values.ts'
 
-const scaleKind = { group: 'autoscaling', kind: 'Scale', plural: 'scales' }
+/** What tables and messages know of a Scale; it is not a resource of its own. */
+export const Scale: KindDefinition = {
+  group: 'autoscaling',
+  version: 'v1',
+  kind: 'Scale',
+  plural: 'scales',
+  singular: 'scale',
+  namespaced: true,
+  description: 'The number of replicas of another object, wanted and there.',
+  schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true },
+  flavour: 'builtin',
+  hasStatus: false,
+  hasGeneration: false,
+  columns: [
+    { name: 'Name', type: 'string', format: 'name', value: ({ metadata }) => metadata.name },
+    { name: 'Desired', type: 'integer', value: (scale) => replicasIn(open(scale)['spec']) },
+    { name: 'Available', type: 'integer', value: (scale) => replicasIn(open(scale)['status']) },
+    {
+      name: 'Age',
+      type: 'date',
+      value: ({ metadata }) => metadata.creationTimestamp,
+    },
+  ],
+}
+
+function replicasIn(part: unknown): number | undefined {
+  const { replicas } = fieldsOf(part)
+  return typeof replicas === 'number' ? replicas : undefined
+}
 
 /** The Scale of an object. */
 export function scaleOf(scale: ScaleSubresource<KubeObject>, object: KubeObject): KubeObject {
@@ -40,7 +68,7 @@ export function withScale({ kind, name }: Target, old: KubeObject, body: unknown
       `Scale in version "v1" cannot be handled as a Scale: json: cannot unmarshal ${typeof replicas} into Go struct field ScaleSpec.spec.replicas of type int32`,
     )
   if (replicas < 0)
-    throw invalid(scaleKind, name, [
+    throw invalid(Scale, name, [
       {
         reason: 'FieldValueInvalid',
         field: 'spec.replicas',

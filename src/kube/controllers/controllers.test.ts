@@ -3,20 +3,19 @@ import { test } from 'node:test'
 import { Deployment } from '../api/deployment.ts'
 import { Event } from '../api/event.ts'
 import { coreKinds } from '../api/kinds.ts'
-import { Node } from '../api/node.ts'
 import { Pod } from '../api/pod.ts'
 import { ReplicaSet } from '../api/replica-set.ts'
 import { inMemoryPlatform } from '../../testing/platform.ts'
 import { settle, SimClock } from '../../testing/sim-clock.ts'
 import { startKubeControllers } from './controllers.ts'
-import { aNode, aDeployment, becomeReady } from '../../testing/kube-objects.ts'
+import { aDeployment, addNode, becomeReady } from '../../testing/kube-objects.ts'
 
 test('a Deployment becomes bound pods, and their readiness becomes its status', async () => {
   const clock = new SimClock()
   await using platform = inMemoryPlatform({ kinds: coreKinds, clock })
   const { client } = platform
   await using _controllers = startKubeControllers({ ...platform, kinds: coreKinds })
-  await client.create(Node, aNode('n1'))
+  await addNode(client, 'n1')
   await settle()
   await client.create(Deployment, aDeployment('web', 2))
   await settle()

@@ -1,0 +1,101 @@
+/** Request bodies: read within the limit, decoded from JSON, YAML or protobuf (contracts/kube §1.2, §1.4). */
+import type { IncomingMessage } from 'node:http'
+import type { PatchType } from '../api/protocol.ts'
+import { StatusError, badRequest } from '../api/status-error.ts'
+import { parseMediaType } from './media-types.ts'
+import { decodeProtobuf, protobufMediaType } from './protobuf.ts'
+import { duplicateFields, nestsDeeper } from './strict-json.ts'
+
+const bodyLimitBytes = 3 * 1024 * 1024
+/** Far deeper than any real object; the schema walkers stop at 100 anyway. */
+const depthLimit = 500
+
+export interface Decoded {
+  /** Undefined for an empty body. */
+  readonly value: unknown
+  readonly duplicates: readonly string[]
+}
+
+/** The whole body. Throws RequestEntityTooLarge over 3 MiB, as early as it is known. */
+export async function readBody(request: IncomingMessage): Promise<Buffer> {
+  const announced = Number(request.headers['content-length'] ?? 0)
+  if (announced > bodyLimitBytes) throw tooLarge()
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of request) {
+    if (!Buffer.isBuffer(chunk)) continue
+    size += chunk.length
+    if (size > bodyLimitBytes) throw tooLarge()
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
+}
+
+const tooLarge = (): StatusError =>
+  new StatusError('RequestEntityTooLarge', `Request entity too large: limit is ${bodyLimitBytes}`)
+
+/** `expected` names the kind in the message for what can't be read. Throws BadRequest. */
+export async function decodeBody(
+  bytes: Buffer,
+  contentType: string | undefined,
+  expected: string,
+): Promise<Decoded> {
+  if (bytes.length === 0) return { value: undefined, duplicates: [] }
+  const { type } = parseMediaType(contentType ?? '')
+  if (type === protobufMediaType) return { value: decodeProtobuf(bytes), duplicates: [] }
+  const text = bytes.toString('utf8')
+  if (type === 'application/yaml' || type === 'application/apply-patch+yaml')
+    return decodeYaml(text, expected)
+  return decodeJson(text, expected)
+}
+
+function decodeJson(text: string, expected: string): Decoded {
+  if (nestsDeeper(text, depthLimit)) throw badRequest('json: exceeded max depth')
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (thrown) {
+    const why = thrown instanceof Error ? thrown.message : String(thrown)
+    throw badRequest(
+      `the object provided is unrecognized (must be of type ${expected}): couldn't get version/kind; json parse error: ${why} (${Buffer.from(text).subarray(0, 20).toString('hex')} ...)`,
+    )
+  }
+  return { value, duplicates: duplicateFields(text) }
+}
+
+/** YAML as Kubernetes reads it: one document, scalars by YAML 1.1 (`yes` is true), no aliases that blow up. */
+async function decodeYaml(text: string, expected: string): Promise<Decoded> {
+  // The library is large and YAML bodies are rare: loaded when the first one comes.
+  const { parseDocument } = await import('yaml')
+  const document = parseDocument(text, {
+    version: '1.1',
+    schema: 'yaml-1.1',
+    uniqueKeys: false,
+    logLevel: 'silent',
+  })
+  const [error] = document.errors
+  if (error)
+    throw badRequest(
+      `the object provided is unrecognized (must be of type ${expected}): couldn't get version/kind; yaml: ${error.message}`,
+    )
+  let json: string | undefined
+  try {
+    json = JSON.stringify(document.toJS({ maxAliasCount: 100 }))
+  } catch (thrown) {
+    throw badRequest(`yaml: ${thrown instanceof Error ? thrown.message : String(thrown)}`)
+  }
+  // Through JSON: timestamps become text, map keys strings, and the limits are JSON's.
+  return decodeJson(json ?? 'null', expected)
+}
+
+/** The kind of patch that a Content-Type announces; undefined = 415. */
+export function patchTypeOf(contentType: string | undefined): PatchType | undefined {
+  return patchTypes.get(parseMediaType(contentType ?? '').type)
+}
+
+const patchTypes: ReadonlyMap<string, PatchType> = new Map([
+  ['application/json-patch+json', 'json'],
+  ['application/merge-patch+json', 'merge'],
+  ['application/strategic-merge-patch+json', 'strategic'],
+  ['application/apply-patch+yaml', 'apply'],
+])
