@@ -37,7 +37,7 @@ export interface ServingDeps extends ControllerDeps {
 
 export interface ServingControllers extends AsyncDisposable {
   /** To be called on each decision of the autoscaler (`createAutoscaler({ onDecision })`): wakes the PodAutoscaler. */
-  decided(revision: ObjectKey): void
+  readonly decided: (revision: ObjectKey) => void
 }
 
 export function startServingControllers(deps: ServingDeps): ServingControllers {
@@ -65,7 +65,7 @@ export function startServingControllers(deps: ServingDeps): ServingControllers {
   start(revisionGcReconciler(readConfig))
 
   return {
-    decided(revision) {
+    decided: (revision) => {
       for (const listener of listeners) listener(revision)
     },
     [Symbol.asyncDispose]: () => started.disposeAsync(),

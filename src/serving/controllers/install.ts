@@ -156,7 +156,10 @@ async function ensureService(client: Client, desired: CoreService) {
     return await ensure(client, CoreService, desired)
   } catch (error) {
     if (!hasReason(error, 'Invalid')) throw error
-    const ports = desired.spec.ports?.map(({ nodePort: _, ...port }) => port)
+    const ports = desired.spec.ports?.map((full) => {
+      const { nodePort: _, ...port } = full
+      return port
+    })
     return ensure(client, CoreService, {
       ...desired,
       spec: { ...desired.spec, ...(ports && { ports }) },

@@ -228,9 +228,9 @@ test('tags have hosts of their own, also with no share, and go with their Servic
       .filter((name) => name.endsWith('-hello'))
   assert.deepEqual(await services(), ['candidate-hello', 'current-hello', 'latest-hello'])
 
-  await world.edit('hello', ({ spec: { traffic: _, ...spec }, ...service }) => ({
+  await world.edit('hello', (service) => ({
     ...service,
-    spec,
+    spec: { template: service.spec.template },
   }))
   assert.deepEqual(await services(), [])
   assert.deepEqual(Object.keys(await splits()), ['hello.default.localhost'])
