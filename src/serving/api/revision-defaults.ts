@@ -109,13 +109,13 @@ function withProbes(container: Container, serves: boolean): Container {
   return {
     ...container,
     ...(readiness && { readinessProbe: defaultReadiness(readiness, serves) }),
-    ...(container.livenessProbe && { livenessProbe: withGrpcService(container.livenessProbe) }),
-    ...(container.startupProbe && { startupProbe: withGrpcService(container.startupProbe) }),
+    ...(container.livenessProbe && { livenessProbe: completed(container.livenessProbe) }),
+    ...(container.startupProbe && { startupProbe: completed(container.startupProbe) }),
   }
 }
 
 function defaultReadiness(given: Probe, serves: boolean): Probe {
-  const probe = withGrpcService(given)
+  const probe = completed(given)
   const hasHandler = probe.exec ?? probe.httpGet ?? probe.tcpSocket ?? probe.grpc
   const periodic = probe.periodSeconds !== undefined && probe.periodSeconds !== 0
   return {
@@ -129,10 +129,16 @@ function defaultReadiness(given: Probe, serves: boolean): Probe {
   }
 }
 
-const withGrpcService = (probe: Probe): Probe =>
-  probe.grpc && probe.grpc.service === undefined
-    ? { ...probe, grpc: { ...probe.grpc, service: '' } }
-    : probe
+/** A probe as Go writes it out again: port 0 ("the container's") and an empty gRPC service are there. */
+function completed(probe: Probe): Probe {
+  const { grpc, httpGet, tcpSocket } = probe
+  return {
+    ...probe,
+    ...(grpc && { grpc: { ...grpc, service: grpc.service ?? '' } }),
+    ...(httpGet && { httpGet: { ...httpGet, port: httpGet.port ?? 0 } }),
+    ...(tcpSocket && { tcpSocket: { ...tcpSocket, port: tcpSocket.port ?? 0 } }),
+  }
+}
 
 /** Only emptyDir, persistentVolumeClaim and ephemeral volumes can be written. */
 function mountsReadOnly(container: Container, writable: ReadonlySet<string>): Container {

@@ -90,13 +90,10 @@ export function defaultTemplate<T extends Templated>(
     }),
   }
   const before = old?.spec.template
-  const isSameName = before?.metadata?.name && before.metadata.name === template.metadata?.name
-  const chosen =
-    !isSameName || !before
-      ? defaulted
-      : sameJson(template, before) || sameJson(defaulted, before)
-        ? before
-        : template
+  const isUnchanged =
+    before?.metadata?.name !== undefined &&
+    (sameJson(template, before) || sameJson(defaulted, before))
+  const chosen = isUnchanged ? before : defaulted
   return { ...object, spec: { ...object.spec, template: chosen } }
 }
 
