@@ -110,7 +110,7 @@ function defaultLifecycle(lifecycle: NonNullable<Container['lifecycle']>) {
 }
 
 /** Quantities in their canonical spelling. */
-export function canonicalResources(resources: ResourceRequirements): ResourceRequirements {
+function canonicalResources(resources: ResourceRequirements): ResourceRequirements {
   return changed(resources, {
     ...(resources.limits && { limits: canonicalMap(resources.limits) }),
     ...(resources.requests && { requests: canonicalMap(resources.requests) }),
@@ -118,7 +118,7 @@ export function canonicalResources(resources: ResourceRequirements): ResourceReq
 }
 
 /** A map of quantities in their canonical spelling. */
-export function canonicalMap(
+function canonicalMap(
   quantities: Readonly<Record<string, string>>,
 ): Readonly<Record<string, string>> {
   let answer: Record<string, string> | undefined
@@ -250,7 +250,7 @@ function* mountProblems(
 const standardResources = new Set(['cpu', 'memory', 'ephemeral-storage', 'storage'])
 
 /** Complaints about limits and requests: names, signs, request above limit. */
-export function* resourceProblems(
+function* resourceProblems(
   { limits = {}, requests = {} }: ResourceRequirements,
   at: string,
 ): Complaints {

@@ -69,7 +69,7 @@ export function canonicalQuantity(value: string | number): string {
 }
 
 /** A quantity as text, with the largest suffix that keeps it a whole number. */
-export function formatQuantity({ nanos, format }: Quantity): string {
+function formatQuantity({ nanos, format }: Quantity): string {
   if (nanos === 0n) return '0'
   const binary =
     format === 'binary' && nanos % NANO === 0n && (nanos >= 1024n * NANO || nanos <= -1024n * NANO)

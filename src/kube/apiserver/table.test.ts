@@ -101,3 +101,15 @@ test('a pod that has ended says so in its row', () => {
     { type: 'Completed', status: 'True', reason: 'Succeeded' },
   ])
 })
+
+test('a scale is shown as one', () => {
+  const scale = {
+    apiVersion: 'autoscaling/v1',
+    kind: 'Scale',
+    metadata: { name: 'web' },
+    spec: { replicas: 3 },
+    status: { replicas: 2 },
+  }
+  const { rows } = toTable(Pod, [scale], { nowMs: 0 })
+  assert.deepEqual(rows[0]?.cells, ['web', 3, 2, '<unknown>'])
+})

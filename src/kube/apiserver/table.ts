@@ -76,7 +76,7 @@ export function toTable(
   options: TableOptions,
 ): Table {
   const { nowMs, includeObject = 'Metadata', version = 'v1', withColumns = true } = options
-  const columns = columnsOf(kind)
+  const columns: readonly Column[] = objects[0]?.kind === 'Scale' ? scaleColumns : columnsOf(kind)
   const first = objects[0]?.metadata.resourceVersion
   return {
     kind: 'Table',
@@ -102,6 +102,29 @@ const createdAtColumn: Column = {
   description: 'When the object was made.',
   value: (object) => object.metadata.creationTimestamp,
 }
+
+interface Scale extends KubeObject {
+  readonly spec?: { readonly replicas?: number }
+  readonly status?: { readonly replicas?: number }
+}
+
+/** Of the `scale` subresource, whatever kind it belongs to. */
+const scaleColumns: readonly Column<Scale>[] = [
+  nameColumn,
+  {
+    name: 'Desired',
+    type: 'integer',
+    description: 'How many pods there should be.',
+    value: ({ spec }) => spec?.replicas ?? 0,
+  },
+  {
+    name: 'Available',
+    type: 'integer',
+    description: 'How many pods there are.',
+    value: ({ status }) => status?.replicas ?? 0,
+  },
+  ageColumn,
+]
 
 const cached = new WeakMap<KindDefinition, readonly Column[]>()
 
