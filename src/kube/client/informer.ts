@@ -49,8 +49,11 @@ export interface CacheReader {
 export interface Informers extends AsyncDisposable {
   /** The informer of a kind; the first call starts it. */
   for<T extends KubeObject>(kind: Kind<T>): Informer<T>
-  /** Resolves when all informers started so far have their first list, or when the informers are disposed. */
-  synced(): Promise<void>
+  /**
+   * Resolves when the informers of `kinds` (started by this, if need be), or all started so far, have their first list,
+   * or when the informers are disposed.
+   */
+  synced(kinds?: readonly Kind[]): Promise<void>
   reader(): CacheReader
 }
 
@@ -72,18 +75,22 @@ export function createInformers(options: InformersOptions): Informers {
   const running = new Map<string, RunningInformer>()
   const stop = new AbortController()
 
+  const start = (kind: Kind): RunningInformer => {
+    const name = groupKind(kind)
+    let informer = running.get(name)
+    if (!informer) {
+      informer = new RunningInformer(kind, options, stop.signal)
+      running.set(name, informer)
+    }
+    return informer
+  }
+
   const informers: Informers = {
-    for<T extends KubeObject>(kind: Kind<T>) {
-      const name = groupKind(kind)
-      let informer = running.get(name)
-      if (!informer) {
-        informer = new RunningInformer(kind, options, stop.signal)
-        running.set(name, informer)
-      }
-      return informer as unknown as Informer<T> // one informer a kind: the map's key carries the type
-    },
-    async synced() {
-      await Promise.all([...running.values()].map((informer) => informer.synced))
+    // One informer a kind: the map's key carries the type.
+    for: <T extends KubeObject>(kind: Kind<T>) => start(kind) as unknown as Informer<T>,
+    async synced(kinds) {
+      const waited = kinds ? kinds.map(start) : [...running.values()]
+      await Promise.all(waited.map((informer) => informer.synced))
     },
     reader: () => reader,
     async [Symbol.asyncDispose]() {

@@ -219,9 +219,8 @@ export function startController<T extends KubeObject, World>(
     })
   }
 
-  for (const watched of reconciler.watches) informers.for(watched.kind)
   log.debug('controller starts', { kind: groupKind(kind) })
-  void informers.synced().then(begin)
+  void informers.synced([kind, ...reconciler.watches.map((watched) => watched.kind)]).then(begin)
 
   return {
     async [Symbol.asyncDispose]() {

@@ -52,8 +52,7 @@ export function startEventExpiry(
     })
   }
 
-  informers.for(Event)
-  void informers.synced().then(() => {
+  void informers.synced([Event]).then(() => {
     if (subscriptions.disposed) return
     subscriptions.use(
       informers.for(Event).subscribe((type, event) => {

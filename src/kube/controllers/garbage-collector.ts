@@ -39,9 +39,7 @@ class Collector implements AsyncDisposable {
     this.#clock = deps.clock
     this.#kinds = new Map(deps.kinds.map((kind) => [`${kind.group} ${kind.kind}`, kind]))
     this.#queue = startWorker('garbage-collector', deps, (uid) => this.#look(uid))
-    const { informers } = deps
-    for (const kind of this.#kinds.values()) informers.for(kind)
-    void informers.synced().then(() => {
+    void deps.informers.synced(deps.kinds).then(() => {
       if (this.#subscriptions.disposed) return
       for (const kind of this.#kinds.values()) this.#follow(kind)
     })

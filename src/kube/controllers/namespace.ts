@@ -92,9 +92,7 @@ export function startNamespaceController(deps: Deps): AsyncDisposable {
   }
 
   const queue = startWorker('namespace-controller', deps, work, () => terminating)
-  for (const kind of kinds) informers.for(kind)
-
-  void informers.synced().then(() => {
+  void informers.synced([Namespace, ...kinds]).then(() => {
     if (subscriptions.disposed) return
     subscriptions.use(
       namespaces.subscribe((type, { metadata }) => {

@@ -148,7 +148,7 @@ export function startScheduler(
 
   const queue = startWorker(schedulerName, deps, work, () => unschedulable)
 
-  void informers.synced().then(() => {
+  void informers.synced([Pod, Node]).then(() => {
     if (disposables.disposed) return
     disposables.use(
       pods.subscribe((type, pod) => {
