@@ -132,18 +132,17 @@ async function ensureGateway(
   gateway: InstallOptions['gateway'],
 ): Promise<void> {
   const desired = gatewayService(namespace, name, gateway)
-  let { stored } = await ensureService(client, desired)
-  const port = stored.spec.ports?.find((one) => one.name === 'http2')
+  let { stored } = await acceptable(desired, (service) => ensure(client, CoreService, service))
   if (stored.metadata.annotations?.[gatewayPort] !== String(gateway.port)) {
-    const ports = stored.spec.ports?.map((one) =>
-      one === port ? { ...one, targetPort: gateway.port, nodePort: gateway.port } : one,
-    )
-    const annotations = { ...stored.metadata.annotations, [gatewayPort]: String(gateway.port) }
-    stored = await client.update(CoreService, {
+    const moved: CoreService = {
       ...stored,
-      metadata: { ...stored.metadata, annotations },
-      spec: { ...stored.spec, ...(ports && { ports }) },
-    })
+      metadata: {
+        ...stored.metadata,
+        annotations: { ...stored.metadata.annotations, ...desired.metadata.annotations },
+      },
+      spec: { ...stored.spec, ...desired.spec },
+    }
+    stored = await acceptable(moved, (service) => client.update(CoreService, service))
   }
   const ingress = [{ ip: addressOf(gateway.host) }]
   if (stored.status?.loadBalancer?.ingress?.[0]?.ip === ingress[0]?.ip) return
@@ -151,22 +150,26 @@ async function ensureGateway(
 }
 
 /** Another API server may insist on node ports between 30000 and 32767: then the annotation has to do. */
-async function ensureService(client: Client, desired: CoreService) {
+async function acceptable<R>(
+  service: CoreService,
+  write: (service: CoreService) => Promise<R>,
+): Promise<R> {
   try {
-    return await ensure(client, CoreService, desired)
+    return await write(service)
   } catch (error) {
     if (!hasReason(error, 'Invalid')) throw error
-    const ports = desired.spec.ports?.map((full) => {
+    const ports = (service.spec.ports ?? []).map((full) => {
       const { nodePort: _, ...port } = full
       return port
     })
-    return ensure(client, CoreService, {
-      ...desired,
-      spec: { ...desired.spec, ...(ports && { ports }) },
-    })
+    return write({ ...service, spec: { ...service.spec, ports } })
   }
 }
 
+/**
+ * The node port is the gateway's own port, as the gateway is what listens there: so it is asked for without allocation,
+ * which would hold it to Kubernetes' range and to one Service.
+ */
 const gatewayService = (
   namespace: string,
   name: string,
@@ -182,6 +185,7 @@ const gatewayService = (
   },
   spec: {
     type: 'LoadBalancer',
+    allocateLoadBalancerNodePorts: false,
     ports: [{ name: 'http2', port: 80, protocol: 'TCP', targetPort: port, nodePort: port }],
   },
 })
