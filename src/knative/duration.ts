@@ -1,34 +1,40 @@
 /** Go durations (`1m30s`, `500ms`), which Knative uses everywhere, as milliseconds. Follows Go's time.ParseDuration and Duration.String. */
 
-const unitsMs: Readonly<Record<string, number>> = {
-  ns: 1e-6,
-  us: 1e-3,
-  µs: 1e-3,
-  μs: 1e-3,
-  ms: 1,
-  s: 1000,
-  m: 60_000,
-  h: 3_600_000,
+const unitsNs: Readonly<Record<string, bigint>> = {
+  ns: 1n,
+  us: 1_000n,
+  µs: 1_000n,
+  μs: 1_000n,
+  ms: 1_000_000n,
+  s: 1_000_000_000n,
+  m: 60_000_000_000n,
+  h: 3_600_000_000_000n,
 }
 
 /** Go's largest duration, about 292 years. */
-const maxMs = 9_223_372_036_854.775
+const maxNs = 2n ** 63n - 1n
+const longestText = 100
 
 /** Milliseconds (with a fraction), or undefined when `text` is not a Go duration. */
 export function parseDuration(text: string): number | undefined {
-  const match = /^([+-]?)(.+)$/s.exec(text)
+  const match = text.length > longestText ? null : /^([+-]?)(.+)$/s.exec(text)
   if (!match) return undefined
   const [, sign, rest = ''] = match
   if (rest === '0') return 0
-  const part = /(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)/y
-  let totalMs = 0
+  const part = /(\d*)(?:\.(\d*))?(ns|us|µs|μs|ms|s|m|h)/y
+  // In whole nanoseconds: sums of floats would drift.
+  let totalNs = 0n
   while (part.lastIndex < rest.length) {
     const found = part.exec(rest)
     if (!found) return undefined
-    totalMs += Number(found[1]) * (unitsMs[found[2] ?? ''] ?? Number.NaN)
+    const [, whole = '', fraction = '', unit = ''] = found
+    if (whole === '' && fraction === '') return undefined
+    const digits = BigInt(whole + fraction)
+    totalNs += (digits * (unitsNs[unit] ?? 0n)) / 10n ** BigInt(fraction.length)
   }
-  if (totalMs > maxMs) return undefined
-  return sign === '-' && totalMs !== 0 ? -totalMs : totalMs
+  if (totalNs > maxNs) return undefined
+  const ms = Number(totalNs / 1_000_000n) + Number(totalNs % 1_000_000n) / 1e6
+  return sign === '-' && ms !== 0 ? -ms : ms
 }
 
 /** Go's error text for what `parseDuration` refuses: `time: invalid duration "5x"`. */
@@ -39,7 +45,7 @@ export function durationError(text: string): string {
     /^[+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))*(?:\d+(?:\.\d*)?|\.\d+)([^\d.]+)/.exec(
       text,
     )
-  if (unknown && !Object.hasOwn(unitsMs, unknown[1] ?? ''))
+  if (unknown && !Object.hasOwn(unitsNs, unknown[1] ?? ''))
     return `time: unknown unit ${JSON.stringify(unknown[1])} in duration ${quoted}`
   return `time: invalid duration ${quoted}`
 }
@@ -49,7 +55,8 @@ export function formatDuration(ms: number): string {
   if (ms === 0) return '0s'
   const sign = ms < 0 ? '-' : ''
   // In whole nanoseconds from here: fractions of floats would show.
-  const ns = BigInt(Math.round(Math.abs(ms) * 1e6))
+  const whole = Math.trunc(Math.abs(ms))
+  const ns = BigInt(whole) * 1_000_000n + BigInt(Math.round((Math.abs(ms) - whole) * 1e6))
   if (ns < 1_000n) return `${sign}${ns}ns`
   if (ns < 1_000_000n) return `${sign}${decimal(ns, 3)}µs`
   if (ns < 1_000_000_000n) return `${sign}${decimal(ns, 6)}ms`

@@ -154,13 +154,15 @@ function flow(text: string, line: number): YamlValue {
   const space = () => {
     while (text[at] === ' ') at++
   }
+  /** In single quotes, two of them stand for one. */
+  const isEscapedQuote = (quote: string) => quote === "'" && text[at + 1] === "'"
   const word = (stops: string): string => {
     const start = at
     const quote = text[at]
     if (quote === '"' || quote === "'") {
       at++
-      while (at < text.length && text[at] !== quote)
-        at += text[at] === '\\' && quote === '"' ? 2 : 1
+      while (at < text.length && (text[at] !== quote || isEscapedQuote(quote)))
+        at += text[at] === quote || (text[at] === '\\' && quote === '"') ? 2 : 1
       if (at >= text.length) fail(line, 'found unexpected end of stream')
       at++
       return text.slice(start, at)
