@@ -41,6 +41,9 @@ class Collector implements AsyncDisposable {
     this.#queue = startWorker('garbage-collector', deps, (uid) => this.#look(uid))
     void deps.informers.synced(deps.kinds).then(() => {
       if (this.#subscriptions.disposed) return
+      // All of the graph before the first question: else everything would look orphaned until its owner came by.
+      for (const kind of this.#kinds.values())
+        for (const object of deps.informers.for(kind).values()) this.#graph.put(kind, object)
       for (const kind of this.#kinds.values()) this.#follow(kind)
     })
   }

@@ -1,0 +1,186 @@
+/** All controllers together over the real API server: whatever is done to them, and however often they are stopped, the end is right. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { seededRandom } from '../../lib/random.ts'
+import { inMemoryPlatform, type InMemoryPlatform } from '../../testing/platform.ts'
+import { addNode, aDeployment, becomeReady } from '../../testing/kube-objects.ts'
+import { settle, SimClock } from '../../testing/sim-clock.ts'
+import { Deployment } from '../api/deployment.ts'
+import { EndpointSlice } from '../api/endpoint-slice.ts'
+import { Endpoints } from '../api/endpoints.ts'
+import { coreKinds } from '../api/kinds.ts'
+import { keyOf } from '../api/meta.ts'
+import { Pod } from '../api/pod.ts'
+import { ReplicaSet } from '../api/replica-set.ts'
+import { Service } from '../api/service.ts'
+import { hasReason } from '../api/status-error.ts'
+import { startKubeControllers } from './controllers.ts'
+import { isReady } from './pod-state.ts'
+
+type Operation =
+  | {
+      readonly kind: 'apply'
+      readonly name: string
+      readonly replicas: number
+      readonly image: string
+    }
+  | { readonly kind: 'delete'; readonly name: string; readonly policy: 'Background' | 'Foreground' }
+  | { readonly kind: 'killPod'; readonly which: number }
+  | { readonly kind: 'serve' | 'unserve'; readonly name: string }
+  | { readonly kind: 'kubelet' }
+  | { readonly kind: 'restart' }
+
+const name = fc.constantFrom('a', 'b')
+const operation: fc.Arbitrary<Operation> = fc.oneof(
+  fc.record({
+    kind: fc.constant('apply' as const),
+    name,
+    replicas: fc.integer({ min: 0, max: 3 }),
+    image: fc.constantFrom('x', 'y'),
+  }),
+  fc.record({
+    kind: fc.constant('delete' as const),
+    name,
+    policy: fc.constantFrom('Background' as const, 'Foreground' as const),
+  }),
+  fc.record({ kind: fc.constant('killPod' as const), which: fc.nat({ max: 5 }) }),
+  fc.record({ kind: fc.constantFrom('serve' as const, 'unserve' as const), name }),
+  fc.record({ kind: fc.constant('kubelet' as const) }),
+  fc.record({ kind: fc.constant('restart' as const) }),
+)
+
+const ignore = (error: unknown) =>
+  assert.ok(hasReason(error, 'NotFound', 'AlreadyExists', 'Conflict'))
+
+/** Makes bound pods ready and ends those that are told to go. */
+async function kubelet({ client, clock }: InMemoryPlatform) {
+  const { items } = await client.list(Pod, 'default')
+  for (const pod of items) {
+    if (pod.metadata.deletionTimestamp)
+      await client.delete(Pod, keyOf(pod), { gracePeriodSeconds: 0 }).catch(ignore)
+    else if (pod.spec.nodeName && !isReady(pod))
+      await becomeReady(client, pod, clock, '10.0.0.1').catch(ignore)
+  }
+}
+
+async function carryOut(platform: InMemoryPlatform, operation: Operation): Promise<void> {
+  const { client } = platform
+  const key = { namespace: 'default', name: 'name' in operation ? operation.name : '' }
+  switch (operation.kind) {
+    case 'apply': {
+      const { replicas, image } = operation
+      const desired = aDeployment(key.name, replicas, {
+        template: {
+          metadata: { labels: { app: key.name } },
+          spec: { containers: [{ name: 'main', image }] },
+        },
+      })
+      await client.create(Deployment, desired).catch(async (error: unknown) => {
+        ignore(error)
+        await client.update(Deployment, desired).catch(ignore)
+      })
+      return
+    }
+    case 'delete':
+      await client.delete(Deployment, key, { propagationPolicy: operation.policy }).catch(ignore)
+      return
+    case 'killPod': {
+      const { items } = await client.list(Pod, 'default')
+      const pod = items[operation.which]
+      if (pod) await client.delete(Pod, keyOf(pod)).catch(ignore)
+      return
+    }
+    case 'serve': {
+      const spec = { selector: { app: key.name }, ports: [{ port: 80 }] }
+      await client
+        .create<Service>(Service, { apiVersion: 'v1', kind: 'Service', metadata: key, spec })
+        .catch(ignore)
+      return
+    }
+    case 'unserve':
+      await client.delete(Service, key).catch(ignore)
+      return
+    case 'kubelet':
+      await kubelet(platform)
+      return
+    case 'restart':
+  }
+}
+
+/** What must hold when everything has come to rest. */
+async function check({ client }: InMemoryPlatform): Promise<void> {
+  const all = async <T extends Parameters<typeof client.list>[0]>(kind: T) =>
+    (await client.list(kind, 'default')).items
+  const deployments = (await client.list(Deployment, 'default')).items
+  const sets = (await client.list(ReplicaSet, 'default')).items
+  const pods = (await client.list(Pod, 'default')).items
+  for (const deployment of deployments) {
+    const { replicas = 1, template } = deployment.spec
+    const { name } = deployment.metadata
+    const mine = pods.filter(({ metadata }) => metadata.labels?.app === name)
+    assert.equal(mine.length, replicas, `pods of ${name}`)
+    for (const pod of mine)
+      assert.equal(pod.spec.containers[0]?.image, template?.spec?.containers[0]?.image)
+    const progressing = deployment.status?.conditions?.find(({ type }) => type === 'Progressing')
+    assert.equal(progressing?.reason, 'NewReplicaSetAvailable', name)
+    assert.equal(deployment.status?.availableReplicas ?? 0, replicas)
+    assert.equal(deployment.status?.observedGeneration, deployment.metadata.generation)
+  }
+  const uids = new Set([
+    ...deployments.map(({ metadata }) => metadata.uid),
+    ...sets.map(({ metadata }) => metadata.uid),
+    ...(await all(Service)).map(({ metadata }) => metadata.uid),
+    ...(await all(Endpoints)).map(({ metadata }) => metadata.uid),
+  ])
+  for (const { metadata } of [...sets, ...pods, ...(await all(EndpointSlice))])
+    for (const ref of metadata.ownerReferences ?? [])
+      assert.ok(uids.has(ref.uid), `${metadata.name} has lost its owner`)
+  const services = await all(Service)
+  const endpoints = (await client.list(Endpoints, 'default')).items
+  assert.deepEqual(
+    endpoints.map(({ metadata }) => metadata.name),
+    services.map(({ metadata }) => metadata.name),
+  )
+  for (const { metadata, subsets = [] } of endpoints) {
+    const count = subsets.reduce((sum, { addresses = [] }) => sum + addresses.length, 0)
+    const ready = pods.filter((pod) => pod.metadata.labels?.app === metadata.name && isReady(pod))
+    assert.equal(count, ready.length, `endpoints of ${metadata.name}`)
+  }
+}
+
+test('property: any operations, with controllers stopped and started at will, converge', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(operation, { maxLength: 25 }),
+      fc.integer(),
+      async (operations, seed) => {
+        const clock = new SimClock()
+        const random = seededRandom(seed)
+        await using platform = inMemoryPlatform({ kinds: coreKinds, clock, random })
+        await addNode(platform.client, 'n1')
+        let controllers = startKubeControllers({ ...platform, kinds: coreKinds })
+        for (const operation of operations) {
+          await carryOut(platform, operation)
+          if (operation.kind === 'restart') {
+            await controllers[Symbol.asyncDispose]()
+            controllers = startKubeControllers({ ...platform, kinds: coreKinds })
+          }
+          // Sometimes they get a moment, sometimes the next blow comes at once.
+          if (random.next() < 0.5) await settle(1)
+        }
+        for (let round = 0; round < 15; round++) {
+          await clock.advance(3_000)
+          await kubelet(platform)
+        }
+        await clock.advance(60_000)
+        await check(platform)
+        const { revision } = platform.store
+        await clock.advance(3_000)
+        assert.equal(platform.store.revision, revision, 'at rest nothing is written')
+        await controllers[Symbol.asyncDispose]()
+      },
+    ),
+    { numRuns: 40 },
+  )
+})
