@@ -6,12 +6,15 @@ import { Deployment } from '../../kube/api/deployment.ts'
 import { Event } from '../../kube/api/event.ts'
 import { coreKinds } from '../../kube/api/kinds.ts'
 import type { Kind, KindDefinition } from '../../kube/api/kind.ts'
-import type { KubeObject, ObjectKey } from '../../kube/api/meta.ts'
+import { keyOf, type KubeObject, type ObjectKey } from '../../kube/api/meta.ts'
 import { Namespace } from '../../kube/api/namespace.ts'
 import { Node } from '../../kube/api/node.ts'
 import { Pod } from '../../kube/api/pod.ts'
 import { Service as CoreService } from '../../kube/api/service.ts'
 import { startKubeControllers } from '../../kube/controllers/controllers.ts'
+import { StatusError } from '../../kube/api/status-error.ts'
+import type { Client } from '../../kube/client/client.ts'
+import { seededRandom, type Random } from '../../lib/random.ts'
 import { conditionOf } from '../../knative/conditions.ts'
 import { aNode } from '../../testing/kube-objects.ts'
 import { inMemoryPlatform } from '../../testing/platform.ts'
@@ -31,12 +34,42 @@ import { installServing } from './install.ts'
 
 const hello = (name: string): ObjectKey => ({ namespace: 'default', name })
 
+/**
+ * A client whose writes go wrong now and then: refused, in conflict, or done without the answer arriving. `calm` ends it.
+ */
+function flaky(client: Client, random: Random): Client & { calm(): void } {
+  let risk = 0.3
+  const write = async <R>(name: string, run: () => Promise<R>): Promise<R> => {
+    const dice = random.next()
+    if (dice < risk / 3) throw new StatusError('InternalError', `${name}: the server is tired`)
+    if (dice < (risk * 2) / 3) throw new StatusError('Conflict', `${name}: somebody was quicker`)
+    const result = await run()
+    if (dice < risk) throw new StatusError('Timeout', `${name}: no answer`)
+    return result
+  }
+  return {
+    get: (kind, key) => client.get(kind, key),
+    list: (kind, namespace, options) => client.list(kind, namespace, options),
+    watch: (kind, namespace, options, signal) => client.watch(kind, namespace, options, signal),
+    create: (kind, object) => write('create', () => client.create(kind, object)),
+    update: (kind, object) => write('update', () => client.update(kind, object)),
+    updateStatus: (kind, object) => write('status', () => client.updateStatus(kind, object)),
+    patch: (kind, key, patch) => write('patch', () => client.patch(kind, key, patch)),
+    delete: (kind, key, options) => write('delete', () => client.delete(kind, key, options)),
+    calm: () => {
+      risk = 0
+    },
+  }
+}
+
 interface Options {
+  /** Makes the controllers' writes go wrong, by chance. */
+  readonly seed?: number
   readonly fateOf?: (pod: Pod) => PodFate
   readonly resolveDigest?: (image: string) => Promise<string>
 }
 
-async function startWorld({ fateOf, resolveDigest }: Options = {}) {
+async function startWorld({ fateOf, resolveDigest, seed }: Options = {}) {
   const clock = new SimClock()
   await using stack = new AsyncDisposableStack()
   const kinds = [...coreKinds, ...servingKinds] as readonly KindDefinition[]
@@ -77,9 +110,11 @@ async function startWorld({ fateOf, resolveDigest }: Options = {}) {
     stop: () => Promise.resolve(),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   }
+  const troubled = seed === undefined ? undefined : flaky(client, seededRandom(seed))
   const controllers = stack.use(
     startServingControllers({
       ...platform,
+      ...(troubled && { client: troubled }),
       autoscaler,
       link,
       gatewayReady: () => true,
@@ -95,6 +130,7 @@ async function startWorld({ fateOf, resolveDigest }: Options = {}) {
     client,
     autoscaler,
     get,
+    calm: () => troubled?.calm(),
     /** Replaces the spec by what `change` makes of it. */
     edit: async (name: string, change: (service: Service) => Service) => {
       await client.update(Service, change(await get(Service, name)))
@@ -352,6 +388,59 @@ test('reconciling everything again changes nothing', async () => {
   // All objects are looked at again after ten hours.
   await world.clock.advance(12 * 3_600_000)
   assert.deepEqual(await world.versions(), before)
+})
+
+/** What must be the same however one got there: everything but identities, versions and times. */
+function essence(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(essence)
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(
+        ([key]) =>
+          !/uid$|resourceVersion|Timestamp|Time$|^generation$|observedGeneration|managedFields|routingStateModified|hash|clusterIP/i.test(
+            key,
+          ),
+      )
+      .map(([key, field]) => [key, essence(field)]),
+  )
+}
+
+test('whatever goes wrong on the way, the end is the same', async () => {
+  const story = async (seed?: number) => {
+    await using world = await startWorld(seed === undefined ? {} : { seed })
+    await world.client.create(Service, aService('hello'))
+    await world.clock.advance(20)
+    await world.client.create(Service, aService('other'))
+    await world.clock.advance(5_000)
+    const hello = await world.get(Service, 'hello')
+    await world.client.patch(Service, keyOf(hello), {
+      type: 'merge',
+      body: {
+        spec: {
+          template: aService('hello', { image: 'app:2' }).spec.template,
+          traffic: [
+            { revisionName: 'hello-00001', percent: 60, tag: 'old' },
+            { latestRevision: true, percent: 40 },
+          ],
+        },
+      },
+    })
+    await world.client.delete(Service, { namespace: 'default', name: 'other' })
+    await world.clock.advance(5_000)
+    world.calm()
+    await world.clock.advance(1_200_000)
+    const kinds = [...servingKinds, CoreService] as readonly Kind[]
+    const lists = await Promise.all(kinds.map((kind) => world.client.list(kind, 'default')))
+    const deployments = (await world.client.list(Deployment, 'default')).items
+    return [
+      ...lists.flatMap(({ items }) => items.map(essence)),
+      ...deployments.map(({ metadata, spec }) => essence({ metadata, spec })),
+    ]
+  }
+  const calm = await story()
+  assert.ok(calm.length > 20, String(calm.length))
+  for (const seed of [1, 2, 3, 4]) assert.deepEqual(await story(seed), calm, `SEED=${seed}`)
 })
 
 test('an image that cannot be found shows up the whole way, in the documented words', async () => {
