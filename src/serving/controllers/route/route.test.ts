@@ -12,7 +12,7 @@ import { createReadConfig } from '../config.ts'
 import { routeReconciler, type World } from './route.ts'
 
 const nowMs = Date.UTC(2026, 0, 1)
-const { plan: planOf } = routeReconciler(createReadConfig())
+const reconciler = routeReconciler(createReadConfig())
 
 const traffic = [
   { revisionName: 'a', percent: 100 },
@@ -27,7 +27,7 @@ const config = (features: Record<string, string> = {}, network: Record<string, s
 })
 
 function plan(route: Route, world: Partial<World> = {}) {
-  const result = planOf(
+  const result = reconciler.plan(
     {
       route,
       configurations: new Map(),

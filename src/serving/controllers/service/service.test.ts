@@ -115,7 +115,8 @@ test('a new Service wants both children, labelled and annotated', () => {
     apply?.map(({ created }) => created?.message),
     ['Created Configuration "hello"', 'Created Route "hello"'],
   )
-  assert.deepEqual((apply?.[1]?.desired as Route).spec.traffic, [
+  const wanted = apply?.[1]?.desired as Route | undefined
+  assert.deepEqual(wanted?.spec.traffic, [
     { configurationName: 'hello', latestRevision: true, percent: 100 },
   ])
 })
