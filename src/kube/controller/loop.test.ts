@@ -225,6 +225,23 @@ test('a conflict is tried again on the fresh object, silently', async () => {
   ])
 })
 
+test('a status that can’t be written is an event of its own', async () => {
+  const { clock, platform } = start()
+  await using _platform = platform
+  const client: Client = {
+    ...platform.client,
+    updateStatus: () => Promise.reject(new StatusError('InternalError', 'disk full')),
+  }
+  await using _controller = startController(copier(), { ...platform, client })
+  await settle()
+  await platform.client.create(Deployment, withText('1'))
+  await settle()
+  assert.deepEqual(await events(platform, clock), [
+    'Normal | Created | made a copy | 1 | copy-controller',
+    'Warning | UpdateFailed | Failed to update status for "web": disk full | 4 | copy-controller',
+  ])
+})
+
 test('the finalizer comes before the first plan and goes when finalize is done', async () => {
   const { clock, platform } = start()
   await using _platform = platform

@@ -26,8 +26,14 @@ export function claim<T extends KubeObject>(
     patches.push({
       kind,
       key: keyOf(child),
-      // The uid makes sure that it is this child and not a later one of the same name.
-      body: { metadata: { uid: child.metadata.uid, ownerReferences } },
+      // A whole list is written, so it must be this very child as it was looked at.
+      body: {
+        metadata: {
+          uid: child.metadata.uid,
+          resourceVersion: child.metadata.resourceVersion,
+          ownerReferences,
+        },
+      },
     })
   for (const child of read.owned(kind, owner)) {
     if (matches(selector, child.metadata.labels)) children.push(child)
