@@ -18,6 +18,7 @@ const user: UserInfo = { username: 'kubernetes-admin', groups: ['system:masters'
 interface Sent {
   readonly apiVersion: string
   readonly kind: string
+  readonly data?: object | undefined
   readonly metadata: {
     readonly name?: string
     readonly namespace?: string
@@ -317,9 +318,9 @@ test('config-autoscaler is read at once, tolerates old keys and refuses bad valu
   const { data, metadata } = book('07-autoscaler-config/config-autoscaler.yaml')
   const name = { apiVersion: 'v1', kind: 'ConfigMap', metadata }
   const stored = (await api.send('get', name)).body as { data: Record<string, string> }
-  await api.send('update', { ...stored, ...name, ...{ data } })
+  await api.send('update', { ...stored, ...name, data })
   const bad = { ...data, 'stable-window': '5s' }
-  const { message, code } = await refusal(api.send('update', { ...name, ...{ data: bad } }))
+  const { message, code } = await refusal(api.send('update', { ...name, data: bad }))
   assert.equal(code, 400)
   assert.equal(
     message,
@@ -337,7 +338,7 @@ test('an edited _example is refused while its checksum stands', async () => {
     first.metadata.annotations?.['knative.dev/example-checksum'],
   )
   const { message } = await refusal(
-    api.send('update', { ...first, ...{ data: { _example: `${example}x: y\n` } } }),
+    api.send('update', { ...first, data: { _example: `${example}x: y\n` } }),
   )
   assert.match(message, /validation failed: the update modifies a key in "_example" which is/)
 })
@@ -362,7 +363,7 @@ test('features and defaults of the cluster count at the moment of the request', 
     ],
   ] as const) {
     const metadata = { name, namespace: 'knative-serving' }
-    await api.send('update', { apiVersion: 'v1', kind: 'ConfigMap', metadata, ...{ data } })
+    await api.send('update', { apiVersion: 'v1', kind: 'ConfigMap', metadata, data })
   }
   const { service, warnings } = await created(api, manifest)
   const { spec } = service.spec.template
