@@ -13,10 +13,10 @@ import { hasReason } from '../api/status-error.ts'
 import { Cache } from './cache.ts'
 import type { Client } from './client.ts'
 
-export type ChangeType = 'ADDED' | 'MODIFIED' | 'DELETED'
+type ChangeType = 'ADDED' | 'MODIFIED' | 'DELETED'
 
 /** Called once for each change, in order. `previous` is what the cache held before; on DELETED `object` is the last state. */
-export type ChangeHandler<T extends KubeObject> = (
+type ChangeHandler<T extends KubeObject> = (
   type: ChangeType,
   object: T,
   previous: T | undefined,
@@ -40,7 +40,7 @@ export interface Informer<T extends KubeObject = KubeObject> {
 }
 
 /** Synchronous reads of the caches; the same shape as `controller/reconciler.ts` Reader. */
-export interface CacheReader {
+interface CacheReader {
   get<T extends KubeObject>(kind: Kind<T>, key: ObjectKey): T | undefined
   list<T extends KubeObject>(kind: Kind<T>, namespace: string, labels?: StringMap): readonly T[]
   owned<T extends KubeObject>(kind: Kind<T>, owner: KubeObject): readonly T[]

@@ -11,13 +11,13 @@ import type { KubeObject, ObjectKey } from '../api/meta.ts'
 import { hasReason } from '../api/status-error.ts'
 import type { Client } from './client.ts'
 
-export interface RecordedEvent {
+interface RecordedEvent {
   readonly type: 'Normal' | 'Warning'
   readonly reason: string
   readonly message: string
 }
 
-export interface EventSource {
+interface EventSource {
   /** `deployment-controller`, `kubelet`: source.component and reportingComponent. */
   readonly component: string
   readonly host?: string

@@ -25,7 +25,7 @@ export interface Simulation {
   settle(options: SettleOptions): number
 }
 
-export interface SettleOptions {
+interface SettleOptions {
   readonly nowMs: number
   /** Which key is next. The default takes them as they come. */
   readonly random?: Random

@@ -17,7 +17,7 @@ import { createPlanWriter } from './plan-writer.ts'
 import type { Plan, PlannedEvent, Reconciler, Wake } from './reconciler.ts'
 import { createWorkQueue } from './work-queue.ts'
 
-export interface ControllerConfig {
+interface ControllerConfig {
   /** Keys reconciled at the same time; default 16. */
   readonly concurrency?: number
   /** Keys waiting at most; default 100,000. */

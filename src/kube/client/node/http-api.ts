@@ -222,7 +222,7 @@ function refusal(code: number, answer: string, response: IncomingMessage): Statu
 }
 
 /** The connection failed: nothing is known about the request. */
-export const unreachable = (server: string, cause: unknown): StatusError => {
+const unreachable = (server: string, cause: unknown): StatusError => {
   const why = cause instanceof Error ? cause.message : String(cause)
   return new StatusError(
     'ServiceUnavailable',

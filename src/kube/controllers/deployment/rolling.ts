@@ -43,7 +43,7 @@ function share(replicas: number, value: number | string): number {
   return value.endsWith('%') ? (replicas * number) / 100 : number
 }
 
-export const total = (shares: readonly Share[]): number =>
+const total = (shares: readonly Share[]): number =>
   shares.reduce((sum, { replicas }) => sum + replicas, 0)
 
 /** The size the newest ReplicaSet may have now, `current` being what it has (0 when it is yet to be made). */

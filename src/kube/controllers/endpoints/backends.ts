@@ -6,7 +6,7 @@ import type { Pod } from '../../api/pod.ts'
 import type { Service } from '../../api/service.ts'
 import { isReady, isTerminated } from '../pod-state.ts'
 
-export interface BackendPort {
+interface BackendPort {
   readonly name?: string
   readonly port: number
   readonly protocol: string
