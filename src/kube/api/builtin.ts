@@ -6,9 +6,43 @@ import types from './kube-types.json' with { type: 'json' }
 import type { Schema } from './schema.ts'
 
 const prefix = '#/definitions/'
+// The one place where a JSON file becomes schemas; builtin.test.ts walks all of it.
+const generated = types as unknown as Readonly<Record<string, Schema>>
+
+const machinery = 'io.k8s.apimachinery.pkg.'
+const extensions = 'io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.'
+const anyObject: Schema = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true }
+const anyValue: Schema = { 'x-kubernetes-preserve-unknown-fields': true }
+
+/** Types whose JSON is more than their generated schema says. */
+const corrected: Readonly<Record<string, Schema>> = {
+  [`${machinery}api.resource.Quantity`]: { type: 'string', format: 'quantity' },
+  [`${machinery}util.intstr.IntOrString`]: {
+    'x-kubernetes-int-or-string': true,
+    format: 'int-or-string',
+  },
+  [`${machinery}runtime.RawExtension`]: anyObject,
+  [`${machinery}apis.meta.v1.FieldsV1`]: anyObject,
+  [`${machinery}apis.meta.v1.Patch`]: anyValue,
+  [`${extensions}CustomResourceSubresourceStatus`]: anyObject,
+  [`${extensions}JSONSchemaProps`]: anyObject,
+  [`${extensions}JSON`]: anyValue,
+  ...Object.fromEntries(
+    ['io.k8s.api.core.v1.ContainerPort', 'io.k8s.api.core.v1.ServicePort'].map((name) => [
+      name,
+      withDefaultProtocol(generated[name] ?? {}),
+    ]),
+  ),
+}
+
+/** The protocol is a key of the list of ports, so that its default belongs to the schema. */
+function withDefaultProtocol(schema: Schema): Schema {
+  const protocol = { ...schema.properties?.['protocol'], default: 'TCP' }
+  return { ...schema, properties: { ...schema.properties, protocol } }
+}
+
 const definitions: ReadonlyMap<string, Schema> = new Map(
-  // The one place where a JSON file becomes schemas; builtin.test.ts walks all of it.
-  Object.entries(types as unknown as Record<string, Schema>),
+  Object.entries({ ...generated, ...corrected }),
 )
 const resolved = new WeakMap<Schema, Schema>()
 

@@ -25,7 +25,7 @@ import {
 
 export type Container = DeepReadonly<ContainerType>
 export type Probe = DeepReadonly<ProbeType>
-export type ResourceRequirements = DeepReadonly<ResourceRequirementsType>
+type ResourceRequirements = DeepReadonly<ResourceRequirementsType>
 
 /** The pull policy that an image gets when none is said: Always for `latest` and for no tag at all. */
 export function defaultPullPolicy(image: string): 'Always' | 'IfNotPresent' {

@@ -25,7 +25,7 @@ import {
 
 export type PodSpec = DeepReadonly<PodSpecType>
 export type PodTemplateSpec = DeepReadonly<PodTemplateSpecType>
-export type Volume = DeepReadonly<VolumeType>
+type Volume = DeepReadonly<VolumeType>
 
 const podSpecSchema = builtin('io.k8s.api.core.v1.PodSpec')
 

@@ -17,7 +17,7 @@ import {
 import type { Schema } from './schema.ts'
 
 export { resolve } from './builtin.ts'
-export { decodeProblem, typeErrors, unsupportedValues } from './type-errors.ts'
+export { decodeProblem, typeErrors } from './type-errors.ts'
 
 const whole = new WeakMap<Schema, Schema>()
 /**
