@@ -237,7 +237,7 @@ test('v1beta1 is v1 under another name', () => {
     const old = v1beta1.fromStorage(today)
     assert.equal(old.apiVersion, 'serving.knative.dev/v1beta1')
     assert.deepEqual(
-      toStorage(old, () => {}),
+      v1beta1.toStorage(old, () => {}),
       today,
     )
     assert.equal(
