@@ -73,15 +73,20 @@ const watchSeconds = 300
 
 export function createInformers(options: InformersOptions): Informers {
   const running = new Map<string, RunningInformer>()
+  /** The same by the kind itself: reads are many, and its name would have to be put together for each. */
+  const byKind = new Map<Kind, RunningInformer>()
   const stop = new AbortController()
 
   const start = (kind: Kind): RunningInformer => {
+    const known = byKind.get(kind)
+    if (known) return known
     const name = groupKind(kind)
     let informer = running.get(name)
     if (!informer) {
       informer = new RunningInformer(kind, options, stop.signal)
       running.set(name, informer)
     }
+    byKind.set(kind, informer)
     return informer
   }
 
@@ -204,9 +209,12 @@ class RunningInformer implements Informer {
     let revision = 0
     let next: string | undefined
     do {
-      const list = await client.list(this.kind, '', {
-        ...(pageSize > 0 && { limit: pageSize }),
-        ...(next && { continue: next }),
+      const page = pageSize > 0 ? { limit: pageSize, ...(next && { continue: next }) } : {}
+      const list = await client.list(this.kind, '', page).catch((error: unknown) => {
+        // The pages took longer than history lasts: then all of it in one answer.
+        if (!next || !hasReason(error, 'Expired')) throw error
+        seen.clear()
+        return client.list(this.kind, '')
       })
       revision = Number(list.metadata.resourceVersion)
       for (const item of list.items) seen.set(textOf(item), item)

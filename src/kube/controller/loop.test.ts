@@ -330,6 +330,17 @@ test('a wake from outside, and looking again after a while', async () => {
   assert.equal(looks, 3)
 })
 
+test('reading a kind that was not declared is an error, not an empty answer', async () => {
+  const { clock, platform } = start()
+  await using _platform = platform
+  await using _controller = startController(copier({ watches: [] }), platform)
+  await settle()
+  await platform.client.create(Deployment, withText('1'))
+  await settle()
+  const [text] = await events(platform, clock)
+  assert.match(text ?? '', /InternalError \| copy-controller reads ConfigMap, which is not among/)
+})
+
 test('gone: what garbage collection can’t tidy is tidied', async () => {
   const { platform } = start()
   await using _platform = platform

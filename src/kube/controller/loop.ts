@@ -6,7 +6,7 @@
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Random } from '../../lib/random.ts'
-import { groupKind } from '../api/kind.ts'
+import { groupKind, type Kind } from '../api/kind.ts'
 import { controllerOf, keyOf, keyText, type KubeObject, type ObjectKey } from '../api/meta.ts'
 import { hasReason, StatusError } from '../api/status-error.ts'
 import type { Client } from '../client/client.ts'
@@ -14,7 +14,7 @@ import type { Informers } from '../client/informer.ts'
 import type { Recorder } from '../client/recorder.ts'
 import { semanticallyEqual } from './difference.ts'
 import { createPlanWriter } from './plan-writer.ts'
-import type { Plan, PlannedEvent, Reconciler, Wake } from './reconciler.ts'
+import type { Plan, PlannedEvent, Reader, Reconciler, Wake } from './reconciler.ts'
 import { createWorkQueue } from './work-queue.ts'
 
 interface ControllerConfig {
@@ -49,7 +49,7 @@ export function startController<T extends KubeObject, World>(
   const { kind, name, finalizer } = reconciler
   const log = deps.log.child({ controller: name })
   const own = informers.for(kind)
-  const read = informers.reader()
+  const read = declaredOnly(reconciler, informers.reader())
   const writer = createPlanWriter(deps)
   const disposables = new DisposableStack()
   let disposed = false
@@ -229,6 +229,27 @@ export function startController<T extends KubeObject, World>(
       disposables.dispose()
       await queue[Symbol.asyncDispose]()
     },
+  }
+}
+
+/** Reads of kinds that nobody waits for would find nothing, or something old, and look right: better they fail. */
+function declaredOnly<T extends KubeObject, World>(
+  { name, kind, watches }: Reconciler<T, World>,
+  read: Reader,
+): Reader {
+  const declared = new Set([kind, ...watches.map((watched) => watched.kind)].map(groupKind))
+  const known = new Set<Kind>()
+  const checked = <K extends Kind>(asked: K): K => {
+    if (known.has(asked)) return asked
+    if (!declared.has(groupKind(asked)))
+      throw new Error(`${name} reads ${groupKind(asked)}, which is not among its watches`)
+    known.add(asked)
+    return asked
+  }
+  return {
+    get: (asked, key) => read.get(checked(asked), key),
+    list: (asked, namespace, labels) => read.list(checked(asked), namespace, labels),
+    owned: (asked, owner) => read.owned(checked(asked), owner),
   }
 }
 
