@@ -228,6 +228,18 @@ test('texts of a Secret are stored as bytes; its type stays', () => {
   ])
 })
 
+test('a registry credential must be JSON, and is not repeated in the complaint', () => {
+  const credential = (text: string): Secret => ({
+    ...core('Secret'),
+    type: 'kubernetes.io/dockerconfigjson',
+    stringData: { '.dockerconfigjson': text },
+  })
+  assert.deepEqual(refusal(Secret, credential('{"auths":{}}')), [])
+  assert.deepEqual(refusal(Secret, credential('hunter2')), [
+    'data[.dockerconfigjson]: Invalid value: "<secret contents redacted>": must be valid JSON',
+  ])
+})
+
 test('ConfigMaps: keys, and nothing changes once immutable', () => {
   const map: ConfigMap = { ...core('ConfigMap'), data: { a: '1' }, immutable: true }
   assert.match(

@@ -198,6 +198,11 @@ test('of a pod only images, tolerations and the like may change, and the node th
   assert.deepEqual(change({ tolerations: [] }), [], 'the usual ones are put back')
   assert.match(change({ hostname: 'other' })[0] ?? '', forbidden)
   assert.match(change({ containers: [{ ...container, args: ['x'] }] })[0] ?? '', forbidden)
+  const hurried: Pod = { ...old, spec: { ...old.spec, activeDeadlineSeconds: 60 } }
+  assert.deepEqual(
+    refusal({ ...hurried, spec: { ...hurried.spec, activeDeadlineSeconds: 90 } }, hurried),
+    ['spec.activeDeadlineSeconds: Invalid value: 90: must be less than or equal to previous value'],
+  )
   const bound = { ...old, spec: { ...old.spec, nodeName: 'here' } }
   assert.match(
     refusal({ ...bound, spec: { ...bound.spec, nodeName: 'there' } }, bound)[0] ?? '',

@@ -10,7 +10,7 @@ import { builtin } from './schema.ts'
 import { ServiceAccount } from './service-account.ts'
 import { forbidden } from './status-error.ts'
 import type { Stored } from './stored.ts'
-import { notAllowed, refuseInvalid, sameJson, type Complaints } from './validation.ts'
+import { notAllowed, refuseInvalid, sameJson, wrong, type Complaints } from './validation.ts'
 import { compareQuantities } from './quantity.ts'
 
 export type Pod = Stored<PodType, 'spec'>
@@ -135,9 +135,19 @@ function checkServiceAccount(pod: Pod, context: AdmissionContext<Pod>): void {
   )
 }
 
-/** Images, the deadline and more tolerations may change; a pod without a node may be given one. */
+/** Images and more tolerations may change, the deadline may come nearer; a pod without a node may be given one. */
 function* updateProblems(now: PodSpec, before: PodSpec | undefined): Complaints {
   if (before === undefined || now === before) return
+  const { activeDeadlineSeconds: deadline } = now
+  const { activeDeadlineSeconds: oldDeadline } = before
+  if (oldDeadline !== undefined && (deadline === undefined || deadline > oldDeadline))
+    yield wrong(
+      'spec.activeDeadlineSeconds',
+      deadline ?? null,
+      deadline === undefined
+        ? 'must not update from a positive integer to nil value'
+        : 'must be less than or equal to previous value',
+    )
   const keptTolerations = (before.tolerations ?? []).every((old) =>
     now.tolerations?.some((each) => sameJson(each, old)),
   )

@@ -28,6 +28,11 @@ const keysOfType: Readonly<Record<string, readonly string[]>> = {
   'kubernetes.io/tls': ['tls.crt', 'tls.key'],
 }
 
+const dockerConfigKeys: Readonly<Record<string, string>> = {
+  'kubernetes.io/dockercfg': '.dockercfg',
+  'kubernetes.io/dockerconfigjson': '.dockerconfigjson',
+}
+
 export const Secret: KindDefinition<Secret> = {
   group: '',
   version: 'v1',
@@ -76,6 +81,16 @@ function base64(text: string): string {
   return btoa(binary)
 }
 
+function holdsJson(base64Text: string): boolean {
+  try {
+    const bytes = Uint8Array.from(atob(base64Text), (char) => char.codePointAt(0) ?? 0)
+    JSON.parse(new TextDecoder().decode(bytes))
+    return true
+  } catch {
+    return false
+  }
+}
+
 function* problems(
   { data = {}, type = '', immutable, metadata }: Secret,
   { old }: AdmissionContext<Secret>,
@@ -89,6 +104,13 @@ function* problems(
   if (bytes > MAX_BYTES) yield tooLong('data', MAX_BYTES)
   for (const key of keysOfType[type] ?? [])
     if (!Object.hasOwn(data, key)) yield required(`data[${key}]`)
+  const dockerConfig = dockerConfigKeys[type]
+  if (dockerConfig && data[dockerConfig] !== undefined && !holdsJson(data[dockerConfig]))
+    yield {
+      reason: 'FieldValueInvalid',
+      field: `data[${dockerConfig}]`,
+      detail: 'Invalid value: "<secret contents redacted>": must be valid JSON',
+    }
   if (type === 'kubernetes.io/basic-auth' && !('username' in data) && !('password' in data)) {
     yield required('data[username]')
     yield required('data[password]')
