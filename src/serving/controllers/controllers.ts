@@ -8,6 +8,7 @@ import type { Reconciler } from '../../kube/controller/reconciler.ts'
 import type { Autoscaler } from '../autoscaler/autoscaler.ts'
 import { createReadConfig } from './config.ts'
 import { configurationReconciler } from './configuration/configuration.ts'
+import { callableAddress } from './gateway-address.ts'
 import type { GatewayLink } from './ingress/feed-client.ts'
 import { ingressReconciler } from './ingress/ingress.ts'
 import { labelerReconciler } from './labeler/labeler.ts'
@@ -57,7 +58,7 @@ export function startServingControllers(deps: ServingDeps): ServingControllers {
   start(configurationReconciler)
   start(revisionReconciler(readConfig, resolver))
   start(podAutoscalerReconciler({ readConfig, autoscaler, gatewayReady, onDecision }))
-  start(serverlessServiceReconciler(gateway))
+  start(serverlessServiceReconciler({ host: callableAddress(gateway.host), port: gateway.port }))
   start(metricReconciler)
   start(routeReconciler(readConfig))
   start(labelerReconciler())

@@ -12,6 +12,7 @@ import { Service as CoreService } from '../../kube/api/service.ts'
 import { hasReason } from '../../kube/api/status-error.ts'
 import type { Client } from '../../kube/client/client.ts'
 import { systemNamespace } from '../api/names.ts'
+import { callableAddress } from './gateway-address.ts'
 import { servingConfigMaps } from '../api/config-maps.ts'
 
 export interface InstallOptions {
@@ -144,7 +145,7 @@ async function ensureGateway(
     }
     stored = await acceptable(moved, (service) => client.update(CoreService, service))
   }
-  const ingress = [{ ip: addressOf(gateway.host) }]
+  const ingress = [{ ip: callableAddress(gateway.host) }]
   if (stored.status?.loadBalancer?.ingress?.[0]?.ip === ingress[0]?.ip) return
   await client.updateStatus(CoreService, { ...stored, status: { loadBalancer: { ingress } } })
 }
@@ -189,7 +190,3 @@ const gatewayService = (
     ports: [{ name: 'http2', port: 80, protocol: 'TCP', targetPort: port, nodePort: port }],
   },
 })
-
-/** A wildcard address is no address to call: from this machine it is loopback. */
-const addressOf = (host: string): string =>
-  host === '0.0.0.0' || host === '::' || host === '' || host === 'localhost' ? '127.0.0.1' : host

@@ -176,7 +176,9 @@ function digestsFailed(
     before?.status === 'False' && before.message === now?.message
       ? []
       : [{ type: 'Warning', reason: 'InternalError', message: digestError(failed.message) }]
-  return { status, events, requeueAfterMs: Math.max(0, failed.retryAtMs - nowMs) }
+  const requeueAfterMs = failed.retryAtMs - nowMs
+  // When it is due it is being tried right now, and its end wakes the Revision.
+  return { status, events, ...(requeueAfterMs > 0 && { requeueAfterMs }) }
 }
 
 function withLogUrl(status: RevisionStatus, { revision, config }: World): RevisionStatus {

@@ -154,7 +154,9 @@ export function advance(
     )
     const next = before ? merge(entry, before, nowMs * nsPerMs) : entry
     configurations.push(next)
-    nextNs = Math.min(nextNs, next.stepParams.nextStepTime ?? Number.POSITIVE_INFINITY)
+    const { nextStepTime = 0 } = next.stepParams
+    // A time that has passed without a step belongs to a state that has no pace.
+    if (nextStepTime > nowMs * nsPerMs) nextNs = Math.min(nextNs, nextStepTime)
   }
   const rollout = { configurations }
   return Number.isFinite(nextNs) ? { rollout, nextStepMs: nextNs / nsPerMs } : { rollout }
