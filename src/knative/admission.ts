@@ -11,6 +11,8 @@ export interface Admission<T extends KubeObject> {
   /** Fills in what is absent. The old object is defaulted too before the two are compared. */
   readonly defaults?: (object: T, context: AdmissionContext<T>) => T
   readonly validate?: (object: T, context: AdmissionContext<T>) => FieldErrors
+  /** Runs on what is valid; throws to refuse. */
+  readonly callback?: (object: T, context: AdmissionContext<T>) => void
 }
 
 type Phase =
@@ -34,14 +36,15 @@ export const configWebhook = 'config.webhook.serving.knative.dev'
 export function admission<T extends KubeObject>({
   defaults,
   validate,
+  callback,
 }: Admission<T>): (object: T, context: AdmissionContext<T>) => T {
   return (object, context) => {
     if (context.subresource !== '') return object
     const admitted = defaults ? defaults(object, context) : object
-    if (!validate) return admitted
-    const { refusal, warnings } = reportErrors(validate(admitted, context))
+    const { refusal, warnings } = reportErrors(validate?.(admitted, context) ?? [])
     for (const warning of warnings) context.warn(warning)
     if (refusal) throw denied(validationWebhook, 'validation failed', refusal)
+    callback?.(admitted, context)
     return admitted
   }
 }

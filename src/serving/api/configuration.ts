@@ -9,8 +9,9 @@ import { sameJson } from '../../kube/api/validation.ts'
 import { readyColumns } from './columns.ts'
 import { configurationV1alpha1 } from './conversion/v1alpha1.ts'
 import { sameInV1beta1 } from './conversion/v1beta1.ts'
+import { dryRunPod } from './dry-run.ts'
 import { isOwned, validateMetadata, validateUserInfo, withUserInfo } from './metadata.ts'
-import { servingGroup } from './names.ts'
+import { label, servingGroup } from './names.ts'
 import { RevisionTemplate } from './revision-spec.ts'
 import { readServingConfigs, type ServingConfigs } from './serving-configs.ts'
 import { statusFields } from './status.ts'
@@ -99,7 +100,15 @@ export const Configuration: KindDefinition<Configuration> = {
   hasStatus: true,
   hasGeneration: true,
   description: 'The wanted state of code and its settings. Each change makes a new Revision.',
-  admit: admission({ defaults, validate }),
+  admit: admission({
+    defaults,
+    validate,
+    callback(configuration, context) {
+      // A Service's Configuration was looked at with the Service.
+      if (configuration.metadata.labels?.[label.service] === undefined)
+        dryRunPod(configuration.spec.template, configuration, context)
+    },
+  }),
   schema,
   versions: [configurationV1alpha1(ConfigurationStatus), sameInV1beta1('Configuration', schema)],
   columns: [

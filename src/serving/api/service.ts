@@ -9,6 +9,7 @@ import { sameJson } from '../../kube/api/validation.ts'
 import { readyColumns } from './columns.ts'
 import { serviceV1alpha1 } from './conversion/v1alpha1.ts'
 import { sameInV1beta1 } from './conversion/v1beta1.ts'
+import { dryRunPod } from './dry-run.ts'
 import { validateMetadata, validateUserInfo, withUserInfo, withVisibility } from './metadata.ts'
 import { servingGroup } from './names.ts'
 import { RevisionTemplate } from './revision-spec.ts'
@@ -114,7 +115,11 @@ export const Service: KindDefinition<Service> = {
   hasGeneration: true,
   description:
     'A program that answers requests: its code and settings (a Configuration) and its address (a Route), managed together.',
-  admit: admission({ defaults, validate }),
+  admit: admission({
+    defaults,
+    validate,
+    callback: (service, context) => dryRunPod(service.spec.template, service, context),
+  }),
   schema,
   versions: [serviceV1alpha1(ServiceStatus), sameInV1beta1('Service', schema)],
   columns: [

@@ -20,7 +20,11 @@ type Configs = Readonly<Record<string, Readonly<Record<string, string>>>>
 function admit<T extends KubeObject>(
   kind: { readonly admit?: (object: T, context: AdmissionContext<T>) => T },
   object: T,
-  { configs = {}, old }: { readonly configs?: Configs; readonly old?: T } = {},
+  {
+    configs = {},
+    old,
+    dryRun = false,
+  }: { readonly configs?: Configs; readonly old?: T; readonly dryRun?: boolean } = {},
 ): { readonly refusal: string; readonly warnings: readonly string[]; readonly admitted?: T } {
   const warnings: string[] = []
   const context: AdmissionContext<T> = {
@@ -28,7 +32,7 @@ function admit<T extends KubeObject>(
     ...(old && { old }),
     subresource: '',
     user: { username: 'me', groups: [] },
-    dryRun: false,
+    dryRun,
     nowMs: 0,
     read<U extends KubeObject>(_kind: Kind<U>, { name, namespace }: ObjectKey): U | undefined {
       const metadata = { name, namespace }
@@ -45,10 +49,10 @@ function admit<T extends KubeObject>(
     assert.ok(error instanceof StatusError, String(error))
     assert.equal(error.code, 400)
     assert.equal(error.reason, 'BadRequest')
-    const start =
-      'admission webhook "validation.webhook.serving.knative.dev" denied the request: validation failed: '
+    const start = 'admission webhook "validation.webhook.serving.knative.dev" denied the request: '
     assert.ok(error.message.startsWith(start), error.message)
-    return { refusal: error.message.slice(start.length), warnings }
+    const refusal = error.message.slice(start.length).replace(/^validation failed: /, '')
+    return { refusal, warnings }
   }
 }
 
@@ -675,5 +679,57 @@ test('PodAutoscaler gets its class and metric, Ingress its visibility and percen
   assert.equal(
     admit(Ingress, ingress(50, 40)).refusal,
     'traffic split percentage must total to 100, but was 90: spec.rules[0].http.paths[0].splits',
+  )
+})
+
+test('a dry run also makes a Pod of the template', () => {
+  const resources = { requests: { cpu: '2' }, limits: { cpu: '1' } }
+  const greedy = service({ template: { spec: { containers: [{ image: 'a/b', resources }] } } })
+  assert.equal(admit(Service, greedy).refusal, '')
+  assert.match(
+    admit(Service, greedy, { dryRun: true }).refusal,
+    /^validation callback failed: dry run failed with Pod "dry-run-validation" is invalid: .*: spec\.template$/,
+  )
+  const plain = service({ template: { spec: { containers: [{ image: 'a/b' }] } } })
+  assert.equal(admit(Service, plain, { dryRun: true }).refusal, '')
+})
+
+test('what was admitted is admitted again as it is, and nothing given is touched', () => {
+  const probe = fc.option(
+    fc.record(
+      {
+        periodSeconds: fc.nat(3),
+        httpGet: fc.constant({ path: '/' }),
+        successThreshold: fc.nat(1),
+      },
+      { requiredKeys: [] },
+    ),
+    { nil: undefined },
+  )
+  const container = fc.record(
+    {
+      image: fc.constant('a/b'),
+      name: fc.constantFrom('user-container', 'x'),
+      readinessProbe: probe,
+      resources: fc.constantFrom({}, { limits: { cpu: '1' } }),
+    },
+    { requiredKeys: ['image'] },
+  )
+  const frozen = <V>(value: V): V => {
+    if (typeof value === 'object' && value !== null) {
+      for (const part of Object.values(value)) frozen(part)
+      Object.freeze(value)
+    }
+    return value
+  }
+  fc.assert(
+    fc.property(container, fc.constantFrom(undefined, 'svc-v1'), (each, name) => {
+      const spec = { containers: [each] }
+      const given = frozen(service({ template: { ...(name && { metadata: { name } }), spec } }))
+      const { admitted, refusal } = admit(Service, given)
+      assert.ok(admitted, refusal)
+      const again = admit(Service, frozen(admitted), { old: admitted })
+      assert.deepEqual(again.admitted, admitted)
+    }),
   )
 })
