@@ -51,6 +51,8 @@ const maxRemembered = 4_096
 /** Events not yet written; the newest is dropped when they are so many. */
 const maxWaiting = 2_000
 const maxMessageLength = 1_024
+/** Events written before everything else gets a turn. */
+const burst = 16
 
 interface Series {
   readonly key: ObjectKey
@@ -73,6 +75,7 @@ export function createRecorder({ client, clock, random, log }: RecorderOptions):
   const similar = new Lru<Similar>()
   const buckets = new Lru<Bucket>()
   let waiting = 0
+  let written = 0
   let tail: Promise<void> = Promise.resolve()
 
   const allowed = (key: string): boolean => {
@@ -98,6 +101,8 @@ export function createRecorder({ client, clock, random, log }: RecorderOptions):
     seen.messages.add(message)
     return message
   }
+
+  const turn = () => new Promise<void>((resolve) => void clock.after(0, resolve))
 
   const write = async (
     about: KubeObject,
@@ -158,9 +163,9 @@ export function createRecorder({ client, clock, random, log }: RecorderOptions):
     event(about, event, source) {
       if (waiting >= maxWaiting) return log.debug('too many events wait, one is dropped', { event })
       waiting++
-      // One after another, each behind a turn of the event loop: news must not delay what they are about.
+      // One after another, in bursts behind a turn of the event loop: news must not delay what they are about.
       tail = tail
-        .then(() => new Promise<void>((resolve) => void clock.after(0, resolve)))
+        .then(() => (written++ % burst === 0 || waiting === 1 ? turn() : undefined))
         .then(() => write(about, event, source))
         .catch((error: unknown) => log.debug('an event was not written', { error, event }))
         .then(() => void waiting--)
