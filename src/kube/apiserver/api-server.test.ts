@@ -1,6 +1,7 @@
 /** The API machinery driven as clients drive it: requests as values, over a store in memory and a clock that stands. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import fc from 'fast-check'
 import { silent } from '../../lib/log.ts'
 import { seededRandom } from '../../lib/random.ts'
 import { SimClock } from '../../testing/sim-clock.ts'
@@ -767,4 +768,89 @@ test('what is not served is not found', async () => {
   await refused(send('get', 'gadgets', 'x'), 404, text)
   await refused(send('get', 'configmaps', 'kube-root-ca.crt', { subresource: 'scale' }), 404, text)
   await refused(send('get', 'pods', 'default/x'), 404, /not found$/)
+})
+
+test('a write that cannot reach the disk is refused to callers outside, with the reason', async () => {
+  const memory = memoryStore()
+  const full = (): Promise<void> => Promise.reject(new Error('no space left on device'))
+  const server = createApiServer({
+    store: { ...memory, put: (...write) => ({ ...memory.put(...write), durable: full() }) },
+    kinds: [Widget],
+    clock: new SimClock(),
+    random: seededRandom(1),
+    log: silent,
+  })
+  const create = (name: string, durable: boolean) =>
+    server.handle({
+      verb: 'create',
+      group: 'ex.dev',
+      version: 'v1',
+      resource: 'widgets',
+      namespace: 'default',
+      options: {},
+      user: { username: 'admin', groups: [] },
+      durable,
+      body: widget(name),
+    })
+  await refused(
+    create('a', true),
+    500,
+    'Internal error occurred: the change could not be saved to disk: no space left on device',
+  )
+  // A controller does not wait for the disk, so it is not told either.
+  assert.equal((await create('b', false)).code, 201)
+})
+
+test('annotations are limited, and count as desired state of Deployments only', async () => {
+  const { object, send } = world()
+  await refused(
+    send('create', 'configmaps', '', {
+      body: configMap('a', {}, { annotations: { big: 'x'.repeat(256 * 1024) } }),
+    }),
+    422,
+    /metadata.annotations: Too long: may not be more than 262144 bytes$/,
+  )
+  const deployment = {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name: 'd' },
+    spec: {
+      selector: { matchLabels: { a: 'b' } },
+      template: {
+        metadata: { labels: { a: 'b' } },
+        spec: { containers: [{ name: 'c', image: 'i' }] },
+      },
+    },
+  }
+  await object('create', 'deployments', '', { body: deployment })
+  await object('create', 'widgets', '', { body: widget('w') })
+  const body = { metadata: { annotations: { a: 'b' } } }
+  const patched = await object('patch', 'deployments', 'd', { patchType: 'merge', body })
+  const other = await object('patch', 'widgets', 'w', { patchType: 'merge', body })
+  assert.deepEqual([patched.metadata.generation, other.metadata.generation], [2, 1])
+})
+
+test('property: whatever a merge patch says, the server keeps the identity or refuses', async () => {
+  const { send, object } = world()
+  const made = await object('create', 'widgets', '', { body: widget('w', { size: 1 }) })
+  await fc.assert(
+    fc.asyncProperty(
+      fc.record(
+        { metadata: fc.jsonValue(), spec: fc.jsonValue(), status: fc.jsonValue() },
+        { requiredKeys: [] },
+      ),
+      async (body) => {
+        try {
+          await send('patch', 'widgets', 'w', { patchType: 'merge', body })
+        } catch (thrown) {
+          assert.ok(thrown instanceof StatusError && thrown.code < 500, String(thrown))
+        }
+        const { metadata } = await object('get', 'widgets', 'w')
+        assert.deepEqual(
+          [metadata.name, metadata.namespace, metadata.uid, metadata.creationTimestamp],
+          ['w', 'default', made.metadata.uid, made.metadata.creationTimestamp],
+        )
+      },
+    ),
+  )
 })

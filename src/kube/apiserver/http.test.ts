@@ -358,6 +358,31 @@ test('a body over 3 MiB is refused without being read', async () => {
   assert.match(await text(socket), /^HTTP\/1.1 413 /)
 })
 
+test('a body of unknown length is refused when it passes 3 MiB', async () => {
+  await using server = await start()
+  const socket = connect(server.http.port, '127.0.0.1')
+  socket.write(
+    `POST ${configMaps} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer root\r\nTransfer-Encoding: chunked\r\n\r\n`,
+  )
+  const chunk = `100000\r\n${' '.repeat(0x100000)}\r\n`
+  socket.write(chunk.repeat(3))
+  socket.write('1\r\n \r\n')
+  assert.match(await text(socket), /^HTTP\/1.1 413 /)
+})
+
+test('a watcher that stops reading is let go', { timeout: 20_000 }, async () => {
+  await using server = await start()
+  const { send, open, clock } = server
+  const response = await open('GET', `${configMaps}?watch=1`)
+  response.pause()
+  // More than the kernel takes in between.
+  const data = { big: 'x'.repeat(1_000_000) }
+  for (let i = 0; i < 20; i++) await send('POST', configMaps, { body: configMap(`c${i}`, data) })
+  await clock.advance(61_000)
+  // What was on its way still arrives, but the stream is broken off, not ended.
+  await assert.rejects(text(response), /aborted/)
+})
+
 test('pod logs: parameters, choice of the container, followed streams', async () => {
   await using server = await start()
   const { send, open } = server

@@ -108,8 +108,11 @@ export function bootstrapNamespaces(machinery: Machinery): void {
       creationTimestamp: rfc3339(machinery.clock.now()),
     }
     const namespace = newNamespace({ apiVersion: 'v1', kind: 'Namespace', metadata })
-    putIfAbsent(machinery, 'namespaces', namespace)
-    furnishNamespace(machinery, name)
+    const made = putIfAbsent(machinery, 'namespaces', namespace)
+    for (const { durable } of [...made, ...furnishNamespace(machinery, name)])
+      durable.catch((error: unknown) => {
+        machinery.log.error('a first namespace is not durable', { namespace: name, error })
+      })
   }
 }
 

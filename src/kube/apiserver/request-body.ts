@@ -22,7 +22,9 @@ export async function readBody(request: IncomingMessage): Promise<Buffer> {
   if (announced > bodyLimitBytes) throw tooLarge()
   const chunks: Buffer[] = []
   let size = 0
-  for await (const chunk of request) {
+  // The connection stays open when this ends early: the refusal still has to go out.
+  const body: AsyncIterable<unknown> = request.iterator({ destroyOnReturn: false })
+  for await (const chunk of body) {
     if (!Buffer.isBuffer(chunk)) continue
     size += chunk.length
     if (size > bodyLimitBytes) throw tooLarge()
