@@ -30,7 +30,7 @@ export function asBoolean(data: ConfigData, fallback: boolean, ...keys: string[]
 }
 
 /** Go's ParseBool without its error: 1, t, T, TRUE, true, True. */
-export const isTrue = (text: string): boolean => /^(1|t|T|TRUE|true|True)$/.test(text)
+const isTrue = (text: string): boolean => /^(1|t|T|TRUE|true|True)$/.test(text)
 
 /** True for `Enabled` in any case. */
 export function asEnabled(data: ConfigData, fallback: boolean, ...keys: string[]): boolean {

@@ -14,9 +14,6 @@ export interface FieldError {
 /** What validators are. */
 export type FieldErrors = Iterable<FieldError>
 
-/** Path of the object a validator looks at, as seen from that object: dropped when put below another path. */
-export const currentField = ''
-
 export const missingField = (...paths: readonly string[]): FieldError => ({
   message: 'missing field(s)',
   paths,
@@ -24,11 +21,6 @@ export const missingField = (...paths: readonly string[]): FieldError => ({
 
 export const disallowedFields = (...paths: readonly string[]): FieldError => ({
   message: 'must not set the field(s)',
-  paths,
-})
-
-export const disallowedUpdate = (...paths: readonly string[]): FieldError => ({
-  message: 'must not update deprecated field(s)',
   paths,
 })
 
@@ -90,7 +82,7 @@ const joined = (prefix: string, path: string): string =>
   path === '' ? prefix : path.startsWith('[') ? `${prefix}${path}` : `${prefix}.${path}`
 
 /** One of `level`'s complaints each, equal ones merged, in the order Knative prints them. */
-export function mergeErrors(errors: FieldErrors): FieldError[] {
+function mergeErrors(errors: FieldErrors): FieldError[] {
   const merged = new Map<string, FieldError>()
   for (const error of errors) {
     const key = JSON.stringify([error.level ?? '', error.message, error.details ?? ''])
@@ -106,7 +98,7 @@ export function mergeErrors(errors: FieldErrors): FieldError[] {
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
 /** `message: path1, path2`, and details on a line of their own. */
-export function errorText({ message, paths, details }: FieldError): string {
+function errorText({ message, paths, details }: FieldError): string {
   const shown = paths.filter((path) => path !== '')
   const text = shown.length > 0 ? `${message}: ${shown.join(', ')}` : message
   return details === undefined || details === '' ? text : `${text}\n${details}`

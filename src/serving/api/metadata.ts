@@ -57,7 +57,7 @@ export function* validateMetadata(
 }
 
 /** A name, or the prefix of one that the server makes. */
-export function* validateName({ name, generateName }: Partial<ObjectMeta>): Generator<FieldError> {
+function* validateName({ name, generateName }: Partial<ObjectMeta>): Generator<FieldError> {
   if (generateName && (!name || name.startsWith(generateName))) {
     const problem = label1035Problem(generateName.replace(/-$/, 'a'))
     if (problem) yield genericError(`not a DNS 1035 label prefix: [${problem}]`, 'generateName')

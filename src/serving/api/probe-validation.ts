@@ -11,7 +11,7 @@ import {
 } from '../../knative/field-error.ts'
 import type { Container, Probe } from './pod-spec.ts'
 
-export const probeFields = ['livenessProbe', 'readinessProbe', 'startupProbe'] as const
+const probeFields = ['livenessProbe', 'readinessProbe', 'startupProbe'] as const
 const handlers = ['exec', 'grpc', 'httpGet', 'tcpSocket'] as const
 const maxInt32 = 2_147_483_647
 

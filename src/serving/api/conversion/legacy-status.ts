@@ -46,7 +46,7 @@ export const fromLegacyStatus = (status: Fields): Fields => ({
 })
 
 /** `hello.default.example.com:8080` of `http://hello.default.example.com:8080/`, without the port. */
-export const hostOf = (url: string): string => /^[a-z]+:\/\/([^/:]+)/.exec(url)?.[1] ?? url
+const hostOf = (url: string): string => /^[a-z]+:\/\/([^/:]+)/.exec(url)?.[1] ?? url
 
 /** Fields of a Revision's status before 0.17. */
 export function toLegacyRevisionStatus(status: Fields, spec: Fields, name: string): Fields {

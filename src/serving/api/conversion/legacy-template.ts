@@ -57,7 +57,7 @@ export const legacyRevisionSpec: Schema = {
   },
 }
 
-export const legacyTemplate: Schema = object({
+const legacyTemplate: Schema = object({
   metadata: RevisionTemplate.properties?.['metadata'] ?? anything(),
   spec: legacyRevisionSpec,
 })
