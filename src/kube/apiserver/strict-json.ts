@@ -71,7 +71,7 @@ const pathOf = (frames: readonly Frame[]): string =>
   frames
     .map(({ keys, key, index }) => (keys ? `.${key}` : `[${index}]`))
     .join('')
-    .slice(1)
+    .replace(/^\./, '')
 
 /** True when objects and lists nest deeper than `limit`: what walks over values must not overflow the stack. */
 export function nestsDeeper(text: string, limit: number): boolean {
