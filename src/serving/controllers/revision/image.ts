@@ -8,7 +8,7 @@ import type { Container } from '../../api/pod-spec.ts'
 import type { Revision } from '../../api/revision.ts'
 import { deploymentAnnotations, revisionLabels } from '../copied-metadata.ts'
 
-export const imageName = (revision: string, container: string): string =>
+const imageName = (revision: string, container: string): string =>
   childName(childName(revision, '-cache'), `-${container}`)
 
 export function desiredImage(

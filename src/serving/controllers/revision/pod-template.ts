@@ -15,13 +15,13 @@ const defaultPort = 8080
 const defaultTimeoutSeconds = 300
 
 /** The container that gets the requests: the one with a port, or the only one. */
-export const servingContainer = (revision: Revision): Container | undefined => {
+const servingContainer = (revision: Revision): Container | undefined => {
   const { containers } = revision.spec
   return containers.find(({ ports }) => ports && ports.length > 0) ?? containers[0]
 }
 
 /** The port that the program listens on. */
-export const userPort = (revision: Revision): number =>
+const userPort = (revision: Revision): number =>
   servingContainer(revision)?.ports?.[0]?.containerPort || defaultPort
 
 /** How the program is spoken to: the name of its port says so. */

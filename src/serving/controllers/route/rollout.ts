@@ -4,12 +4,12 @@
  * (upstream: pkg/reconciler/route/traffic/rollout.go). Times in the state are nanoseconds, as old state has them.
  */
 
-export interface RevisionShare {
+interface RevisionShare {
   readonly revisionName: string
   readonly percent: number
 }
 
-export interface StepParams {
+interface StepParams {
   /** When the newest revision appeared, ns since the epoch. */
   readonly starttime?: number
   readonly nextStepTime?: number
@@ -19,7 +19,7 @@ export interface StepParams {
 }
 
 /** One configuration target of one traffic group; `revisions` run from the oldest to the newest. */
-export interface ConfigurationRollout {
+interface ConfigurationRollout {
   readonly configurationName: string
   readonly tag?: string
   readonly percent: number
