@@ -48,6 +48,18 @@ export function createPlanWriter({ client, informers, clock }: Deps): PlanWriter
     }
   }
 
+  /** Asks the server whether the name still belongs to this very object. */
+  const isThere = async (kind: Kind, key: ObjectKey, uid: string): Promise<boolean> => {
+    try {
+      const live = await client.get(kind, key)
+      informers.for(kind).wrote(live)
+      return live.metadata.uid === uid
+    } catch (error) {
+      if (hasReason(error, 'NotFound')) return false
+      throw error
+    }
+  }
+
   const create = async (apply: Apply, emit: (event: PlannedEvent) => void) => {
     const { kind, desired, created, createFailed } = apply
     try {
@@ -122,7 +134,10 @@ export function createPlanWriter({ client, informers, clock }: Deps): PlanWriter
       })
     } catch (error) {
       // Gone already, or another object bears the name now: both are what was wanted.
-      if (!hasReason(error, 'NotFound') && !(uid && hasReason(error, 'Conflict'))) throw error
+      const gone =
+        hasReason(error, 'NotFound') ||
+        (uid && hasReason(error, 'Conflict') && !(await isThere(kind, key, uid)))
+      if (!gone) throw error
     }
     if (existing && (!uid || existing.metadata.uid === uid)) informer.deleted(existing, clock.now())
   }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { seededRandom } from '../../lib/random.ts'
+import { seededRandom, type Random } from '../../lib/random.ts'
 import { inMemoryPlatform, type InMemoryPlatform } from '../../testing/platform.ts'
 import { addNode, aDeployment, becomeReady } from '../../testing/kube-objects.ts'
 import { settle, SimClock } from '../../testing/sim-clock.ts'
@@ -14,7 +14,8 @@ import { keyOf } from '../api/meta.ts'
 import { Pod } from '../api/pod.ts'
 import { ReplicaSet } from '../api/replica-set.ts'
 import { Service } from '../api/service.ts'
-import { hasReason } from '../api/status-error.ts'
+import { hasReason, StatusError } from '../api/status-error.ts'
+import type { TypedClient } from '../client/typed-client.ts'
 import { startKubeControllers } from './controllers.ts'
 import { isReady } from './pod-state.ts'
 
@@ -49,6 +50,31 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   fc.record({ kind: fc.constant('kubelet' as const) }),
   fc.record({ kind: fc.constant('restart' as const) }),
 )
+
+/** A client whose writes go wrong now and then: refused, in conflict, or done without the answer arriving. */
+function flaky(client: TypedClient, random: Random): { client: TypedClient; calm: () => void } {
+  let risk = 0.3
+  const write = async <R>(run: () => Promise<R>): Promise<R> => {
+    const dice = random.next()
+    if (dice < risk / 3) throw new StatusError('InternalError', 'the server is tired')
+    if (dice < (risk * 2) / 3) throw new StatusError('Conflict', 'somebody was quicker')
+    const result = await run()
+    if (dice < risk) throw new StatusError('Timeout', 'no answer')
+    return result
+  }
+  return {
+    calm: () => void (risk = 0),
+    client: {
+      ...client,
+      create: (...args) => write(() => client.create(...args)),
+      update: (...args) => write(() => client.update(...args)),
+      updateStatus: (...args) => write(() => client.updateStatus(...args)),
+      patch: (...args) => write(() => client.patch(...args)),
+      delete: (...args) => write(() => client.delete(...args)),
+      subresource: (...args) => write(() => client.subresource(...args)),
+    },
+  }
+}
 
 const ignore = (error: unknown) =>
   assert.ok(hasReason(error, 'NotFound', 'AlreadyExists', 'Conflict'))
@@ -149,7 +175,7 @@ async function check({ client }: InMemoryPlatform): Promise<void> {
   }
 }
 
-test('property: any operations, with controllers stopped and started at will, converge', async () => {
+test('property: any operations, failing writes, controllers stopped and started at will: all converge', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(operation, { maxLength: 25 }),
@@ -159,16 +185,19 @@ test('property: any operations, with controllers stopped and started at will, co
         const random = seededRandom(seed)
         await using platform = inMemoryPlatform({ kinds: coreKinds, clock, random })
         await addNode(platform.client, 'n1')
-        let controllers = startKubeControllers({ ...platform, kinds: coreKinds })
+        const { client, calm } = flaky(platform.client, random)
+        const start = () => startKubeControllers({ ...platform, client, kinds: coreKinds })
+        let controllers = start()
         for (const operation of operations) {
           await carryOut(platform, operation)
           if (operation.kind === 'restart') {
             await controllers[Symbol.asyncDispose]()
-            controllers = startKubeControllers({ ...platform, kinds: coreKinds })
+            controllers = start()
           }
           // Sometimes they get a moment, sometimes the next blow comes at once.
           if (random.next() < 0.5) await settle(1)
         }
+        calm()
         for (let round = 0; round < 15; round++) {
           await clock.advance(3_000)
           await kubelet(platform)
