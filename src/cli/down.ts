@@ -1,4 +1,5 @@
 /** `ebb down`: stops the platform of a data directory and waits until nothing of it runs. */
+import { sleep, systemClock } from '../lib/clock.ts'
 import { dataDirOf, layoutOf } from '../platform/config.ts'
 import { requestStop } from '../platform/control-socket.ts'
 import type { Command } from './command.ts'
@@ -12,7 +13,9 @@ export const down: Command = {
   async run(args, out) {
     const dataDir = dataDirOf(args.string('data-dir'))
     const layout = layoutOf(dataDir)
-    if (await requestStop(layout.controlSocket)) {
+    const pid = await requestStop(layout.controlSocket)
+    if (pid !== undefined) {
+      while (isRunning(pid)) await sleep(systemClock, 5)
       out.print(`Stopped the platform of ${dataDir}`)
       return 0
     }
@@ -25,4 +28,13 @@ export const down: Command = {
     out.note(`ebb down: no platform runs in ${dataDir} (another one? give --data-dir)`)
     return 1
   },
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
 }

@@ -1,4 +1,5 @@
 /** `ebb up`: the whole platform in the foreground. */
+import { spawn } from 'node:child_process'
 import { InUse } from '../platform/control-socket.ts'
 import {
   dataDirOf,
@@ -117,12 +118,15 @@ function configOf(args: Arguments): PlatformConfig {
   }
 }
 
+/** In a process of its own, so that what building needs does not stay in the platform's memory. */
 async function deploy(directory: string, config: PlatformConfig, out: Output): Promise<void> {
-  const { deployDirectory } = await import('./deploy.ts')
-  try {
-    const { name, url } = await deployDirectory({ directory, dataDir: config.dataDir }, out)
-    out.print(`Service     ${name}: ${url}`)
-  } catch (error) {
-    out.note(`ebb up: ${directory} could not be deployed: ${(error as Error).message}`)
-  }
+  const script = process.argv[1]
+  if (script === undefined) throw new Error('the path of the ebb script is not known')
+  const args = [script, 'deploy', directory, '--data-dir', config.dataDir]
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  let url = ''
+  child.stdout.on('data', (chunk: Buffer) => (url += chunk))
+  const code = await new Promise<number | null>((resolve) => child.once('exit', resolve))
+  if (code === 0) out.print(`Service     ${url.trim()}`)
+  else out.note(`ebb up: ${directory} could not be deployed`)
 }

@@ -57,6 +57,8 @@ export interface Layout {
   readonly gatewaySocket: string
   readonly launcherSocket: string
   readonly gatewayLog: string
+  /** Programs of the small processes, without types. */
+  readonly programs: string
 }
 
 /** Unix socket paths are limited to 107 bytes: a data directory too deep for that gets its sockets in the temp folder. */
@@ -75,5 +77,6 @@ export function layoutOf(dataDir: string): Layout {
     gatewaySocket: join(sockets, 'gateway.sock'),
     launcherSocket: join(sockets, 'launcher.sock'),
     gatewayLog: join(dataDir, 'log', 'gateway.log'),
+    programs: join(inside, 'bin'),
   }
 }

@@ -44,9 +44,9 @@ test('a request to stop waits until the control plane has ended', () =>
         void control[Symbol.asyncDispose]()
       })
     })
-    assert.equal(await requestStop(path), true)
+    assert.equal(await requestStop(path), process.pid)
     assert.equal(stopped, true)
-    assert.equal(await requestStop(path), false)
+    assert.equal(await requestStop(path), undefined)
   }))
 
 test('what is not a request gets an answer and does no harm', () =>

@@ -75,9 +75,10 @@ export async function owner(path: string): Promise<number | undefined> {
   return answer && typeof answer['pid'] === 'number' ? answer['pid'] : undefined
 }
 
-/** Asks the control plane at `path` to stop and waits until it has. False when nobody serves it. */
-export async function requestStop(path: string): Promise<boolean> {
-  return (await ask(path, { command: 'stop' }, 'until closed')) !== undefined
+/** Asks the control plane at `path` to stop and waits until it has. Its pid, or undefined when nobody serves it. */
+export async function requestStop(path: string): Promise<number | undefined> {
+  const answer = await ask(path, { command: 'stop' }, 'until closed')
+  return answer && typeof answer['stopping'] === 'number' ? answer['stopping'] : undefined
 }
 
 function ask(

@@ -49,6 +49,7 @@ export async function startControllers(
   await ensureGatewayProcess({
     socketPath: layout.gatewaySocket,
     logPath: layout.gatewayLog,
+    programDir: layout.programs,
     http: config.gateway,
     clock,
     log,

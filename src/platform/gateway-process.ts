@@ -5,7 +5,7 @@
 import { spawn } from 'node:child_process'
 import { openSync, closeSync, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { strippedEntry } from '../kube/kubelet/stripped-entry.ts'
 import { sleep, type Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
 import type { GatewayLink, Hello } from '../serving/controllers/ingress/feed-client.ts'
@@ -16,6 +16,8 @@ import { firstWord, sayAndSeeOff } from './unix-peer.ts'
 export interface GatewayProcessOptions {
   readonly socketPath: string
   readonly logPath: string
+  /** Where the process' program may be copied without types (stripped-entry.ts). */
+  readonly programDir: string
   readonly http: Address
   readonly clock: Clock
   readonly log: Log
@@ -72,7 +74,10 @@ export function superviseGateway(link: GatewayLink, options: GatewayProcessOptio
 }
 
 function forkGateway(options: GatewayProcessOptions, local: Address): void {
-  const entry = fileURLToPath(import.meta.resolve(`../serving/gateway/main${extension}`))
+  const entry = strippedEntry(
+    new URL(`../serving/gateway/main${extension}`, import.meta.url),
+    options.programDir,
+  )
   mkdirSync(dirname(options.logPath), { recursive: true })
   mkdirSync(dirname(options.socketPath), { recursive: true, mode: 0o700 })
   const output = openSync(options.logPath, 'a', 0o600)

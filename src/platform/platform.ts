@@ -54,6 +54,7 @@ export async function startPlatform(
     ? ensureGatewayProcess({
         socketPath: layout.gatewaySocket,
         logPath: layout.gatewayLog,
+        programDir: layout.programs,
         http: config.gateway,
         clock: systemClock,
         log,

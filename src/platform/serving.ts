@@ -58,11 +58,12 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   const process: GatewayProcessOptions = {
     socketPath: layout.gatewaySocket,
     logPath: layout.gatewayLog,
+    programDir: layout.programs,
     http: options.gateway,
     clock,
     log,
   }
-  started.use(superviseGateway(link, process))
+  const supervision = started.use(superviseGateway(link, process))
   const hello = await greeting(link, clock, layout.gatewayLog)
 
   const domain = options.domain ?? (await storedDomain(client)) ?? 'localhost'
@@ -97,6 +98,8 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     gateway: hello.http,
     local: hello.local,
     async [Symbol.asyncDispose]() {
+      // Otherwise the gateway that is stopped here would be started again.
+      supervision[Symbol.dispose]()
       await link.stop(gatewayGraceMs)
       await running[Symbol.asyncDispose]()
     },
