@@ -7,7 +7,7 @@ import { SimClock } from '../../../testing/sim-clock.ts'
 import { configAutoscaler } from '../../api/config/autoscaler.ts'
 import { configDeployment } from '../../api/config/deployment.ts'
 import { configObservability } from '../../api/config/observability.ts'
-import type { RevisionStatus } from '../../api/revision.ts'
+import type { Revision, RevisionStatus } from '../../api/revision.ts'
 import { createReadConfig } from '../config.ts'
 import { createDigestResolver } from './digest-resolver.ts'
 import { revisionReconciler, type World } from './revision.ts'
@@ -145,6 +145,17 @@ test('becoming ready is an event, staying ready is none', () => {
   const again = plan({ ...running, revision: { ...revision, status: first.status } })
   assert.deepEqual(again.events, [])
   assert.deepEqual(again.status, first.status)
+})
+
+test('what an API server without admission leaves out is filled in in memory', () => {
+  const bare = { ...revision, spec: { containers: [{ image: 'app@sha256:12' }] } }
+  const reader = { get: () => undefined, list: () => [], owned: () => [] }
+  const world = reconciler.observe(bare as unknown as Revision, reader, nowMs)
+  const [container] = world.revision.spec.containers
+  assert.equal(world.revision.spec.timeoutSeconds, 300)
+  assert.equal(container?.name, 'user-container')
+  assert.deepEqual(container?.readinessProbe, { successThreshold: 1, tcpSocket: { port: 0 } })
+  assert.equal(reconciler.observe(revision, reader, nowMs).revision, revision)
 })
 
 test('children of somebody else are left alone', () => {

@@ -5,15 +5,18 @@
 import { Deployment } from '../../../kube/api/deployment.ts'
 import { isControlledBy, keyOf } from '../../../kube/api/meta.ts'
 import { Pod } from '../../../kube/api/pod.ts'
-import type { Plan, PlannedEvent, Reconciler } from '../../../kube/controller/reconciler.ts'
+import type { Plan, PlannedEvent, Reader, Reconciler } from '../../../kube/controller/reconciler.ts'
 import { conditionOf, finish } from '../../../knative/conditions.ts'
 import { configAutoscaler, type AutoscalerConfig } from '../../api/config/autoscaler.ts'
+import { configDefaults } from '../../api/config/defaults.ts'
 import { configDeployment, type DeploymentConfig } from '../../api/config/deployment.ts'
+import { configFeatures } from '../../api/config/features.ts'
 import { configObservability, type ObservabilityConfig } from '../../api/config/observability.ts'
 import { Image } from '../../api/image.ts'
 import { label } from '../../api/names.ts'
 import { PodAutoscaler } from '../../api/pod-autoscaler.ts'
 import { Revision, revisionConditions, type RevisionStatus } from '../../api/revision.ts'
+import { defaultRevisionSpec } from '../../api/revision-defaults.ts'
 import { watchConfigs, type ReadConfig } from '../config.ts'
 import { applyDeployment, deploymentName, desiredDeployment } from './deployment.ts'
 import type { DigestResolver, Digests } from './digest-resolver.ts'
@@ -59,8 +62,9 @@ export const revisionReconciler = (
     watchConfigs(Revision, configDeployment, configObservability),
   ],
 
-  observe(revision, read) {
-    const key = keyOf(revision)
+  observe(stored, read) {
+    const key = keyOf(stored)
+    const revision = isDefaulted(stored) ? stored : defaulted(stored, read, readConfig)
     const { namespace } = key
     const deployment = read.get(Deployment, { namespace, name: deploymentName(key.name) })
     const config = {
@@ -97,6 +101,20 @@ export const revisionReconciler = (
   },
 
   connect: (wake) => resolver.onChange(wake),
+})
+
+/** Admission fills these in always: an API server that has none leaves the defaulting to us. */
+const isDefaulted = ({ spec }: Revision): boolean =>
+  spec.timeoutSeconds !== undefined && spec.containers.every(({ name }) => name)
+
+const defaulted = (revision: Revision, read: Reader, readConfig: ReadConfig): Revision => ({
+  ...revision,
+  spec: defaultRevisionSpec(revision.spec, {
+    defaults: readConfig(read, configDefaults),
+    features: readConfig(read, configFeatures),
+    isCreate: false,
+    parent: revision.metadata,
+  }),
 })
 
 /** Digests that were found earlier: a Revision is resolved once in its life. */
