@@ -39,15 +39,18 @@ for (const text of [
 
 test('what is normalised stays as it is, and nothing but InvalidReference is thrown', () => {
   fc.assert(
-    fc.property(fc.string({ unit: fc.constantFrom(...'aB1.:/@-_ ') }), (text) => {
-      let name: string
-      try {
-        name = normalizeReference(text)
-      } catch (error) {
-        return assert.equal((error as Error).name, 'InvalidReference')
-      }
-      assert.equal(normalizeReference(name), name)
-    }),
+    fc.property(
+      fc.string({ unit: fc.constantFrom('a', 'B', '1', '.', ':', '/', '@', '-', '_', ' ') }),
+      (text) => {
+        let name: string
+        try {
+          name = normalizeReference(text)
+        } catch (error) {
+          return assert.equal((error as Error).name, 'InvalidReference')
+        }
+        assert.equal(normalizeReference(name), name)
+      },
+    ),
   )
 })
 

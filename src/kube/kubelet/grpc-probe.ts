@@ -38,7 +38,8 @@ export function grpcProbe(
     let size = 0
     let status: string | undefined
     const seeStatus = (headers: Record<string, unknown>) => {
-      if (headers['grpc-status'] !== undefined) status = String(headers['grpc-status'])
+      const found = headers['grpc-status']
+      if (typeof found === 'string') status = found
     }
     stream.on('response', seeStatus)
     stream.on('trailers', seeStatus)

@@ -23,6 +23,7 @@ import {
   type NodeFacts,
 } from './node-status.ts'
 import type { PodLogs } from './pod-logs.ts'
+import { runProbe } from './probe.ts'
 import { PodWorker, type PodWorkerDeps, type Recovered } from './pod-worker.ts'
 import type { Images, Runtime } from './runtime.ts'
 
@@ -42,6 +43,8 @@ export interface KubeletDeps {
   readonly version?: string
   /** Resolves once the pod serves no request any more; waited for at most the pod's grace period. */
   readonly beforeStop?: (pod: Pod) => Promise<void>
+  /** One attempt of a probe; default: the network. Simulated containers answer for themselves. */
+  readonly probe?: typeof runProbe
 }
 
 const heartbeatMs = 10_000
@@ -66,6 +69,7 @@ export async function startKubelet(deps: KubeletDeps): Promise<AsyncDisposable> 
     hostIP: machineAddress(),
     allocatable: allocatable(),
     beforeStop: deps.beforeStop ?? (async () => {}),
+    probe: deps.probe ?? runProbe,
     wrote: (pod) => pods.wrote(pod),
     onGone: (uid) => workers.delete(uid),
   }

@@ -28,7 +28,7 @@ import { runHook } from './hooks.ts'
 import { MountsImpossible } from './mounts.ts'
 import type { PodLogs } from './pod-logs.ts'
 import { podStatus, type PodStatus } from './pod-status.ts'
-import { runProbe, type ProbeDefinition, type ProbeTarget } from './probe.ts'
+import type { runProbe, ProbeDefinition, ProbeTarget } from './probe.ts'
 import { startProber, type ProbeKind } from './prober.ts'
 import { countFailure, imageDelayMs } from './restart-backoff.ts'
 import {
@@ -58,6 +58,8 @@ export interface PodWorkerDeps {
   readonly allocatable: Readonly<Record<string, string>>
   readonly dataDir: string
   readonly beforeStop: (pod: Pod) => Promise<void>
+  /** One attempt of a probe. */
+  readonly probe: typeof runProbe
   /** Takes the answer of a write of this pod. */
   readonly wrote: (pod: Pod) => void
   /** The pod is gone; the worker will not be heard of again. */
@@ -560,7 +562,7 @@ export class PodWorker {
         probe,
         clock,
         random,
-        attempt: (timeoutMs) => runProbe(probe, timeoutMs, target),
+        attempt: (timeoutMs) => this.#deps.probe(probe, timeoutMs, target),
         onChange,
         onFailure: (output) =>
           this.#event(

@@ -11,8 +11,8 @@ import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import { findOnHost, NoExecutable, resolveCommand } from './executable.ts'
 import { connectLauncher, type Launcher } from './launcher-client.ts'
-import type { ContainerRecord, PodRecord, SandboxRecord } from './launcher/protocol.ts'
-import { mountArguments } from './mounts.ts'
+import type { ContainerRecord, ExecContext, PodRecord, SandboxRecord } from './launcher/protocol.ts'
+import { enterView, mountArguments } from './mounts.ts'
 import { namespaceNetwork } from './namespace-network.ts'
 import { hostNetwork, type Network } from './network.ts'
 import type { Container, ContainerSpec, Runtime, Sandbox } from './runtime.ts'
@@ -53,7 +53,10 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
       .atEnd({ argv: network.cleanup, timeoutMs: networkCommandLimitMs, limitBytes: 1 << 16 })
       .catch((error: unknown) => log.error('clean-up not noted', { error }))
   const podFolder = (podUid: string) => join(dataDir, 'pods', podUid)
-  const places = new Map<string, Running>()
+  const running = new Map<string, Running>()
+  const note = (podUid: string, { id, pid, exec }: ContainerRecord) =>
+    running.set(id, { ...exec, podUid, pid })
+  for (const pod of launcher.pods) for (const record of pod.containers) note(pod.podUid, record)
 
   const containerOf = (podUid: string, record: ContainerRecord): Container => ({
     id: record.id,
@@ -89,7 +92,7 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
     async removeSandbox(podUid) {
       const record = sandboxes.get(podUid)
       sandboxes.delete(podUid)
-      for (const [id, place] of places) if (place.podUid === podUid) places.delete(id)
+      for (const [id, place] of running) if (place.podUid === podUid) running.delete(id)
       await launcher.forget(podUid)
       if (record) await network.release(record)
       await rm(podFolder(podUid), { recursive: true, force: true })
@@ -121,9 +124,15 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
           cwd: place.cwd,
           env: place.env,
           logPath: spec.logPath,
+          exec: {
+            ...place,
+            enter,
+            hasView: spec.mounts.length > 0,
+            ...(spec.user && { user: spec.user }),
+          },
           ...(!wrapped && spec.user && { uid: spec.user.uid, gid: spec.user.gid ?? spec.user.uid }),
         })
-        places.set(id, { ...place, podUid: spec.podUid, enter, user: spec.user })
+        note(spec.podUid, record)
         return containerOf(spec.podUid, record)
       } catch (error) {
         if (!(error instanceof NoExecutable)) throw error
@@ -134,25 +143,22 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
     signal: (id, signal) => launcher.signal(id, signal),
 
     async exec(id, command, { timeoutMs, limitBytes }) {
-      const place = places.get(id)
+      const place = running.get(id)
       if (!place) return { exitCode: 126, output: 'container is not running' }
+      const enter = place.hasView ? enterView(place.pid, place.cwd) : place.enter
+      const { user } = place
       try {
-        const argv = resolveCommand(command, place)
         return await launcher.run({
           argv: [
-            ...place.enter,
-            ...(place.user && place.enter.length > 0 ? setUser(place.user) : []),
-            ...argv,
+            ...enter,
+            ...(user && enter.length > 0 ? setUser(user) : []),
+            ...resolveCommand(command, place),
           ],
           cwd: place.cwd,
           env: place.env,
           timeoutMs,
           limitBytes,
-          ...(place.user &&
-            place.enter.length === 0 && {
-              uid: place.user.uid,
-              gid: place.user.gid ?? place.user.uid,
-            }),
+          ...(user && enter.length === 0 && { uid: user.uid, gid: user.gid ?? user.uid }),
         })
       } catch (error) {
         if (error instanceof NoExecutable) return { exitCode: 127, output: error.message }
@@ -188,10 +194,9 @@ interface Place {
   readonly env: Readonly<Record<string, string>>
 }
 
-interface Running extends Place {
+interface Running extends ExecContext {
   readonly podUid: string
-  readonly enter: readonly string[]
-  readonly user: ContainerSpec['user']
+  readonly pid: number
 }
 
 const sandboxOf = ({ podUid, podIP, hostPorts }: SandboxRecord): Sandbox => ({

@@ -81,6 +81,7 @@ export class Pods {
         pid: 0,
         startTicks: '',
         startedAtMs,
+        exec: spec.exec,
         exit: startError(error, clock.now()),
       }
       this.#put(spec.podUid, record)
@@ -115,6 +116,7 @@ export class Pods {
           pid,
           startTicks: processStat(pid)?.startTicks ?? '',
           startedAtMs,
+          exec: spec.exec,
         }
         this.#put(spec.podUid, record)
         child.once('exit', (code, signal) =>

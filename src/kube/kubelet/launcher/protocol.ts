@@ -16,6 +16,20 @@ export interface StartSpec {
   readonly logPath: string
   readonly uid?: number
   readonly gid?: number
+  readonly exec: ExecContext
+}
+
+/** What a later command inside the container needs; kept for a successor of the control plane. */
+export interface ExecContext {
+  readonly rootfs: string
+  readonly cwd: string
+  readonly path: string
+  readonly env: Readonly<Record<string, string>>
+  /** Begins the command line of whatever runs beside the container. */
+  readonly enter: readonly string[]
+  /** True: the container sees mounts of its own. */
+  readonly hasView: boolean
+  readonly user?: { readonly uid: number; readonly gid?: number }
 }
 
 /** How a container ended. `reason` is Kubernetes' word. */
@@ -35,6 +49,7 @@ export interface ContainerRecord {
   /** Field 22 of /proc/<pid>/stat: with the pid and the boot it names a process for good. */
   readonly startTicks: string
   readonly startedAtMs: number
+  readonly exec: ExecContext
   readonly exit?: ExitRecord
 }
 
