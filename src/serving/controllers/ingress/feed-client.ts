@@ -30,6 +30,8 @@ export interface FeedSource {
 
 export interface GatewayLinkOptions {
   readonly socketPath: string
+  /** Opens the connection; default: a unix socket. Simulations bring a wire of their own. */
+  readonly dial?: (path: string) => Socket
   readonly source: FeedSource
   readonly clock: Clock
   readonly log: Log
@@ -183,7 +185,8 @@ class Link implements GatewayLink {
 
   #connect(): void {
     const { socketPath, log, clock } = this.#options
-    const socket = connect({ path: socketPath })
+    const { dial = (path: string) => connect({ path }) } = this.#options
+    const socket = dial(socketPath)
     this.#socket = socket
     socket.on('connect', () => {
       this.#retryMs = firstRetryMs
