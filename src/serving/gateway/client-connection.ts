@@ -49,6 +49,8 @@ export class ClientConnection extends Deadline {
   #searched = 0
   #phase: 'idle' | 'head' | 'busy' | 'lingering' | 'closed' = 'idle'
   #phaseMs: number
+  /** A new connection has less time to say something than one that was of use. */
+  #idleLimitMs: number
   #bodyBlocked = false
   #paused = false
 
@@ -58,10 +60,8 @@ export class ClientConnection extends Deadline {
     this.#context = context
     this.identity = clientIdentity(socket.remoteAddress ?? '')
     this.#phaseMs = context.clock.monotonic()
-    context.deadlines.set(
-      this,
-      this.#phaseMs + Math.min(context.headTimeoutMs, context.idleTimeoutMs),
-    )
+    this.#idleLimitMs = Math.min(context.headTimeoutMs, context.idleTimeoutMs)
+    context.deadlines.set(this, this.#phaseMs + this.#idleLimitMs)
     socket.on('data', (bytes: Buffer) => this.#data(bytes))
     socket.on('end', () => this.#ended())
     socket.on('drain', () => this.#drained())
@@ -99,6 +99,7 @@ export class ClientConnection extends Deadline {
     }
     this.#phase = 'idle'
     this.#phaseMs = this.#context.clock.monotonic()
+    this.#idleLimitMs = this.#context.idleTimeoutMs
     if (this.slot < 0)
       this.#context.deadlines.set(this, this.#phaseMs + this.#context.idleTimeoutMs)
     if (this.#bodyBlocked || this.#paused) {
@@ -252,9 +253,9 @@ export class ClientConnection extends Deadline {
   // -- ends ---------------------------------------------------------------------------------------------------------
 
   override expire(nowMs: number): void {
-    const { headTimeoutMs, idleTimeoutMs, deadlines } = this.#context
+    const { headTimeoutMs, deadlines } = this.#context
     const limitMs =
-      this.#phase === 'idle' ? idleTimeoutMs : this.#phase === 'head' ? headTimeoutMs : lingerMs
+      this.#phase === 'idle' ? this.#idleLimitMs : this.#phase === 'head' ? headTimeoutMs : lingerMs
     if (this.#phase === 'busy' || this.#phase === 'closed') return
     const dueMs = this.#phaseMs + limitMs
     if (nowMs < dueMs) deadlines.set(this, dueMs)

@@ -47,7 +47,10 @@ test('one that rings may set itself again and cancel another that is due at the 
     if (second.rangMs.length === 1) deadlines.set(second, 100)
   }
   await clock.advance(200)
-  assert.deepEqual([first.rangMs.length, second.rangMs.length].toSorted(), [0, 2])
+  assert.deepEqual(
+    [first.rangMs.length, second.rangMs.length].toSorted((a, b) => a - b),
+    [0, 2],
+  )
   assert.equal(deadlines.size, 0)
 })
 

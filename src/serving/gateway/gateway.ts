@@ -192,9 +192,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve()))),
     )
     for (const client of clients) if (client.idle) client.destroy()
-    const cancelGrace = clock.after(graceMs, () => {
+    const cutAll = (): void => {
       for (const client of clients) client.destroy()
-    })
+    }
+    if (graceMs <= 0) cutAll()
+    const cancelGrace = clock.after(graceMs, cutAll)
     await closed
     cancelGrace()
     cancelReport()
