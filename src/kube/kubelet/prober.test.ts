@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { seededRandom } from '../../lib/random.ts'
+import { SimClock } from '../../testing/sim-clock.ts'
+import type { ProbeDefinition } from './probe.ts'
+import { startProber, type ProbeKind } from './prober.ts'
+
+function probing(kind: ProbeKind, probe: ProbeDefinition, initially?: boolean) {
+  const clock = new SimClock()
+  const seen: string[] = []
+  const attempts: number[] = []
+  const control = { answer: 'down' as string | undefined }
+  const prober = startProber({
+    kind,
+    probe,
+    clock,
+    random: seededRandom(1),
+    attempt: async () => {
+      attempts.push(clock.monotonic())
+      return control.answer
+    },
+    onChange: (success) => seen.push(`${clock.monotonic()} ${success}`),
+    onFailure: (output) => seen.push(`${clock.monotonic()} ${output}`),
+    ...(initially !== undefined && { initially }),
+  })
+  return { clock, seen, attempts, control, prober }
+}
+
+test('an eager probe tries every few milliseconds, slower later, and once a second after success', async () => {
+  const { clock, seen, attempts, control } = probing('Readiness', {
+    tcpSocket: { port: 1 },
+    periodSeconds: 0,
+  })
+  await clock.advance(20)
+  assert.deepEqual(attempts, [0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20])
+  await clock.advance(10_000)
+  const [last = 0, before = 0] = attempts.slice(-2).reverse()
+  assert.equal(last - before, 50)
+  assert.deepEqual(seen, [], 'no complaint while it starts')
+  control.answer = undefined
+  await clock.advance(50)
+  assert.equal(seen.length, 1)
+  const count = attempts.length
+  await clock.advance(3_000)
+  assert.equal(attempts.length, count + 3)
+})
+
+test('a ready container becomes unready after three failures in a row, and ready again after one success', async () => {
+  const { clock, seen, control } = probing('Readiness', { periodSeconds: 10 })
+  control.answer = undefined
+  await clock.advance(10_000)
+  control.answer = 'down'
+  await clock.advance(20_000)
+  control.answer = undefined
+  await clock.advance(10_000)
+  control.answer = 'down'
+  await clock.advance(30_000)
+  control.answer = undefined
+  await clock.advance(10_000)
+  assert.deepEqual(seen, [
+    '0 down',
+    '10000 true',
+    '20000 down',
+    '30000 down',
+    '50000 down',
+    '60000 down',
+    '70000 down',
+    '70000 false',
+    '80000 true',
+  ])
+})
+
+test('delay, threshold and disposal of a liveness probe', async () => {
+  const { clock, seen, prober } = probing('Liveness', {
+    initialDelaySeconds: 5,
+    periodSeconds: 2,
+    failureThreshold: 2,
+  })
+  await clock.advance(4_999)
+  assert.deepEqual(seen, [])
+  await clock.advance(2_001)
+  assert.deepEqual(seen, ['5000 down', '7000 down', '7000 false'])
+  prober[Symbol.dispose]()
+  await clock.advance(60_000)
+  assert.equal(seen.length, 3)
+})
+
+test('a readiness known from before is kept until the threshold says otherwise', async () => {
+  const { clock, seen } = probing('Readiness', { periodSeconds: 10, failureThreshold: 2 }, true)
+  await clock.advance(9_999)
+  assert.deepEqual(
+    seen.filter((text) => text.endsWith('false')),
+    [],
+  )
+  await clock.advance(20_000)
+  assert.equal(seen.filter((text) => text.endsWith('false')).length, 1)
+})
