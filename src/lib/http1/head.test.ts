@@ -321,30 +321,16 @@ describe('compared with llhttp', () => {
   })
 
   test('with bytes changed, whatever we still accept llhttp reads in the same way', async () => {
+    const letters = '\r \n \t : , ; 0 \0 \v " - + / \x80 \x7f chunked HTTP/1.1'
     const inserted = fc.constantFrom(
-      ...[
-        '\r',
-        '\n',
-        '\r\n',
-        ' ',
-        '\t',
-        ':',
-        ',',
-        ';',
-        '0',
-        '\0',
-        '\x0b',
-        '"',
-        'chunked',
-        '-',
-        '+',
-      ],
-      ...[
-        '\r\nContent-Length: 3',
-        '\r\nTransfer-Encoding: chunked',
-        '\r\nTransfer-Encoding: identity',
-      ],
-      ...['\r\n0\r\n\r\n', 'Content-Length: 0\r\n', '\x80', '\x7f', '/', 'HTTP/1.1'],
+      ...letters.split(' '),
+      ' ',
+      '\r\n',
+      '\r\nContent-Length: 3',
+      '\r\nTransfer-Encoding: chunked',
+      '\r\nTransfer-Encoding: identity',
+      '\r\n0\r\n\r\n',
+      'Content-Length: 0\r\n',
     )
     const change = fc.record({
       at: fc.double({ min: 0, max: 1, noNaN: true }),
