@@ -164,8 +164,12 @@ export async function connectLauncher(options: LauncherOptions): Promise<Launche
       await call({ op: 'sandbox', sandbox })
     },
     async forget(podUid) {
-      for (const [id, end] of ends) if (end.podUid === podUid) ends.delete(id)
       await call({ op: 'forget', podUid })
+      for (const [id, end] of ends) {
+        if (end.podUid !== podUid) continue
+        end.settle({ exit: killed(clock.now()) })
+        ends.delete(id)
+      }
     },
     exited(podUid, container) {
       const end = endOf(podUid, container.id)
@@ -191,8 +195,16 @@ export async function connectLauncher(options: LauncherOptions): Promise<Launche
   }
 }
 
+/** For what still ran when its pod was removed. */
+const killed = (nowMs: number): ExitRecord => ({
+  exitCode: 137,
+  signal: 9,
+  reason: 'Error',
+  finishedAtMs: nowMs,
+})
+
 /** For a container that no launcher knows any more. */
-export const lost = (nowMs: number): ExitRecord => ({
+const lost = (nowMs: number): ExitRecord => ({
   exitCode: 137,
   reason: 'Error',
   message: 'The container could not be found any more; its exit code is not known',
