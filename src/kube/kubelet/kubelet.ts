@@ -89,7 +89,7 @@ export async function startKubelet(deps: KubeletDeps): Promise<AsyncDisposable> 
       worker.update(pod)
       return
     }
-    if (pod.spec.nodeName !== nodeName || stopped) return
+    if (pod.spec.nodeName !== nodeName || stopped || isOver(pod)) return
     const started = new PodWorker(pod, workerDeps)
     workers.set(uid, started)
     const found = left.get(uid)
@@ -136,6 +136,12 @@ export async function startKubelet(deps: KubeletDeps): Promise<AsyncDisposable> 
     },
   }
 }
+
+/** Ended and deleted; only somebody's finalizer keeps the object. */
+const isOver = ({ metadata, status }: Pod): boolean =>
+  metadata.deletionTimestamp !== undefined &&
+  metadata.deletionGracePeriodSeconds === 0 &&
+  (status?.phase === 'Succeeded' || status?.phase === 'Failed')
 
 async function register(client: Client, facts: NodeFacts, clock: Clock): Promise<void> {
   let node: Node

@@ -178,3 +178,24 @@ test('a new node agent adopts running pods without a change of their status', as
   assert.deepEqual(node.read()?.status, before)
   assert.equal(node.runtime.started.length, 1)
 })
+
+test('a finalizer keeps the object of an ended pod, and the node agent leaves it alone', async (t) => {
+  const node = await simulatedNode(t)
+  await node.create()
+  await node.until(node.isReady)
+  const key = { namespace: 'default', name: 'p' }
+  await node.client.patch(Pod, key, {
+    type: 'merge',
+    body: { metadata: { finalizers: ['a.b/c'] } },
+  })
+  await node.client.delete(Pod, key)
+  await node.until(() => node.read()?.metadata.deletionGracePeriodSeconds === 0)
+  await node.clock.advance(60_000)
+  const { revision } = node.store
+  await node.client.patch(Pod, key, { type: 'merge', body: { metadata: { labels: { x: 'y' } } } })
+  await node.clock.advance(5_000)
+  assert.equal(node.read()?.status?.phase, 'Failed')
+  assert.equal(node.store.revision, revision + 1, 'nobody but us wrote')
+  await node.client.patch(Pod, key, { type: 'merge', body: { metadata: { finalizers: null } } })
+  await node.until(() => node.read() === undefined)
+})
