@@ -29,6 +29,7 @@ export const denied = (webhook: string, phase: Phase, text: string): StatusError
   )
 
 export const validationWebhook = 'validation.webhook.serving.knative.dev'
+export const defaultingWebhook = 'webhook.serving.knative.dev'
 export const configWebhook = 'config.webhook.serving.knative.dev'
 
 /** The `admit` of a kind. Writes to a subresource pass as they are: their writer is a controller. */

@@ -75,7 +75,7 @@ function* validate(
   const { metadata, spec } = configuration
   const { old } = context
   const configs = readServingConfigs(context)
-  yield* validateMetadata('Configuration', metadata)
+  yield* validateMetadata('Configuration', metadata, old?.metadata)
   if (!isOwned(configuration))
     yield* validateUserInfo(configuration, old, specChanged(configuration, old, configs))
   yield* via('spec', validateTemplate(spec.template, metadata, configs))

@@ -46,14 +46,16 @@ export function withVisibility<T extends KubeObject>(object: T, context: Admissi
 export function* validateMetadata(
   kind: 'Service' | 'Configuration' | 'Route' | 'Revision',
   metadata: ObjectMeta,
+  old?: ObjectMeta,
 ): Generator<FieldError> {
   yield* via('metadata', validateName(metadata))
   if (kind !== 'Revision') yield* via('metadata.annotations', noAutoscaling(metadata))
   if (kind === 'Service' || kind === 'Route')
     yield* via('metadata.annotations', validateRollout(metadata))
   if (kind === 'Configuration' || kind === 'Route')
-    yield* ownedAsLabelled(metadata, label.service, 'Service')
-  if (kind === 'Revision') yield* ownedAsLabelled(metadata, label.configuration, 'Configuration')
+    yield* ownedAsLabelled(metadata, old, label.service, 'Service')
+  if (kind === 'Revision')
+    yield* ownedAsLabelled(metadata, old, label.configuration, 'Configuration')
 }
 
 /** A name, or the prefix of one that the server makes. */
@@ -98,13 +100,18 @@ export function* validateWholeSeconds(
   }
 }
 
+/**
+ * Who carries an owner's label must be owned by it. An update that leaves the label alone is not asked: it may be the
+ * garbage collector taking the owner away (`kubectl delete --cascade=orphan`), which would otherwise never end.
+ */
 function* ownedAsLabelled(
   metadata: ObjectMeta,
+  old: ObjectMeta | undefined,
   key: string,
   ownerKind: string,
 ): Generator<FieldError> {
   const name = metadata.labels?.[key]
-  if (name === undefined) return
+  if (name === undefined || name === old?.labels?.[key]) return
   const owned = metadata.ownerReferences?.some((ref) => ref.kind === ownerKind && ref.name === name)
   if (!owned) yield missingField(`metadata.labels.${key}`)
 }

@@ -10,6 +10,7 @@ import { sameJson } from '../../kube/api/validation.ts'
 import { readyColumns } from './columns.ts'
 import { revisionV1alpha1 } from './conversion/v1alpha1.ts'
 import { revisionV1beta1 } from './conversion/v1beta1.ts'
+import { refuseUndecodable } from './decoding.ts'
 import { validateMetadata } from './metadata.ts'
 import { label, servingGroup } from './names.ts'
 import { defaultRevisionSpec } from './revision-defaults.ts'
@@ -63,7 +64,7 @@ function* validate(revision: Revision, context: AdmissionContext<Revision>): Gen
   const { metadata, spec } = revision
   const { old } = context
   const configs = readServingConfigs(context)
-  yield* validateMetadata('Revision', metadata)
+  yield* validateMetadata('Revision', metadata, old?.metadata)
   yield* via('metadata.annotations', validateRevisionAnnotations(metadata.annotations, configs))
   if (!old) yield* via('spec', validateRevisionSpec(spec, configs))
   else if (!sameJson(spec, old.spec)) {
@@ -97,10 +98,11 @@ export const Revision: KindDefinition<Revision> = {
   description: 'An unchanging snapshot of code and settings, made by a Configuration.',
   admit: admission({
     // Once made, a Revision is what it is: new cluster defaults do not reach it.
-    defaults: (revision, context) =>
-      context.operation === 'CREATE'
-        ? defaultRevision(revision, readServingConfigs(context), true)
-        : revision,
+    defaults(revision, context) {
+      if (context.operation !== 'CREATE') return revision
+      if (revision.spec) refuseUndecodable(revision.spec)
+      return defaultRevision(revision, readServingConfigs(context), true)
+    },
     validate,
   }),
   schema,

@@ -58,7 +58,7 @@ const specChanged = (route: Route, old: Route | undefined): boolean =>
   !old || !sameJson(route.spec, defaultRoute(old).spec)
 
 function* validate(route: Route, { old }: AdmissionContext<Route>): Generator<FieldError> {
-  yield* validateMetadata('Route', route.metadata)
+  yield* validateMetadata('Route', route.metadata, old?.metadata)
   if (!isOwned(route)) yield* validateUserInfo(route, old, specChanged(route, old))
   yield* via('spec', validateTraffic(route.spec.traffic ?? [], 'Route'))
 }

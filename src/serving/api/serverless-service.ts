@@ -48,13 +48,14 @@ export interface ServerlessService extends KubeObject {
 }
 
 function* validate({ spec }: ServerlessService): Generator<FieldError> {
-  const { mode, numActivators = 0, objectRef, protocolType: protocol } = spec
+  const given: Partial<ServerlessServiceSpec> = spec ?? {}
+  const { mode, numActivators = 0, objectRef, protocolType: protocol } = given
   if (!mode) yield missingField('mode')
   else if (mode !== 'Serve' && mode !== 'Proxy') yield invalidValue(mode, 'mode')
   if (numActivators < 0) yield outOfBounds(numActivators, 0, 2_147_483_647, 'numActivators')
   if (!objectRef?.name) yield missingField('objectRef.name')
   if (!objectRef?.kind) yield missingField('objectRef.kind')
-  if (protocol !== 'http1' && protocol !== 'h2c') yield invalidValue(protocol, 'protocolType')
+  if (protocol !== 'http1' && protocol !== 'h2c') yield invalidValue(protocol ?? '', 'protocolType')
 }
 
 /** What Ready of a ServerlessService depends on; ActivatorEndpointsPopulated is informational. */

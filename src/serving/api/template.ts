@@ -18,6 +18,7 @@ import type { KubeObject, ObjectMeta } from '../../kube/api/meta.ts'
 import { quantityProblem } from '../../kube/api/quantity.ts'
 import { label1035Problem, sameJson } from '../../kube/api/validation.ts'
 import { validateAutoscaling } from './autoscaling-annotations.ts'
+import { refuseUndecodable } from './decoding.ts'
 import { validateWholeSeconds } from './metadata.ts'
 import { annotationSpellings, firstSpelling } from './names.ts'
 import { defaultRevisionSpec } from './revision-defaults.ts'
@@ -80,6 +81,7 @@ export function defaultTemplate<T extends Templated>(
 ): T {
   const { template } = object.spec
   if (!template?.spec) return object
+  if (isCreate || old?.spec.template !== template) refuseUndecodable(template.spec)
   const defaulted: RevisionTemplate = {
     ...template,
     spec: defaultRevisionSpec(template.spec, {
