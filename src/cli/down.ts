@@ -1,5 +1,5 @@
 /** `ebb down`: stops the platform of a data directory and waits until nothing of it runs. */
-import { sleep, systemClock } from '../lib/clock.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { dataDirOf, layoutOf } from '../platform/config.ts'
 import { requestStop } from '../platform/control-socket.ts'
 import type { Command } from './command.ts'
@@ -15,7 +15,7 @@ export const down: Command = {
     const layout = layoutOf(dataDir)
     const pid = await requestStop(layout.controlSocket)
     if (pid !== undefined) {
-      while (isRunning(pid)) await sleep(systemClock, 5)
+      while (isRunning(pid)) await sleep(5)
       out.print(`Stopped the platform of ${dataDir}`)
       return 0
     }

@@ -7,20 +7,12 @@ import { bookDir, load, startEbb, until, withoutKubectl, type Ebb } from './plat
 const manifest = (...path: string[]) => join(bookDir, ...path)
 const registry = 'registry.cn-hangzhou.aliyuncs.com/knative-sample'
 
-const podsOf = async (ebb: Ebb, service: string): Promise<readonly string[]> =>
-  (
-    await ebb.ok(
-      'get',
-      'pods',
-      '-l',
-      `serving.knative.dev/service=${service}`,
-      '--field-selector=status.phase=Running',
-      '-o',
-      'jsonpath={range .items[?(!@.metadata.deletionTimestamp)]}{.metadata.name}{"\\n"}{end}',
-    )
-  )
+/** Names of the pods that run, those being stopped not counted. */
+const podsOf = async (ebb: Ebb, name: string, label = 'service'): Promise<readonly string[]> =>
+  (await ebb.ok('get', 'pods', '-l', `serving.knative.dev/${label}=${name}`, '--no-headers'))
     .split('\n')
-    .filter(Boolean)
+    .filter((line) => / Running /.test(line))
+    .map((line) => line.split(' ')[0] ?? '')
 
 const waitReady = (ebb: Ebb, service: string) =>
   ebb.ok('wait', `ksvc/${service}`, '--for=condition=Ready', '--timeout=30s')
@@ -260,10 +252,7 @@ describe('on the domain example.com', { skip: withoutKubectl }, () => {
     await waitReady(ebb, 'autoscale-go')
     const second = await load(ebb, host, { path, workers: 50, durationMs: 6_000 })
     assert.deepEqual([...second.statuses.keys()], [200])
-    const newest = () =>
-      ebb
-        .ok('get', 'pods', '-l', 'serving.knative.dev/revision=autoscale-go-00002', '--no-headers')
-        .then((text) => text.split('\n').filter((line) => / Running /.test(line)).length)
+    const newest = async () => (await podsOf(ebb, 'autoscale-go-00002', 'revision')).length
     assert.equal(await newest(), 3)
     // One stays for good, the old revision goes to zero.
     await until(
@@ -290,15 +279,16 @@ describe('on the domain example.com', { skip: withoutKubectl }, () => {
     assert.match(bad.stderr, /stable-window = 5s, must be in \[6s; 1h0m0s\] range/)
     await ebb.ok('apply', '-f', manifest('07-autoscaler-config', 'service-for-test.composed.yaml'))
     await waitReady(ebb, 'autoscale-go')
-    await until('two pods stay', async () => (await podsOf(ebb, 'autoscale-go')).length === 2)
+    const pods = async () => (await podsOf(ebb, 'autoscale-go-00003', 'revision')).length
+    await until('two pods stay', async () => (await pods()) === 2)
     assert.match(await ebb.ok('get', 'podautoscaler'), /autoscale-go-00003/)
-    // Editing the PodAutoscaler's revision takes effect without touching the Service.
+    // Editing the object of the revision takes effect without touching the Service.
     await ebb.ok(
       'annotate',
       '--overwrite',
-      'revision/autoscale-go-00003',
+      'podautoscaler/autoscale-go-00003',
       'autoscaling.knative.dev/minScale=3',
     )
-    await until('three pods', async () => (await podsOf(ebb, 'autoscale-go')).length === 3)
+    await until('three pods', async () => (await pods()) === 3)
   })
 })
