@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { bookDir, load, startEbb, until, withoutKubectl, type Ebb } from './platform.ts'
+import { bookDir, hurry, load, startEbb, until, withoutKubectl, type Ebb } from './platform.ts'
 
 const manifest = (...path: string[]) => join(bookDir, ...path)
 const registry = 'registry.cn-hangzhou.aliyuncs.com/knative-sample'
@@ -16,19 +16,6 @@ const podsOf = async (ebb: Ebb, name: string, label = 'service'): Promise<readon
 
 const waitReady = (ebb: Ebb, service: string) =>
   ebb.ok('wait', `ksvc/${service}`, '--for=condition=Ready', '--timeout=30s')
-
-/** Shortens idle times, so that minutes of the book take seconds: a ConfigMap change, effective without restart. */
-const hurry = (ebb: Ebb) =>
-  ebb.ok(
-    '-n',
-    'knative-serving',
-    'patch',
-    'cm',
-    'config-autoscaler',
-    '--type=merge',
-    '-p',
-    JSON.stringify({ data: { 'stable-window': '6s', 'scale-to-zero-grace-period': '1s' } }),
-  )
 
 describe('on the domain knative.kuberun.com', { skip: withoutKubectl }, () => {
   let ebb: Ebb

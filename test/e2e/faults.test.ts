@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { createConnection } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import {
+  configure,
   processesMentioning,
   request,
   startEbb,
@@ -107,16 +108,7 @@ describe('faults', { skip: withoutKubectl }, () => {
   })
 
   test('10,000 requests held at zero: bounded memory, clear answers', async () => {
-    await ebb.ok(
-      '-n',
-      'knative-serving',
-      'patch',
-      'cm',
-      'config-autoscaler',
-      '--type=merge',
-      '-p',
-      '{"data":{"allow-zero-initial-scale":"true"}}',
-    )
+    await configure(ebb, 'config-autoscaler', { 'allow-zero-initial-scale': 'true' })
     await apply(
       'slow',
       { image: 'dev.local/slow', env: [{ name: 'START_MS', value: '3000' }] },

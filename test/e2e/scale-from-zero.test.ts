@@ -1,7 +1,7 @@
 /** The signature feature: a service at zero holds what comes, wakes, and answers everything once. */
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { appDir, startEbb, until, withoutKubectl, type Ebb } from './platform.ts'
+import { appDir, hurry, startEbb, until, withoutKubectl, type Ebb } from './platform.ts'
 
 describe('scale from zero', { skip: withoutKubectl }, () => {
   let ebb: Ebb
@@ -13,16 +13,7 @@ describe('scale from zero', { skip: withoutKubectl }, () => {
 
   before(async () => {
     ebb = await startEbb()
-    await ebb.ok(
-      '-n',
-      'knative-serving',
-      'patch',
-      'cm',
-      'config-autoscaler',
-      '--type=merge',
-      '-p',
-      JSON.stringify({ data: { 'stable-window': '6s', 'scale-to-zero-grace-period': '1s' } }),
-    )
+    await hurry(ebb)
     const deployed = await ebb.ebb('deploy', appDir('counter'), '--name', 'counter')
     assert.equal(deployed.code, 0, deployed.stderr)
     assert.match(deployed.stdout, /http:\/\/counter\.default\.localhost:\d+/)

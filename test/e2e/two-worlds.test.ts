@@ -5,7 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { appDir, ebbScript, request, startEbb, until, withoutKubectl } from './platform.ts'
+import { appDir, ebbScript, request, hurry, startEbb, until, withoutKubectl } from './platform.ts'
 
 test('controllers of one process serve the API of another', { skip: withoutKubectl }, async () => {
   await using ebb = await startEbb({ args: ['--no-knative'] })
@@ -31,16 +31,7 @@ test('controllers of one process serve the API of another', { skip: withoutKubec
     })
     const { hostname, port } = new URL(/Gateway +(\S+)/.exec(output)?.[1] ?? '')
     const gateway = { host: hostname, port: Number(port) }
-    await ebb.ok(
-      '-n',
-      'knative-serving',
-      'patch',
-      'cm',
-      'config-autoscaler',
-      '--type=merge',
-      '-p',
-      JSON.stringify({ data: { 'stable-window': '6s', 'scale-to-zero-grace-period': '1s' } }),
-    )
+    await hurry(ebb)
     const deployed = await ebb.ebb('deploy', appDir('counter'), '--name', 'counter')
     assert.equal(deployed.code, 0, deployed.stderr)
     const host = 'counter.default.localhost'
