@@ -9,8 +9,6 @@ import { join } from 'node:path'
 import type { Clock } from '../lib/clock.ts'
 import { issue, type Issued, type IssueRequest } from './certificate-issue.ts'
 
-export { writeKubeconfig } from './kubeconfig.ts'
-
 /** PEM texts. */
 export interface Certificates {
   readonly ca: string

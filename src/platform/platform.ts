@@ -10,12 +10,12 @@ import { systemClock } from '../lib/clock.ts'
 import { jsonLog, type Log } from '../lib/log.ts'
 import { systemRandom } from '../lib/random.ts'
 import type { Pod } from '../kube/api/pod.ts'
-import { writeKubeconfig } from './certificates.ts'
 import { addressText, layoutOf, type Address, type Layout, type PlatformConfig } from './config.ts'
 import { takeControl } from './control-socket.ts'
 import { podAddresses } from './drain.ts'
 import { ensureGatewayProcess } from './gateway-process.ts'
 import { startKube } from './kube.ts'
+import { writeKubeconfig } from './kubeconfig.ts'
 import { startServing, type Serving } from './serving.ts'
 
 /** Written to `DIR/endpoints.json`. */
