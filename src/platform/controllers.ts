@@ -37,9 +37,13 @@ export async function startControllers(
   const layout = layoutOf(config.dataDir)
   mkdirSync(config.dataDir, { recursive: true, mode: 0o700 })
   await using started = new AsyncDisposableStack()
-  started.use(await takeControl(layout.controlSocket, stop.request))
+  started.use(await takeControl(layout.controlSocket, () => stop.request()))
   const clock = systemClock
-  const log = jsonLog((line) => void process.stderr.write(line), config.logLevel, clock.now)
+  const log = jsonLog(
+    (line) => void process.stderr.write(line),
+    config.logLevel,
+    () => clock.now(),
+  )
   const { api: server } = await readKubeconfig(config.kubeconfig)
   const api = started.use(httpApi({ ...server, userAgent: 'ebb-controllers' }))
   const client = typedClient(api, { user: { username: '', groups: [] }, durable: false })

@@ -43,7 +43,7 @@ export async function startPlatform(
   const layout = layoutOf(wanted.dataDir)
   mkdirSync(wanted.dataDir, { recursive: true, mode: 0o700 })
   await using started = new AsyncDisposableStack()
-  started.use(await takeControl(layout.controlSocket, stop.request))
+  started.use(await takeControl(layout.controlSocket, () => stop.request()))
   const config = await withPortsOfLastTime(wanted, layout)
   const { log, close } = openLog(layout, config.logLevel)
   started.defer(close)
@@ -145,7 +145,11 @@ function openLog(
   // A full disk must not end the platform; the store reports it where it matters.
   stream.on('error', () => {})
   return {
-    log: jsonLog((line) => void stream.write(line), level, systemClock.now),
+    log: jsonLog(
+      (line) => void stream.write(line),
+      level,
+      () => systemClock.now(),
+    ),
     close: () => new Promise((resolve) => stream.end(resolve)),
   }
 }
