@@ -57,7 +57,6 @@ export function object<P extends Properties, R extends keyof P & string = never>
 
 export const string = (options: Options = {}): Schema<string> => ({ type: 'string', ...options })
 export const integer = (options: Options = {}): Schema<number> => ({ type: 'integer', ...options })
-export const number = (options: Options = {}): Schema<number> => ({ type: 'number', ...options })
 export const boolean = (options: Options = {}): Schema<boolean> => ({ type: 'boolean', ...options })
 
 export const list = <S extends Schema>(

@@ -22,7 +22,7 @@ import type { PodLogs } from './pod-log-endpoint.ts'
 import { parseResourcePath } from './request-path.ts'
 import { answerResource } from './resource-endpoint.ts'
 
-export { anonymous, authenticator } from './authentication.ts'
+export { authenticator } from './authentication.ts'
 export type { Authenticate, Credentials } from './authentication.ts'
 export type { PodLogOptions, PodLogs } from './pod-log-endpoint.ts'
 

@@ -1,8 +1,8 @@
-/** Labels, annotations and headers of Knative Serving that more than one part reads or writes (contract serving §1.11, 1.12, 4.8). */
+/** Labels and annotations of Knative Serving that more than one part reads or writes (contract serving §1.11, 1.12, 4.8). */
 
 export const servingGroup = 'serving.knative.dev'
-export const autoscalingGroup = 'autoscaling.knative.dev'
-export const networkingGroup = 'networking.knative.dev'
+const autoscalingGroup = 'autoscaling.knative.dev'
+const networkingGroup = 'networking.knative.dev'
 /** Group of PodAutoscaler and Metric. */
 export const autoscalingInternalGroup = 'autoscaling.internal.knative.dev'
 /** Group of ServerlessService, Ingress and Certificate. */
@@ -86,22 +86,6 @@ export const annotationSpellings = {
 /** Class of the Pod autoscaler. */
 export const kpaClass = 'kpa.autoscaling.knative.dev'
 export const hpaClass = 'hpa.autoscaling.knative.dev'
-
-/** Header names in lower case, as parsed headers carry them. */
-export const header = {
-  revision: 'knative-serving-revision',
-  namespace: 'knative-serving-namespace',
-  proxyRequest: 'k-proxy-request',
-  originalHost: 'k-original-host',
-  /** `probe`, `queue` or `activator`. */
-  networkProbe: 'k-network-probe',
-  networkHash: 'k-network-hash',
-  kubeletProbe: 'k-kubelet-probe',
-  passthroughLb: 'k-passthrough-lb',
-  directLb: 'knative-direct-lb',
-  tag: 'knative-serving-tag',
-  defaultRoute: 'knative-serving-default-route',
-} as const
 
 /** Value of the label `visibility` that keeps traffic inside. */
 export const clusterLocal = 'cluster-local'

@@ -14,7 +14,7 @@ export interface ServingConfigs {
 }
 
 /** What holds when nothing is configured. */
-export const defaultServingConfigs: ServingConfigs = {
+const defaultServingConfigs: ServingConfigs = {
   autoscaler: configAutoscaler.defaults,
   defaults: configDefaults.defaults,
   features: configFeatures.defaults,
