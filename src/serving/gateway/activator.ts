@@ -6,7 +6,7 @@
 import type { Random } from '../../lib/random.ts'
 import { choose } from './balancer.ts'
 import { type QueueBudget, WaitQueue, type Waiter } from './breaker.ts'
-import type { RevisionTarget } from './feed.ts'
+import type { Backend, RevisionTarget } from './feed.ts'
 import type { RevisionMetrics } from './metrics.ts'
 import type { Drains } from './drain.ts'
 import { addressOf, Pod, type UpstreamContext } from './pod.ts'
@@ -43,6 +43,8 @@ export class Revision {
   readonly queue: WaitQueue<Claimant>
   readonly metrics: RevisionMetrics
   #pods: Pod[] = []
+  /** Pods that went from the feed with requests in flight: should they come back, those still take up slots. */
+  readonly #departed = new Set<Pod>()
   #cursor = 0
   #wokenMs = Number.NEGATIVE_INFINITY
   #serving = false
@@ -93,7 +95,7 @@ export class Revision {
   /** Gives a slot back. */
   release(pod: Pod): void {
     pod.inFlight--
-    if (pod.leaving && pod.inFlight === 0) this.#context.drains.left(pod)
+    if (pod.leaving && pod.inFlight === 0) this.#left(pod)
     if (this.queue.size > 0) this.#serve()
   }
 
@@ -101,7 +103,7 @@ export class Revision {
   refused(claimant: Claimant, pod: Pod): void {
     this.queue.unshift(claimant)
     pod.inFlight--
-    if (pod.leaving && pod.inFlight === 0) this.#context.drains.left(pod)
+    if (pod.leaving && pod.inFlight === 0) this.#left(pod)
     if (!pod.refusing) {
       pod.refusing = true
       const restMs = Math.min(refusalMs.first * 2 ** pod.refusals++, refusalMs.longest)
@@ -139,6 +141,8 @@ export class Revision {
         before.delete(known.address)
         return known
       }
+      const back = this.#comeBack(backend)
+      if (back) return back
       const fresh = new Pod(backend, this.#context)
       this.#context.drains.joined(fresh)
       return fresh
@@ -163,7 +167,25 @@ export class Revision {
 
   #leave(pod: Pod): void {
     pod.leave()
-    if (pod.inFlight === 0) this.#context.drains.left(pod)
+    if (pod.inFlight === 0) this.#left(pod)
+    else this.#departed.add(pod)
+  }
+
+  #left(pod: Pod): void {
+    this.#departed.delete(pod)
+    this.#context.drains.left(pod)
+  }
+
+  /** The pod that was listed before and still has requests in flight, as good as it was. */
+  #comeBack({ host, port, pod: name }: Backend): Pod | undefined {
+    const address = addressOf(host, port)
+    for (const pod of this.#departed) {
+      if (pod.name !== name || pod.address !== address || pod.draining) continue
+      this.#departed.delete(pod)
+      pod.leaving = false
+      return pod
+    }
+    return undefined
   }
 
   #choose(): Pod | undefined {

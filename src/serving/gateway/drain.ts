@@ -32,6 +32,7 @@ export class Drains {
   /** Sends no more requests there; calls `done`, once, when none is in flight. */
   drain(address: string, done: () => void): void {
     for (const pod of this.#pods.get(address) ?? []) {
+      pod.draining = true
       pod.leave()
       if (pod.inFlight === 0) this.left(pod)
     }

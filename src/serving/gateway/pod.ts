@@ -149,6 +149,8 @@ export class Pod {
   inFlight = 0
   /** Gets no new requests: it is being drained, or is gone from the feed. */
   leaving = false
+  /** It is to be stopped, so it does not come back, whatever the feed says. */
+  draining = false
   /** It just refused a connection. */
   refusing = false
   /** Refusals in a row. */
