@@ -1,8 +1,6 @@
 /** Labels and annotations of Knative Serving that more than one part reads or writes (contract serving §1.11, 1.12, 4.8). */
 
 export const servingGroup = 'serving.knative.dev'
-const autoscalingGroup = 'autoscaling.knative.dev'
-const networkingGroup = 'networking.knative.dev'
 /** Group of PodAutoscaler and Metric. */
 export const autoscalingInternalGroup = 'autoscaling.internal.knative.dev'
 /** Group of ServerlessService, Ingress and Certificate. */

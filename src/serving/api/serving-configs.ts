@@ -13,13 +13,6 @@ export interface ServingConfigs {
   readonly features: FeaturesConfig
 }
 
-/** What holds when nothing is configured. */
-const defaultServingConfigs: ServingConfigs = {
-  autoscaler: configAutoscaler.defaults,
-  defaults: configDefaults.defaults,
-  features: configFeatures.defaults,
-}
-
 export const readServingConfigs = (context: Pick<AdmissionContext, 'read'>): ServingConfigs => ({
   autoscaler: readConfig(context, configAutoscaler),
   defaults: readConfig(context, configDefaults),
