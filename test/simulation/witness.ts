@@ -43,6 +43,9 @@ export class Witness {
   /** Someone deleted a part of the service under it. */
   tampered(service: string): void {
     this.#mending.set(service, this.#world.clock.monotonic() + mendingMs)
+    const [namespace = '', name = ''] = service.split('/')
+    // What cannot be made again now, because the traffic is wrongly asked for, need not be there.
+    this.#ready.delete(this.find(Service, namespace, name)?.metadata.uid ?? '')
   }
 
   get writes(): ReadonlyMap<string, number> {
