@@ -5,6 +5,7 @@
  */
 import { readdir } from 'node:fs/promises'
 import type { Log } from '../../lib/log.ts'
+import { egress } from './egress.ts'
 import type { RunResult, SandboxRecord } from './launcher/protocol.ts'
 import type { Network, PodNetwork } from './network.ts'
 
@@ -12,6 +13,8 @@ export interface NamespaceNetworkOptions {
   /** Paths of the programs. */
   readonly ip: string
   readonly nsenter: string
+  readonly iptables: string | undefined
+  readonly nft: string | undefined
   /** Runs a command to its end, away from this process. */
   readonly run: (argv: readonly string[], input?: string) => Promise<RunResult>
   /** At least 8 hex digits that name the data directory. */
@@ -60,6 +63,12 @@ export async function namespaceNetwork(options: NamespaceNetworkOptions): Promis
     if (netns?.startsWith(`${bridge}-`) && Number.isInteger(pod)) used.add(pod)
   }
   await sweep()
+  const wayOut = egress({ ...options, bridge, network: `${dotted(base)}/${prefixLength}` })
+  if (!wayOut) log.info('pods reach this machine only: neither iptables nor nft is installed')
+  else
+    void run(wayOut.open).catch((error: unknown) =>
+      log.error('pods reach this machine only: no way out could be made', { error }),
+    )
 
   const ready: PodNetwork[] = []
   const waiting: PromiseWithResolvers<PodNetwork>[] = []
@@ -173,7 +182,7 @@ export async function namespaceNetwork(options: NamespaceNetworkOptions): Promis
     cleanup: [
       '/bin/sh',
       '-c',
-      `${ip} link del group ${group}; for n in ${namespaceFolder}/${bridge}-*; do [ -e "$n" ] && ${ip} netns del "\${n##*/}"; done`,
+      `${ip} link del group ${group}; for n in ${namespaceFolder}/${bridge}-*; do [ -e "$n" ] && ${ip} netns del "\${n##*/}"; done\n${wayOut?.close ?? ''}`,
     ],
     async [Symbol.asyncDispose]() {
       closed = true

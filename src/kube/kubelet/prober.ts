@@ -18,7 +18,7 @@ export interface ProberOptions {
   readonly attempt: (timeoutMs: number) => Promise<ProbeResult>
   /** The answer passed its threshold. For liveness and startup a failure is reported once. */
   readonly onChange: (success: boolean, output: string) => void
-  /** A single failed attempt: an `Unhealthy` event. Not called for eager attempts before the first success. */
+  /** A single failed attempt: an `Unhealthy` event. Of eager attempts before the first success only a few are told. */
   readonly onFailure: (output: string) => void
   /** The answer when probing begins; a readiness that was known before a restart of the node agent. */
   readonly initially?: boolean
@@ -31,6 +31,9 @@ const eagerLastMs = 50
 const eagerQuick = 100
 const eagerTimeoutMs = 300
 const steadyPeriodMs = 1_000
+/** An eager search that goes on this long is worth telling, and again after the usual period of a probe. */
+const eagerSilenceMs = 1_000
+const eagerToldMs = 10_000
 
 /** Begins probing; disposing ends it, and no callback comes afterwards. */
 export function startProber(options: ProberOptions): Disposable {
@@ -46,6 +49,7 @@ export function startProber(options: ProberOptions): Disposable {
   let inARow = 0
   let last: boolean | undefined
   let attempts = 0
+  let tellAtMs = clock.monotonic() + eagerSilenceMs
 
   const searching = () => eager && known !== true && attempts > 0
   const schedule = (delayMs: number) => {
@@ -60,7 +64,10 @@ export function startProber(options: ProberOptions): Disposable {
     const success = output === undefined
     inARow = success === last ? inARow + 1 : 1
     last = success
-    if (!success && !hurried) options.onFailure(output)
+    if (!success && (!hurried || clock.monotonic() >= tellAtMs)) {
+      tellAtMs = clock.monotonic() + eagerToldMs
+      options.onFailure(output)
+    }
     const threshold = success
       ? successThreshold
       : hurried

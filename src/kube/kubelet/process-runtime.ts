@@ -297,6 +297,8 @@ async function openNetwork(
     return await namespaceNetwork({
       ip,
       nsenter,
+      iptables: findOnHost('iptables'),
+      nft: findOnHost('nft'),
       id,
       inUse,
       log,
