@@ -76,9 +76,14 @@ function checkService(service: Service, world: World, witness: Witness, complain
   if (works) checkTraffic(service, world, witness, complain)
 }
 
-/** Its deadline passed while the platform was in trouble; Knative says so, and leaves it at that. */
-const givenUp = (revision: Revision): boolean =>
-  conditionOf(revision.status, 'Ready')?.reason === 'ProgressDeadlineExceeded'
+/**
+ * Its deadline passed while the platform was in trouble, or its last pods crashed just before it went to zero: Knative
+ * says so, and leaves it at that until somebody asks for it.
+ */
+const givenUp = (revision: Revision): boolean => {
+  const reason = conditionOf(revision.status, 'Ready')?.reason
+  return reason === 'ProgressDeadlineExceeded' || reason === 'ExitCode137'
+}
 
 /** Status, Ingress and gateway route exactly what the spec asks for. */
 function checkTraffic(service: Service, world: World, witness: Witness, complain: Complain): void {
@@ -125,7 +130,7 @@ function checkTraffic(service: Service, world: World, witness: Witness, complain
   const due = new Map<string, number>()
   for (const { revision = '', percent } of wanted)
     if (percent > 0) due.set(revision, (due.get(revision) ?? 0) + percent)
-  if (!same(Object.fromEntries([...shares].sort()), Object.fromEntries([...due].sort())))
+  if (!same(Object.fromEntries(shares), Object.fromEntries(due)))
     complain(`${key} is shared ${JSON.stringify([...shares])}, asked ${JSON.stringify([...due])}`)
 }
 
@@ -199,7 +204,7 @@ function checkWatchers(witness: Witness, complain: Complain): void {
     const stored = Object.fromEntries(
       witness.all(kind).map((object) => [keyText(keyOf(object)), object.metadata.resourceVersion]),
     )
-    if (replica && !same(Object.fromEntries([...replica].sort()), stored))
+    if (replica && !same(Object.fromEntries(replica), stored))
       complain(`who watches ${kind.plural} sees something else than who lists them`)
   }
 }
