@@ -3,60 +3,44 @@
  * containers, probes. All state of the pod is here, in values; the API hears of it through the status writer, which
  * nobody waits for. Follows the kubelet's pod worker; the numbers and messages are contracts/kube §10.8's.
  */
-import { join } from 'node:path'
 import { sleep, type Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Random } from '../../lib/random.ts'
-import { ConfigMap } from '../api/config-map.ts'
-import type { Kind } from '../api/kind.ts'
-import { keyOf, type KubeObject } from '../api/meta.ts'
+import { keyOf } from '../api/meta.ts'
 import { Pod } from '../api/pod.ts'
-import { Secret } from '../api/secret.ts'
 import { hasReason } from '../api/status-error.ts'
 import type { Client } from '../client/client.ts'
 import type { Recorder } from '../client/recorder.ts'
+import { endOf, lostState, restoredState, terminatedOf } from './container-end.ts'
+import { prepareLaunch, type LaunchDeps } from './container-launch.ts'
+import { startContainerProbes } from './container-probes.ts'
 import {
   allContainers,
   freshContainer,
   isSidecar,
   type ContainerDefinition,
   type ContainerState,
-  type Terminated,
 } from './container-state.ts'
-import { ConfigError, envReferences, expand, resolveEnv, type EnvWorld } from './env.ts'
+import { GracePeriod } from './grace-period.ts'
 import { runHook } from './hooks.ts'
-import { MountsImpossible } from './mounts.ts'
 import type { PodLogs } from './pod-logs.ts'
 import { podStatus, type PodStatus } from './pod-status.ts'
-import type { runProbe, ProbeDefinition, ProbeTarget } from './probe.ts'
-import { startProber, type ProbeKind } from './prober.ts'
-import { countFailure, imageDelayMs } from './restart-backoff.ts'
-import {
-  ImageError,
-  type Container,
-  type ContainerExit,
-  type ImageHandle,
-  type Images,
-  type Runtime,
-  type Sandbox,
-} from './runtime.ts'
+import type { runProbe, ProbeDefinition } from './probe.ts'
+import { probeTarget } from './probe-target.ts'
+import { countFailure } from './restart-backoff.ts'
+import type { Container, ContainerExit, Runtime, Sandbox } from './runtime.ts'
+import { startFailure } from './start-failure.ts'
 import { StatusWriter } from './status-writer.ts'
 import { planPod, podText } from './sync-pod.ts'
-import { MountError, prepareMounts } from './volumes.ts'
 
-export interface PodWorkerDeps {
-  readonly client: Client
+export interface PodWorkerDeps extends LaunchDeps {
   readonly runtime: Runtime
-  readonly images: Images
   readonly logs: PodLogs
   readonly recorder: Recorder
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
   readonly nodeName: string
-  readonly hostIP: string
-  readonly allocatable: Readonly<Record<string, string>>
-  readonly dataDir: string
   readonly beforeStop: (pod: Pod) => Promise<void>
   /** One attempt of a probe. */
   readonly probe: typeof runProbe
@@ -85,12 +69,11 @@ const forcedGraceMs = 1_000
 const defaultGraceSeconds = 30
 /** Where Knative's queue-proxy answers when a pod has drained; here the gateway says so, through `beforeStop`. */
 const drainPort = 8022
-const execLimitBytes = 10 << 10
 
 interface Running {
   readonly container: Container
   readonly definition: ContainerDefinition
-  readonly probers: Disposable[]
+  readonly probes: Disposable
   killing: boolean
   /** Resolves when the container has ended and its state says so. */
   ended: Promise<void>
@@ -114,8 +97,7 @@ export class PodWorker {
   #syncing = false
   #syncAgain = false
   #terminating: Promise<void> | undefined
-  #killAtMs = Number.POSITIVE_INFINITY
-  #shortened = Promise.withResolvers<void>()
+  readonly #grace: GracePeriod
   #deleted = false
   #detached = false
 
@@ -123,6 +105,7 @@ export class PodWorker {
     this.uid = pod.metadata.uid ?? ''
     this.#pod = pod
     this.#deps = deps
+    this.#grace = new GracePeriod(deps.clock)
     const started = pod.status?.startTime
     this.#startedAtMs = started ? Date.parse(started) : deps.clock.now()
     this.#writer = new StatusWriter(pod, {
@@ -165,7 +148,7 @@ export class PodWorker {
     this.#detached = true
     this.#cancelWake()
     this.#cancelDeadline()
-    for (const { probers } of this.#running.values()) stopProbers(probers)
+    for (const { probes } of this.#running.values()) probes[Symbol.dispose]()
     await this.#writer.flushed()
   }
 
@@ -283,36 +266,18 @@ export class PodWorker {
   }
 
   async #startNow(definition: ContainerDefinition): Promise<void> {
-    const { images, runtime, logs } = this.#deps
+    const { runtime, logs } = this.#deps
     const { name } = definition
     const pod = this.#pod
     const sandbox = this.#sandbox
     if (!sandbox) return
-    const image = await images.ensure(definition.image ?? '', pullPolicy(definition))
-    const world = await this.#world(definition, sandbox)
-    const { command, env } = this.#commandOf(definition, image, world, sandbox)
-    const user = userOf(pod, definition, image)
-    const mounts = definition.volumeMounts?.length
-      ? await prepareMounts(definition, join(this.#deps.dataDir, 'pods', this.uid, 'volumes'), {
-          configMap: (map) => this.#find(ConfigMap, map),
-          secret: (secret) => this.#find(Secret, secret),
-          world,
-        })
-      : []
+    const launch = await prepareLaunch(pod, definition, sandbox, this.#deps)
     if (this.#terminating || this.#detached) return
+    const { image } = launch
     const attempt = this.#state(name).restarts + 1
     const container = await runtime.start({
-      podUid: this.uid,
-      namespace: pod.metadata.namespace ?? '',
-      podName: pod.metadata.name,
-      container: name,
+      ...launch,
       attempt,
-      image,
-      command,
-      workingDir: definition.workingDir || image.config.workingDir,
-      env,
-      mounts,
-      ...(user && { user }),
       logPath: logs.path(pod, name, attempt),
     })
     const before = this.#state(name)
@@ -378,100 +343,34 @@ export class PodWorker {
     this.#states.set(name, state)
   }
 
-  #commandOf(
-    definition: ContainerDefinition,
-    image: ImageHandle,
-    world: EnvWorld,
-    sandbox: Sandbox,
-  ): { readonly command: readonly string[]; readonly env: Readonly<Record<string, string>> } {
-    let env = resolveEnv(definition, image.config.env, world)
-    const port = definition.ports?.[0]?.containerPort
-    // Where ports are handed out, PORT is how a program learns of its own.
-    if (sandbox.hostPorts && port !== undefined && env['PORT'] === undefined)
-      env = { ...env, PORT: String(port) }
-    const entrypoint = definition.command?.length ? definition.command : image.config.entrypoint
-    const args = definition.args?.length
-      ? definition.args
-      : definition.command?.length
-        ? []
-        : image.config.cmd
-    return { env, command: [...entrypoint, ...args].map((word) => expand(word, env)) }
-  }
-
-  async #world(definition: ContainerDefinition, sandbox: Sandbox): Promise<EnvWorld> {
-    const { configMaps, secrets } = envReferences(definition)
-    const maps = new Map<string, ConfigMap | undefined>()
-    const secretMap = new Map<string, Secret | undefined>()
-    await Promise.all([
-      ...[...configMaps].map(async (name) => maps.set(name, await this.#find(ConfigMap, name))),
-      ...[...secrets].map(async (name) => secretMap.set(name, await this.#find(Secret, name))),
-    ])
-    return {
-      pod: this.#pod,
-      configMap: (name) => maps.get(name),
-      secret: (name) => secretMap.get(name),
-      podIP: sandbox.podIP,
-      hostIP: this.#deps.hostIP,
-      allocatable: this.#deps.allocatable,
-    }
-  }
-
-  async #find<T extends KubeObject>(kind: Kind<T>, name: string): Promise<T | undefined> {
-    if (name === '') return undefined
-    try {
-      return await this.#deps.client.get(kind, {
-        namespace: this.#pod.metadata.namespace ?? '',
-        name,
-      })
-    } catch (error) {
-      if (hasReason(error, 'NotFound')) return undefined
-      throw error
-    }
-  }
-
-  /** What a failed preparation looks like, and when it is tried again. */
+  /** A failed preparation is shown, and tried again later. */
   #notStarted({ name, image = '' }: ContainerDefinition, error: unknown): void {
-    const { clock } = this.#deps
+    const { clock, log } = this.#deps
     if (this.#terminating) return
     const state = this.#state(name)
-    const wait = (reason: string, message: string | undefined, delayMs: number) =>
-      this.#set(name, {
-        ...state,
-        imageFailures: state.imageFailures + 1,
-        notBeforeMs: clock.now() + delayMs,
-        ready: false,
-        ...(state.state.is === 'terminated' && { last: terminatedOf(state) }),
-        state: { is: 'waiting', reason, ...(message !== undefined && { message }) },
-      })
-    const message = textOf(error)
-    if (error instanceof ImageError) {
-      const delayMs = imageDelayMs(state.imageFailures + 1)
-      wait(error.reason, message, delayMs)
-      if (error.reason === 'InvalidImageName')
-        this.#event('Warning', 'InspectFailed', message, name)
-      else if (error.reason === 'ErrImageNeverPull')
-        this.#event('Warning', 'ErrImageNeverPull', message, name)
-      else {
-        this.#event('Normal', 'Pulling', `Pulling image "${image}"`, name)
-        this.#event('Warning', 'Failed', `Failed to pull image "${image}": ${message}`, name)
-      }
-      this.#event('Warning', 'Failed', `Error: ${error.reason}`, name)
-      if (error.reason === 'ErrImagePull') this.#backOffImage(name, image, message)
-    } else if (error instanceof MountError) {
-      wait('ContainerCreating', undefined, configRetryMs)
-      this.#event('Warning', 'FailedMount', message)
-    } else if (error instanceof ConfigError || error instanceof MountsImpossible) {
-      wait('CreateContainerConfigError', message, configRetryMs)
-      this.#event('Warning', 'Failed', `Error: ${message}`, name)
-    } else {
-      this.#deps.log.error('container could not be started', {
+    const imageFailures = state.imageFailures + 1
+    const { reason, message, retryAfterMs, events, unexpected } = startFailure(
+      error,
+      image,
+      imageFailures,
+    )
+    this.#set(name, {
+      ...state,
+      imageFailures,
+      notBeforeMs: clock.now() + retryAfterMs,
+      ready: false,
+      ...(state.state.is === 'terminated' && { last: terminatedOf(state) }),
+      state: { is: 'waiting', reason, ...(message !== undefined && { message }) },
+    })
+    for (const { type, ofPod, ...event } of events)
+      this.#event(type, event.reason, event.message, ofPod ? undefined : name)
+    if (unexpected)
+      log.error('container could not be started', {
         pod: podText(this.#pod),
         container: name,
         error,
       })
-      wait('CreateContainerError', message, configRetryMs)
-      this.#event('Warning', 'Failed', `Error: ${message}`, name)
-    }
+    if (reason === 'ErrImagePull') this.#backOffImage(name, image, message ?? '')
     this.#report()
   }
 
@@ -504,104 +403,39 @@ export class PodWorker {
     definition: ContainerDefinition,
     wasReady: boolean | undefined,
   ): void {
+    const { name } = definition
+    const started = this.#state(name).started
     const running: Running = {
       container,
       definition,
-      probers: [],
+      probes: startContainerProbes({
+        ...this.#deps,
+        definition,
+        target: probeTarget(definition, container.id, this.#sandbox, this.#deps),
+        started,
+        wasReady,
+        onStarted: () => {
+          const ready = !definition.readinessProbe
+          this.#set(name, { ...this.#state(name), started: true, ready })
+          this.sync() // the next init container may wait for a sidecar to have started
+          this.#report()
+        },
+        onReady: (ready) => {
+          this.#set(name, { ...this.#state(name), ready })
+          this.#report()
+        },
+        onFailed: (kind, probe) => this.#failProbe(running, kind, probe),
+        onUnhealthy: (kind, output) =>
+          this.#event('Warning', 'Unhealthy', `${kind} probe failed: ${output}`, name),
+      }),
       killing: false,
       ended: Promise.resolve(),
     }
-    this.#running.set(definition.name, running)
+    this.#running.set(name, running)
     running.ended = container.exited.then((exit) => this.#ended(running, exit))
-    const { startupProbe } = definition
-    if (startupProbe && !this.#state(definition.name).started)
-      this.#probe(running, 'Startup', startupProbe, undefined, (success, output) => {
-        if (!success) return this.#failProbe(running, 'startup', startupProbe, output)
-        stopProbers(running.probers)
-        const state = this.#state(definition.name)
-        this.#set(definition.name, { ...state, started: true, ready: !definition.readinessProbe })
-        this.#probeRunning(running, undefined)
-        this.sync() // the next init container may wait for a sidecar to have started
-        this.#report()
-      })
-    else this.#probeRunning(running, wasReady)
   }
 
-  #probeRunning(running: Running, wasReady: boolean | undefined): void {
-    const { definition } = running
-    const { readinessProbe, livenessProbe } = definition
-    if (readinessProbe)
-      this.#probe(running, 'Readiness', readinessProbe, wasReady, (ready) => {
-        this.#set(definition.name, { ...this.#state(definition.name), ready })
-        this.#report()
-      })
-    if (livenessProbe)
-      this.#probe(
-        running,
-        'Liveness',
-        livenessProbe,
-        wasReady === undefined ? undefined : true,
-        (alive, output) => {
-          if (!alive) this.#failProbe(running, 'liveness', livenessProbe, output)
-        },
-      )
-  }
-
-  #probe(
-    running: Running,
-    kind: ProbeKind,
-    probe: ProbeDefinition,
-    initially: boolean | undefined,
-    onChange: (success: boolean, output: string) => void,
-  ): void {
-    const { clock, random } = this.#deps
-    const target = this.#target(running)
-    running.probers.push(
-      startProber({
-        kind,
-        probe,
-        clock,
-        random,
-        attempt: (timeoutMs) => this.#deps.probe(probe, timeoutMs, target),
-        onChange,
-        onFailure: (output) =>
-          this.#event(
-            'Warning',
-            'Unhealthy',
-            `${kind} probe failed: ${output}`,
-            running.definition.name,
-          ),
-        ...(initially !== undefined && { initially }),
-      }),
-    )
-  }
-
-  #target({ container, definition }: Running): ProbeTarget {
-    const { runtime, clock } = this.#deps
-    const sandbox = this.#sandbox
-    return {
-      host: sandbox?.podIP ?? '127.0.0.1',
-      clock,
-      port: (wanted) => {
-        const named = definition.ports?.find(({ name }) => name === wanted)?.containerPort
-        const number =
-          typeof wanted === 'number' ? wanted : (named ?? (Number(wanted) || undefined))
-        if (number === undefined) return undefined
-        // Knative's tcpSocket port 0 means the container's own port.
-        const port = number === 0 ? (definition.ports?.[0]?.containerPort ?? 8080) : number
-        return sandbox?.hostPorts?.[port] ?? port
-      },
-      exec: (command, timeoutMs) =>
-        runtime.exec(container.id, command, { timeoutMs, limitBytes: execLimitBytes }),
-    }
-  }
-
-  #failProbe(
-    running: Running,
-    kind: 'liveness' | 'startup',
-    probe: ProbeDefinition,
-    _output: string,
-  ): void {
+  #failProbe(running: Running, kind: 'liveness' | 'startup', probe: ProbeDefinition): void {
     const { name } = running.definition
     if (running.killing || this.#terminating) return
     this.#event(
@@ -621,7 +455,7 @@ export class PodWorker {
   async #kill(running: Running, graceMs: number): Promise<void> {
     const { runtime, clock } = this.#deps
     running.killing = true
-    stopProbers(running.probers)
+    running.probes[Symbol.dispose]()
     await runtime.signal(running.container.id, 'SIGTERM').catch(() => {})
     const cancel = clock.after(graceMs, () => {
       void runtime.signal(running.container.id, 'SIGKILL').catch(() => {})
@@ -633,7 +467,7 @@ export class PodWorker {
   async #ended(running: Running, exit: ContainerExit): Promise<void> {
     const { name, terminationMessagePolicy } = running.definition
     if (this.#running.get(name) !== running || this.#detached) return
-    stopProbers(running.probers)
+    running.probes[Symbol.dispose]()
     const { logs } = this.#deps
     const { container } = running
     const fallback =
@@ -699,13 +533,8 @@ export class PodWorker {
 
   /** Ends the pod within `graceMs` and removes it from the API. A later call may only shorten the grace. */
   #terminate(graceMs: number): Promise<void> {
-    const { clock, log } = this.#deps
-    const atMs = clock.monotonic() + graceMs
-    if (atMs < this.#killAtMs) {
-      this.#killAtMs = atMs
-      this.#shortened.resolve()
-      this.#shortened = Promise.withResolvers<void>()
-    }
+    const { log } = this.#deps
+    this.#grace.shorten(graceMs)
     this.#terminating ??= this.#terminateNow().catch((error: unknown) =>
       log.error('pod could not be ended', { pod: podText(this.#pod), error }),
     )
@@ -716,10 +545,10 @@ export class PodWorker {
     const { client, runtime, logs, beforeStop, log, onGone } = this.#deps
     this.#cancelWake()
     this.#cancelDeadline()
-    for (const { probers } of this.#running.values()) stopProbers(probers)
+    for (const { probes } of this.#running.values()) probes[Symbol.dispose]()
     const pod = this.#pod
     if (this.#running.size > 0 && !this.#deleted)
-      await this.#withinGrace(
+      await this.#grace.within(
         beforeStop(pod).catch((error: unknown) => log.error('pod was not drained', { error })),
       )
     await this.#stopContainers()
@@ -762,7 +591,7 @@ export class PodWorker {
 
   /** Hooks, TERM, KILL at the end of the grace; sidecars after the others. */
   async #stopContainers(graceMs?: number): Promise<void> {
-    if (graceMs !== undefined) this.#killAtMs = this.#deps.clock.monotonic() + graceMs
+    if (graceMs !== undefined) this.#grace.shorten(graceMs)
     const sidecars = [...this.#running.values()].filter(({ definition }) => isSidecar(definition))
     const mains = [...this.#running.values()].filter((running) => !sidecars.includes(running))
     await Promise.all(mains.map((running) => this.#stop(running)))
@@ -772,36 +601,20 @@ export class PodWorker {
   async #stop(running: Running): Promise<void> {
     const { runtime, clock } = this.#deps
     const { container, definition } = running
-    stopProbers(running.probers)
+    running.probes[Symbol.dispose]()
     running.killing = true
     this.#event('Normal', 'Killing', `Stopping container ${definition.name}`, definition.name)
     const preStop = definition.lifecycle?.preStop
     if (preStop && preStop.httpGet?.port !== drainPort) {
-      const leftMs = Math.max(0, this.#killAtMs - clock.monotonic())
-      const problem = await runHook(preStop, leftMs, this.#target(running), clock)
+      const target = probeTarget(definition, container.id, this.#sandbox, this.#deps)
+      const problem = await runHook(preStop, this.#grace.leftMs, target, clock)
       if (problem !== undefined)
         this.#event('Warning', 'FailedPreStopHook', 'PreStopHook failed', definition.name)
     }
     await runtime.signal(container.id, 'SIGTERM').catch(() => {})
-    if (await this.#withinGrace(running.ended)) return
+    if (await this.#grace.within(running.ended)) return
     await runtime.signal(container.id, 'SIGKILL').catch(() => {})
     await Promise.race([running.ended, sleep(clock, killLimitMs)])
-  }
-
-  /** Waits for `done`, at most until the grace is over, however it is shortened meanwhile. False: it is over. */
-  async #withinGrace(done: Promise<void>): Promise<boolean> {
-    const { clock } = this.#deps
-    let finished = false
-    const ended = done.then(() => void (finished = true))
-    while (!finished) {
-      const leftMs = this.#killAtMs - clock.monotonic()
-      if (leftMs <= 0) return false
-      const over = Promise.withResolvers<void>()
-      const cancel = clock.after(leftMs, over.resolve)
-      await Promise.race([ended, over.promise, this.#shortened.promise])
-      cancel()
-    }
-    return true
   }
 
   #state(name: string): ContainerState {
@@ -856,27 +669,8 @@ export class PodWorker {
     for (const seen of [
       ...(status?.initContainerStatuses ?? []),
       ...(status?.containerStatuses ?? []),
-    ]) {
-      const fresh = freshContainer(seen.name)
-      const last = seen.lastState?.terminated
-      const ended = seen.state?.terminated
-      const begun = seen.state?.running !== undefined || ended !== undefined || last !== undefined
-      this.#states.set(seen.name, {
-        ...fresh,
-        restarts: begun || seen.restartCount > 0 ? seen.restartCount : -1,
-        imageID: seen.imageID,
-        containerID: seen.containerID ?? '',
-        ready: seen.ready,
-        started: seen.started ?? false,
-        failures: seen.restartCount,
-        ...(last && { last: restored(last) }),
-        state: ended
-          ? { is: 'terminated', ...restored(ended) }
-          : seen.state?.running
-            ? { is: 'running', startedAtMs: Date.parse(seen.state.running.startedAt ?? '') || 0 }
-            : fresh.state,
-      })
-    }
+    ])
+      this.#states.set(seen.name, restoredState(seen))
   }
 
   #adopt({ sandbox, containers }: Recovered): void {
@@ -909,90 +703,9 @@ export class PodWorker {
     const { clock } = this.#deps
     for (const [name, state] of this.#states) {
       if (state.state.is !== 'running' || this.#running.has(name)) continue
-      this.#set(name, {
-        ...state,
-        ready: false,
-        started: false,
-        failures: 0,
-        state: {
-          is: 'terminated',
-          exitCode: 137,
-          reason: 'ContainerStatusUnknown',
-          message: 'The container could not be located when the pod was started again',
-          startedAtMs: state.state.startedAtMs,
-          finishedAtMs: clock.now(),
-          containerID: state.containerID,
-        },
-      })
+      this.#set(name, lostState(state, state.state.startedAtMs, clock.now()))
     }
   }
 }
 
-const stopProbers = (probers: Disposable[]): void => {
-  for (const prober of probers.splice(0)) prober[Symbol.dispose]()
-}
-
 const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
-
-const pullPolicy = ({
-  imagePullPolicy,
-}: ContainerDefinition): 'Always' | 'IfNotPresent' | 'Never' =>
-  imagePullPolicy === 'Always' || imagePullPolicy === 'Never' ? imagePullPolicy : 'IfNotPresent'
-
-function terminatedOf({ state }: ContainerState): Terminated {
-  if (state.is !== 'terminated') throw new Error('the container has not ended')
-  const { is: _, ...end } = state
-  return end
-}
-
-const endOf = (exit: ContainerExit, startedAtMs: number, containerID: string): Terminated => ({
-  exitCode: exit.exitCode,
-  ...(exit.signal !== undefined && { signal: exit.signal }),
-  reason: exit.reason,
-  ...(exit.message !== undefined && { message: exit.message }),
-  startedAtMs,
-  finishedAtMs: exit.finishedAtMs,
-  containerID,
-})
-
-interface SeenEnd {
-  readonly exitCode: number
-  readonly signal?: number
-  readonly reason?: string
-  readonly message?: string
-  readonly startedAt?: string
-  readonly finishedAt?: string
-  readonly containerID?: string
-}
-
-const restored = (end: SeenEnd): Terminated => ({
-  exitCode: end.exitCode,
-  ...(end.signal !== undefined && { signal: end.signal }),
-  reason: end.reason ?? 'Error',
-  ...(end.message !== undefined && { message: end.message }),
-  startedAtMs: Date.parse(end.startedAt ?? '') || 0,
-  finishedAtMs: Date.parse(end.finishedAt ?? '') || 0,
-  containerID: end.containerID ?? '',
-})
-
-/** The user a container runs as, when anybody asks for one. Throws ConfigError. */
-function userOf(
-  pod: Pod,
-  container: ContainerDefinition,
-  image: ImageHandle,
-): { readonly uid: number; readonly gid?: number } | undefined {
-  const inner = container.securityContext
-  const outer = pod.spec.securityContext
-  const uid = inner?.runAsUser ?? outer?.runAsUser ?? numericUser(image.config.user)
-  const gid = inner?.runAsGroup ?? outer?.runAsGroup
-  // Only root may become somebody else; otherwise everything runs as the user who runs the platform.
-  if (process.getuid?.() !== 0 || uid === undefined) return undefined
-  if (uid === 0 && (inner?.runAsNonRoot ?? outer?.runAsNonRoot))
-    throw new ConfigError(
-      `container's runAsUser breaks non-root policy (pod: "${podText(pod)}", container: ${container.name})`,
-    )
-  return { uid, ...(gid !== undefined && { gid }) }
-}
-
-const numericUser = (user: string): number | undefined =>
-  /^\d+/.test(user) ? Number.parseInt(user, 10) : undefined
