@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { X509Certificate } from 'node:crypto'
+import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -54,6 +54,14 @@ test('certificates are made once, kept while they are good, and made anew when t
     new X509Certificate(again.adminCert).verify(new X509Certificate(again.ca).publicKey),
     'what an older authority signed is replaced',
   )
+
+  for (const name of ['server', 'admin', 'ca']) {
+    await writeFile(join(directory, `${name}.key`), name === 'admin' ? 'damaged' : first.adminKey)
+    const repaired = await ensureCertificates(directory, options(['ebb.example'], 340))
+    const certificate = new X509Certificate(repaired.serverCert)
+    assert.ok(certificate.checkPrivateKey(createPrivateKey(repaired.serverKey)), name)
+    assert.ok(certificate.verify(new X509Certificate(repaired.ca).publicKey), name)
+  }
 
   const path = join(directory, 'sub', 'config')
   await writeKubeconfig(path, { server: 'https://127.0.0.1:6443', certificates: again })

@@ -2,7 +2,7 @@
  * The platform's own certificate authority, serving certificate and admin credential, in files of the data
  * directory. `@peculiar/x509` is loaded only when something must be made, so that an ordinary start pays nothing.
  */
-import { X509Certificate } from 'node:crypto'
+import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { join } from 'node:path'
@@ -116,7 +116,8 @@ async function readPair(directory: string, name: string): Promise<Known | undefi
   try {
     const cert = await readFile(join(directory, `${name}.crt`), 'utf8')
     const key = await readFile(join(directory, `${name}.key`), 'utf8')
-    return { cert, key, parsed: new X509Certificate(cert) }
+    const parsed = new X509Certificate(cert)
+    return parsed.checkPrivateKey(createPrivateKey(key)) ? { cert, key, parsed } : undefined
   } catch {
     return undefined // missing or damaged: made anew
   }

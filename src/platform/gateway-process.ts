@@ -2,7 +2,7 @@
  * The gateway as a process: started when none answers on its socket, found again when one does, started again on the
  * same addresses when it died. It is detached: neither a crash nor the end of this process ends it.
  */
-import { spawn } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { openSync, closeSync, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { strippedEntry } from '../kube/kubelet/stripped-entry.ts'
@@ -11,6 +11,7 @@ import type { Log } from '../lib/log.ts'
 import type { GatewayLink, Hello } from '../serving/controllers/ingress/feed-client.ts'
 import type { ToGateway } from '../serving/gateway/feed.ts'
 import { addressText, type Address } from './config.ts'
+import { assertFree } from './free-address.ts'
 import { firstWord, sayAndSeeOff } from './unix-peer.ts'
 
 export interface GatewayProcessOptions {
@@ -25,15 +26,17 @@ export interface GatewayProcessOptions {
 
 /**
  * Starts a gateway unless one answers already; one that listens elsewhere than wanted is stopped first. Returns once the
- * process was forked, not when it listens.
+ * process was forked, not when it listens; answers the process if so. Throws when the address can't be had, before anything
+ * is stopped.
  */
-export async function ensureGatewayProcess(options: GatewayProcessOptions): Promise<void> {
+export async function ensureGatewayProcess(
+  options: GatewayProcessOptions,
+): Promise<ChildProcess | undefined> {
   const running = await greet(options.socketPath)
-  if (running) {
-    if (serves(running.http, options.http)) return
-    await stopGateway(options.socketPath, graceMs)
-  }
-  forkGateway(options, { host: '127.0.0.1', port: 0 })
+  if (running && serves(running.http, options.http)) return undefined
+  await assertFree(options.http, 'gateway')
+  if (running) await stopGateway(options.socketPath, graceMs)
+  return forkGateway(options, { host: '127.0.0.1', port: 0 })
 }
 
 /** How long a gateway that makes room for another may take to finish what is in flight. */
@@ -73,7 +76,7 @@ export function superviseGateway(link: GatewayLink, options: GatewayProcessOptio
   }
 }
 
-function forkGateway(options: GatewayProcessOptions, local: Address): void {
+function forkGateway(options: GatewayProcessOptions, local: Address): ChildProcess {
   const entry = strippedEntry(
     new URL(`../serving/gateway/main${extension}`, import.meta.url),
     options.programDir,
@@ -98,6 +101,7 @@ function forkGateway(options: GatewayProcessOptions, local: Address): void {
   child.on('error', (error) => options.log.error('the gateway could not be started', { error }))
   child.unref()
   closeSync(output)
+  return child
 }
 
 /** The published package runs compiled files. */

@@ -45,6 +45,8 @@ export interface Kube extends AsyncDisposable {
   readonly images: Images
   /** For controllers in this process. */
   readonly deps: ControllerDeps & { readonly client: TypedClient }
+  /** For a start that fails: disposing leaves pods running that were found running. */
+  keepFoundPods(): void
 }
 
 /** Controllers act as an administrator whose writes need not wait for the disk: they would redo a lost one. */
@@ -120,6 +122,9 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
       log: log.child({ part: 'runtime' }),
     }),
   )
+  const keepFoundPods = () => runtime.adopted && runtime.detach()
+  let ready = false
+  started.defer(() => void (ready || keepFoundPods()))
   started.use(
     await startKubelet({
       ...deps,
@@ -133,6 +138,7 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
     }),
   )
   await informers.synced()
+  ready = true
   const running = started.move()
   return {
     url: http.url,
@@ -140,6 +146,7 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
     certificates,
     images,
     deps,
+    keepFoundPods,
     [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
   }
 }

@@ -2,10 +2,17 @@
  * The platform as one value: takes the data directory, starts every part in order with plain arguments, and stops them
  * the other way round.
  */
-import { createWriteStream, mkdirSync, readFileSync } from 'node:fs'
+import {
+  accessSync,
+  constants,
+  createWriteStream,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { rename, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import { systemClock } from '../lib/clock.ts'
 import { jsonLog, type Log } from '../lib/log.ts'
 import { systemRandom } from '../lib/random.ts'
@@ -13,6 +20,7 @@ import type { Pod } from '../kube/api/pod.ts'
 import { addressText, layoutOf, type Address, type Layout, type PlatformConfig } from './config.ts'
 import { takeControl } from './control-socket.ts'
 import { podAddresses } from './drain.ts'
+import { assertFree, isFree } from './free-address.ts'
 import { ensureGatewayProcess } from './gateway-process.ts'
 import { startKube } from './kube.ts'
 import { writeKubeconfig } from './kubeconfig.ts'
@@ -41,7 +49,7 @@ export async function startPlatform(
   stop: { request(): void },
 ): Promise<Platform> {
   const layout = layoutOf(wanted.dataDir)
-  mkdirSync(wanted.dataDir, { recursive: true, mode: 0o700 })
+  prepareFolder(wanted.dataDir)
   await using started = new AsyncDisposableStack()
   started.use(await takeControl(layout.controlSocket, () => stop.request()))
   const config = await withPortsOfLastTime(wanted, layout)
@@ -49,9 +57,12 @@ export async function startPlatform(
   started.defer(close)
   const common = { clock: systemClock, random: systemRandom, log, layout }
 
+  await assertFree(config.api, 'api')
   let serving: Serving | undefined
-  const forked = config.knative
-    ? ensureGatewayProcess({
+  let ready = false
+  // What this start began ends with it when it fails; what a previous one left running stays.
+  const gateway = config.knative
+    ? await ensureGatewayProcess({
         socketPath: layout.gatewaySocket,
         logPath: layout.gatewayLog,
         programDir: layout.programs,
@@ -59,7 +70,8 @@ export async function startPlatform(
         clock: systemClock,
         log,
       })
-    : Promise.resolve()
+    : undefined
+  started.defer(() => void (ready || gateway?.kill('SIGTERM')))
   const kube = started.use(
     await startKube({
       ...common,
@@ -71,7 +83,7 @@ export async function startPlatform(
       },
     }),
   )
-  await forked
+  started.defer(() => void (ready || kube.keepFoundPods()))
   if (config.knative) {
     serving = started.use(
       await startServing({
@@ -95,12 +107,54 @@ export async function startPlatform(
   }
   await writeKubeconfig(layout.kubeconfig, { server: kube.url, certificates: kube.certificates })
   await replaceFile(layout.endpoints, `${JSON.stringify(endpoints, null, 2)}\n`)
+  ready = true
   const running = started.move()
   return {
     endpoints,
     readyAfterMs: performance.now(),
     [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
   }
+}
+
+/** Nothing when the file is missing or damaged: it is written anew. */
+function lastEndpoints(layout: Layout): { readonly api?: string; readonly gateway?: string } {
+  let found: unknown
+  try {
+    found = JSON.parse(readFileSync(layout.endpoints, 'utf8'))
+  } catch {
+    return {}
+  }
+  const { api, gateway } = Object(found) as Readonly<Record<string, unknown>>
+  return {
+    ...(typeof api === 'string' && { api }),
+    ...(typeof gateway === 'string' && { gateway }),
+  }
+}
+
+/** Makes the data directory when it is missing. Throws when nothing can be written into it. */
+function prepareFolder(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 })
+    accessSync(path, constants.W_OK | constants.X_OK)
+    mkdirSync(join(path, 'log'), { recursive: true, mode: 0o700 })
+    const probe = join(path, `.${process.pid}.tmp`)
+    writeFileSync(probe, 'x')
+    rmSync(probe)
+  } catch (error) {
+    const { code = '', message } = error as NodeJS.ErrnoException
+    throw new Error(`can't use ${path} as data directory: ${folderProblems[code] ?? message}`)
+  }
+}
+
+const folderProblems: Readonly<Record<string, string>> = {
+  EACCES: 'this user may not write there',
+  EEXIST: 'it is not a folder',
+  ENOTDIR: 'part of the path is not a folder',
+  EROFS: 'the file system is read-only',
+  // What Node says of a missing folder on a read-only file system.
+  ENOENT: 'it can not be made there; is the file system read-only?',
+  ENOSPC: 'the disk is full',
+  EDQUOT: 'the disk quota is used up',
 }
 
 /**
@@ -111,15 +165,11 @@ async function withPortsOfLastTime(
   config: PlatformConfig,
   layout: Layout,
 ): Promise<PlatformConfig> {
-  let last: Partial<Endpoints>
-  try {
-    last = JSON.parse(readFileSync(layout.endpoints, 'utf8')) as Partial<Endpoints>
-  } catch {
-    return config
-  }
+  const last = lastEndpoints(layout)
   const keep = async (address: Address, url: string | undefined): Promise<Address> => {
-    if (address.port !== 0 || url === undefined) return address
-    const before = { host: address.host, port: Number(new URL(url).port) }
+    const port = Number((url !== undefined && URL.parse(url)?.port) || 0)
+    if (address.port !== 0 || port === 0) return address
+    const before = { host: address.host, port }
     return (await isFree(before)) ? before : address
   }
   return {
@@ -128,13 +178,6 @@ async function withPortsOfLastTime(
     gateway: await keep(config.gateway, last.gateway),
   }
 }
-
-const isFree = (address: Address): Promise<boolean> =>
-  new Promise((resolve) => {
-    const server = createServer()
-    server.on('error', () => resolve(false))
-    server.listen(address, () => server.close(() => resolve(true)))
-  })
 
 function openLog(
   layout: Layout,

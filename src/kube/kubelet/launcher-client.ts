@@ -39,6 +39,8 @@ export interface LauncherOptions {
 
 export interface Launcher {
   readonly pid: number
+  /** It was running before we came. */
+  readonly found: boolean
   /** What there was when we first connected. */
   readonly pods: readonly PodRecord[]
   start(spec: StartSpec): Promise<ContainerRecord>
@@ -153,6 +155,7 @@ export async function connectLauncher(options: LauncherOptions): Promise<Launche
     get pid() {
       return pid
     },
+    found: first.found,
     pods: first.pods,
     start: async (spec) => (await call({ op: 'start', spec })) as ContainerRecord,
     async signal(container, signal) {
@@ -215,6 +218,7 @@ interface Connection {
   readonly socket: Socket
   readonly pid: number
   readonly pods: readonly PodRecord[]
+  readonly found: boolean
 }
 
 async function connectOrSpawn(
@@ -224,7 +228,7 @@ async function connectOrSpawn(
 ): Promise<Connection> {
   const { clock, socketPath } = options
   const found = await connect(socketPath, onMessage, onClose)
-  if (found) return found
+  if (found) return { ...found, found: true }
   const process = spawnLauncher(options)
   const deadline = clock.monotonic() + startLimitMs
   while (clock.monotonic() < deadline) {
@@ -232,7 +236,7 @@ async function connectOrSpawn(
     const connection = await connect(socketPath, onMessage, onClose)
     if (connection) {
       process.unref() // until here it keeps this process alive, which the clock's alarms do not
-      return connection
+      return { ...connection, found: false }
     }
     if (process.exitCode !== null)
       throw new Error(
@@ -271,7 +275,7 @@ function connect(
   path: string,
   onMessage: (message: FromLauncher) => void,
   onClose: () => void,
-): Promise<Connection | undefined> {
+): Promise<Omit<Connection, 'found'> | undefined> {
   return new Promise((resolve) => {
     const socket = createConnection(path)
     let rest: string[] = []

@@ -31,6 +31,8 @@ export interface ProcessRuntime extends Runtime {
   readonly network: 'namespaces' | 'host'
   /** Pid of the launcher; another one after it was killed. */
   readonly launcherPid: number
+  /** A launcher of a previous control plane was found, so pods may be its. */
+  readonly adopted: boolean
   /** Lets go of the launcher without stopping anything, as a crash would. Disposing stops all pods and the launcher. */
   detach(): void
 }
@@ -54,6 +56,7 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
       .catch((error: unknown) => log.error('clean-up not noted', { error }))
   const podFolder = (podUid: string) => join(dataDir, 'pods', podUid)
   const running = new Map<string, Running>()
+  let detached = false
   const note = (podUid: string, { id, pid, exec }: ContainerRecord) =>
     running.set(id, { ...exec, podUid, pid })
   for (const pod of launcher.pods) for (const record of pod.containers) note(pod.podUid, record)
@@ -75,7 +78,11 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
     get launcherPid() {
       return launcher.pid
     },
-    detach: () => launcher.detach(),
+    adopted: launcher.found,
+    detach() {
+      detached = true
+      launcher.detach()
+    },
 
     async createSandbox({ podUid, ports }) {
       const found = sandboxes.get(podUid)
@@ -181,6 +188,7 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
 
     async [Symbol.asyncDispose]() {
       await network[Symbol.asyncDispose]()
+      if (detached) return
       await launcher.stop(disposeGraceMs)
       await rm(join(dataDir, 'pods'), { recursive: true, force: true })
     },

@@ -27,13 +27,14 @@ export function strippedEntry(entry: URL, cache: string): string {
     const to = target(path)
     const imports: string[] = []
     const make = () => {
-      const stripped = strip(text).replaceAll(importPattern, "$1$2.mjs'")
+      const stripped = strip(text).replaceAll(importPattern, "$1$2.mjs'") + complete
       mkdirSync(dirname(to), { recursive: true, mode: 0o700 })
       writeFileSync(`${to}.${process.pid}`, stripped, { mode: 0o600 })
       renameSync(`${to}.${process.pid}`, to)
       return stripped
     }
-    const stripped = isNewer(to, path) ? readFileSync(to, 'utf8') : make()
+    const known = isNewer(to, path) ? readFileSync(to, 'utf8') : ''
+    const stripped = known.endsWith(complete) ? known : make()
     // Imports of types alone are gone by now.
     for (const [, , specifier] of stripped.matchAll(/((?:from|import)\s*\(?\s*')(\.[^']+)\.mjs'/g))
       imports.push(join(dirname(path), `${specifier}.ts`))
@@ -42,6 +43,9 @@ export function strippedEntry(entry: URL, cache: string): string {
   copy(source)
   return target(source)
 }
+
+/** Ends each copy: one that a crash of the machine cut short is made anew. */
+const complete = '\n// complete\n'
 
 /** The stripper announces itself as experimental, on the terminal of whoever runs `ebb up`. */
 function strip(text: string): string {

@@ -1,0 +1,27 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { strippedEntry } from './stripped-entry.ts'
+
+test('a copy that was cut short is made anew; a whole one is kept', async () => {
+  const cache = await mkdtemp(join(tmpdir(), 'ebb-stripped-'))
+  try {
+    const entry = new URL('launcher/main.ts', import.meta.url)
+    const path = strippedEntry(entry, cache)
+    const imported = join(path, '..', 'proc.mjs')
+    const whole = await readFile(imported, 'utf8')
+    for (const damaged of ['', whole.slice(0, 100), '\0'.repeat(whole.length)]) {
+      await writeFile(imported, damaged)
+      assert.equal(strippedEntry(entry, cache), path)
+      assert.equal(await readFile(imported, 'utf8'), whole)
+    }
+    const marked = `// kept\n${whole}`
+    await writeFile(imported, marked)
+    strippedEntry(entry, cache)
+    assert.equal(await readFile(imported, 'utf8'), marked)
+  } finally {
+    await rm(cache, { recursive: true })
+  }
+})
