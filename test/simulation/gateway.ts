@@ -25,7 +25,7 @@ import { Stats } from '../../src/serving/gateway/stats.ts'
 import type { Containers, Process } from './containers.ts'
 
 /** How a request ended. */
-export type Outcome =
+type Outcome =
   | 'served'
   /** The container crashed while it had the request. */
   | 'broken'
@@ -43,7 +43,7 @@ export interface Ended {
   readonly excused: boolean
 }
 
-export interface SimGatewayOptions {
+interface SimGatewayOptions {
   readonly clock: Clock
   readonly random: Random
   readonly containers: Containers

@@ -24,14 +24,12 @@ const never = <T>(): Promise<T> => new Promise<T>(() => {})
 
 export class Life {
   readonly clock: Clock
-  readonly #world: Clock
   readonly #random: Random
   readonly #weather: Weather
   readonly #alarms = new Set<() => void>()
   readonly #end = new AbortController()
 
   constructor(clock: Clock, random: Random, weather: Weather) {
-    this.#world = clock
     this.#random = random
     this.#weather = weather
     this.clock = {
@@ -133,11 +131,6 @@ export class Life {
       if (this.over) return yield* []
       yield event
     }
-  }
-
-  /** The clock of the world outside, for what belongs to nobody. */
-  get world(): Clock {
-    return this.#world
   }
 }
 

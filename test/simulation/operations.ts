@@ -2,6 +2,7 @@
  * What users, their clients and misfortune do to the platform: one random operation after another, each from the seed.
  * Operations speak to the API as kubectl does and may be refused; that is no fault.
  */
+import { ConfigMap } from '../../src/kube/api/config-map.ts'
 import { Deployment } from '../../src/kube/api/deployment.ts'
 import { Endpoints } from '../../src/kube/api/endpoints.ts'
 import { keyOf, keyText, type KubeObject } from '../../src/kube/api/meta.ts'
@@ -80,6 +81,20 @@ export class Operations {
         [1, randomInt(random, 150_000)],
       ]),
     )
+  }
+
+  /** In half of all lives Revisions without traffic go as soon as they may, so that collection is seen at work. */
+  async collectEagerly(): Promise<void> {
+    if (!this.#chance(0.5)) return
+    this.#world.say('revisions without traffic are collected at once')
+    const data = {
+      'min-non-active-revisions': '0',
+      'max-non-active-revisions': '0',
+      'retain-since-create-time': 'disabled',
+      'retain-since-last-active-time': 'disabled',
+    }
+    const key = { namespace: 'knative-serving', name: 'config-gc' }
+    await this.#world.user.patch(ConfigMap, key, { type: 'merge', body: { data } })
   }
 
   /** The end of all trouble: from here on everything must come right by itself. */

@@ -9,7 +9,7 @@ import { isReady, Operations } from './operations.ts'
 import { Witness } from './witness.ts'
 import { World } from './world.ts'
 
-export interface Run {
+interface Run {
   readonly complaints: readonly string[]
   readonly writes: number
   readonly requests: number
@@ -36,6 +36,7 @@ export async function simulate(
   const witness = new Witness(world)
   const operations = new Operations(world, witness)
 
+  await operations.collectEagerly()
   for (let step = 0; step < steps && world.violations.size === 0; step++) await operations.step()
   if (world.violations.size === 0) {
     world.say('healing')

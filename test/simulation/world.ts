@@ -47,7 +47,7 @@ const alarming = new Set([
   'informers did not sync',
 ])
 
-export interface WorldOptions {
+interface WorldOptions {
   readonly seed: number
   /** Takes lines about what happens, for people who look for a fault. */
   readonly tell?: (line: string) => void
