@@ -19,6 +19,7 @@ import { authorize } from './authorization.ts'
 import { createDocuments } from './documents.ts'
 import { methodNotAllowed } from './machinery.ts'
 import type { PodLogs } from './pod-log-endpoint.ts'
+import { discardRest } from './request-body.ts'
 import { parseResourcePath } from './request-path.ts'
 import { answerResource } from './resource-endpoint.ts'
 
@@ -149,8 +150,10 @@ function requestHandler(options: HttpOptions, stopped: AbortSignal) {
       if (error.code === 500 && !(thrown instanceof StatusError))
         log.error('a request failed', { path: request.url, error: thrown })
       if (response.headersSent || response.destroyed) return void response.destroy()
-      // What was not read of the body is not worth reading.
-      if (!request.complete) response.setHeader('Connection', 'close')
+      if (!request.complete) {
+        response.setHeader('Connection', 'close')
+        await discardRest(request, clock)
+      }
       sendError(response, error)
     } finally {
       stopped.removeEventListener('abort', end)

@@ -1,5 +1,6 @@
 /** Request bodies: read within the limit, decoded from JSON, YAML or protobuf (contracts/kube §1.2, §1.4). */
 import type { IncomingMessage } from 'node:http'
+import type { Clock } from '../../lib/clock.ts'
 import type { PatchType } from '../api/protocol.ts'
 import { StatusError, badRequest } from '../api/status-error.ts'
 import { parseMediaType } from './media-types.ts'
@@ -31,6 +32,34 @@ export async function readBody(request: IncomingMessage): Promise<Buffer> {
     chunks.push(chunk)
   }
   return Buffer.concat(chunks)
+}
+
+/** What a refused sender may still send before we stop listening. */
+const discardLimitBytes = 64 * 1024 * 1024
+const discardLimitMs = 5_000
+
+/**
+ * Reads the rest of a refused body to nowhere. Most clients look at the answer only when they have sent everything, and
+ * one that is cut off while sending never sees it.
+ */
+export function discardRest(request: IncomingMessage, clock: Clock): Promise<void> {
+  return new Promise((resolve) => {
+    let size = 0
+    const done = () => {
+      cancel()
+      request.off('data', count)
+      resolve()
+    }
+    const count = (chunk: Buffer) => {
+      size += chunk.length
+      if (size > discardLimitBytes) done()
+    }
+    const cancel = clock.after(discardLimitMs, done)
+    request.on('data', count)
+    request.once('end', done)
+    request.once('close', done)
+    request.resume()
+  })
 }
 
 const tooLarge = (): StatusError =>
