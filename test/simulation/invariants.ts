@@ -217,6 +217,10 @@ function checkContainers({ containers }: World, witness: Witness, complain: Comp
   const pods = new Set(witness.all(Pod).map(({ metadata }) => metadata.uid))
   for (const uid of containers.pods)
     if (!pods.has(uid)) complain(`a sandbox is left of pod ${uid}, which does not exist`)
+  const { running } = containers
+  for (const process of running)
+    if (running.some((other) => other !== process && other.podUid === process.podUid))
+      complain(`pod ${process.podUid} runs its program twice`)
 }
 
 /** Keys written during a time in which nothing happened. Revisions that fail are tried again, which is no storm. */
