@@ -235,6 +235,8 @@ export class Fixture {
       revision?: Partial<RevisionTarget>
       paths?: readonly Path[]
       http?: string
+      /** The first snapshot comes by `inform`. */
+      uninformed?: boolean
     } = {},
   ): Promise<Fixture> {
     const gateway = await startGateway({
@@ -247,8 +249,14 @@ export class Fixture {
       ...(options.limits && { limits: options.limits }),
     })
     const fixture = new Fixture(gateway)
-    gateway.receive({ type: 'reset' })
-    gateway.receive({
+    if (!options.uninformed) fixture.inform(options.revision, options.paths)
+    return fixture
+  }
+
+  /** The whole snapshot. */
+  inform(revision: Partial<RevisionTarget> = {}, paths?: readonly Path[]): void {
+    this.gateway.receive({ type: 'reset' })
+    this.gateway.receive({
       type: 'ingress',
       ingress: {
         key: 'ns/app',
@@ -257,7 +265,7 @@ export class Fixture {
           {
             hosts: [host],
             visibility: 'ExternalIP',
-            paths: options.paths ?? [{ splits: [{ revision: 'ns/rev', percent: 100 }] }],
+            paths: paths ?? [{ splits: [{ revision: 'ns/rev', percent: 100 }] }],
           },
           {
             hosts: ['app.ns', 'app.ns.svc.cluster.local'],
@@ -267,8 +275,7 @@ export class Fixture {
         ],
       },
     })
-    fixture.revision(options.revision ?? {})
-    return fixture
+    this.revision(revision)
   }
 
   /** Tells the gateway of a revision and syncs. */

@@ -105,6 +105,24 @@ describe('routing', () => {
     assert.equal((await fixture.request('GET / HTTP/1.1\r\nHost: rev.ns\r\n\r\n')).status, 404)
   })
 
+  test('a request that comes before the first snapshot is served by it', async () => {
+    await using app = await startApp(({ answer }) => answer('hello'))
+    await using fixture = await Fixture.start({ uninformed: true })
+    const early = fixture.request(get())
+    fixture.inform({ backends: [app.backend] })
+    assert.equal((await early).status, 200)
+  })
+
+  test('without a snapshot requests are answered in the end, and who left by then is forgotten', async () => {
+    const clock = new SimClock()
+    await using fixture = await Fixture.start({ uninformed: true, clock })
+    const left = await fixture.client()
+    left.socket.destroy()
+    const early = fixture.request(get())
+    await clock.advance(10_000)
+    assert.equal((await early).status, 404)
+  })
+
   test('a revision that speaks h2c is refused clearly', async () => {
     await using fixture = await Fixture.start({ revision: { protocol: 'h2c' } })
     const { status, body } = await fixture.request(get())

@@ -82,6 +82,8 @@ export const defaultLimits: GatewayLimits = {
 }
 
 const statsEveryMs = 1000
+/** Without a snapshot for this long, requests are answered all the same. */
+const snapshotLimitMs = 10_000
 
 /** Opens the listeners and serves. Rejects when an address cannot be had. */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
@@ -92,6 +94,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const budget = new QueueBudget(limits.queueTotal)
   const drains = new Drains()
   const clients = new Set<ClientConnection>()
+  /** Connections that came before the first snapshot: a gateway that was started again must not deny its services. */
+  const early = new Map<Socket, ClientContext>()
+  let informed = false
   let stopping = false
   let rejected = 0
   let listener: ((message: FromGateway) => void) | undefined
@@ -135,11 +140,28 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 
   const open = (address: ListenAddress, context: ClientContext): Promise<Server> => {
     const accept = (socket: Socket): void => {
-      if (clients.size >= limits.connections) socket.destroy()
-      else clients.add(new ClientConnection(socket, context))
+      if (clients.size + early.size >= limits.connections) socket.destroy()
+      else if (informed || context === adminContext) serve(socket, context)
+      else {
+        early.set(socket, context)
+        socket.on('error', () => {}) // 'close' follows
+        socket.once('close', () => early.delete(socket))
+      }
     }
     return listen(address, accept)
   }
+  const serve = (socket: Socket, context: ClientContext): void => {
+    clients.add(new ClientConnection(socket, context))
+  }
+  const serveEarly = (): void => {
+    if (informed) return
+    informed = true
+    cancelEarly()
+    const waiting = [...early]
+    early.clear()
+    for (const [socket, context] of waiting) if (!socket.destroyed) serve(socket, context)
+  }
+  const cancelEarly = clock.after(snapshotLimitMs, serveEarly)
   const adminContext = contextFor(false, (_client, head) =>
     adminAnswer(head, () => ({
       gateway: { connections: clients.size, waiting: budget.used, rejected },
@@ -191,6 +213,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     const closed = Promise.all(
       servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve()))),
     )
+    cancelEarly()
+    for (const socket of early.keys()) socket.destroy()
     for (const client of clients) if (client.idle) client.destroy()
     const cutAll = (): void => {
       for (const client of clients) client.destroy()
@@ -218,6 +242,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
           front.apply(pending, whole)
           pending = []
           whole = false
+          serveEarly()
           listener?.({ type: 'ack', version: message.version })
           return
         case 'drain':
