@@ -150,11 +150,8 @@ function requestHandler(options: HttpOptions, stopped: AbortSignal) {
       if (error.code === 500 && !(thrown instanceof StatusError))
         log.error('a request failed', { path: request.url, error: thrown })
       if (response.headersSent || response.destroyed) return void response.destroy()
-      if (!request.complete) {
-        response.setHeader('Connection', 'close')
-        await discardRest(request, clock)
-      }
       sendError(response, error)
+      if (!request.complete) discardRest(request, clock)
     } finally {
       stopped.removeEventListener('abort', end)
     }

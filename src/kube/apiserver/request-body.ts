@@ -39,27 +39,19 @@ const discardLimitBytes = 64 * 1024 * 1024
 const discardLimitMs = 5_000
 
 /**
- * Reads the rest of a refused body to nowhere. Most clients look at the answer only when they have sent everything, and
- * one that is cut off while sending never sees it.
+ * Reads the rest of a refused body to nowhere. Closing at once would reset the connection under a sender's hands, and
+ * he would never see the answer.
  */
-export function discardRest(request: IncomingMessage, clock: Clock): Promise<void> {
-  return new Promise((resolve) => {
-    let size = 0
-    const done = () => {
-      cancel()
-      request.off('data', count)
-      resolve()
-    }
-    const count = (chunk: Buffer) => {
-      size += chunk.length
-      if (size > discardLimitBytes) done()
-    }
-    const cancel = clock.after(discardLimitMs, done)
-    request.on('data', count)
-    request.once('end', done)
-    request.once('close', done)
-    request.resume()
+export function discardRest(request: IncomingMessage, clock: Clock): void {
+  let size = 0
+  const cut = () => void request.destroy()
+  const cancel = clock.after(discardLimitMs, cut)
+  request.on('data', (chunk: Buffer) => {
+    size += chunk.length
+    if (size > discardLimitBytes) cut()
   })
+  request.once('close', cancel)
+  request.resume()
 }
 
 const tooLarge = (): StatusError =>
