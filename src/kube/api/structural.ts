@@ -66,9 +66,9 @@ export function unknownFields(schema: Schema, value: unknown): string[] {
 /** `value` without the fields that the schema does not know. */
 export function prune<T>(schema: Schema, value: T): T {
   return rewrite(schema, value, 0, (node, fields) => {
-    const unknown = Object.keys(fields).filter((name) => fieldSchema(node, name) === undefined)
-    if (unknown.length === 0) return fields
-    return Object.fromEntries(Object.entries(fields).filter(([name]) => !unknown.includes(name)))
+    const isKnown = (name: string) => fieldSchema(node, name) !== undefined
+    if (Object.keys(fields).every(isKnown)) return fields
+    return Object.fromEntries(Object.entries(fields).filter(([name]) => isKnown(name)))
   })
 }
 
@@ -87,14 +87,26 @@ export function applyDefaults<T>(schema: Schema, value: T): T {
       answer ??= { ...fields }
       delete answer[name]
     }
-    for (const [name, property] of Object.entries(node.properties ?? {})) {
-      const fallback = nodeOf(property).default
-      if (fallback === undefined || Object.hasOwn(answer ?? fields, name)) continue
+    for (const [name, fallback] of defaultsOf(node)) {
+      if (Object.hasOwn(answer ?? fields, name)) continue
       answer ??= { ...fields }
       answer[name] = fallback
     }
     return answer ?? fields
   })
+}
+
+const defaults = new WeakMap<Schema, readonly (readonly [string, unknown])[]>()
+
+/** The declared fields that have a default: few, of many; found once. */
+function defaultsOf(node: Schema): readonly (readonly [string, unknown])[] {
+  const known = defaults.get(node)
+  if (known) return known
+  const found = Object.entries(node.properties ?? {})
+    .map(([name, property]) => [name, nodeOf(property).default] as const)
+    .filter(([, fallback]) => fallback !== undefined)
+  defaults.set(node, found)
+  return found
 }
 
 const acceptsAnything = (node: Schema): boolean =>

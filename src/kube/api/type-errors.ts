@@ -39,7 +39,7 @@ export function typeErrors(schema: Schema, value: unknown): FieldCause[] {
           )
         : add('FieldValueInvalid', path, `Invalid value: ${printed(here)}: ${problem}`)
     }
-    if (!onlyTypes)
+    if (!onlyTypes && isBounded(node))
       for (const [reason, detail] of valueProblems(node, here, path)) add(reason, path, detail)
     if (Array.isArray(here)) {
       if (!onlyTypes) duplicates(node, here, path)
@@ -113,6 +113,16 @@ function formatProblem(format: string | undefined, value: string): string | unde
   if (format === 'byte' && !base64.test(value.replaceAll(/[\r\n]/g, '')))
     return 'illegal base64 data at input byte 0'
   return undefined
+}
+
+const bounded = new WeakMap<Schema, boolean>()
+const bounds = 'maximum minimum maxLength minLength pattern maxItems minItems enum'.split(' ')
+
+/** Whether `valueProblems` has anything to look at; most nodes have no bounds, and most writes meet hundreds. */
+function isBounded(node: Schema): boolean {
+  let known = bounded.get(node)
+  if (known === undefined) bounded.set(node, (known = bounds.some((bound) => bound in node)))
+  return known
 }
 
 /** Complaints about a value of the right type: ranges, lengths, patterns, enumerations. */
@@ -270,8 +280,10 @@ export function decodeProblem(
   }
 }
 
-const goTypeName = (schema: Schema, otherwise = ''): string =>
-  referencedName(schema)?.split('.').at(-1) ?? otherwise
+function goTypeName(schema: Schema, otherwise = ''): string {
+  const name = schema.$ref && referencedName(schema)
+  return name ? name.slice(name.lastIndexOf('.') + 1) : otherwise
+}
 
 function goType(schema: Schema): string {
   const name = referencedName(schema)

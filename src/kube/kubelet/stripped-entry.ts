@@ -2,22 +2,41 @@
  * Node keeps its TypeScript stripper (a WebAssembly module, some 19 MB) in every process that loads a `.ts` file. The
  * small processes of the platform are therefore started from a copy whose types were stripped here, in the process
  * that has the stripper anyway. In the published package sources are JavaScript already and nothing is copied.
+ *
+ * Copies lie beside the installed packages, so that only the first start of a checkout makes them (a start that strips
+ * nothing saves those 19 MB too, and 150 ms), or with the platform's data where that folder is not ours to write.
  */
-import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import {
+  accessSync,
+  constants,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { stripTypeScriptTypes } from 'node:module'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const importPattern = /((?:from|import)\s*\(?\s*')(\.[^']+)\.ts'/g
 
+const root = join(import.meta.dirname, '..', '..')
+const packages = join(root, '..', 'node_modules')
+
 /**
- * Path of a file that Node runs without stripping: `entry` itself when it is JavaScript, else its copy under `cache`,
- * made together with everything it imports by relative name. Copies that are newer than their sources are kept.
+ * Path of a file that Node runs without stripping: `entry` itself when it is JavaScript, else its copy under `shared`, or
+ * under `own` where that can't be written, made together with everything it imports by relative name. Copies that are
+ * newer than their sources are kept.
  */
-export function strippedEntry(entry: URL, cache: string): string {
+export function strippedEntry(
+  entry: URL,
+  own: string,
+  shared = join(packages, '.cache', 'ebb'),
+): string {
   const source = fileURLToPath(entry)
   if (!source.endsWith('.ts')) return source
-  const root = join(import.meta.dirname, '..', '..')
+  const cache = isWritable(shared) ? shared : own
   const target = (path: string) => join(cache, relative(root, path).replace(/\.ts$/, '.mjs'))
   const seen = new Set<string>()
   const copy = (path: string): void => {
@@ -55,6 +74,17 @@ function strip(text: string): string {
     return stripTypeScriptTypes(text)
   } finally {
     process.emitWarning = emitWarning
+  }
+}
+
+/** Makes the folder when it is missing. */
+function isWritable(folder: string): boolean {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
+    accessSync(folder, constants.W_OK | constants.X_OK)
+    return true
+  } catch {
+    return false
   }
 }
 
