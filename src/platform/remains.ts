@@ -1,4 +1,5 @@
 /** What a control plane that was killed leaves behind: ends gateway, launcher and pods without starting a platform. */
+import { rm } from 'node:fs/promises'
 import type { ToLauncher } from '../kube/kubelet/launcher/protocol.ts'
 import type { Layout } from './config.ts'
 import { stopGateway } from './gateway-process.ts'
@@ -12,5 +13,6 @@ export async function stopRemains(layout: Layout): Promise<boolean> {
   const stopLauncher: ToLauncher = { id: 1, op: 'stop', graceMs }
   const gateway = await stopGateway(layout.gatewaySocket, graceMs)
   const launcher = await sayAndSeeOff(layout.launcherSocket, stopLauncher)
+  await rm(layout.controlSocket, { force: true })
   return gateway || launcher
 }

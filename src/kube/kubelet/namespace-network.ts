@@ -154,6 +154,10 @@ export async function namespaceNetwork(options: NamespaceNetworkOptions): Promis
     )
   }
 
+  /** What left its container's process group and marks is found by its network. */
+  const killInside = (namespace: string) =>
+    `for p in $(${ip} netns pids ${namespace} 2>/dev/null); do kill -9 $p; done`
+
   /** A namespace goes with its last process; its link at once. */
   async function destroy(pod: number): Promise<void> {
     await batch([`link del ${link(pod)}`, `netns del ${name(pod)}`], true).catch(() => {})
@@ -176,13 +180,15 @@ export async function namespaceNetwork(options: NamespaceNetworkOptions): Promis
     },
     async release({ netns }) {
       const pod = Number(netns?.slice(bridge.length + 1))
-      if (netns?.startsWith(`${bridge}-`) && used.has(pod)) await destroy(pod)
+      if (!netns?.startsWith(`${bridge}-`) || !used.has(pod)) return
+      await run(['/bin/sh', '-c', killInside(netns)]).catch(() => {})
+      await destroy(pod)
     },
     enter: ({ netns }) => (netns ? [nsenter, `--net=${namespaceFolder}/${netns}`, '--'] : []),
     cleanup: [
       '/bin/sh',
       '-c',
-      `${ip} link del group ${group}; for n in ${namespaceFolder}/${bridge}-*; do [ -e "$n" ] && ${ip} netns del "\${n##*/}"; done\n${wayOut?.close ?? ''}`,
+      `${ip} link del group ${group}; for n in ${namespaceFolder}/${bridge}-*; do [ -e "$n" ] && { n=\${n##*/}; ${killInside('$n')}; ${ip} netns del $n; }; done\n${wayOut?.close ?? ''}`,
     ],
     async [Symbol.asyncDispose]() {
       closed = true

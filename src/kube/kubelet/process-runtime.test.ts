@@ -6,6 +6,7 @@ import { test, type TestContext } from 'node:test'
 import { systemClock } from '../../lib/clock.ts'
 import { silent } from '../../lib/log.ts'
 import { fakeRuntime } from '../../testing/fake-runtime.ts'
+import { isAlive, processStat } from './launcher/proc.ts'
 import { processRuntime } from './process-runtime.ts'
 import { runtimeContract, type RuntimeUnderTest } from './runtime.contract.ts'
 import type { ImageHandle } from './runtime.ts'
@@ -131,3 +132,25 @@ test('output of many containers started at once lands in their own logs', async 
   }
   assert.equal(ports.size, 20, 'each has a port of its own')
 })
+
+test(
+  'what leaves its process group and its environment still ends with its pod',
+  { skip: process.getuid?.() !== 0 && 'takes root' },
+  async (t) => {
+    const { runtime, sleeper, logPath } = await openProcess('namespaces')(t)
+    await runtime.createSandbox({ podUid: 'a', namespace: 'ns', name: 'p', ports: [] })
+    const { exited } = await runtime.start({
+      ...base,
+      env: {},
+      image: sleeper,
+      command: ['/bin/sh', '-c', `env -i setsid sleep 60 & sleep 0.1; echo $!`],
+      logPath: logPath(0),
+    })
+    await exited
+    const pid = Number(await readFile(logPath(0), 'utf8'))
+    const stat = processStat(pid)
+    assert.equal(stat?.group, pid, 'it got away')
+    await runtime.removeSandbox('a')
+    assert.ok(!isAlive(pid, stat.startTicks))
+  },
+)

@@ -1,6 +1,7 @@
 /**
  * The gateway as a process of its own: `main.ts --http HOST:PORT --local HOST:PORT --control SOCKET [--admin HOST:PORT]
- * [--log-level LEVEL]`. It outlives the control plane; after ten minutes without one it ends. Imports stay few: this must start in a
+ * [--log-level LEVEL] [--orphaned-after MS]`. It outlives the control plane; after ten minutes without one it ends.
+ * Imports stay few: this must start in a
  * moment and stay small.
  */
 import { unlink } from 'node:fs/promises'
@@ -11,7 +12,7 @@ import { systemRandom } from '../../lib/random.ts'
 import { startControl } from './control.ts'
 import { type ListenAddress, startGateway } from './gateway.ts'
 
-const orphanedAfterMs = 600_000
+const defaultOrphanedAfterMs = 600_000
 const defaultGraceMs = 30_000
 
 const flags = readFlags(process.argv.slice(2))
@@ -22,6 +23,7 @@ const log = jsonLog(
 )
 const socketPath = need('control')
 const adminFlag = flags.get('admin')
+const orphanedAfterMs = Number(flags.get('orphaned-after') ?? defaultOrphanedAfterMs)
 
 const gateway = await startGateway({
   clock: systemClock,
@@ -76,7 +78,7 @@ function end(graceMs: number): void {
 
 function orphaned(): () => void {
   return systemClock.after(orphanedAfterMs, () => {
-    log.info('no control plane for ten minutes: ending')
+    log.info('no control plane for too long: ending', { orphanedAfterMs })
     end(defaultGraceMs)
   })
 }
@@ -116,7 +118,7 @@ function need(name: string): string {
 
 function usage(complaint: string): never {
   process.stderr.write(
-    `gateway: ${complaint}\nusage: main.ts --http HOST:PORT --local HOST:PORT --control SOCKET [--admin HOST:PORT] [--log-level debug|info|error]\n`,
+    `gateway: ${complaint}\nusage: main.ts --http HOST:PORT --local HOST:PORT --control SOCKET [--admin HOST:PORT] [--log-level debug|info|error] [--orphaned-after MS]\n`,
   )
   process.exit(2)
 }

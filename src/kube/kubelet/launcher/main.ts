@@ -3,7 +3,8 @@
  * plane grows, and it outlives the control plane: containers keep running, and the next control plane asks it what
  * there is. Imports are few on purpose: every module costs memory for as long as the platform runs.
  *
- * Arguments: socket path, folder of pod records, prefix of container ids.
+ * Arguments: socket path, folder of pod records, prefix of container ids, and (for tests) how many milliseconds without
+ * a control plane are too many.
  */
 import { createServer, type Server, type Socket } from 'node:net'
 import { chmodSync, rmSync } from 'node:fs'
@@ -13,11 +14,12 @@ import { maxLineBytes, type FromLauncher, type RunSpec, type ToLauncher } from '
 import { runCommand } from './run-command.ts'
 
 /** Without a control plane for this long the platform is taken to be gone for good. */
-const lonelyMs = 600_000
+const defaultLonelyMs = 600_000
 /** What pods get to end in when nobody says otherwise. */
 const defaultGraceMs = 10_000
 
-const [socketPath = '', directory = '', prefix = ''] = process.argv.slice(2)
+const [socketPath = '', directory = '', prefix = '', patience] = process.argv.slice(2)
+const lonelyMs = Number(patience ?? defaultLonelyMs)
 const clock = systemClock
 const connections = new Set<Socket>()
 const pods = new Pods({
