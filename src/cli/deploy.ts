@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs'
 import { hasReason } from '../kube/api/status-error.ts'
 import type { Client } from '../kube/client/client.ts'
 import { dataDirOf, layoutOf } from '../platform/config.ts'
+import { Revision } from '../serving/api/revision.ts'
 import { Service } from '../serving/api/service.ts'
 import { clientOf } from './api-client.ts'
 import { buildPath, defaultReference, imageName } from './build.ts'
@@ -116,6 +117,16 @@ async function apply(client: Client, wanted: Wanted): Promise<void> {
   }
 }
 
+/** What is wrong with the newest Revision, in its own words: exit code, last lines of its log. */
+async function revisionProblem(client: Client, service: Service): Promise<string | undefined> {
+  const name = service.status?.latestCreatedRevisionName
+  if (name === undefined || name === service.status?.latestReadyRevisionName) return undefined
+  const key = { namespace: service.metadata.namespace ?? '', name }
+  const revision = await client.get(Revision, key).catch(() => undefined)
+  const ready = revision?.status?.conditions?.find(({ type }) => type === 'Ready')
+  return ready?.status === 'False' ? `${ready.reason ?? ''}: ${ready.message ?? ''}` : undefined
+}
+
 async function waitUntilReady(client: Client, wanted: Wanted, out: Output): Promise<string> {
   const start = performance.now()
   let failedSince: number | undefined
@@ -130,7 +141,9 @@ async function waitUntilReady(client: Client, wanted: Wanted, out: Output): Prom
     if (observed && ready?.status === 'False') {
       failedSince ??= performance.now()
       if (performance.now() - failedSince > failureWindowMs)
-        throw new Error(`Service ${wanted.name} is not ready: ${why}`)
+        throw new Error(
+          `Service ${wanted.name} is not ready: ${(await revisionProblem(client, service)) ?? why}`,
+        )
     } else failedSince = undefined
     if (performance.now() - start > readyTimeoutMs)
       throw new Error(

@@ -54,9 +54,16 @@ export async function run(argv: readonly string[], out: Output): Promise<number>
       out.note(`Usage: ebb ${command.name} ${command.usage}   (ebb ${command.name} --help)`)
       return 2
     }
-    out.note(`ebb ${name}: ${error instanceof Error ? error.message : String(error)}`)
+    out.note(`ebb ${name}: ${messageOf(error)}`)
     return 1
   }
+}
+
+/** What the system says of a full disk names neither the disk nor the way out. */
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const full = 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT')
+  return full ? `the disk is full; free some space and try again (${error.message})` : error.message
 }
 
 async function overview(): Promise<string> {

@@ -24,6 +24,7 @@ import { assertFree, isFree } from './free-address.ts'
 import { ensureGatewayProcess } from './gateway-process.ts'
 import { startKube } from './kube.ts'
 import { writeKubeconfig } from './kubeconfig.ts'
+import { removeSocketFolder } from './remains.ts'
 import { startServing, type Serving } from './serving.ts'
 
 /** Written to `DIR/endpoints.json`. */
@@ -51,6 +52,7 @@ export async function startPlatform(
   const layout = layoutOf(wanted.dataDir)
   prepareFolder(wanted.dataDir)
   await using started = new AsyncDisposableStack()
+  started.defer(() => removeSocketFolder(layout))
   started.use(await takeControl(layout.controlSocket, () => stop.request()))
   const config = await withPortsOfLastTime(wanted, layout)
   const { log, close } = openLog(layout, config.logLevel)

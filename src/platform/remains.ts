@@ -1,5 +1,6 @@
 /** What a control plane that was killed leaves behind: ends gateway, launcher and pods without starting a platform. */
-import { rm } from 'node:fs/promises'
+import { rm, rmdir } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import type { ToLauncher } from '../kube/kubelet/launcher/protocol.ts'
 import type { Layout } from './config.ts'
 import { stopGateway } from './gateway-process.ts'
@@ -14,5 +15,12 @@ export async function stopRemains(layout: Layout): Promise<boolean> {
   const gateway = await stopGateway(layout.gatewaySocket, graceMs)
   const launcher = await sayAndSeeOff(layout.launcherSocket, stopLauncher)
   await rm(layout.controlSocket, { force: true })
+  await removeSocketFolder(layout)
   return gateway || launcher
+}
+
+/** Sockets of a data directory with a long path lie in the temp folder: nothing is left there. */
+export async function removeSocketFolder({ controlSocket, dataDir }: Layout): Promise<void> {
+  const folder = dirname(controlSocket)
+  if (!folder.startsWith(dataDir)) await rmdir(folder).catch(() => {}) // in use, or gone
 }

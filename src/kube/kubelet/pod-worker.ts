@@ -426,13 +426,25 @@ export class PodWorker {
         },
         onFailed: (kind, probe) => this.#failProbe(running, kind, probe),
         onUnhealthy: (kind, output) =>
-          this.#event('Warning', 'Unhealthy', `${kind} probe failed: ${output}`, name),
+          this.#event(
+            'Warning',
+            'Unhealthy',
+            `${kind} probe failed: ${output}${this.#portHint(output)}`,
+            name,
+          ),
       }),
       killing: false,
       ended: Promise.resolve(),
     }
     this.#running.set(name, running)
     running.ended = container.exited.then((exit) => this.#ended(running, exit))
+  }
+
+  /** Where pods share a network, a program that insists on a port of its own is not where it is looked for. */
+  #portHint(output: string): string {
+    return this.#sandbox?.hostPorts && output.includes('connection refused')
+      ? ' (pods share the network of this machine: the program must listen on the port in PORT)'
+      : ''
   }
 
   #failProbe(running: Running, kind: 'liveness' | 'startup', probe: ProbeDefinition): void {
