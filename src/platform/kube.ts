@@ -2,6 +2,7 @@
  * A Kubernetes in this process: store, API server with its HTTPS front, Kubernetes' own controllers, and the node agent
  * with its runtime.
  */
+import { isIPv4 } from 'node:net'
 import { hostname } from 'node:os'
 import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
@@ -18,6 +19,7 @@ import { typedClient, type TypedClient } from '../kube/client/typed-client.ts'
 import type { ControllerDeps } from '../kube/controller/loop.ts'
 import { startKubeControllers } from '../kube/controllers/controllers.ts'
 import { startKubelet } from '../kube/kubelet/kubelet.ts'
+import { machineAddress } from '../kube/kubelet/node-status.ts'
 import { openImages } from '../kube/kubelet/images.ts'
 import { openPodLogs } from '../kube/kubelet/pod-logs.ts'
 import { processRuntime } from '../kube/kubelet/process-runtime.ts'
@@ -112,7 +114,8 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
       logs,
     }),
   )
-  started.use(startKubeControllers({ ...deps, kinds }))
+  const apiAddress = { ip: reachable(config.api.host), port: http.port }
+  started.use(startKubeControllers({ ...deps, kinds, apiAddress }))
   const runtime = started.use(
     await processRuntime({
       dataDir: layout.dataDir,
@@ -150,3 +153,7 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
     [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
   }
 }
+
+/** The address at which a server that listens on `host` is found: every address means the machine's own. */
+const reachable = (host: string): string =>
+  host === '0.0.0.0' ? machineAddress() : isIPv4(host) ? host : '127.0.0.1'

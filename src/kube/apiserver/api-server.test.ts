@@ -12,6 +12,7 @@ import type { ApiRequest, ApiResponse, RequestOptions, Verb, WatchEvent } from '
 import { integer, list, object, string } from '../api/schema.ts'
 import { StatusError } from '../api/status-error.ts'
 import { memoryStore } from '../store/memory-store.ts'
+import { StoreFull } from '../store/store-failure.ts'
 import { createApiServer } from './api-server.ts'
 import type { ApiServer } from './api-server.ts'
 import { fieldsOf } from './values.ts'
@@ -799,6 +800,37 @@ test('a write that cannot reach the disk is refused to callers outside, with the
   )
   // A controller does not wait for the disk, so it is not told either.
   assert.equal((await create('b', false)).code, 201)
+})
+
+test('a full disk refuses writes with a word about it, and reads go on', async () => {
+  const memory = memoryStore()
+  let full: Error | undefined
+  const server = createApiServer({
+    store: {
+      ...memory,
+      put: (...write) => {
+        if (full) throw full
+        return memory.put(...write)
+      },
+    },
+    kinds: [Widget],
+    clock: new SimClock(),
+    random: seededRandom(1),
+    log: silent,
+  })
+  const base = { group: 'ex.dev', version: 'v1', resource: 'widgets', namespace: 'default' }
+  const rest = { options: {}, user: { username: 'admin', groups: [] }, durable: true }
+  const create = (name: string) =>
+    server.handle({ ...base, ...rest, verb: 'create', body: widget(name) })
+  await create('a')
+  full = new StoreFull('no room for the store /x: disk I/O error. Free some disk space.')
+  await refused(
+    create('b'),
+    503,
+    'the change could not be saved to disk: no room for the store /x: disk I/O error. Free some disk space.',
+  )
+  const read = await server.handle({ ...base, ...rest, verb: 'get', name: 'a' })
+  assert.equal(read.code, 200)
 })
 
 test('annotations are limited, and count as desired state of Deployments only', async () => {

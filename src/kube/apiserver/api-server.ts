@@ -9,13 +9,14 @@ import { groupKind } from '../api/kind.ts'
 import type { KindDefinition } from '../api/kind.ts'
 import type { Api, ApiRequest, ApiResponse } from '../api/protocol.ts'
 import { StatusError } from '../api/status-error.ts'
+import { StoreUnavailable } from '../store/store-failure.ts'
 import type { Store } from '../store/store.ts'
 import { create } from './create.ts'
 import { removeCollection } from './delete-collection.ts'
 import { remove } from './delete.ts'
 import { get } from './get.ts'
 import { list } from './list.ts'
-import { isKind, methodNotAllowed, resolveTarget } from './machinery.ts'
+import { isKind, methodNotAllowed, resolveTarget, unsaved } from './machinery.ts'
 import type { AdmissionPlugin, Machinery, Target } from './machinery.ts'
 import { bootstrapNamespaces } from './namespaces.ts'
 import { patch } from './patch.ts'
@@ -69,6 +70,8 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
         return review(request) ?? (await dispatch(resolveTarget(machinery, request)))
       } catch (thrown) {
         if (thrown instanceof StatusError && thrown.code < 500) throw thrown
+        // The store reports its disk once itself; every write meanwhile would only repeat it.
+        if (thrown instanceof StoreUnavailable) throw unsaved(thrown)
         options.log.error('a request failed', { request: summary(request), error: thrown })
         throw StatusError.from(thrown)
       }

@@ -95,6 +95,11 @@ const reviews: readonly ExtraResources[] = [
     resources: [review('selfsubjectreviews', 'SelfSubjectReview')],
   },
   {
+    group: 'authentication.k8s.io',
+    version: 'v1beta1',
+    resources: [review('selfsubjectreviews', 'SelfSubjectReview')],
+  },
+  {
     group: 'authorization.k8s.io',
     version: 'v1',
     resources: [

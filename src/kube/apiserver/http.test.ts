@@ -32,6 +32,15 @@ const Gadget: KindDefinition = {
   columns: [],
   hasStatus: false,
   hasGeneration: true,
+  versions: [
+    {
+      version: 'v1alpha1',
+      schema: object({ spec: object({ size: integer() }) }),
+      deprecationWarning: 'ex.dev/v1alpha1 Gadget is deprecated',
+      toStorage: (old) => ({ ...old, apiVersion: 'ex.dev/v1' }),
+      fromStorage: (stored) => ({ ...stored, apiVersion: 'ex.dev/v1alpha1' }),
+    },
+  ],
 }
 
 const logs: PodLogs = {
@@ -205,6 +214,58 @@ test('YAML goes in, with the scalars of YAML 1.1, and comes out', async () => {
     })
     .join('\n')}`
   assert.equal((await send('POST', configMaps, { body: bomb, headers })).code, 400)
+})
+
+test('fields that stand twice in YAML are told with their path', async () => {
+  await using server = await start()
+  const yaml =
+    'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, ownerReferences: [{uid: x, uid: y}]}\ndata: {k: v}\ndata: {k: w}\n'
+  const refused = await server.send('POST', `${configMaps}?fieldValidation=Strict`, {
+    body: yaml,
+    headers: { 'content-type': 'application/yaml' },
+  })
+  assert.equal(refused.code, 400)
+  assert.match(
+    refused.text,
+    /duplicate field \\"data\\", duplicate field \\"metadata.ownerReferences\[0\].uid\\"/,
+  )
+})
+
+test('a table of an old version comes with the warning of that version', async () => {
+  await using server = await start()
+  const accept = 'application/json;as=Table;v=v1;g=meta.k8s.io'
+  const list = (version: string) =>
+    server.send('GET', `/apis/ex.dev/${version}/namespaces/default/gadgets`, {
+      headers: { accept },
+    })
+  const old = await list('v1alpha1')
+  assert.deepEqual(
+    [old.json['kind'], old.headers['warning']],
+    ['Table', '299 - "ex.dev/v1alpha1 Gadget is deprecated"'],
+  )
+  assert.equal((await list('v1')).headers['warning'], undefined)
+})
+
+test('whatever is asked of a group that nobody serves is not found; documents are only read', async () => {
+  await using server = await start()
+  const codes = []
+  for (const path of ['/apis/batch/v1/namespaces/default/jobs', '/healthz'])
+    codes.push((await server.send('POST', path, { body: {} })).code)
+  assert.deepEqual(codes, [404, 405])
+})
+
+test('who am I, in the old form too', async () => {
+  await using server = await start()
+  const path = '/apis/authentication.k8s.io/v1beta1/selfsubjectreviews'
+  const answer = await server.send('POST', path, { body: {}, token: 'dev' })
+  assert.deepEqual(
+    [answer.code, answer.json['apiVersion'], answer.json['status']],
+    [
+      201,
+      'authentication.k8s.io/v1beta1',
+      { userInfo: { username: 'jane', groups: ['devs', 'system:authenticated'] } },
+    ],
+  )
 })
 
 test('tables and partial metadata', async () => {

@@ -22,6 +22,7 @@ import type { PodLogs } from './pod-log-endpoint.ts'
 import { discardRest } from './request-body.ts'
 import { parseResourcePath } from './request-path.ts'
 import { answerResource } from './resource-endpoint.ts'
+import { reviewGroupVersions } from './reviews.ts'
 
 export { authenticator } from './authentication.ts'
 export type { Authenticate, Credentials } from './authentication.ts'
@@ -122,7 +123,7 @@ function requestHandler(options: HttpOptions, stopped: AbortSignal) {
   const authenticate = options.authenticate ?? authenticator()
   const documents = createDocuments(api.kinds, () => clock.now())
   const endpoint = { api, clock, ...(logs && { logs }) }
-  const groupVersions = new Set(['authentication.k8s.io/v1', 'authorization.k8s.io/v1'])
+  const groupVersions = new Set(reviewGroupVersions)
   for (const { group, version, versions = [] } of api.kinds)
     for (const each of [version, ...versions.map((served) => served.version)])
       groupVersions.add(`${group}/${each}`)
@@ -142,7 +143,7 @@ function requestHandler(options: HttpOptions, stopped: AbortSignal) {
         const call = { request, response, url, path, user, signal: leave.signal }
         return await answerResource(endpoint, call)
       }
-      refuseDocument(user, request, url)
+      refuseDocument(user, request, url, path !== undefined)
       if (path || !documents.send(request, response, url))
         send(response, 404, 'text/plain; charset=utf-8', '404 page not found\n')
     } catch (thrown) {
@@ -172,11 +173,17 @@ function identify(request: IncomingMessage, authenticate: Authenticate): UserInf
   return impersonated(user, request.headers)
 }
 
-function refuseDocument(user: UserInfo, { method }: IncomingMessage, { pathname }: URL): void {
+function refuseDocument(
+  user: UserInfo,
+  { method }: IncomingMessage,
+  { pathname }: URL,
+  ofUnknownGroup: boolean,
+): void {
   const refusal = authorize(user, {
     path: pathname,
     verb: (method ?? 'GET').toLowerCase() === 'head' ? 'get' : (method ?? 'GET').toLowerCase(),
   })
   if (refusal) throw refusal
-  if (method !== 'GET' && method !== 'HEAD') throw methodNotAllowed()
+  // Whatever one wants of a group that nobody serves, it is not found.
+  if (!ofUnknownGroup && method !== 'GET' && method !== 'HEAD') throw methodNotAllowed()
 }

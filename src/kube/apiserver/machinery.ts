@@ -7,6 +7,7 @@ import type { AdmissionContext, KindDefinition } from '../api/kind.ts'
 import type { KubeObject, ObjectKey } from '../api/meta.ts'
 import type { ApiRequest, ApiResponse } from '../api/protocol.ts'
 import { StatusError, badRequest, notFound } from '../api/status-error.ts'
+import { StoreUnavailable } from '../store/store-failure.ts'
 import type { Store, Write } from '../store/store.ts'
 import type { Registry, ServedKind } from './registry.ts'
 import { storeKey } from './registry.ts'
@@ -106,7 +107,7 @@ export const answer = (target: Target, code: number, object: KubeObject): ApiRes
 export const answerBody = ({ warnings }: Target, code: number, body: unknown): ApiResponse =>
   warnings.length > 0 ? { code, body, warnings } : { code, body }
 
-/** Waits until the writes survive a crash, when the caller asked for it. A full or broken disk becomes a 500. */
+/** Waits until the writes survive a crash, when the caller asked for it. Throws what `unsaved` makes of a failure. */
 export async function settled(target: Target, ...writes: readonly Write[]): Promise<void> {
   const all = Promise.all(writes.map((write) => write.durable))
   if (!target.request.durable) {
@@ -122,14 +123,21 @@ export async function settled(target: Target, ...writes: readonly Write[]): Prom
   try {
     await all
   } catch (thrown) {
-    const why = thrown instanceof Error ? thrown.message : String(thrown)
-    throw new StatusError(
-      'InternalError',
-      `Internal error occurred: the change could not be saved to disk: ${why}`,
-      {},
-      { cause: thrown },
-    )
+    throw unsaved(thrown)
   }
+}
+
+/**
+ * What the caller of a write is told that the store did not take: 503 with the store's own words where the disk is
+ * full or fails, for then waiting or tidying helps. Reads go on.
+ */
+export function unsaved(thrown: unknown): StatusError {
+  if (thrown instanceof StatusError) return thrown
+  const why = thrown instanceof Error ? thrown.message : String(thrown)
+  const text = `the change could not be saved to disk: ${why}`
+  return thrown instanceof StoreUnavailable
+    ? new StatusError('ServiceUnavailable', text, {}, { cause: thrown })
+    : new StatusError('InternalError', `Internal error occurred: ${text}`, {}, { cause: thrown })
 }
 
 export const apiVersionOfTarget = ({ kind, version }: ServedKind): string =>

@@ -89,7 +89,7 @@ function decodeJson(text: string, expected: string): Decoded {
 /** YAML as Kubernetes reads it: one document, scalars by YAML 1.1 (`yes` is true), no aliases that blow up. */
 async function decodeYaml(text: string, expected: string): Promise<Decoded> {
   // The library is large and YAML bodies are rare: loaded when the first one comes.
-  const { parseDocument } = await import('yaml')
+  const { isPair, isScalar, isSeq, parseDocument, visit } = await import('yaml')
   const document = parseDocument(text, {
     version: '1.1',
     schema: 'yaml-1.1',
@@ -101,6 +101,18 @@ async function decodeYaml(text: string, expected: string): Promise<Decoded> {
     throw badRequest(
       `the object provided is unrecognized (must be of type ${expected}): couldn't get version/kind; yaml: ${error.message}`,
     )
+  const duplicates: string[] = []
+  visit(document, {
+    Map(_, map, ancestors) {
+      const seen = new Set<string>()
+      for (const { key } of map.items) {
+        const name = String(isScalar(key) ? key.value : key)
+        if (seen.has(name) && duplicates.length < 50)
+          duplicates.push(pathTo([...ancestors, map], name))
+        seen.add(name)
+      }
+    },
+  })
   let json: string | undefined
   try {
     json = JSON.stringify(document.toJS({ maxAliasCount: 100 }))
@@ -108,7 +120,17 @@ async function decodeYaml(text: string, expected: string): Promise<Decoded> {
     throw badRequest(`yaml: ${thrown instanceof Error ? thrown.message : String(thrown)}`)
   }
   // Through JSON: timestamps become text, map keys strings, and the limits are JSON's.
-  return decodeJson(json ?? 'null', expected)
+  return { ...decodeJson(json ?? 'null', expected), duplicates }
+
+  /** `spec.list[0].b`, of the field `name` in the last of `nodes`, which run from the document downwards. */
+  function pathTo(nodes: readonly unknown[], name: string): string {
+    let path = ''
+    for (const [i, node] of nodes.entries()) {
+      if (isPair(node)) path += `.${String(isScalar(node.key) ? node.key.value : node.key)}`
+      else if (isSeq(node)) path += `[${node.items.findIndex((item) => item === nodes[i + 1])}]`
+    }
+    return `${path}.${name}`.slice(1)
+  }
 }
 
 /** The kind of patch that a Content-Type announces; undefined = 415. */

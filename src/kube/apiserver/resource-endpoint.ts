@@ -91,7 +91,7 @@ export async function answerResource(endpoint: ResourceEndpoint, call: Call): Pr
     durable: true,
     signal,
   })
-  addWarnings(response, answer.warnings)
+  addWarnings(response, warningsOf(answer, kind, path.version))
   await sendAnswer(call, answer, shownKind, { representation, includeObject }, clock)
 }
 
@@ -116,6 +116,16 @@ async function sendAnswer(
     )
   const indent = wantsIndent(url.searchParams.get('pretty'), request.headers['user-agent'])
   send(response, answer.code, 'application/json', `${toJson(body, kind, indent)}\n`)
+}
+
+/** A table is made of the stored version, but the caller asked in one that may be old. */
+function warningsOf(
+  { warnings = [] }: ApiResponse,
+  kind: KindDefinition | undefined,
+  version: string,
+): readonly string[] {
+  const old = kind?.versions?.find((each) => each.version === version)?.deprecationWarning
+  return old === undefined || warnings.includes(old) ? warnings : [old, ...warnings]
 }
 
 const isRead = (verb: Verb): boolean => verb === 'get' || verb === 'list' || verb === 'watch'

@@ -5,9 +5,17 @@ import { authorize } from './authorization.ts'
 import { fieldsOf } from './values.ts'
 import type { Fields } from './values.ts'
 
+/** Where reviews are served. v1beta1 is for kubectl 1.27, whose `auth whoami` knows nothing newer. */
+export const reviewGroupVersions: readonly string[] = [
+  'authentication.k8s.io/v1',
+  'authentication.k8s.io/v1beta1',
+  'authorization.k8s.io/v1',
+]
+
 /** Answers a review; undefined when the request is for something else. */
 export function review(request: ApiRequest): ApiResponse | undefined {
-  if (request.verb !== 'create' || request.version !== 'v1') return undefined
+  if (request.verb !== 'create') return undefined
+  if (!reviewGroupVersions.includes(`${request.group}/${request.version}`)) return undefined
   const status = statusOf(request)
   if (!status) return undefined
   const body = fieldsOf(request.body)
@@ -15,7 +23,7 @@ export function review(request: ApiRequest): ApiResponse | undefined {
     code: 201,
     body: {
       ...body,
-      apiVersion: `${request.group}/v1`,
+      apiVersion: `${request.group}/${request.version}`,
       kind: status.kind,
       metadata: { ...fieldsOf(body['metadata']), creationTimestamp: null },
       status: status.status,

@@ -9,6 +9,7 @@ import { deployment } from './deployment/deployment.ts'
 import { startEndpoints } from './endpoints/endpoints.ts'
 import { startEventExpiry } from './event-expiry.ts'
 import { startGarbageCollector } from './garbage-collector.ts'
+import { kubernetesService, type ApiAddress } from './kubernetes-service.ts'
 import { startNamespaceController } from './namespace.ts'
 import { replicaSet } from './replica-set.ts'
 import { startScheduler } from './scheduler.ts'
@@ -17,6 +18,8 @@ export interface KubeControllersDeps extends ControllerDeps {
   readonly client: TypedClient
   /** All kinds the API server stores: garbage collection and namespace deletion look at each of them. */
   readonly kinds: readonly Kind[]
+  /** Where the API server is reached; absent = it is not told to anyone. */
+  readonly apiAddress?: ApiAddress
 }
 
 /** Starts them; they begin once the caches are filled. */
@@ -29,5 +32,6 @@ export function startKubeControllers(deps: KubeControllersDeps): AsyncDisposable
   started.use(startGarbageCollector(deps))
   started.use(startNamespaceController(deps))
   started.use(startEventExpiry(deps))
+  if (deps.apiAddress) started.use(startController(kubernetesService(deps.apiAddress), deps))
   return started
 }

@@ -57,6 +57,7 @@ export async function startKubelet(deps: KubeletDeps): Promise<AsyncDisposable> 
   const pods = informers.for(Pod)
   const facts: NodeFacts = {
     nodeName,
+    dataDir: deps.dataDir,
     runtimeVersion: runtime.version,
     kubeletVersion: deps.version ?? 'v1.32.0',
   }
@@ -67,7 +68,7 @@ export async function startKubelet(deps: KubeletDeps): Promise<AsyncDisposable> 
   const workerDeps: PodWorkerDeps = {
     ...deps,
     hostIP: machineAddress(),
-    allocatable: allocatable(),
+    allocatable: allocatable(deps.dataDir),
     beforeStop: deps.beforeStop ?? (async () => {}),
     probe: deps.probe ?? runProbe,
     wrote: (pod) => pods.wrote(pod),

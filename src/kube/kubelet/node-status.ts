@@ -1,5 +1,5 @@
 /** The Node object of this machine, as contracts/kube §10.1 shows one, and its heartbeat. */
-import { readFileSync } from 'node:fs'
+import { readFileSync, statfsSync } from 'node:fs'
 import { arch, cpus, hostname, networkInterfaces, release, totalmem } from 'node:os'
 import { rfc3339 } from '../../lib/clock.ts'
 import type { Lease } from '../api/lease.ts'
@@ -9,6 +9,8 @@ export interface NodeFacts {
   readonly nodeName: string
   readonly runtimeVersion: string
   readonly kubeletVersion: string
+  /** Whose file system is the node's storage. */
+  readonly dataDir: string
 }
 
 const maxPods = '500'
@@ -25,13 +27,22 @@ export function machineAddress(): string {
   return '127.0.0.1'
 }
 
-/** What pods may use of this machine. */
-export const allocatable = (): Readonly<Record<string, string>> => ({
+/** What pods may use of this machine, and of the file system that `dataDir` is on. */
+export const allocatable = (dataDir: string): Readonly<Record<string, string>> => ({
   cpu: String(cpus().length),
   memory: `${Math.floor(totalmem() / 1024)}Ki`,
   pods: maxPods,
-  'ephemeral-storage': '0',
+  'ephemeral-storage': `${diskKi(dataDir)}Ki`,
 })
+
+function diskKi(path: string): number {
+  try {
+    const { blocks, bsize } = statfsSync(path)
+    return Math.floor((blocks * bsize) / 1024)
+  } catch {
+    return 0 // the directory is about to be made
+  }
+}
 
 export function nodeObject({ nodeName }: NodeFacts): Node {
   const architecture = goArch()
@@ -66,9 +77,10 @@ export function nodeStatus(facts: NodeFacts, before: Node['status'], nowMs: numb
     }
   }
   const machineID = read('/etc/machine-id')
+  const available = allocatable(facts.dataDir)
   return {
-    capacity: allocatable(),
-    allocatable: allocatable(),
+    capacity: available,
+    allocatable: available,
     conditions: [
       condition(
         'MemoryPressure',
