@@ -1,4 +1,5 @@
 /** `npm run bench [-- NAME…]`: runs the benches named (all by default), each in turn, and prints one table. */
+import { cpus } from 'node:os'
 import { table, type Row } from './row.ts'
 
 const benches: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
@@ -23,4 +24,9 @@ for (const [name, bench] of Object.entries(benches)) {
   process.stderr.write(`${name} …\n`)
   rows.push(...(await bench()))
 }
-process.stdout.write(`${table(rows)}\n`)
+const cores = cpus()
+process.stdout.write(
+  `\`npm run bench${wanted.map((name) => ` ${name}`).join('')}\`, ${new Date().toISOString().slice(0, 10)}, ` +
+    `${cores.length} cores (${cores[0]?.model.trim() ?? 'unknown'}), ` +
+    `Node ${process.versions.node}, ${process.platform}\n\n${table(rows)}\n`,
+)

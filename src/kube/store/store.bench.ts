@@ -37,9 +37,17 @@ export async function benchStore(size: StoreBenchSize = large): Promise<Row[]> {
       await using store = await openSqliteStore({ path: join(folder, `${writers}.db`) })
       const count = Math.max(writers, Math.ceil(size.writes / (writers === 1 ? 8 : 1)))
       const { perSecond, worstLagMs } = await durableWrites(store, writers, count)
-      rows.push({ name: `durable 1 kB writes, ${writers} writers`, value: perSecond, unit: '/s' })
+      rows.push({
+        name: `durable 1 kB writes, ${writers} writer${writers === 1 ? '' : 's'}`,
+        value: perSecond,
+        unit: '/s',
+      })
       if (writers === 64)
-        rows.push({ name: 'longest pause of the loop meanwhile', value: worstLagMs, unit: 'ms' })
+        rows.push({
+          name: 'longest pause of the event loop meanwhile',
+          value: worstLagMs,
+          unit: 'ms',
+        })
     }
     rows.push(...(await opening(join(folder, 'open.db'), size.objects)))
     rows.push(await fanOut(size))

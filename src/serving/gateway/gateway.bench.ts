@@ -32,6 +32,13 @@ interface Measured {
   readonly cpuMicros: number
 }
 
+/** What the bench does where a tool is missing. */
+const without: Readonly<Record<string, string>> = {
+  taskset: 'proxy and load share all cores',
+  wrk: 'a load generator of ours takes its place',
+  haproxy: 'only compared with the app itself',
+}
+
 const host = 'bench.default.localhost'
 
 /** Answers every request head with the same 13 bytes; cheap, so that the proxy is what is measured. */
@@ -98,6 +105,8 @@ export async function benchGateway(options: Partial<BenchOptions> = {}): Promise
       running.push(haproxy.child)
       targets.push({ name: 'haproxy', port: haproxy.port, pid: haproxy.child.pid ?? 0 })
     }
+    for (const tool of ['taskset', 'wrk', 'haproxy'])
+      if (!installed(tool)) process.stderr.write(`${tool} is not installed: ${without[tool]}\n`)
     const rows: BenchRow[] = []
     for (const count of connections) {
       const all = new Map<string, Measured[]>(targets.map(({ name }) => [name, []]))
@@ -203,6 +212,7 @@ export function parseWrk(text: string): {
 async function startGatewayProcess(folder: string, appPort: number) {
   const control = join(folder, 'control.sock')
   const child = pinned(0, process.execPath, [
+    '--max-semi-space-size=4', // as the platform starts it
     fileURLToPath(new URL('main.ts', import.meta.url)),
     '--http',
     '127.0.0.1:0',
