@@ -4,6 +4,7 @@
  * never have to lock each other out. A file appears by rename, complete and synced, or not at all.
  */
 import { createHash, randomUUID } from 'node:crypto'
+import { watch } from 'node:fs'
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { normalizeReference } from './reference.ts'
@@ -42,6 +43,8 @@ export interface ContentStore {
   find(reference: string): Promise<string | undefined>
   /** All names, sorted. */
   list(): Promise<readonly Tag[]>
+  /** Calls back soon after any process gave a name; perhaps more often. */
+  onTagged(listener: () => void): Disposable
 }
 
 /** Opens `<dataDir>/images`, making it when needed. */
@@ -124,6 +127,16 @@ export async function openContentStore(dataDir: string): Promise<ContentStore> {
         if (tag) found.push(tag)
       }
       return found.sort((a, b) => (a.reference < b.reference ? -1 : 1))
+    },
+
+    onTagged(listener) {
+      try {
+        const watcher = watch(names, { persistent: false }, () => listener())
+        watcher.on('error', () => watcher.close())
+        return { [Symbol.dispose]: () => watcher.close() }
+      } catch {
+        return { [Symbol.dispose]() {} } // no watches left on this machine: whoever waits asks again anyway
+      }
     },
   }
 }

@@ -94,6 +94,7 @@ export async function startPlatform(
         gateway: config.gateway,
         ...(config.domain !== undefined && { domain: config.domain }),
         resolveDigest: (image) => kube.images.resolve(image),
+        onImages: (listener) => kube.images.onTagged?.(listener),
       }),
     )
   }

@@ -25,6 +25,7 @@ export interface ServingOptions extends ControllerDeps {
   /** Undefined = what config-domain says already, `localhost` at first. */
   readonly domain?: string
   readonly resolveDigest: (image: string) => Promise<string>
+  readonly onImages?: (listener: () => void) => Disposable | undefined
 }
 
 export interface Serving extends AsyncDisposable {

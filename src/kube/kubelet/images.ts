@@ -20,6 +20,8 @@ type Unpacked = Pick<ImageHandle, 'rootfs' | 'config'>
 export function openImages(store: ContentStore): Images {
   // One promise a manifest, so that pods that start together unpack once. Failures are forgotten.
   const unpacked = new Map<string, Promise<Unpacked>>()
+  const waiting = new Set<() => void>()
+  let watching: Disposable | undefined
 
   const unpack = (digest: string): Promise<Unpacked> => {
     let promise = unpacked.get(digest)
@@ -71,6 +73,21 @@ export function openImages(store: ContentStore): Images {
       const digest = reference.digest ?? (await digestOf(reference))
       if (digest === undefined) throw missing(text, reference)
       return digestReference(reference, digest)
+    },
+
+    onTagged(listener) {
+      waiting.add(listener)
+      watching ??= store.onTagged(() => {
+        for (const call of waiting) call()
+      })
+      return {
+        [Symbol.dispose]() {
+          waiting.delete(listener)
+          if (waiting.size > 0) return
+          watching?.[Symbol.dispose]()
+          watching = undefined
+        },
+      }
     },
   }
 }

@@ -11,6 +11,7 @@ import { Namespace } from '../api/namespace.ts'
 import { Pod } from '../api/pod.ts'
 import { startKubelet, type KubeletDeps } from './kubelet.ts'
 import { openPodLogs } from './pod-logs.ts'
+import type { Images } from './runtime.ts'
 
 /** A node agent in simulated time over a runtime of promises. */
 async function simulatedNode(t: TestContext, options: Partial<KubeletDeps> = {}) {
@@ -198,4 +199,33 @@ test('a finalizer keeps the object of an ended pod, and the node agent leaves it
   assert.equal(node.store.revision, revision + 1, 'nobody but us wrote')
   await node.client.patch(Pod, key, { type: 'merge', body: { metadata: { finalizers: null } } })
   await node.until(() => node.read() === undefined)
+})
+
+test('an image that is built while a pod waits for it is found at once', async (t) => {
+  const known = new Set(['other'])
+  const listeners = new Set<() => void>()
+  const images: Images = {
+    ...fakeImages(known),
+    resolve: async (name) => (known.has(name) ? name : Promise.reject(new Error('not found'))),
+    onTagged(listener) {
+      listeners.add(listener)
+      return { [Symbol.dispose]: () => listeners.delete(listener) }
+    },
+  }
+  const node = await simulatedNode(t, { images })
+  await node.create()
+  const waits = () => node.read()?.status?.containerStatuses?.[0]?.state?.waiting?.reason
+  await node.until(() => waits() === 'ImagePullBackOff', 100)
+  const tag = (name: string) => {
+    known.add(name)
+    for (const call of listeners) call()
+  }
+  tag('another')
+  await node.clock.advance(100)
+  assert.equal(waits(), 'ImagePullBackOff')
+  const beforeMs = node.clock.monotonic()
+  tag('i')
+  await node.until(node.isReady)
+  assert.equal(node.clock.monotonic(), beforeMs)
+  assert.equal(listeners.size, 0)
 })

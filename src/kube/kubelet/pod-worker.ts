@@ -92,6 +92,8 @@ export class PodWorker {
   #hostPortsNoted: Promise<void> | undefined
   #finished: 'Succeeded' | 'Failed' | undefined
   #verdict: { readonly reason: string; readonly message: string } | undefined
+  /** Containers that wait for their image to be built. */
+  readonly #awaited = new Map<string, Disposable>()
   #cancelWake = () => {}
   #cancelDeadline = () => {}
   #syncing = false
@@ -146,6 +148,7 @@ export class PodWorker {
   /** Lets go: no more probes, writes or decisions; containers run on. */
   async detach(): Promise<void> {
     this.#detached = true
+    for (const name of this.#awaited.keys()) this.#stopAwaiting(name)
     this.#cancelWake()
     this.#cancelDeadline()
     for (const { probes } of this.#running.values()) probes[Symbol.dispose]()
@@ -272,6 +275,7 @@ export class PodWorker {
     const sandbox = this.#sandbox
     if (!sandbox) return
     const launch = await prepareLaunch(pod, definition, sandbox, this.#deps)
+    this.#stopAwaiting(name)
     if (this.#terminating || this.#detached) return
     const { image } = launch
     const attempt = this.#state(name).restarts + 1
@@ -370,8 +374,27 @@ export class PodWorker {
         container: name,
         error,
       })
-    if (reason === 'ErrImagePull') this.#backOffImage(name, image, message ?? '')
+    if (reason === 'ErrImagePull') {
+      this.#backOffImage(name, image, message ?? '')
+      this.#awaited.get(name)?.[Symbol.dispose]()
+      const wait = this.#deps.images.onTagged?.(() => void this.#imageTagged(name, image))
+      if (wait) this.#awaited.set(name, wait)
+    }
     this.#report()
+  }
+
+  /** There is a new name in the image store: if it is ours, nobody has to wait for the back-off's end. */
+  async #imageTagged(name: string, image: string): Promise<void> {
+    const found = await this.#deps.images.resolve(image).catch(() => undefined)
+    if (found === undefined || !this.#awaited.has(name)) return
+    this.#stopAwaiting(name)
+    this.#set(name, { ...this.#state(name), notBeforeMs: this.#deps.clock.now() })
+    this.sync()
+  }
+
+  #stopAwaiting(name: string): void {
+    this.#awaited.get(name)?.[Symbol.dispose]()
+    this.#awaited.delete(name)
   }
 
   #backOffImage(name: string, image: string, message: string): void {
@@ -555,6 +578,7 @@ export class PodWorker {
 
   async #terminateNow(): Promise<void> {
     const { client, runtime, logs, beforeStop, log, onGone } = this.#deps
+    for (const name of this.#awaited.keys()) this.#stopAwaiting(name)
     this.#cancelWake()
     this.#cancelDeadline()
     for (const { probes } of this.#running.values()) probes[Symbol.dispose]()

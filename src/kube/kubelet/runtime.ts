@@ -116,6 +116,8 @@ export interface Images {
   ensure(reference: string, policy: 'Always' | 'IfNotPresent' | 'Never'): Promise<ImageHandle>
   /** The digest a tag points to now, `<fully qualified repo>@sha256:…`, for Knative's tag resolution. */
   resolve(reference: string): Promise<string>
+  /** Calls back when there may be an image that was missing before. */
+  onTagged?(listener: () => void): Disposable
 }
 
 /** Why an image is not there, with Kubernetes' waiting reason. */

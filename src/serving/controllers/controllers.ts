@@ -34,6 +34,8 @@ export interface ServingDeps extends ControllerDeps {
    * error. Asked once an image and revision, with retries.
    */
   readonly resolveDigest: (image: string) => Promise<string>
+  /** Calls back when there may be an image that was missing before. */
+  readonly onImages?: (listener: () => void) => Disposable | undefined
 }
 
 export interface ServingControllers extends AsyncDisposable {
@@ -51,6 +53,8 @@ export function startServingControllers(deps: ServingDeps): ServingControllers {
     return { [Symbol.dispose]: () => listeners.delete(listener) }
   }
   const started = new AsyncDisposableStack()
+  const images = deps.onImages?.(() => resolver.tryAgain())
+  if (images) started.use(images)
   const start = <T extends KubeObject, World>(reconciler: Reconciler<T, World>) =>
     started.use(startController(reconciler, deps))
 

@@ -103,3 +103,20 @@ test('look-ups run at ten a second after a burst of a hundred, local ones withou
   await clock.advance(5000)
   assert.equal(asked, 150)
 })
+
+test('an image that may have come is looked for at once, whatever the back-off says', async () => {
+  const clock = new SimClock()
+  let there = false
+  const resolver = createDigestResolver({
+    clock,
+    resolve: async () => (there ? 'x/y@sha256:1' : Promise.reject(new Error('no such image'))),
+  })
+  resolver.onChange(() => resolver.look(request('x/y')))
+  resolver.look(request('x/y'))
+  await settle()
+  there = true
+  assert.equal(resolver.look(request('x/y')).kind, 'failed')
+  resolver.tryAgain()
+  await settle()
+  assert.equal(resolver.look(request('x/y')).kind, 'resolved')
+})

@@ -31,6 +31,8 @@ export interface DigestRequest {
 export interface DigestResolver {
   /** What is known now, by container name; '' = not looked up on purpose. Starts what is not. */
   look(request: DigestRequest): Digests
+  /** There may be images that were missing: what failed is tried again at once. */
+  tryAgain(): void
   /** Nobody asks for this Revision any more. */
   forget(key: ObjectKey): void
   /** Called when the answer for a Revision has changed. */
@@ -157,6 +159,13 @@ export function createDigestResolver({ clock, resolve }: DigestResolverOptions):
         answer.kind === 'pending' || (answer.kind === 'failed' && answer.retryAtMs <= clock.now())
       if (due && !search.running) void run(search, request)
       return answer
+    },
+    tryAgain() {
+      for (const search of searches.values()) {
+        if (search.answer.kind !== 'failed' || search.running) continue
+        search.answer = { ...search.answer, retryAtMs: clock.now() }
+        for (const listener of listeners) listener(search.key)
+      }
     },
     forget: (key) => void searches.delete(keyText(key)),
     onChange(listener) {
