@@ -14,7 +14,7 @@ import type { ContainerDefinition } from './container-state.ts'
 import { ConfigError, envReferences, expand, resolveEnv, type EnvWorld } from './env.ts'
 import type { ContainerSpec, ImageHandle, Images, Sandbox } from './runtime.ts'
 import { podText } from './sync-pod.ts'
-import { prepareMounts } from './volumes.ts'
+import { prepareMounts, type Mount } from './volumes.ts'
 
 export interface LaunchDeps {
   readonly client: Client
@@ -47,15 +47,28 @@ export async function prepareLaunch(
     image,
     ...commandOf(definition, image, world, sandbox),
     workingDir: definition.workingDir || image.config.workingDir,
-    mounts: definition.volumeMounts?.length
-      ? await prepareMounts(definition, join(deps.dataDir, 'pods', podUid, 'volumes'), {
-          configMap: (map) => find(ConfigMap, map),
-          secret: (secret) => find(Secret, secret),
-          world,
-        })
-      : [],
+    mounts: await prepareVolumes(pod, definition, sandbox, deps),
     ...(user && { user }),
   }
+}
+
+/**
+ * Writes the files of the volumes that a container mounts, as ConfigMaps, Secrets and the pod are now. May be called again
+ * while it runs: what has changed appears at once, all of it together. Rejects with MountError or ConfigError.
+ */
+export async function prepareVolumes(
+  pod: Pod,
+  definition: ContainerDefinition,
+  sandbox: Sandbox,
+  { client, hostIP, allocatable, dataDir }: Omit<LaunchDeps, 'images'>,
+): Promise<readonly Mount[]> {
+  if (!definition.volumeMounts?.length) return []
+  const { namespace = '', uid = '' } = pod.metadata
+  return await prepareMounts(definition, join(dataDir, 'pods', uid, 'volumes'), {
+    configMap: (name) => lookUp(client, ConfigMap, namespace, name),
+    secret: (name) => lookUp(client, Secret, namespace, name),
+    world: { pod, podIP: sandbox.podIP, hostIP, allocatable },
+  })
 }
 
 const pullPolicy = ({

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readFileSync, readlinkSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,6 +7,7 @@ import { test, type TestContext } from 'node:test'
 import { fakeImages, fakeRuntime } from '../../testing/fake-runtime.ts'
 import { inMemoryPlatform } from '../../testing/platform.ts'
 import { SimClock } from '../../testing/sim-clock.ts'
+import { ConfigMap } from '../api/config-map.ts'
 import { coreKinds } from '../api/kinds.ts'
 import { Namespace } from '../api/namespace.ts'
 import { Pod } from '../api/pod.ts'
@@ -51,6 +53,7 @@ async function simulatedNode(t: TestContext, options: Partial<KubeletDeps> = {})
   return {
     ...platform,
     clock,
+    dataDir,
     runtime,
     until,
     read,
@@ -228,4 +231,39 @@ test('an image that is built while a pod waits for it is found at once', async (
   await node.until(node.isReady)
   assert.equal(node.clock.monotonic(), beforeMs)
   assert.equal(listeners.size, 0)
+})
+
+test('a changed ConfigMap reaches the files of a running container within a minute', async (t) => {
+  const node = await simulatedNode(t)
+  const settings = (color: string) => ({
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { name: 'settings', namespace: 'default' },
+    data: { color },
+  })
+  await node.client.create(ConfigMap, settings('blue'))
+  await node.create(
+    { volumes: [{ name: 'v', configMap: { name: 'settings' } }] },
+    { volumeMounts: [{ name: 'v', mountPath: '/settings' }] },
+  )
+  await node.until(node.isReady)
+  const folder = join(node.dataDir, 'pods', node.read()?.metadata.uid ?? '', 'volumes', 'v')
+  const color = () => readFileSync(join(folder, 'color'), 'utf8')
+  const version = readlinkSync(join(folder, '..data'))
+  await node.until(() => node.clock.monotonic() > 200_000, 10_000)
+  assert.equal(color(), 'blue')
+  assert.equal(readlinkSync(join(folder, '..data')), version, 'nothing changed, nothing written')
+  await node.client.patch(
+    ConfigMap,
+    { namespace: 'default', name: 'settings' },
+    {
+      type: 'merge',
+      body: { data: { color: 'red' } },
+    },
+  )
+  await node.clock.advance(60_000)
+  await node.until(() => color() === 'red')
+  await node.client.delete(ConfigMap, { namespace: 'default', name: 'settings' })
+  await node.clock.advance(120_000)
+  assert.equal(color(), 'red', 'files outlive what they came from')
 })

@@ -12,7 +12,7 @@ import { hasReason } from '../api/status-error.ts'
 import type { Client } from '../client/client.ts'
 import type { Recorder } from '../client/recorder.ts'
 import { endOf, lostState, restoredState, terminatedOf } from './container-end.ts'
-import { prepareLaunch, type LaunchDeps } from './container-launch.ts'
+import { prepareLaunch, prepareVolumes, type LaunchDeps } from './container-launch.ts'
 import { startContainerProbes } from './container-probes.ts'
 import {
   allContainers,
@@ -32,6 +32,7 @@ import type { Container, ContainerExit, Runtime, Sandbox } from './runtime.ts'
 import { startFailure } from './start-failure.ts'
 import { StatusWriter } from './status-writer.ts'
 import { planPod, podText } from './sync-pod.ts'
+import { MountError } from './volumes.ts'
 
 export interface PodWorkerDeps extends LaunchDeps {
   readonly runtime: Runtime
@@ -58,6 +59,8 @@ export interface Recovered {
 
 /** A start that takes longer than this is shown as ContainerCreating; quicker ones spare the API the write. */
 const slowStartMs = 150
+/** How often the files of volumes are compared with what they come from, as the kubelet's sync period. */
+const volumePeriodMs = 60_000
 /** ErrImagePull becomes ImagePullBackOff, as on a kubelet's next look at the pod. */
 const imageErrorShownMs = 1_000
 /** Missing ConfigMaps, Secrets and volumes are looked for again. */
@@ -461,6 +464,24 @@ export class PodWorker {
     }
     this.#running.set(name, running)
     running.ended = container.exited.then((exit) => this.#ended(running, exit))
+    if (definition.volumeMounts?.length) this.#keepVolumesFresh(running)
+  }
+
+  /** Changed ConfigMaps and Secrets reach the files of a running container within a minute. */
+  #keepVolumesFresh(running: Running): void {
+    const { clock, log } = this.#deps
+    clock.after(volumePeriodMs, () => {
+      const sandbox = this.#sandbox
+      if (this.#running.get(running.definition.name) !== running || this.#detached || !sandbox)
+        return
+      void prepareVolumes(this.#pod, running.definition, sandbox, this.#deps)
+        .catch((error: unknown) => {
+          if (error instanceof MountError) this.#event('Warning', 'FailedMount', error.message)
+          else
+            log.error('volumes could not be brought up to date', { pod: podText(this.#pod), error })
+        })
+        .finally(() => this.#keepVolumesFresh(running))
+    })
   }
 
   /** Where pods share a network, a program that insists on a port of its own is not where it is looked for. */

@@ -4,7 +4,7 @@
  * one version or the other.
  */
 import { randomUUID } from 'node:crypto'
-import { chmod, mkdir, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join, normalize } from 'node:path'
 import type { ConfigMap } from '../api/config-map.ts'
 import type { Pod } from '../api/pod.ts'
@@ -46,7 +46,7 @@ export async function prepareMounts(
     const files = await filesOf(volume, sources)
     await mkdir(hostPath, { recursive: true, mode: 0o777 })
     if (files === 'empty') await chmod(hostPath, 0o777)
-    else await writeVersion(hostPath, files)
+    else if (!(await holds(join(hostPath, '..data'), files))) await writeVersion(hostPath, files)
     const subPath = mount.subPath ?? ''
     if (subPath !== '') {
       if (subPath.startsWith('/') || normalize(subPath).startsWith('..'))
@@ -160,6 +160,19 @@ function inside(path: string): string {
   )
     throw new ConfigError(`"${path}" must be a relative path inside the volume`)
   return normalize(path)
+}
+
+/** True when the folder has just these files. */
+async function holds(folder: string, files: Files): Promise<boolean> {
+  try {
+    const names = await readdir(folder, { recursive: true, withFileTypes: true })
+    if (names.filter((entry) => entry.isFile()).length !== files.size) return false
+    for (const [path, { content }] of files)
+      if (!(await readFile(join(folder, path))).equals(content)) return false
+    return true
+  } catch {
+    return false // not written yet
+  }
 }
 
 /** Writes a new version beside the old one and switches to it by one rename. */
