@@ -57,6 +57,8 @@ export const annotation = {
   exampleChecksum: 'knative.dev/example-checksum',
   autoscalingClass: 'autoscaling.knative.dev/class',
   autoscalingMetric: 'autoscaling.knative.dev/metric',
+  /** On PodAutoscalers: JSON of the Revision's annotations as they were copied last, to tell them from direct edits. */
+  copiedSettings: 'ebb.dev/copied-settings',
   queueProxyPodInfo: 'features.knative.dev/queueproxy-podinfo',
   httpFullDuplex: 'features.knative.dev/http-full-duplex',
 } as const

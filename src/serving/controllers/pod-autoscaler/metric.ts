@@ -3,7 +3,9 @@ import { apiVersionOf } from '../../../kube/api/kind.ts'
 import { controllerRef } from '../../../kube/api/meta.ts'
 import type { DeciderSpec } from '../../autoscaler/decide.ts'
 import { Metric } from '../../api/metric.ts'
+import { annotation } from '../../api/names.ts'
 import type { PodAutoscaler } from '../../api/pod-autoscaler.ts'
+import { without } from '../copied-metadata.ts'
 
 const nsPerMs = 1_000_000
 
@@ -20,7 +22,7 @@ export function desiredMetric(
       name,
       ...(namespace && { namespace }),
       ...(labels && { labels }),
-      ...(annotations && { annotations }),
+      annotations: without(annotations, (key) => key === annotation.copiedSettings),
       ownerReferences: [controllerRef(autoscaler)],
     },
     spec: {

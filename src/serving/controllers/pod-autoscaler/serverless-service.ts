@@ -20,7 +20,10 @@ export function desiredServerlessService(
       name,
       ...(namespace && { namespace }),
       ...(labels && { labels }),
-      annotations: without(annotations, (key) => key === annotation.autoscalingMetric),
+      annotations: without(
+        annotations,
+        (key) => key === annotation.autoscalingMetric || key === annotation.copiedSettings,
+      ),
       ownerReferences: [controllerRef(autoscaler)],
     },
     spec: { mode, numActivators, objectRef: scaleTargetRef, protocolType },

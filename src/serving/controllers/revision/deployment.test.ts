@@ -39,6 +39,7 @@ test('the Deployment runs the image by digest, with the contract environment and
       ports: [{ name: 'h2c', containerPort: 9000 }],
       readinessProbe: { tcpSocket: { port: 0 }, successThreshold: 1 },
       livenessProbe: { httpGet: { path: '/live' } },
+      startupProbe: { httpGet: { path: '/start' } },
     },
     {
       annotations: {
@@ -101,6 +102,7 @@ test('the Deployment runs the image by digest, with the contract environment and
               ],
               readinessProbe: { tcpSocket: { port: 9000 }, successThreshold: 1, periodSeconds: 0 },
               livenessProbe: { httpGet: { path: '/live', port: 9000 } },
+              startupProbe: { httpGet: { path: '/start', port: 9000 } },
               terminationMessagePolicy: 'FallbackToLogsOnError',
             },
           ],

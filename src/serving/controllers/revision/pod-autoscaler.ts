@@ -1,7 +1,7 @@
 /** The PodAutoscaler of a Revision, and how reachable the Revision is (contracts/serving 1.7, 2.5). */
 import type { Deployment } from '../../../kube/api/deployment.ts'
 import { apiVersionOf } from '../../../kube/api/kind.ts'
-import { controllerRef } from '../../../kube/api/meta.ts'
+import { controllerRef, type StringMap } from '../../../kube/api/meta.ts'
 import type { Apply } from '../../../kube/controller/reconciler.ts'
 import { conditionOf } from '../../../knative/conditions.ts'
 import { annotation, label } from '../../api/names.ts'
@@ -16,6 +16,7 @@ export function desiredPodAutoscaler(
   reachability: Reachability,
 ): PodAutoscaler {
   const { name, namespace } = revision.metadata
+  const annotations = autoscalerAnnotations(revision.metadata)
   return {
     apiVersion: apiVersionOf(PodAutoscaler),
     kind: PodAutoscaler.kind,
@@ -23,7 +24,7 @@ export function desiredPodAutoscaler(
       name,
       ...(namespace && { namespace }),
       labels: revisionLabels(revision.metadata),
-      annotations: autoscalerAnnotations(revision.metadata),
+      annotations: { ...annotations, ...noteOf(annotations) },
       ownerReferences: [controllerRef(revision)],
     },
     spec: {
@@ -36,8 +37,8 @@ export function desiredPodAutoscaler(
 }
 
 /**
- * Scale settings that a user takes off the Revision go from its PodAutoscaler too; class and metric were filled in by
- * admission and stay.
+ * Both the Revision's scale settings and the PodAutoscaler's own can be edited live. What changed on the Revision since
+ * it was copied last goes over; what was edited on the PodAutoscaler stays until then.
  */
 export const applyPodAutoscaler = (desired: PodAutoscaler): Apply => ({
   kind: PodAutoscaler,
@@ -47,19 +48,46 @@ export const applyPodAutoscaler = (desired: PodAutoscaler): Apply => ({
     metadata: {
       ...existing.metadata,
       labels: { ...existing.metadata.labels, ...desired.metadata.labels },
-      annotations: {
-        ...without(existing.metadata.annotations, isScaleSetting),
-        ...desired.metadata.annotations,
-      },
+      annotations: mergedAnnotations(
+        existing.metadata.annotations ?? {},
+        desired.metadata.annotations ?? {},
+      ),
     },
     spec: desired.spec,
   }),
 })
 
-const isScaleSetting = (key: string): boolean =>
-  key.startsWith('autoscaling.knative.dev/') &&
-  key !== annotation.autoscalingClass &&
-  key !== annotation.autoscalingMetric
+function mergedAnnotations(existing: StringMap, desired: StringMap): StringMap {
+  const copied = settingsIn(existing[annotation.copiedSettings])
+  const kept = without(
+    existing,
+    (key) =>
+      key === annotation.copiedSettings || (isScaleSetting(key) && copied[key] !== desired[key]),
+  )
+  const unchanged = (key: string) => isScaleSetting(key) && copied[key] === desired[key]
+  return { ...kept, ...without(desired, unchanged) }
+}
+
+const isScaleSetting = (key: string): boolean => key.startsWith('autoscaling.knative.dev/')
+
+/** The Revision's scale settings, as a note on its PodAutoscaler; nothing where there are none. */
+function noteOf(annotations: StringMap): StringMap {
+  const settings = without(annotations, (key) => !isScaleSetting(key))
+  return Object.keys(settings).length > 0
+    ? { [annotation.copiedSettings]: JSON.stringify(settings) }
+    : {}
+}
+
+/** A note that someone spoilt counts as none: then the Revision's settings go over again. */
+function settingsIn(note: string | undefined): Readonly<Record<string, unknown>> {
+  if (note === undefined) return {}
+  try {
+    const settings: unknown = JSON.parse(note)
+    return typeof settings === 'object' && settings !== null ? { ...settings } : {}
+  } catch {
+    return {}
+  }
+}
 
 /**
  * Whether traffic can come. A Revision whose pods have all failed counts as unreachable, so that minimum and initial

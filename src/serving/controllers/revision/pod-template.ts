@@ -76,7 +76,7 @@ function podContainer(
 ): Container {
   const port = userPort(revision)
   const { metadata } = revision
-  const { readinessProbe, livenessProbe, ports: _ports, ...rest } = container
+  const { readinessProbe, livenessProbe, startupProbe, ports: _ports, ...rest } = container
   return {
     ...withDigest(rest, digests),
     ...(serving && { ports: [{ name: userPortName, containerPort: port, protocol: 'TCP' }] }),
@@ -89,6 +89,7 @@ function podContainer(
     ],
     ...(readinessProbe && { readinessProbe: eager(onPort(readinessProbe, port)) }),
     ...(livenessProbe && { livenessProbe: onPort(livenessProbe, port) }),
+    ...(startupProbe && { startupProbe: onPort(startupProbe, port) }),
     terminationMessagePolicy: container.terminationMessagePolicy ?? 'FallbackToLogsOnError',
   }
 }
