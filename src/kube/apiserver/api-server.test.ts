@@ -856,6 +856,15 @@ test('annotations are limited, and count as desired state of Deployments only', 
   }
   await object('create', 'deployments', '', { body: deployment })
   await object('create', 'widgets', '', { body: widget('w') })
+  const noted = await object('patch', 'deployments', 'd', {
+    patchType: 'merge',
+    subresource: 'status',
+    body: { metadata: { labels: { x: 'y' }, annotations: { revision: '1' } } },
+  })
+  assert.deepEqual(
+    [noted.metadata.generation, noted.metadata.annotations, noted.metadata.labels],
+    [1, { revision: '1' }, undefined],
+  )
   const body = { metadata: { annotations: { a: 'b' } } }
   const patched = await object('patch', 'deployments', 'd', { patchType: 'merge', body })
   const other = await object('patch', 'widgets', 'w', { patchType: 'merge', body })

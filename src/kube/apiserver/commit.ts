@@ -20,9 +20,8 @@ export interface Committed {
 export function replace(target: Target, old: KubeObject, next: KubeObject): Committed {
   const { kind, machinery, request } = target
   const generation = (old.metadata.generation ?? 1) + 1
-  const final: KubeObject = bumpsGeneration(kind, old, next)
-    ? { ...next, metadata: { ...next.metadata, generation } }
-    : next
+  const isWish = target.subresource !== 'status' && bumpsGeneration(kind, old, next)
+  const final: KubeObject = isWish ? { ...next, metadata: { ...next.metadata, generation } } : next
   if (sameState(old, final)) return { object: old, writes: [] }
   if (request.options.dryRun) return { object: final, writes: [] }
   const key = storeKey(kind, keyOf(old))

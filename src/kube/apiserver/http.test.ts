@@ -231,6 +231,15 @@ test('fields that stand twice in YAML are told with their path', async () => {
   )
 })
 
+test('YAML of endless items is refused before it takes the memory', async () => {
+  await using server = await start()
+  const answer = await server.send('POST', configMaps, {
+    body: `a: [${'x,'.repeat(200_000)}]`,
+    headers: { 'content-type': 'application/yaml' },
+  })
+  assert.deepEqual([answer.code, answer.json['reason']], [413, 'RequestEntityTooLarge'])
+})
+
 test('a table of an old version comes with the warning of that version', async () => {
   await using server = await start()
   const accept = 'application/json;as=Table;v=v1;g=meta.k8s.io'

@@ -86,8 +86,26 @@ function decodeJson(text: string, expected: string): Decoded {
   return { value, duplicates: duplicateFields(text) }
 }
 
+/**
+ * Characters that begin a line or an item, which the library makes an object of about a kilobyte for each. Nobody
+ * writes that much by hand, and programs send JSON.
+ */
+const yamlItemLimit = 100_000
+const yamlItem = /[\n,[{:]|- /g
+
+function refuseEndlessYaml(text: string): void {
+  let items = 0
+  for (const _ of text.matchAll(yamlItem))
+    if (++items > yamlItemLimit)
+      throw new StatusError(
+        'RequestEntityTooLarge',
+        `Request entity too large: YAML of more than ${yamlItemLimit} lines and items; send JSON`,
+      )
+}
+
 /** YAML as Kubernetes reads it: one document, scalars by YAML 1.1 (`yes` is true), no aliases that blow up. */
 async function decodeYaml(text: string, expected: string): Promise<Decoded> {
+  refuseEndlessYaml(text)
   // The library is large and YAML bodies are rare: loaded when the first one comes.
   const { isPair, isScalar, isSeq, parseDocument, visit } = await import('yaml')
   const document = parseDocument(text, {

@@ -136,7 +136,12 @@ function mergeWriter(
       const base = status.status === undefined ? without(old, 'status') : { ...old, ...status }
       // The node agent speaks through status; only its two kinds take metadata along.
       const speaks = isKind(kind, '', 'Pod') || isKind(kind, '', 'Node')
-      return speaks ? { ...base, metadata: updatedMetadata(given.metadata, old.metadata) } : base
+      if (speaks) return { ...base, metadata: updatedMetadata(given.metadata, old.metadata) }
+      // The Deployment controller notes the revision in an annotation, which must not count as a new wish.
+      if (!isKind(kind, 'apps', 'Deployment')) return base
+      const { annotations } = given.metadata
+      const { annotations: _, ...metadata } = old.metadata
+      return { ...base, metadata: { ...metadata, ...(annotations && { annotations }) } }
     }
     case 'finalize': {
       const { finalizers } = fieldsOf(open(given)['spec'])

@@ -120,3 +120,14 @@ test('long messages are cut to a kilobyte', async () => {
   note('x'.repeat(5_000))
   assert.equal((await written())[0]?.message?.length, 1_024)
 })
+
+test('lists, which are sorted by name, show events of one object in order', async () => {
+  const { platform, note, written } = start()
+  await using _platform = platform
+  const messages = ['e', 'a', 'd', 'b', 'c']
+  for (const message of messages) note(message)
+  assert.deepEqual(
+    (await written()).map(({ message }) => message),
+    messages,
+  )
+})

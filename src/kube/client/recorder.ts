@@ -5,7 +5,7 @@
  */
 import { rfc3339, type Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
-import type { Random } from '../../lib/random.ts'
+import { randomInt, type Random } from '../../lib/random.ts'
 import { Event } from '../api/event.ts'
 import type { KubeObject, ObjectKey } from '../api/meta.ts'
 import { hasReason } from '../api/status-error.ts'
@@ -102,6 +102,15 @@ export function createRecorder({ client, clock, random, log }: RecorderOptions):
     return message
   }
 
+  let last = 0n
+  /** Nanoseconds in 16 hexadecimal digits, as upstream's event names end: lists, sorted by name, are in order of time. */
+  const suffix = (nowMs: number): string => {
+    // Other recorders write about the same objects: chance keeps the names of one millisecond apart.
+    const now = BigInt(Math.floor(nowMs)) * 1_000_000n + BigInt(randomInt(random, 100_000))
+    last = now > last ? now : last + 1_000n
+    return last.toString(16).padStart(16, '0')
+  }
+
   const turn = () => new Promise<void>((resolve) => void clock.after(0, resolve))
 
   const write = async (
@@ -136,7 +145,7 @@ export function createRecorder({ client, clock, random, log }: RecorderOptions):
     const created = await client.create<Event>(Event, {
       apiVersion: 'v1',
       kind: 'Event',
-      metadata: { name: `${about.metadata.name.slice(0, 236)}.${hex(random)}`, namespace },
+      metadata: { name: `${about.metadata.name.slice(0, 236)}.${suffix(nowMs)}`, namespace },
       involvedObject: {
         apiVersion: about.apiVersion,
         kind: about.kind,
@@ -172,16 +181,6 @@ export function createRecorder({ client, clock, random, log }: RecorderOptions):
     },
     flushed: () => tail,
   }
-}
-
-/** 16 hexadecimal digits, as upstream's event names end. */
-function hex(random: Random): string {
-  let digits = ''
-  for (let i = 0; i < 4; i++)
-    digits += Math.floor(random.next() * 0x10000)
-      .toString(16)
-      .padStart(4, '0')
-  return digits
 }
 
 /** A map that forgets what was not set for the longest time. */

@@ -162,6 +162,8 @@ class Rollout {
       this.#patch.push({
         kind: Deployment,
         key: keyOf(this.#deployment),
+        // Through the status, where annotations do not count as a change of what is desired.
+        subresource: 'status',
         body: { metadata: { annotations: { [revisionAnnotation]: revision } } },
       })
     const deadlineMs = spec.paused
