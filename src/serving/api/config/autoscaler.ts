@@ -13,7 +13,7 @@ import {
   type ConfigData,
 } from '../../../knative/config-values.ts'
 import { formatDuration } from '../../../knative/duration.ts'
-import { kpaClass } from '../names.ts'
+import { hpaClass, kpaClass } from '../names.ts'
 
 export interface AutoscalerConfig {
   /** Part of the concurrency target that is really aimed at, in percent, in (0, 100]. */
@@ -107,6 +107,10 @@ function check(c: AutoscalerConfig): void {
       `${key} = ${formatDuration(ms)}, must be specified with at most second precision`,
     )
 
+  must(
+    c.podAutoscalerClass === kpaClass || c.podAutoscalerClass === hpaClass,
+    `pod-autoscaler-class = ${JSON.stringify(c.podAutoscalerClass)}, must be ${kpaClass} or ${hpaClass}`,
+  )
   must(
     c.scaleToZeroGracePeriodMs > 0,
     `scale-to-zero-grace-period must be positive, was: ${formatDuration(c.scaleToZeroGracePeriodMs)}`,

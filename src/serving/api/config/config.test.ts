@@ -191,6 +191,18 @@ test('config-domain: the rule with most labels wins, then the first by name', ()
   assert.match(refused(configDomain, { 'a.b': 'selector: [' }), /^a\.b: yaml: line 1: /)
 })
 
+test('config-domain: a key that is no domain is refused by name', () => {
+  for (const key of ['-bad-', 'a..b', 'UPPER.io', 'x_y.io'])
+    assert.throws(() => configDomain.parse({ [key]: '' }), { message: new RegExp(`^${key}: `) })
+})
+
+test('config-autoscaler: a class that nobody serves is refused', () => {
+  for (const value of ['', 'mine.autoscaling.knative.dev'])
+    assert.throws(() => configAutoscaler.parse({ 'pod-autoscaler-class': value }), {
+      message: /^pod-autoscaler-class = /,
+    })
+})
+
 test('config-domain: an own domain beside the default one takes over, as in the walk-through', () => {
   const config = configDomain.parse({ localhost: 'port: 8080\n', 'knative.kuberun.com': '' })
   assert.deepEqual(domainFor(config), { domain: 'knative.kuberun.com' })

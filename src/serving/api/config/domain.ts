@@ -29,6 +29,7 @@ export interface ChosenDomain {
 }
 
 function rule(domain: string, text: string): DomainRule {
+  if (!isDomain(domain)) throw new Error(`${domain}: not a domain, it must be like example.com`)
   const value = reading(domain, () => parseSmallYaml(text))
   const map = value === null || value === '' ? {} : asMap(value)
   if (!map) throw new Error(`${domain}: expected a map with selector, type or port`)
@@ -48,6 +49,11 @@ function rule(domain: string, text: string): DomainRule {
     ...(typeof port === 'number' && { port }),
   }
 }
+
+/** Labels of DNS with dots between; a single one (`localhost`) will do. Any other would make every URL below it invalid. */
+const isDomain = (text: string): boolean =>
+  text.length <= 253 &&
+  /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/.test(text)
 
 function selectorOf(domain: string, value: YamlValue | undefined): Record<string, YamlValue> {
   if (value === undefined || value === null) return {}
