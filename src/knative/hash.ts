@@ -22,13 +22,17 @@ export function adler32(text: string): number {
   return ((b << 16) | a) >>> 0
 }
 
+/** What each value of a byte does to a CRC-32: the long examples of ConfigMaps are summed at every start. */
+const crcTable = Uint32Array.from({ length: 256 }, (_, byte) => {
+  let crc = byte
+  for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1
+  return crc
+})
+
 /** CRC-32 (IEEE). */
 export function crc32(text: string): number {
   let crc = 0xffffffff
-  for (const byte of bytesOf(text)) {
-    crc ^= byte
-    for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1
-  }
+  for (const byte of bytesOf(text)) crc = (crc >>> 8) ^ (crcTable[(crc ^ byte) & 0xff] ?? 0)
   return (crc ^ 0xffffffff) >>> 0
 }
 

@@ -39,5 +39,11 @@ export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
 
 /** `nowMs` as Kubernetes writes times: RFC 3339, UTC, whole seconds (`2026-11-21T10:15:14Z`). */
 export function rfc3339(nowMs: number): string {
-  return `${new Date(nowMs).toISOString().slice(0, 19)}Z`
+  const second = Math.floor(nowMs / 1000)
+  if (last?.second !== second)
+    last = { second, text: `${new Date(nowMs).toISOString().slice(0, 19)}Z` }
+  return last.text
 }
+
+/** Most stamps are of the same second as the one before. */
+let last: { readonly second: number; readonly text: string } | undefined
