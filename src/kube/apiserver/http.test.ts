@@ -59,7 +59,7 @@ interface Answer {
   readonly json: Fields
 }
 
-async function start() {
+async function start(options: { maxStreams?: number } = {}) {
   const clock = new SimClock()
   const store = memoryStore()
   const api = createApiServer({
@@ -70,6 +70,7 @@ async function start() {
     log: silent,
   })
   const http = await serveHttp({
+    ...options,
     api,
     host: '127.0.0.1',
     port: 0,
@@ -442,6 +443,28 @@ test('a body of unknown length is refused when it passes 3 MiB', async () => {
   await using server = await start()
   const chunk = `100000\r\n${' '.repeat(0x100000)}\r\n`
   await refusedAsTooLarge(server, 'Transfer-Encoding: chunked', `${chunk.repeat(3)}1\r\n \r\n`)
+})
+
+test('watches beyond the limit are told to come back, other requests go on', async () => {
+  await using server = await start({ maxStreams: 2 })
+  const { send, open } = server
+  const watch = `${configMaps}?watch=1`
+  const watches = [await open('GET', watch), await open('GET', watch)]
+  const refused = await send('GET', watch)
+  assert.deepEqual(
+    [refused.code, refused.json['reason'], refused.headers['retry-after']],
+    [429, 'TooManyRequests', '1'],
+  )
+  assert.equal((await send('GET', configMaps)).code, 200)
+  for (const each of watches) each.destroy()
+  // The server sees the end of a connection a moment later.
+  let code
+  do {
+    const again = await open('GET', watch)
+    code = again.statusCode
+    again.destroy()
+  } while (code === 429)
+  assert.equal(code, 200)
 })
 
 test('a watcher that stops reading is let go', { timeout: 20_000 }, async () => {

@@ -21,7 +21,7 @@ import { methodNotAllowed } from './machinery.ts'
 import type { PodLogs } from './pod-log-endpoint.ts'
 import { discardRest } from './request-body.ts'
 import { parseResourcePath } from './request-path.ts'
-import { answerResource } from './resource-endpoint.ts'
+import { answerResource, Streams } from './resource-endpoint.ts'
 import { reviewGroupVersions } from './reviews.ts'
 
 export { authenticator } from './authentication.ts'
@@ -40,6 +40,8 @@ export interface HttpOptions {
   readonly log: Log
   readonly clock: Clock
   readonly logs?: PodLogs
+  /** Watches and followed logs at a time; more are refused. */
+  readonly maxStreams?: number
 }
 
 export interface HttpServer extends AsyncDisposable {
@@ -59,6 +61,8 @@ const limits = {
   noDelay: true,
 } as const
 const maxConnections = 2000
+/** Watches and followed logs among them. */
+const maxStreams = 1500
 const handshakeTimeout = 10_000
 
 /** Starts listening; rejects when the address is taken. Disposing ends every connection. */
@@ -122,7 +126,12 @@ function requestHandler(options: HttpOptions, stopped: AbortSignal) {
   const { api, clock, logs, log } = options
   const authenticate = options.authenticate ?? authenticator()
   const documents = createDocuments(api.kinds, () => clock.now())
-  const endpoint = { api, clock, ...(logs && { logs }) }
+  const endpoint = {
+    api,
+    clock,
+    streams: new Streams(options.maxStreams ?? maxStreams),
+    ...(logs && { logs }),
+  }
   const groupVersions = new Set(reviewGroupVersions)
   for (const { group, version, versions = [] } of api.kinds)
     for (const each of [version, ...versions.map((served) => served.version)])

@@ -26,7 +26,34 @@ import { sendWatch } from './watch-response.ts'
 export interface ResourceEndpoint {
   readonly api: ApiServer
   readonly clock: Clock
+  readonly streams: Streams
   readonly logs?: PodLogs
+}
+
+/** Answers without an end: watches and followed logs. They must not take the connections that others need. */
+export class Streams {
+  readonly #limit: number
+  #open = 0
+
+  constructor(limit: number) {
+    this.#limit = limit
+  }
+
+  /** Counts a stream until it has ended. Throws TooManyRequests. */
+  async run(stream: () => Promise<void>): Promise<void> {
+    if (this.#open >= this.#limit)
+      throw new StatusError(
+        'TooManyRequests',
+        'too many watches and followed logs are open, please try again later',
+        { retryAfterSeconds: 1 },
+      )
+    this.#open++
+    try {
+      await stream()
+    } finally {
+      this.#open--
+    }
+  }
 }
 
 export interface Call {
@@ -92,19 +119,20 @@ export async function answerResource(endpoint: ResourceEndpoint, call: Call): Pr
     signal,
   })
   addWarnings(response, warningsOf(answer, kind, path.version))
-  await sendAnswer(call, answer, shownKind, { representation, includeObject }, clock)
+  await sendAnswer(endpoint, call, answer, shownKind, { representation, includeObject })
 }
 
 async function sendAnswer(
+  { clock, streams }: ResourceEndpoint,
   { request, response, url }: Call,
   answer: ApiResponse,
   kind: KindDefinition | undefined,
   form: Pick<AnswerOptions, 'representation' | 'includeObject'>,
-  clock: Clock,
 ): Promise<void> {
-  if (answer.events) {
+  const { events } = answer
+  if (events) {
     if (!kind) throw unknownResource()
-    return sendWatch(response, answer.events, { ...form, kind, clock })
+    return streams.run(() => sendWatch(response, events, { ...form, kind, clock }))
   }
   const body = kind ? transformed(answer.body, { ...form, kind, nowMs: clock.now() }) : answer.body
   if (form.representation.format === 'yaml')
@@ -205,7 +233,7 @@ const notAcceptable = (): StatusError =>
     'only the following media types are accepted: application/json, application/yaml',
   )
 
-async function answerLog({ api, clock, logs }: ResourceEndpoint, call: Call, verb: Verb) {
+async function answerLog({ api, clock, logs, streams }: ResourceEndpoint, call: Call, verb: Verb) {
   const { path, user, response, url, signal } = call
   if (verb !== 'get') throw methodNotAllowed()
   const request: ApiRequest = {
@@ -223,7 +251,8 @@ async function answerLog({ api, clock, logs }: ResourceEndpoint, call: Call, ver
   if (!isStored(body)) throw unknownResource()
   if (!logs)
     throw new StatusError('ServiceUnavailable', 'no node agent runs here that could read logs')
-  await sendPodLog(response, body, url.searchParams, { logs, clock, signal })
+  const sendLog = () => sendPodLog(response, body, url.searchParams, { logs, clock, signal })
+  await (isTrue(url.searchParams.get('follow') ?? 'false') ? streams.run(sendLog) : sendLog())
 }
 
 const isStored = (body: unknown): body is UnknownObject =>
