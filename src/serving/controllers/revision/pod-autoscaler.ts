@@ -37,8 +37,9 @@ export function desiredPodAutoscaler(
 }
 
 /**
- * Both the Revision's scale settings and the PodAutoscaler's own can be edited live. What changed on the Revision since
- * it was copied last goes over; what was edited on the PodAutoscaler stays until then.
+ * Both the Revision's scale settings and the PodAutoscaler's own can be edited live: what was edited on the
+ * PodAutoscaler stays until the Revision's settings change, then those go over as a whole (a mixture of both could
+ * contradict itself). Class and metric, which admission fills in, stay where the Revision says nothing.
  */
 export const applyPodAutoscaler = (desired: PodAutoscaler): Apply => ({
   kind: PodAutoscaler,
@@ -58,35 +59,27 @@ export const applyPodAutoscaler = (desired: PodAutoscaler): Apply => ({
 })
 
 function mergedAnnotations(existing: StringMap, desired: StringMap): StringMap {
-  const copied = settingsIn(existing[annotation.copiedSettings])
-  const kept = without(
-    existing,
-    (key) =>
-      key === annotation.copiedSettings || (isScaleSetting(key) && copied[key] !== desired[key]),
-  )
-  const unchanged = (key: string) => isScaleSetting(key) && copied[key] === desired[key]
-  return { ...kept, ...without(desired, unchanged) }
+  const note = annotation.copiedSettings
+  if (existing[note] === desired[note])
+    return { ...existing, ...without(desired, (key) => isScaleSetting(key)) }
+  const overtaken = (key: string) =>
+    key === note ||
+    (isScaleSetting(key) &&
+      key !== annotation.autoscalingClass &&
+      key !== annotation.autoscalingMetric)
+  return { ...without(existing, overtaken), ...desired }
 }
 
 const isScaleSetting = (key: string): boolean => key.startsWith('autoscaling.knative.dev/')
 
 /** The Revision's scale settings, as a note on its PodAutoscaler; nothing where there are none. */
 function noteOf(annotations: StringMap): StringMap {
-  const settings = without(annotations, (key) => !isScaleSetting(key))
-  return Object.keys(settings).length > 0
-    ? { [annotation.copiedSettings]: JSON.stringify(settings) }
+  const settings = Object.entries(annotations)
+    .filter(([key]) => isScaleSetting(key))
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+  return settings.length > 0
+    ? { [annotation.copiedSettings]: JSON.stringify(Object.fromEntries(settings)) }
     : {}
-}
-
-/** A note that someone spoilt counts as none: then the Revision's settings go over again. */
-function settingsIn(note: string | undefined): Readonly<Record<string, unknown>> {
-  if (note === undefined) return {}
-  try {
-    const settings: unknown = JSON.parse(note)
-    return typeof settings === 'object' && settings !== null ? { ...settings } : {}
-  } catch {
-    return {}
-  }
 }
 
 /**
