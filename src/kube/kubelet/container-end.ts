@@ -72,7 +72,7 @@ export function restoredState(seen: SeenContainer): ContainerState {
     containerID: seen.containerID ?? '',
     ready: seen.ready,
     started: seen.started ?? false,
-    failures: seen.restartCount,
+    failures: 0, // back-off is not remembered across node agents, as the kubelet's is not
     ...(last && { last: restoredEnd(last) }),
     state: ended
       ? { is: 'terminated', ...restoredEnd(ended) }

@@ -270,7 +270,10 @@ function spawnLauncher({ dataDir, socketPath, prefix }: LauncherOptions) {
   }
 }
 
-/** Resolves undefined when nobody listens. `onClose` is called only for a connection that was answered. */
+/**
+ * Resolves undefined when nobody listens, and once a launcher that was ending has ended. `onClose` is called only for a
+ * connection that was answered.
+ */
 function connect(
   path: string,
   onMessage: (message: FromLauncher) => void,
@@ -292,6 +295,7 @@ function connect(
         rest = []
         size = 0
         const message = JSON.parse(line) as FromLauncher
+        if (message.type === 'hello' && message.stopping) continue // its end closes the connection
         if (message.type === 'hello') {
           greeted = true
           resolve({ socket, pid: message.pid, pods: message.pods })

@@ -37,7 +37,12 @@ let cancelLonely = clock.after(lonelyMs, lonely)
 const server: Server = createServer((socket) => {
   connections.add(socket)
   cancelLonely()
-  send(socket, { type: 'hello', pid: process.pid, pods: pods.list() })
+  send(socket, {
+    type: 'hello',
+    pid: process.pid,
+    pods: pods.list(),
+    stopping: stopping !== undefined,
+  })
   let rest = ''
   socket.setEncoding('utf8')
   socket.on('data', (text: string) => {

@@ -102,7 +102,13 @@ export interface RunResult {
 export type ToLauncher = { readonly id: number } & Request
 
 export type FromLauncher =
-  | { readonly type: 'hello'; readonly pid: number; readonly pods: readonly PodRecord[] }
+  | {
+      readonly type: 'hello'
+      readonly pid: number
+      readonly pods: readonly PodRecord[]
+      /** It is ending, pods and all: wait until it is gone and start another. */
+      readonly stopping: boolean
+    }
   | {
       readonly type: 'answer'
       readonly id: number
