@@ -90,7 +90,9 @@ function isWritable(folder: string): boolean {
 
 function isNewer(path: string, than: string): boolean {
   try {
-    return statSync(path).mtimeMs > statSync(than).mtimeMs
+    // ctime too: tools that copy sources keep their mtime, which may lie before that of a copy made meanwhile.
+    const { mtimeMs, ctimeMs } = statSync(than)
+    return statSync(path).mtimeMs > Math.max(mtimeMs, ctimeMs)
   } catch {
     return false
   }
