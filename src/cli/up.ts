@@ -67,7 +67,7 @@ export const up: Command = {
     const { startPlatform } = await import('../platform/platform.ts')
     let platform
     try {
-      platform = await startPlatform(config, stop)
+      platform = await startPlatform(config, stop, (news) => out.note(`ebb up: ${news}`))
     } catch (error) {
       if (!(error instanceof InUse)) throw error
       out.note(

@@ -36,6 +36,8 @@ export interface KubeOptions {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
+  /** For the person at the terminal: the log may be on the very disk that is full. */
+  readonly tell: (news: string) => void
   /** Resolves when the gateway has no request in flight to the pod any more; asked before a pod is stopped. */
   readonly drained: (pod: Pod) => Promise<void>
 }
@@ -61,7 +63,16 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
   const { config, layout, clock, random, log } = options
   await using started = new AsyncDisposableStack()
   const [store, certificates, contents] = await Promise.all([
-    openSqliteStore({ path: layout.database, log: log.child({ part: 'store' }) }),
+    openSqliteStore({
+      path: layout.database,
+      log: log.child({ part: 'store' }),
+      onHealth: (failure) =>
+        options.tell(
+          failure
+            ? `${failure.message} Changes are refused until then; what runs goes on.`
+            : 'the store takes changes again',
+        ),
+    }),
     ensureCertificates(layout.certificates, {
       hosts: ['localhost', 'kubernetes', 'kubernetes.default', 'kubernetes.default.svc'],
       ips: [

@@ -44,10 +44,11 @@ export interface Platform extends AsyncDisposable {
   readonly readyAfterMs: number
 }
 
-/** Throws InUse when another platform has the directory. `stop.request` is called by `ebb down`. */
+/** Throws InUse when another platform has the directory. `stop.request` is called by `ebb down`, `tell` with what the person at the terminal should know. */
 export async function startPlatform(
   wanted: PlatformConfig,
   stop: { request(): void },
+  tell: (news: string) => void = () => {},
 ): Promise<Platform> {
   const layout = layoutOf(wanted.dataDir)
   prepareFolder(wanted.dataDir)
@@ -78,6 +79,7 @@ export async function startPlatform(
     await startKube({
       ...common,
       config,
+      tell,
       async drained(pod: Pod) {
         const link = serving?.link
         if (link)
