@@ -1,6 +1,9 @@
 /** What a control plane that was killed leaves behind: ends gateway, launcher and pods without starting a platform. */
-import { rm, rmdir } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { readdir, rm, rmdir } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { processRuntime } from '../kube/kubelet/process-runtime.ts'
+import { systemClock } from '../lib/clock.ts'
+import { silent } from '../lib/log.ts'
 import type { ToLauncher } from '../kube/kubelet/launcher/protocol.ts'
 import type { Layout } from './config.ts'
 import { stopGateway } from './gateway-process.ts'
@@ -13,10 +16,26 @@ const graceMs = 5_000
 export async function stopRemains(layout: Layout): Promise<boolean> {
   const stopLauncher: ToLauncher = { id: 1, op: 'stop', graceMs }
   const gateway = await stopGateway(layout.gatewaySocket, graceMs)
-  const launcher = await sayAndSeeOff(layout.launcherSocket, stopLauncher)
+  const launcher =
+    (await sayAndSeeOff(layout.launcherSocket, stopLauncher)) || (await stopOrphans(layout))
   await rm(layout.controlSocket, { force: true })
   await removeSocketFolder(layout)
   return gateway || launcher
+}
+
+/** Pods whose launcher was killed too: another one takes them over to end them, and their networks with them. */
+async function stopOrphans({ dataDir, launcherSocket }: Layout): Promise<boolean> {
+  const records = await readdir(join(dataDir, 'run', 'pods')).catch(() => [])
+  if (records.length === 0) return false
+  const runtime = await processRuntime({
+    dataDir,
+    socketPath: launcherSocket,
+    network: 'auto',
+    clock: systemClock,
+    log: silent,
+  })
+  await runtime[Symbol.asyncDispose]()
+  return true
 }
 
 /** Sockets of a data directory with a long path lie in the temp folder: nothing is left there. */

@@ -53,7 +53,20 @@ test('a data directory that is none is named, and nothing stays running', async 
     await rm(folder, { recursive: true })
   }
   const { dataDir } = ebb
+  const pod = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'sleeper', namespace: 'default' },
+    spec: { containers: [{ name: 'c', image: 'dev.local/hello' }] },
+  }
+  assert.equal((await ebb.ebb('build', 'examples/hello')).code, 0)
+  await ebb.ok('create', '-f', await ebb.file('pod.json', JSON.stringify(pod)))
+  await ebb.ok('wait', 'pod/sleeper', '--for=condition=Ready', '--timeout=20s')
+  const launcher = processesMentioning(join(dataDir, 'run', 'launcher.sock'))
+  assert.equal(launcher.length, 1)
   await ebb.kill()
+  for (const pid of launcher) process.kill(pid, 'SIGKILL')
+  assert.ok(processesMentioning(dataDir).length > 0, 'the pod goes on')
   assert.equal((await ebb.ebb('down')).code, 0)
   await until('nothing of it runs', () => processesMentioning(dataDir).length === 0)
   assert.equal((await ebb.ebb('down')).code, 1, 'nothing to stop any more')

@@ -92,7 +92,7 @@ done`
 
 /** The last platform on the machine switches off what the first switched on. */
 const unforward = (options: EgressOptions): string => `
-if ! ls /sys/class/net | grep -v '^${options.bridge}$' | grep -q '^ebb-' && [ -d ${notesOf(options)} ]; then
+if ! ${options.ip} -o link show type bridge | grep -v ' ${options.bridge}:' | grep -q ' ebb-' && [ -d ${notesOf(options)} ]; then
   for device in $(ls ${notesOf(options)}); do echo 0 > ${forwarding}/conf/$device/forwarding; done
   rm -r ${notesOf(options)}
 fi`
