@@ -32,6 +32,8 @@ test('a launcher that is ending is waited for, not adopted', async () => {
       exec: { rootfs: '/', cwd: '/', path: '', env: {}, enter: [], hasView: false },
     })
     const stopped = first.stop(300)
+    // Answered after the request to stop was taken, as requests of one connection are taken in order.
+    await first.signal('nobody', 'SIGCONT')
     const second = await connectLauncher(options)
     await stopped
     assert.notEqual(second.pid, firstPid)
