@@ -12,7 +12,9 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url))
 if (Number(process.versions.node.split('.')[0]) >= wanted) {
   module.enableCompileCache?.()
   const built = here('../dist/cli/main.js')
-  const entry = existsSync(here('../src/cli/main.ts')) ? '../src/cli/main.ts' : '../dist/cli/main.js'
+  const entry = existsSync(here('../src/cli/main.ts'))
+    ? '../src/cli/main.ts'
+    : '../dist/cli/main.js'
   if (entry.endsWith('.js') && !existsSync(built)) {
     process.stderr.write('ebb: neither src/ nor dist/ is here; reinstall the package\n')
     process.exit(1)

@@ -45,7 +45,9 @@ test('folders that run in browsers import nothing of Node', () => {
 
 test('what is in src/testing stays in tests', () => {
   const strays = imports
-    .filter(({ file, to }) => !isTest(file) && !file.startsWith('testing/') && to.includes('/testing/'))
+    .filter(
+      ({ file, to }) => !isTest(file) && !file.startsWith('testing/') && to.includes('/testing/'),
+    )
     .map(({ file }) => file)
   assert.deepEqual(strays, [])
 })
