@@ -225,6 +225,34 @@ test('a conflict is tried again on the fresh object, silently', async () => {
   ])
 })
 
+test('a patch on an object that has just gone is no failure; on one that never was, it is', async () => {
+  const { clock, platform } = start()
+  await using _platform = platform
+  const known = { namespace: 'default', name: 'known' }
+  await platform.client.create(ConfigMap, {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: known,
+  })
+  const client: Client = {
+    ...platform.client,
+    patch: (kind, ...rest) =>
+      kind.kind === 'ConfigMap'
+        ? Promise.reject(new StatusError('NotFound', 'configmaps is not there'))
+        : platform.client.patch(kind, ...rest),
+  }
+  await platform.client.create(Deployment, withText('1'))
+  const eventsOfPatching = async (name: string) => {
+    const key = { namespace: 'default', name }
+    const plan = () => ({ patch: [{ kind: ConfigMap, key, body: { data: { a: '1' } } }] })
+    await using _controller = startController(copier({ plan }), { ...platform, client })
+    await clock.advance(20)
+    return await events(platform, clock)
+  }
+  assert.deepEqual(await eventsOfPatching('known'), [])
+  assert.match((await eventsOfPatching('unknown')).join(), /InternalError/)
+})
+
 test('a status that can’t be written is an event of its own', async () => {
   const { clock, platform } = start()
   await using _platform = platform

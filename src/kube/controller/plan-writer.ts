@@ -120,6 +120,8 @@ export function createPlanWriter({ client, informers, clock }: Deps): PlanWriter
       return stored
     } catch (error) {
       if (hasReason(error, 'Conflict')) await refresh(kind, key)
+      // It was there when the plan was made: word of its end is on its way, and wakes who must know.
+      if (existing && hasReason(error, 'NotFound')) return undefined
       throw error
     }
   }
