@@ -1,10 +1,10 @@
 /** A platform of its own for each end-to-end test: real processes, real kubectl, ports and directory of its own. */
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { Agent, request as httpRequest } from 'node:http'
 import { tmpdir } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { delimiter, dirname, join } from 'node:path'
 
 const root = join(import.meta.dirname, '..', '..')
 export const ebbScript = join(root, 'bin', 'ebb.js')
@@ -74,9 +74,14 @@ export interface Ebb extends AsyncDisposable {
   readonly output: string
 }
 
-/** kubectl binaries by version, oldest first: from PATH's folders and the Cloud SDK's bin folder. */
+/** kubectl binaries by version, oldest first: from the PATH's folders and from where its kubectl really lies. */
 export function kubectls(): readonly string[] {
-  const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/lib/google-cloud-sdk/bin']
+  const path = (process.env['PATH'] ?? '').split(delimiter)
+  const real = path
+    .map((folder) => join(folder, 'kubectl'))
+    .filter((file) => existsSync(file))
+    .map((file) => dirname(realpathSync(file)))
+  const folders = [...path, ...real]
   const versioned = folders
     .filter((folder) => existsSync(folder))
     .flatMap((folder) =>
