@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process'
 import { createServer } from 'node:net'
 import { get } from 'node:http'
 import { join } from 'node:path'
-import { appDir, startEbb, until, type Ebb } from '../test/e2e/platform.ts'
+import { appDir, configure, startEbb, until, type Ebb } from '../test/e2e/platform.ts'
 import { median, percentile, type Row } from './row.ts'
 import { apiClient } from './start.ts'
 
@@ -15,16 +15,7 @@ const services = 30
 export async function rows(): Promise<readonly Row[]> {
   await using ebb = await startEbb()
   await ebb.build('hello-serverless', 'dev.local/hello:bench')
-  await ebb.ok(
-    '-n',
-    'knative-serving',
-    'patch',
-    'cm',
-    'config-autoscaler',
-    '--type=merge',
-    '-p',
-    JSON.stringify({ data: { 'allow-zero-initial-scale': 'true' } }),
-  )
+  await configure(ebb, 'config-autoscaler', { 'allow-zero-initial-scale': 'true' })
   const client = await apiClient(ebb)
   for (let i = 0; i < services; i++)
     await client.create(`cold-${i}`, { 'autoscaling.knative.dev/initial-scale': '0' })

@@ -1,5 +1,5 @@
 /** 5,000 Services at zero: time to create them, memory, CPU while idle, start-up with them stored. */
-import { startEbb, until } from '../test/e2e/platform.ts'
+import { configure, startEbb, until } from '../test/e2e/platform.ts'
 import { cpuSeconds, memoryOf, processesOf } from './processes.ts'
 import type { Row } from './row.ts'
 import { apiClient } from './start.ts'
@@ -12,16 +12,7 @@ const idleSeconds = 30
 export async function rows(): Promise<readonly Row[]> {
   await using ebb = await startEbb()
   await ebb.build('hello-serverless', 'dev.local/hello:bench')
-  await ebb.ok(
-    '-n',
-    'knative-serving',
-    'patch',
-    'cm',
-    'config-autoscaler',
-    '--type=merge',
-    '-p',
-    JSON.stringify({ data: { 'allow-zero-initial-scale': 'true' } }),
-  )
+  await configure(ebb, 'config-autoscaler', { 'allow-zero-initial-scale': 'true' })
   const client = await apiClient(ebb)
   const start = performance.now()
   const queue = Array.from({ length: count }, (_, i) => `many-${i}`)

@@ -5,7 +5,7 @@
 import type { Kind } from '../api/kind.ts'
 import { controllerOf, controllerRef, keyOf, type KubeObject } from '../api/meta.ts'
 import type { Patch, Reader } from '../controller/reconciler.ts'
-import { matches, type LabelSelector } from './label-selector.ts'
+import { selectorMatcher, type LabelSelector } from '../api/selectors.ts'
 
 export interface Claim<T extends KubeObject> {
   /** Owned before or adopted now. */
@@ -20,6 +20,7 @@ export function claim<T extends KubeObject>(
   selector: LabelSelector | undefined,
   read: Reader,
 ): Claim<T> {
+  const matches = selectorMatcher(selector)
   const children: T[] = []
   const patches: Patch[] = []
   const setOwners = (child: T, ownerReferences: unknown) =>
@@ -36,7 +37,7 @@ export function claim<T extends KubeObject>(
       },
     })
   for (const child of read.owned(kind, owner)) {
-    if (matches(selector, child.metadata.labels)) children.push(child)
+    if (matches(child.metadata.labels)) children.push(child)
     else if (!child.metadata.deletionTimestamp)
       setOwners(
         child,
@@ -46,7 +47,7 @@ export function claim<T extends KubeObject>(
   const namespace = owner.metadata.namespace ?? ''
   for (const orphan of read.list(kind, namespace, selector?.matchLabels)) {
     if (controllerOf(orphan) || orphan.metadata.deletionTimestamp) continue
-    if (!matches(selector, orphan.metadata.labels)) continue
+    if (!matches(orphan.metadata.labels)) continue
     setOwners(orphan, [...(orphan.metadata.ownerReferences ?? []), controllerRef(owner)])
     children.push(orphan)
   }

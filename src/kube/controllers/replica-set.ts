@@ -8,10 +8,10 @@ import { randomName, type Random } from '../../lib/random.ts'
 import { controllerRef, keyOf, type KubeObject, type ObjectKey } from '../api/meta.ts'
 import { Pod } from '../api/pod.ts'
 import { ReplicaSet } from '../api/replica-set.ts'
+import { selectorMatcher } from '../api/selectors.ts'
 import type { StatusError } from '../api/status-error.ts'
 import type { Apply, Plan, Reader, Reconciler } from '../controller/reconciler.ts'
 import { claim, type Claim } from './claim.ts'
-import { matches } from './label-selector.ts'
 import { compareForDeletion } from './pod-rank.ts'
 import { isActive, isReady, readyForMs } from './pod-state.ts'
 
@@ -80,7 +80,7 @@ function* orphanWakes(changed: KubeObject, read: Reader): Iterable<ObjectKey> {
   if (metadata.ownerReferences?.some(({ controller }) => controller)) return
   if (metadata.deletionTimestamp) return
   for (const each of read.list(ReplicaSet, metadata.namespace ?? ''))
-    if (matches(each.spec.selector, metadata.labels)) yield keyOf(each)
+    if (selectorMatcher(each.spec.selector)(metadata.labels)) yield keyOf(each)
 }
 
 /** Generated names leave room for their suffix within 63 characters. */
@@ -119,7 +119,7 @@ type Status = NonNullable<ReplicaSet['status']>
 function statusOf(owner: ReplicaSet, pods: readonly Pod[], coming: number, nowMs: number): Status {
   const templateLabels = owner.spec.template?.metadata?.labels ?? {}
   const fullyLabeled = pods.filter((pod) =>
-    matches({ matchLabels: templateLabels }, pod.metadata.labels),
+    selectorMatcher({ matchLabels: templateLabels })(pod.metadata.labels),
   ).length
   const ready = pods.filter(isReady).length
   const minReadyMs = (owner.spec.minReadySeconds ?? 0) * 1_000

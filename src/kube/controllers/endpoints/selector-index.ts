@@ -4,7 +4,7 @@
  */
 import type { KubeObject, ObjectKey } from '../../api/meta.ts'
 import type { Service } from '../../api/service.ts'
-import { matches } from '../label-selector.ts'
+import { selectorMatcher } from '../../api/selectors.ts'
 
 interface Filed {
   readonly key: ObjectKey
@@ -47,7 +47,7 @@ export class SelectorIndex {
     for (const [label, value] of Object.entries(labels)) {
       for (const id of this.#places.get(placeOf(namespace, label, value)) ?? []) {
         const filed = this.#filed.get(id)
-        if (filed && matches({ matchLabels: filed.selector }, labels)) yield filed.key
+        if (filed && selectorMatcher({ matchLabels: filed.selector })(labels)) yield filed.key
       }
     }
   }
