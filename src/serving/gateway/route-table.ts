@@ -212,9 +212,9 @@ const bySpecificity = (a: RoutePath, b: RoutePath): number =>
 
 function compilePath(path: Path, old: HostRoute | undefined): RoutePath {
   const prefix = path.path ?? ''
-  const matches = Object.entries(path.headers ?? {}).map(([name, { exact }]) => ({
+  const matches = Object.entries(path.headers ?? {}).map(([name, match]) => ({
     name: name.toLowerCase(),
-    exact,
+    exact: 'exact' in match ? match.exact : match.regex,
   }))
   const before = old?.paths.find(
     (candidate) =>
@@ -252,7 +252,7 @@ function compileSplit(path: Path, split: Split): Destination {
     replaced.add(lower)
   }
   return {
-    revision: split.revision,
+    revision: split.revision ?? split.service ?? '',
     addedLines,
     replaced: replaced.size > 0 ? replaced : undefined,
     host,
