@@ -156,6 +156,10 @@ export class SimGateway {
         this.#drains.drain(addressOf(host, port), () => wire.tell({ type: 'drained', id }))
         return
       }
+      case 'certificate':
+      case 'certificate-gone':
+      case 'challenge':
+      case 'settings':
       case 'stop':
         return
       default:

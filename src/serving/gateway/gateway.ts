@@ -253,6 +253,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
         case 'stop':
           stop(message.graceMs).catch((error: unknown) => log.error('stop failed', { error }))
           return
+        case 'certificate':
+        case 'certificate-gone':
+        case 'challenge':
+        case 'settings':
+          return
         default:
           pending.push(message)
       }
