@@ -1,11 +1,12 @@
 /** The admin listener: metrics as Prometheus text, and whether the gateway lives. */
 import type { RequestHead } from '../../lib/http1/head.ts'
-import { type GatewayGauges, metricsText, type RevisionGauges } from './metrics.ts'
+import type { GatewayGauges, RevisionSnapshot } from './metrics.ts'
+import { metricsText } from './metrics-text.ts'
 import type { Answer } from './outgoing-head.ts'
 
 export interface GatewayView {
   readonly gateway: GatewayGauges
-  readonly revisions: Iterable<RevisionGauges>
+  readonly revisions: Iterable<RevisionSnapshot>
 }
 
 export function adminAnswer(head: RequestHead, view: () => GatewayView): Answer {

@@ -458,7 +458,15 @@ export class Exchange extends Deadline implements Claimant, UpstreamUser {
     this.#context.deadlines.cancel(this)
     revision.queue.remove(this)
     revision.meter.stop(nowMs)
-    revision.metrics.finished(status, (nowMs - this.#startMs) / 1000)
+    revision.metrics.finished({
+      method: this.#head.method,
+      status,
+      version: this.#head.minor === 0 ? '1.0' : '1.1',
+      tag: 'kn:disabled',
+      seconds: (nowMs - this.#startMs) / 1000,
+      requestBytes: 0,
+      responseBytes: 0,
+    })
     this.#early = undefined
     const upstream = this.#upstream
     this.#upstream = undefined

@@ -165,11 +165,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const adminContext = contextFor(false, (_client, head) =>
     adminAnswer(head, () => ({
       gateway: { connections: clients.size, waiting: budget.used, rejected },
-      revisions: [...front.revisions.values()].map((revision) => ({
-        metrics: revision.metrics,
-        inFlight: revision.meter.inFlight,
-        waiting: revision.queue.size,
-      })),
+      revisions: [...front.revisions.values()].map(({ metrics, meter, queue }) =>
+        metrics.snapshot(meter.inFlight, queue.size),
+      ),
     })),
   )
 
