@@ -22,7 +22,7 @@ export const architecture: Readonly<Record<string, readonly string[]>> = {
   knative: ['lib', 'kube/api', 'kube/client'],
   'serving/api': ['lib', 'kube/api', 'knative'],
   'serving/autoscaler': ['lib', 'serving/api'],
-  'serving/gateway': ['lib', 'kube/api', 'serving/api'], // not controllers: they meet in the feed
+  'serving/gateway': ['lib', 'kube/api', 'knative', 'serving/api'], // not controllers: they meet in the feed
   'serving/controllers': [
     'lib',
     'kube/api',

@@ -112,7 +112,7 @@ export interface GatewaySettings {
   readonly logProbes?: boolean
   /** Where spans go; absent = tracing is off (trace context passes all the same). */
   readonly tracing?: {
-    readonly protocol: 'http/protobuf' | 'grpc' | 'zipkin' | 'stdout'
+    readonly protocol: 'http/protobuf' | 'grpc' | 'stdout'
     readonly endpoint: string
     /** 0 to 1. */
     readonly samplingRate: number

@@ -1,0 +1,54 @@
+/**
+ * Lines for a file descriptor, gathered and written in pieces: writing to a file is synchronous in Node's streams, and
+ * a log must not hold up what it is about. Beyond a bound lines are dropped, and their number is told.
+ */
+import type { Clock } from './clock.ts'
+
+export interface LineFileOptions {
+  readonly clock: Clock
+  /** Writes the bytes somewhere; resolves when done. */
+  readonly write: (bytes: Buffer) => Promise<void>
+  /** Lines waiting to be written, in characters; further ones are dropped. */
+  readonly capacity?: number
+  readonly everyMs?: number
+}
+
+const defaultCapacity = 4 * 1024 * 1024
+const defaultEveryMs = 100
+
+export class LineFile {
+  readonly #options: LineFileOptions
+  #waiting = ''
+  #dropped = 0
+  #scheduled = false
+
+  constructor(options: LineFileOptions) {
+    this.#options = options
+  }
+
+  /** `line` with its newline. */
+  add(line: string): void {
+    if (this.#waiting.length + line.length > (this.#options.capacity ?? defaultCapacity)) {
+      this.#dropped++
+      return
+    }
+    this.#waiting += line
+    if (this.#scheduled) return
+    this.#scheduled = true
+    this.#options.clock.after(this.#options.everyMs ?? defaultEveryMs, () => void this.#flush())
+  }
+
+  async #flush(): Promise<void> {
+    let text = this.#waiting
+    this.#waiting = ''
+    if (this.#dropped > 0) text += `${this.#dropped} lines were dropped: they came too fast\n`
+    this.#dropped = 0
+    try {
+      await this.#options.write(Buffer.from(text, 'utf8'))
+    } catch {
+      // A full disk: the lines are lost, what they are about goes on.
+    }
+    this.#scheduled = false
+    if (this.#waiting !== '') this.add('')
+  }
+}
