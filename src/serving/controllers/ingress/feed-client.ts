@@ -12,7 +12,7 @@ import type { Log } from '../../../lib/log.ts'
 import { Ingress } from '../../api/ingress.ts'
 import { label } from '../../api/names.ts'
 import { Revision } from '../../api/revision.ts'
-import type { FromGateway, RevisionStat, ToGateway } from '../../gateway/feed.ts'
+import type { ColdRequest, FromGateway, RevisionStat, ToGateway } from '../../gateway/feed.ts'
 import { readLines } from '../../gateway/lines.ts'
 import { ingressRoute, revisionTarget } from './snapshot.ts'
 
@@ -52,6 +52,8 @@ export interface GatewayLink extends AsyncDisposable {
   onStats(listener: (stats: readonly RevisionStat[]) => void): Disposable
   /** A request waits for a revision without a backend. */
   onWake(listener: (revision: ObjectKey) => void): Disposable
+  /** A request that had waited for a pod has its first byte of an answer. */
+  onCold(listener: (request: ColdRequest) => void): Disposable
   onConnected(listener: (connected: boolean) => void): Disposable
   /** Resolves when no request is in flight to this backend any more, or when the gateway is gone. */
   drain(host: string, port: number): Promise<void>
@@ -108,6 +110,7 @@ class Link implements GatewayLink {
   readonly #acknowledgedListeners = new Set<(key: ObjectKey) => void>()
   readonly #statsListeners = new Set<(stats: readonly RevisionStat[]) => void>()
   readonly #wakeListeners = new Set<(revision: ObjectKey) => void>()
+  readonly #coldListeners = new Set<(request: ColdRequest) => void>()
   readonly #connectedListeners = new Set<(connected: boolean) => void>()
 
   constructor(options: GatewayLinkOptions) {
@@ -138,6 +141,8 @@ class Link implements GatewayLink {
     subscribe(this.#statsListeners, listener)
   onWake = (listener: (revision: ObjectKey) => void): Disposable =>
     subscribe(this.#wakeListeners, listener)
+  onCold = (listener: (request: ColdRequest) => void): Disposable =>
+    subscribe(this.#coldListeners, listener)
   onConnected = (listener: (connected: boolean) => void): Disposable =>
     subscribe(this.#connectedListeners, listener)
 
@@ -234,6 +239,9 @@ class Link implements GatewayLink {
         for (const listener of this.#wakeListeners) listener(key)
         return
       }
+      case 'cold':
+        for (const listener of this.#coldListeners) listener(message.request)
+        return
       case 'stats':
         for (const listener of this.#statsListeners) listener(message.stats)
         return
