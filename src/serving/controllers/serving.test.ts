@@ -105,6 +105,7 @@ async function startWorld({ fateOf, resolveDigest, seed }: Options = {}) {
     onAcknowledged: noop,
     onStats: noop,
     onWake: noop,
+    onCold: noop,
     onConnected: noop,
     drain: () => Promise.resolve(),
     stop: () => Promise.resolve(),
