@@ -42,6 +42,8 @@ export class Revision {
   readonly meter: Meter
   readonly queue: WaitQueue<Claimant>
   readonly metrics: RevisionMetrics
+  /** When it last came from no pod to some; monotonic. */
+  readySinceMs = Number.NEGATIVE_INFINITY
   #pods: Pod[] = []
   /** Pods that went from the feed with requests in flight: should they come back, those still take up slots. */
   readonly #departed = new Set<Pod>()
@@ -148,6 +150,8 @@ export class Revision {
       return fresh
     })
     for (const pod of before.values()) this.#leave(pod)
+    if (this.#pods.length === 0 && pods.length > 0)
+      this.readySinceMs = this.#context.clock.monotonic()
     this.#pods = pods.toSorted((a, b) =>
       a.address < b.address ? -1 : a.address > b.address ? 1 : 0,
     )

@@ -4,9 +4,12 @@
  * Imports stay few: this must start in a
  * moment and stay small.
  */
+import { write } from 'node:fs'
 import { unlink } from 'node:fs/promises'
 import { connect } from 'node:net'
+import { promisify } from 'node:util'
 import { systemClock } from '../../lib/clock.ts'
+import { LineFile } from '../../lib/line-file.ts'
 import { jsonLog, type LogLevel } from '../../lib/log.ts'
 import { systemRandom } from '../../lib/random.ts'
 import { startControl } from './control.ts'
@@ -25,7 +28,14 @@ const socketPath = need('control')
 const adminFlag = flags.get('admin')
 const orphanedAfterMs = Number(flags.get('orphaned-after') ?? defaultOrphanedAfterMs)
 
+/** Past the stream of the process: that one writes to files synchronously. */
+const requestLog = new LineFile({
+  clock: systemClock,
+  write: (bytes) => promisify(write)(process.stdout.fd, bytes).then(() => {}),
+})
+
 const gateway = await startGateway({
+  writeLine: (line) => requestLog.add(line),
   clock: systemClock,
   log,
   random: systemRandom,
