@@ -60,6 +60,8 @@ export class Body {
   readonly framing: Framing
   /** The whole body has passed. Never true for `close`. */
   done: boolean
+  /** Payload that has passed, in bytes: framing and trailers not counted. */
+  payloadBytes = 0
   #left: number
   #state: State = State.sizeStart
   #digits = 0
@@ -88,6 +90,7 @@ export class Body {
       case 'length': {
         const end = Math.min(bytes.length, start + this.#left)
         this.#left -= end - start
+        this.payloadBytes += end - start
         if (this.#left === 0) this.done = true
         payload?.(bytes, start, end)
         return end
@@ -95,6 +98,7 @@ export class Body {
       case 'chunked':
         return this.#chunks(bytes, start, payload)
       default:
+        this.payloadBytes += bytes.length - start
         payload?.(bytes, start, bytes.length)
         return bytes.length
     }
@@ -109,6 +113,7 @@ export class Body {
         const stop = Math.min(end, at + this.#left)
         payload?.(bytes, at, stop)
         this.#left -= stop - at
+        this.payloadBytes += stop - at
         at = stop
         if (this.#left === 0) state = State.dataCr
         continue

@@ -13,8 +13,11 @@ import {
 import { HttpError } from '../../lib/http1/http-error.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { Deadline, type Deadlines } from './deadlines.ts'
-import type { Exchange } from './exchange.ts'
+import type { ExchangeContext, Requester } from './exchange.ts'
+import type { Revision } from './activator.ts'
 import { type Answer, answerText, type ClientIdentity, clientIdentity } from './outgoing-head.ts'
+import { RawExchange } from './raw-exchange.ts'
+import type { Destination } from './route-table.ts'
 
 /** What all client connections of a listener share. */
 export interface ClientContext {
@@ -28,7 +31,7 @@ export interface ClientContext {
   /** Cluster-local hosts may be reached through this listener. */
   readonly local: boolean
   /** Takes a request: answers its exchange, not yet started, or what to say instead. */
-  route(client: ClientConnection, head: RequestHead, body: Body): Exchange | Answer
+  route(client: ClientConnection, head: RequestHead): RawExchange | Answer
   closed(client: ClientConnection): void
 }
 
@@ -37,11 +40,14 @@ const maxPipelinedBytes = 65_536
 /** How long a connection that has had its last answer may go on sending before it is cut. */
 const lingerMs = 2000
 
-export class ClientConnection extends Deadline {
+export class ClientConnection extends Deadline implements Requester<RawExchange> {
   readonly socket: Socket
   readonly identity: ClientIdentity
   readonly #context: ClientContext
-  #exchange: Exchange | undefined
+  /** When the head being served began to arrive, and when it was whole; monotonic milliseconds. */
+  arrivedMs = 0
+  headMs = 0
+  #exchange: RawExchange | undefined
   #body: Body | undefined
   /** Bytes not looked at yet. */
   #pending: Buffer | undefined
@@ -74,6 +80,15 @@ export class ClientConnection extends Deadline {
     return this.#phase === 'idle'
   }
 
+  open(
+    head: RequestHead,
+    revision: Revision,
+    destination: Destination,
+    context: ExchangeContext,
+  ): RawExchange {
+    return new RawExchange(this, head, this.#body!, revision, destination, context)
+  }
+
   // -- for the exchange ---------------------------------------------------------------------------------------------
 
   /** The pod does not take body bytes now. */
@@ -90,7 +105,7 @@ export class ClientConnection extends Deadline {
   }
 
   /** The response is out. */
-  completed(keepAlive: boolean): void {
+  completed(keepAlive: boolean, nowMs: number): void {
     this.#exchange = undefined
     this.#body = undefined
     if (!keepAlive) {
@@ -98,7 +113,7 @@ export class ClientConnection extends Deadline {
       return
     }
     this.#phase = 'idle'
-    this.#phaseMs = this.#context.clock.monotonic()
+    this.#phaseMs = nowMs
     this.#idleLimitMs = this.#context.idleTimeoutMs
     if (this.slot < 0)
       this.#context.deadlines.set(this, this.#phaseMs + this.#context.idleTimeoutMs)
@@ -114,7 +129,7 @@ export class ClientConnection extends Deadline {
   answer(answer: Answer, head: RequestHead | undefined, keepAlive: boolean): void {
     const stay = keepAlive && !this.#context.stopping
     this.socket.write(answerText(answer, head?.method ?? 'GET', stay, head?.minor ?? 1), 'latin1')
-    this.completed(stay)
+    this.completed(stay, stay ? this.#context.clock.monotonic() : 0)
   }
 
   /** Bytes that arrived too early belong to the tunnel. */
@@ -148,11 +163,16 @@ export class ClientConnection extends Deadline {
     this.#flow()
   }
 
-  #feedBody(exchange: Exchange, bytes: Buffer): void {
+  #feedBody(exchange: RawExchange, bytes: Buffer): void {
     const body = this.#body!
     let end: number
     try {
-      end = body.advance(bytes, 0)
+      const { tap } = exchange
+      end = body.advance(
+        bytes,
+        0,
+        tap === undefined ? undefined : (of, from, to) => tap.data(of.subarray(from, to)),
+      )
     } catch (error) {
       exchange.badBody(answerTo(error))
       return
@@ -207,6 +227,8 @@ export class ClientConnection extends Deadline {
       return false
     }
     this.#searched = 0
+    this.headMs = context.clock.monotonic()
+    this.arrivedMs = this.#phase === 'head' ? this.#phaseMs : this.headMs
     const head = parseRequestHead(bytes, 0, end, context.headerCount)
     this.#pending = end === bytes.length ? undefined : bytes.subarray(end)
     this.#phase = 'busy'
@@ -216,13 +238,13 @@ export class ClientConnection extends Deadline {
 
   #begin(head: RequestHead): void {
     const body = new Body(requestFraming(head), head.contentLength)
-    const routed = this.#context.route(this, head, body)
+    this.#body = body
+    const routed = this.#context.route(this, head)
     if (!('start' in routed)) {
       this.answer(routed, head, body.done && head.keepAlive)
       return
     }
     this.#exchange = routed
-    this.#body = body
     const rest = this.#pending
     if (rest !== undefined && !body.done) {
       this.#pending = undefined

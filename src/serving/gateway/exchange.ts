@@ -1,479 +1,353 @@
 /**
- * Hot path. One request's life: wait for a slot, get a connection, pass the request on and the response back as the buffers they
- * came in, with back-pressure both ways, within the revision's three timeouts (contracts/serving.md 4.5).
+ * Hot path. One request's life, whatever carries it: wait for a slot, get a connection, be tried again when the pod was not to be had,
+ * end within the revision's three timeouts (contracts/serving.md 4.5), and be recorded. How bytes pass is its
+ * descendants' matter: `raw-exchange.ts` (HTTP/1 on both sides), `stream-exchange.ts` (HTTP/2 on one side at least).
  */
-import { Body, responseFraming } from '../../lib/http1/body.ts'
-import {
-  findHeadEnd,
-  parseResponseHead,
-  type RequestHead,
-  type ResponseHead,
-} from '../../lib/http1/head.ts'
+import type { RequestHead } from '../../lib/http1/head.ts'
 import type { Claimant, Revision } from './activator.ts'
 import type { WaitQueue, Waiter } from './breaker.ts'
-import type { ClientConnection } from './client-connection.ts'
 import { Deadline } from './deadlines.ts'
-import { type Answer, requestText, responseText, wantsUpgrade } from './outgoing-head.ts'
-import type { Pod, Upstream, UpstreamContext, UpstreamUser } from './pod.ts'
+import type { ColdRequest } from './feed.ts'
+import type { HeaderEdit } from './header-edit.ts'
+import type { Answer, ClientIdentity } from './outgoing-head.ts'
+import type { Pod, UpstreamContext } from './pod.ts'
 import type { Destination } from './route-table.ts'
 
-/** What all exchanges share. */
+/** What is known of a request at any moment, and in full at its end. Times are monotonic milliseconds, -1 = not (yet). */
+export interface ExchangeRecord {
+  readonly head: RequestHead
+  readonly client: ClientIdentity
+  /** What the client speaks. */
+  readonly clientProtocol: 'http1' | 'h2'
+  readonly revision: Revision
+  readonly destination: Destination
+  /** The pod it was given to last. */
+  readonly pod: Pod | undefined
+  /** It found its revision without a ready pod. */
+  readonly cold: boolean
+  /** How often it was sent anew, to the same pod or another. */
+  readonly retries: number
+  /** Sent to the client; 500 when it left before, 101 of a tunnel. */
+  readonly status: number
+  /** Payload bytes, framing and trailers not counted. Both directions of a tunnel count. */
+  readonly requestBytes: number
+  readonly responseBytes: number
+  /** The first byte of its head came. */
+  readonly arrivedMs: number
+  /** Its head was read and routed; set for cold requests only. */
+  readonly routedMs: number
+  /** It got its slot at a pod. */
+  readonly grantedMs: number
+  /** Connected; its head was sent. */
+  readonly forwardedMs: number
+  /** The first byte of the answer came from the pod. */
+  readonly answeredMs: number
+  readonly endedMs: number
+}
+
+/** Sees the payload of a request as it passes, to mirror it. Buffers may be kept. */
+export interface RequestTap {
+  data(payload: Buffer): void
+  end(): void
+  /** The request ended before its body did. */
+  abort(): void
+}
+
+/** What all exchanges share. Optional members cost one look each when they are absent. */
 export interface ExchangeContext extends UpstreamContext {
   readonly requestId: () => string
   /** True while the gateway finishes what is in flight: connections close after their response. */
   readonly stopping: boolean
+  /** Upgraded connections and event streams are free of the total limit unless their revision says otherwise. */
+  readonly longLivedStreams?: boolean | undefined
   /** A request was turned away because too many wait. */
   rejected(): void
+  /** Told of every exchange once, when it has ended. Must not throw. */
+  readonly finished?: ((record: ExchangeRecord) => void) | undefined
+  /** Told of a cold request when the first byte of its answer has come from the pod. */
+  readonly coldAnswered?: ((record: ExchangeRecord) => void) | undefined
+  /** Changes to the head that goes to the pod, behind those of the destination; asked again at each retry. */
+  readonly requestEdit?: ((record: ExchangeRecord) => HeaderEdit | undefined) | undefined
+  /** Changes to the head of the pod's final answer, behind those of the destination. */
+  readonly responseEdit?:
+    | ((record: ExchangeRecord, status: number) => HeaderEdit | undefined)
+    | undefined
+}
+
+/** Who brings a request: an HTTP/1 connection, an HTTP/2 stream. */
+export interface Requester<E extends Exchange = Exchange> {
+  readonly identity: ClientIdentity
+  /** Makes the exchange of a request that has been routed; not yet started. */
+  open(head: RequestHead, revision: Revision, destination: Destination, context: ExchangeContext): E
 }
 
 /** How long connections of one request may be refused before it is told so. */
 const patienceMs = 5000
-const maxResponseHeadBytes = 262_144
-const maxResponseFields = 1000
-/** Up to here a body piece is sent in one write with its head: one copy is cheaper than a second write. */
-const smallBytes = 16_384
+/** How often a request is sent anew because the connection broke before any byte of the answer. */
+const maxRetries = 2
 
 const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE'])
 
-export class Exchange extends Deadline implements Claimant, UpstreamUser {
+export abstract class Exchange extends Deadline implements Claimant, ExchangeRecord {
   queue: WaitQueue | undefined
   ahead: Waiter | undefined
   behind: Waiter | undefined
+  readonly head: RequestHead
+  readonly client: ClientIdentity
+  abstract readonly clientProtocol: 'http1' | 'h2'
+  readonly revision: Revision
+  readonly destination: Destination
+  pod: Pod | undefined
+  cold = false
+  retries = 0
+  status = 0
+  readonly arrivedMs: number
+  routedMs = -1
+  grantedMs = -1
+  forwardedMs = -1
+  answeredMs = -1
+  endedMs = -1
   /** Nothing more happens here. */
   ended = false
   /** Both directions are raw bytes now. */
   tunnelling = false
-  readonly #client: ClientConnection
-  readonly #head: RequestHead
-  readonly #requestBody: Body
-  readonly #revision: Revision
-  readonly #destination: Destination
-  readonly #context: ExchangeContext
+  /** Set before `start`, if at all. */
+  tap: RequestTap | undefined
+  protected readonly context: ExchangeContext
+  /** The head of the response has gone to the client. */
+  protected responded = false
+  /** The response is one that may be open for long: an upgraded connection, an event stream. */
+  protected longLived = false
+  /** When the head was whole: timeouts and durations count from here. */
   readonly #startMs: number
   #lastWriteMs: number
-  #pod: Pod | undefined
-  #upstream: Upstream | undefined
-  /** Body bytes that came before there was a connection. */
-  #early: Buffer[] | undefined
-  /** Body bytes were sent: the request cannot be sent again. */
-  #bodySent = false
-  #fresh = false
+  /** The pod whose slot is held. */
+  #slot: Pod | undefined
   #refusedSinceMs = -1
-  /** The start of a response head whose end is missing. */
-  #partial: Buffer | undefined
-  #response: ResponseHead | undefined
-  #responseBody: Body | undefined
-  #keepAlive = true
-  #upstreamPaused = false
-  #clientHalfClosed = false
-  #podHalfClosed = false
 
+  /** `arrivedMs`: first byte of the head; `startMs`: the head was whole. */
   constructor(
-    client: ClientConnection,
     head: RequestHead,
-    requestBody: Body,
+    client: ClientIdentity,
     revision: Revision,
     destination: Destination,
     context: ExchangeContext,
+    arrivedMs: number,
+    startMs: number,
   ) {
     super()
-    this.#client = client
-    this.#head = head
-    this.#requestBody = requestBody
-    this.#revision = revision
-    this.#destination = destination
-    this.#context = context
-    this.#startMs = context.clock.monotonic()
-    this.#lastWriteMs = this.#startMs
+    this.head = head
+    this.client = client
+    this.revision = revision
+    this.destination = destination
+    this.context = context
+    this.arrivedMs = arrivedMs
+    this.#startMs = startMs
+    this.#lastWriteMs = startMs
   }
 
-  /** The head of the response has gone to the client. */
-  get started(): boolean {
-    return this.#response !== undefined
-  }
+  abstract readonly requestBytes: number
+  abstract readonly responseBytes: number
+
+  /** Asks `pod` for a connection. `fresh`: not one that rested. */
+  protected abstract checkout(pod: Pod, fresh: boolean): void
+  /** Gives up what is being done at the pod, if anything. */
+  protected abstract dropUpstream(): void
+  /** Says `answer` to the client, which has had nothing yet. */
+  protected abstract answer(answer: Answer): void
+  /** The time is up while the response is on its way. */
+  protected abstract timeOutMidway(): void
+  /** Nothing of the request was lost to a pod, so it can be sent again. */
+  protected abstract readonly repeatable: boolean
 
   start(): void {
-    this.#revision.meter.start(this.#startMs)
-    this.#context.deadlines.set(this, this.#dueMs())
-    const pod = this.#revision.acquire(this)
+    const { revision } = this
+    revision.meter.start(this.#startMs)
+    this.context.deadlines.set(this, this.#dueMs())
+    const pod = revision.acquire(this)
     if (pod === 'full') {
-      this.#context.rejected()
-      this.#fail({ status: 503, body: 'pending request queue full', lines: 'Retry-After: 1\r\n' })
-    } else if (pod) this.granted(pod)
+      this.context.rejected()
+      this.fail({ status: 503, body: 'pending request queue full', lines: 'Retry-After: 1\r\n' })
+    } else if (pod) {
+      // All in one step, so no clock is asked.
+      this.grantedMs = this.#startMs
+      this.forwardedMs = this.#startMs
+      this.pod = this.#slot = pod
+      this.checkout(pod, false)
+    } else if (!revision.ready) {
+      this.cold = true
+      this.routedMs = this.context.clock.monotonic()
+    }
   }
 
   granted(pod: Pod): void {
-    this.#pod = pod
-    pod.checkout(this, this.#fresh)
+    this.grantedMs = this.context.clock.monotonic()
+    this.forwardedMs = this.grantedMs
+    this.pod = this.#slot = pod
+    this.checkout(pod, false)
   }
 
   revisionGone(): void {
-    const [, name] = this.#revision.target.key.split('/')
-    this.#fail(revisionNotFound(name ?? ''))
-  }
-
-  // -- the client's side --------------------------------------------------------------------------------------------
-
-  /** A piece of the request's body, framing included. */
-  body(bytes: Buffer): void {
-    const upstream = this.#upstream
-    if (upstream === undefined) {
-      ;(this.#early ??= []).push(bytes)
-      this.#client.blockBody()
-      return
-    }
-    this.#bodySent = true
-    if (!upstream.socket.write(bytes)) this.#client.blockBody()
-  }
-
-  /** Bytes for the tunnel. */
-  tunnel(bytes: Buffer): void {
-    if (this.#upstream && !this.#upstream.socket.write(bytes)) this.#client.blockBody()
-  }
-
-  /** The client has ended its side of a tunnel. */
-  tunnelEnded(): void {
-    this.#clientHalfClosed = true
-    this.#upstream?.socket.end()
-    if (this.#podHalfClosed) this.#endTunnel()
+    const [, name] = this.revision.target.key.split('/')
+    this.fail(revisionNotFound(name ?? ''))
   }
 
   /** The client is gone. */
   abort(): void {
     if (this.ended) return
-    this.#upstream?.destroy()
-    this.#upstream = undefined
-    this.#end(this.tunnelling ? 101 : (this.#response?.status ?? 500))
+    this.dropUpstream()
+    this.end(this.tunnelling ? 101 : this.responded ? this.status : 500)
   }
 
-  /** The client's body is not HTTP. The pod must not take what came so far for a whole request. */
-  badBody(answer: Answer): void {
-    if (this.#response) {
-      this.abort()
-      this.#client.destroy()
-    } else this.#fail(answer)
-  }
+  // -- the pod's side, for descendants ------------------------------------------------------------------------------
 
-  clientDrained(): void {
-    if (!this.#upstreamPaused) return
-    this.#upstreamPaused = false
-    this.#upstream?.socket.resume()
-  }
-
-  // -- the pod's side -----------------------------------------------------------------------------------------------
-
-  connected(upstream: Upstream): void {
-    this.#upstream = upstream
-    const text = requestText(
-      this.#head,
-      this.#destination,
-      this.#client.identity,
-      this.#context.requestId,
-    )
-    const early = this.#early
-    let roomy: boolean
-    if (early === undefined) roomy = upstream.socket.write(text, 'latin1')
-    else {
-      this.#early = undefined
-      this.#bodySent = true
-      const bytes = early.length === 1 ? early[0]! : Buffer.concat(early)
-      if (bytes.length <= smallBytes)
-        roomy = upstream.socket.write(text + bytes.toString('latin1'), 'latin1')
-      else {
-        upstream.socket.write(text, 'latin1')
-        roomy = upstream.socket.write(bytes)
-      }
-    }
-    if (roomy) this.#client.unblockBody()
-    else this.#client.blockBody()
-  }
-
+  /** There is no connection: tries again for a while. */
   connectFailed(error: Error): void {
-    const pod = this.#pod!
-    this.#pod = undefined
-    const nowMs = this.#context.clock.monotonic()
-    if (!this.#revision.ready || this.#refusedSinceMs < 0) this.#refusedSinceMs = nowMs
-    if (nowMs - this.#refusedSinceMs > patienceMs || this.#revision.gone) {
-      this.#pod = pod
-      this.#fail({ status: 502, body: error.message })
-    } else this.#revision.refused(this, pod)
+    const pod = this.#slot!
+    const nowMs = this.context.clock.monotonic()
+    if (!this.revision.ready || this.#refusedSinceMs < 0) this.#refusedSinceMs = nowMs
+    if (nowMs - this.#refusedSinceMs > patienceMs || this.revision.gone)
+      this.fail({ status: 502, body: error.message })
+    else {
+      this.#slot = undefined
+      this.revision.refused(this, pod)
+    }
   }
 
-  received(bytes: Buffer): void {
-    if (this.tunnelling) {
-      this.#toClient(Buffer.from(bytes))
+  /**
+   * The connection broke before a byte of the answer. `stale`: it had served requests before, so the pod may just have
+   * closed it; `unseen`: the pod says that it has not looked at this request. Sends it again where that is safe, else
+   * answers 502.
+   */
+  protected broken(message: string, how: 'stale' | 'unseen' | 'lost'): void {
+    const pod = this.#slot
+    const safe = this.repeatable && (how === 'unseen' || idempotent.has(this.head.method))
+    if (!safe || pod === undefined || this.retries >= maxRetries || this.revision.gone) {
+      this.fail({ status: 502, body: message })
       return
     }
-    let at = 0
-    let text = ''
-    if (this.#response === undefined) {
-      if (this.#partial) {
-        bytes = Buffer.concat([this.#partial, bytes])
-        this.#partial = undefined
-      }
-      try {
-        for (;;) {
-          const end = findHeadEnd(bytes, at)
-          if (end < 0) {
-            if (bytes.length - at > maxResponseHeadBytes) throw new Error('its head is too long')
-            this.#partial = Buffer.from(bytes.subarray(at))
-            return
-          }
-          const head = parseResponseHead(bytes, at, end, maxResponseFields)
-          at = end
-          if (head.status === 101) {
-            this.#switchProtocols(head, bytes.subarray(at))
-            return
-          }
-          if (head.status >= 200) {
-            text = this.#begin(head)
-            break
-          }
-          if (this.#head.minor === 1)
-            this.#client.socket.write(
-              responseText(head, { clientMinor: 1, keepAlive: true, upgrade: false }),
-              'latin1',
-            )
-        }
-      } catch (error) {
-        this.#fail({ status: 502, body: `bad response of the pod: ${(error as Error).message}` })
-        return
-      }
-    }
-    this.#pass(text, bytes, at)
+    this.retries++
+    if (how === 'lost') {
+      this.#slot = undefined
+      this.revision.refused(this, pod)
+    } else this.checkout(pod, true)
   }
 
-  upstreamEnded(error: Error | undefined): void {
-    if (this.ended) return
-    if (this.tunnelling) {
-      if (error) {
-        this.#upstream = undefined
-        this.#end(101)
-        this.#client.destroy()
-        return
-      }
-      this.#podHalfClosed = true
-      this.#client.socket.end()
-      if (this.#clientHalfClosed) this.#endTunnel()
-      return
-    }
-    const upstream = this.#upstream
-    if (this.#response === undefined) {
-      const retry =
-        upstream?.reused === true &&
-        !this.#bodySent &&
-        this.#partial === undefined &&
-        this.#requestBody.framing === 'none' &&
-        idempotent.has(this.#head.method)
-      upstream?.destroy()
-      this.#upstream = undefined
-      if (retry && this.#pod) {
-        // The pod closed a resting connection at the moment we used it. Once, and on a new connection.
-        this.#fresh = true
-        this.#pod.checkout(this, true)
-      } else
-        this.#fail({
-          status: 502,
-          body: error ? error.message : 'the pod closed the connection without an answer',
-        })
-    } else if (this.#responseBody?.framing === 'close' && !error) {
-      upstream?.destroy()
-      this.#upstream = undefined
-      this.#complete()
-    } else this.#cut()
+  /** The request goes out on a connection that had to be opened or waited for. */
+  protected forwarded(): void {
+    this.forwardedMs = this.context.clock.monotonic()
   }
 
-  upstreamDrained(): void {
-    this.#client.unblockBody()
+  /** The first byte of the answer. */
+  protected answered(): void {
+    this.answeredMs = this.context.clock.monotonic()
+    if (this.cold) this.context.coldAnswered?.(this)
+  }
+
+  /** The final head goes to the client now. */
+  protected begin(status: number): void {
+    this.responded = true
+    this.status = status
+  }
+
+  /** The request's body is complete. */
+  protected bodyEnded(): void {
+    this.tap?.end()
+    this.tap = undefined
+  }
+
+  /** Something was written to the client. */
+  protected wrote(): void {
+    if (this.revision.target.idleTimeoutMs > 0) this.#lastWriteMs = this.context.clock.monotonic()
+  }
+
+  /** Bytes passed in a tunnel: in Knative they count for no timeout, unless the total one is off. */
+  protected tunnelled(): void {
+    if (this.#unlimited) this.wrote()
   }
 
   // -- time ---------------------------------------------------------------------------------------------------------
 
   override expire(nowMs: number): void {
-    if (nowMs < this.#dueMs()) {
-      this.#context.deadlines.set(this, this.#dueMs())
-      return
-    }
-    if (this.tunnelling) {
-      this.abort()
-      this.#client.destroy()
-    } else if (this.#response === undefined) {
-      const body = this.#pod ? 'request timeout' : 'activator request timeout'
-      this.#fail({ status: 504, body })
-    } else this.#timeOutMidway()
+    const dueMs = this.#dueMs()
+    if (nowMs < dueMs) {
+      if (dueMs !== Infinity) this.context.deadlines.set(this, dueMs)
+    } else if (this.responded) this.timeOutMidway()
+    else
+      this.fail({
+        status: 504,
+        body: this.#slot ? 'request timeout' : 'activator request timeout',
+      })
+  }
+
+  get #unlimited(): boolean {
+    return (
+      this.longLived &&
+      (this.revision.target.longLivedStreams ?? this.context.longLivedStreams) === true
+    )
   }
 
   #dueMs(): number {
-    const { timeoutMs, responseStartTimeoutMs, idleTimeoutMs } = this.#revision.target
-    let dueMs = this.#startMs + timeoutMs
-    if (responseStartTimeoutMs > 0 && this.#response === undefined)
+    const { timeoutMs, responseStartTimeoutMs, idleTimeoutMs } = this.revision.target
+    let dueMs = this.longLived && this.#unlimited ? Infinity : this.#startMs + timeoutMs
+    if (responseStartTimeoutMs > 0 && !this.responded)
       dueMs = Math.min(dueMs, this.#startMs + responseStartTimeoutMs)
     if (idleTimeoutMs > 0) dueMs = Math.min(dueMs, this.#lastWriteMs + idleTimeoutMs)
     return dueMs
   }
 
-  /** The status is out already: the text is appended where the framing allows it, and the body ends. */
-  #timeOutMidway(): void {
-    const text = 'request timeout'
-    const { socket } = this.#client
-    const chunks = this.#responseBody?.framing === 'chunked' && this.#responseBody.betweenChunks
-    this.#upstream?.destroy()
-    this.#upstream = undefined
-    if (this.#responseBody?.framing === 'close' || (chunks && this.#head.minor === 0)) {
-      socket.write(text, 'latin1')
-      this.#keepAlive = false
-      this.#complete()
-    } else if (chunks) {
-      socket.write(`${text.length.toString(16)}\r\n${text}\r\n0\r\n\r\n`, 'latin1')
-      this.#complete()
-    } else this.#cut()
-  }
-
-  // -- the response -------------------------------------------------------------------------------------------------
-
-  /** Takes the final response head; answers the text that goes to the client. */
-  #begin(head: ResponseHead): string {
-    const client = this.#head
-    this.#response = head
-    const framing = responseFraming(head, client.method)
-    this.#responseBody = new Body(framing, head.contentLength)
-    this.#keepAlive =
-      client.keepAlive &&
-      framing !== 'close' &&
-      !(framing === 'chunked' && client.minor === 0) &&
-      this.#requestBody.done &&
-      !this.#context.stopping
-    return responseText(head, {
-      clientMinor: client.minor,
-      keepAlive: this.#keepAlive,
-      upgrade: false,
-    })
-  }
-
-  /** Passes what belongs to the body, behind `text` when the head goes with it. */
-  #pass(text: string, bytes: Buffer, at: number): void {
-    const body = this.#responseBody!
-    let stop: number
-    try {
-      if (body.framing === 'chunked' && this.#head.minor === 0) {
-        if (text !== '') this.#client.socket.write(text, 'latin1')
-        stop = body.advance(bytes, at, (chunk, start, end) =>
-          this.#toClient(Buffer.from(chunk.subarray(start, end))),
-        )
-      } else {
-        stop = body.advance(bytes, at)
-        const size = stop - at
-        if (size <= smallBytes) {
-          if (size > 0) text += bytes.toString('latin1', at, stop)
-          if (text !== '') this.#toClient(text)
-        } else {
-          if (text !== '') this.#client.socket.write(text, 'latin1')
-          this.#toClient(Buffer.from(bytes.subarray(at, stop)))
-        }
-      }
-    } catch {
-      this.#cut()
-      return
-    }
-    if (!body.done) return
-    const upstream = this.#upstream
-    this.#upstream = undefined
-    if (upstream) {
-      const { keepAlive, keepAliveSeconds } = this.#response!
-      if (keepAlive && stop === bytes.length && this.#requestBody.done && upstream.open) {
-        if (this.#upstreamPaused) upstream.socket.resume()
-        this.#upstreamPaused = false
-        if (keepAliveSeconds >= 0) upstream.idleMs = Math.max(0, keepAliveSeconds * 1000 - 1000)
-        this.#pod!.release(upstream)
-      } else upstream.destroy()
-    }
-    this.#complete()
-  }
-
-  #toClient(data: string | Buffer): void {
-    const { socket } = this.#client
-    const roomy = typeof data === 'string' ? socket.write(data, 'latin1') : socket.write(data)
-    if (this.#revision.target.idleTimeoutMs > 0) this.#lastWriteMs = this.#context.clock.monotonic()
-    if (roomy || this.#upstreamPaused) return
-    this.#upstreamPaused = true
-    this.#upstream?.socket.pause()
-  }
-
-  #switchProtocols(head: ResponseHead, rest: Buffer): void {
-    if (!wantsUpgrade(this.#head)) throw new Error('it switches protocols unasked')
-    this.#response = head
-    this.tunnelling = true
-    this.#keepAlive = false
-    this.#client.socket.write(
-      responseText(head, { clientMinor: 1, keepAlive: true, upgrade: true }),
-      'latin1',
-    )
-    if (rest.length > 0) this.#toClient(Buffer.from(rest))
-    this.#client.startTunnel()
-  }
-
   // -- ends ---------------------------------------------------------------------------------------------------------
 
   /** Answers in the pod's place; only while nothing has gone to the client. */
-  #fail(answer: Answer): void {
+  protected fail(answer: Answer): void {
     if (this.ended) return
-    this.#upstream?.destroy()
-    this.#upstream = undefined
-    this.#end(answer.status)
-    this.#client.answer(answer, this.#head, this.#requestBody.done && this.#head.keepAlive)
+    this.dropUpstream()
+    this.end(answer.status)
+    this.answer(answer)
   }
 
-  /** The response cannot be finished: the client must see that it is not whole. */
-  #cut(): void {
-    if (this.ended) return
-    this.#upstream?.destroy()
-    this.#upstream = undefined
-    this.#end(this.#response?.status ?? 502)
-    if (this.#responseBody?.framing === 'close') this.#client.socket.resetAndDestroy()
-    else this.#client.destroy()
-  }
-
-  #complete(): void {
-    this.#end(this.#response?.status ?? 500)
-    this.#client.completed(this.#keepAlive && this.#requestBody.done)
-  }
-
-  /** Both sides have ended: what is still buffered is sent, then the sockets close by themselves. */
-  #endTunnel(): void {
-    const upstream = this.#upstream
-    this.#upstream = undefined
-    if (upstream) {
-      upstream.user = undefined
-      upstream.idle()
-    }
-    this.#end(101)
-  }
-
-  /** Gives back everything that is held. */
-  #end(status: number): void {
+  /** Gives back everything that is held, and tells of it. */
+  protected end(status: number): void {
     if (this.ended) return
     this.ended = true
-    const revision = this.#revision
-    const nowMs = this.#context.clock.monotonic()
-    this.#context.deadlines.cancel(this)
+    this.status = status
+    const { revision, context } = this
+    const nowMs = context.clock.monotonic()
+    this.endedMs = nowMs
+    context.deadlines.cancel(this)
     revision.queue.remove(this)
     revision.meter.stop(nowMs)
     revision.metrics.finished({
-      method: this.#head.method,
+      method: this.head.method,
       status,
-      version: this.#head.minor === 0 ? '1.0' : '1.1',
-      tag: 'kn:disabled',
+      version: this.clientProtocol === 'h2' ? '2' : this.head.minor === 0 ? '1.0' : '1.1',
+      tag: this.destination.tag ?? 'kn:disabled',
       seconds: (nowMs - this.#startMs) / 1000,
-      requestBytes: 0,
-      responseBytes: 0,
+      requestBytes: this.requestBytes,
+      responseBytes: this.responseBytes,
     })
-    this.#early = undefined
-    const upstream = this.#upstream
-    this.#upstream = undefined
-    if (upstream) upstream.destroy()
-    const pod = this.#pod
-    this.#pod = undefined
+    this.tap?.abort()
+    const pod = this.#slot
+    this.#slot = undefined
     if (pod) revision.release(pod)
+    if (context.finished !== undefined) context.finished(this)
+  }
+}
+
+/** What the control plane is told of a cold request. `wallMs` is the wall clock at `nowMs`. */
+export function coldRequest(record: ExchangeRecord, wallMs: number, nowMs: number): ColdRequest {
+  const since = (ms: number): number => ms - record.arrivedMs
+  return {
+    revision: record.revision.target.key,
+    pod: record.pod?.name ?? '',
+    atMs: wallMs - (nowMs - record.arrivedMs),
+    monotonicMs: record.arrivedMs,
+    steps: {
+      routed: since(record.routedMs),
+      granted: since(record.grantedMs),
+      forwarded: since(record.forwardedMs),
+      answered: since(record.answeredMs),
+    },
   }
 }
 

@@ -2,11 +2,14 @@
  * Hot path. Decides what becomes of a request: probe, unknown host, or an exchange with a revision. Holds what the feed said.
  */
 import { Field } from '../../lib/http1/fields.ts'
-import type { Body } from '../../lib/http1/body.ts'
 import type { RequestHead } from '../../lib/http1/head.ts'
 import { Revision, type RevisionContext } from './activator.ts'
-import type { ClientConnection } from './client-connection.ts'
-import { Exchange, type ExchangeContext, revisionNotFound } from './exchange.ts'
+import {
+  type Exchange,
+  type ExchangeContext,
+  type Requester,
+  revisionNotFound,
+} from './exchange.ts'
 import type { ToGateway } from './feed.ts'
 import type { Answer } from './outgoing-head.ts'
 import { looksLikeProbe, probeAnswer } from './probes.ts'
@@ -87,12 +90,7 @@ export class Front {
   }
 
   /** An exchange, not yet started, or the answer. `local`: cluster-local hosts may be reached. */
-  route(
-    client: ClientConnection,
-    head: RequestHead,
-    body: Body,
-    local: boolean,
-  ): Exchange | Answer {
+  route<E extends Exchange>(client: Requester<E>, head: RequestHead, local: boolean): E | Answer {
     const host = this.#hostName(head.host)
     const route = this.#table.host(host, local)
     if (looksLikeProbe(head)) return this.#probe(head, host, route, local)
@@ -107,7 +105,7 @@ export class Front {
         status: 502,
         body: `revision ${destination.revision} speaks HTTP/2 (port name h2c), which this gateway does not forward`,
       }
-    return new Exchange(client, head, body, revision, destination, this.#context)
+    return client.open(head, revision, destination, this.#context)
   }
 
   /** A revision named by host or by Knative's pair of headers. */

@@ -12,10 +12,12 @@ import { QueueBudget } from './breaker.ts'
 import { ClientConnection, type ClientContext } from './client-connection.ts'
 import { Deadlines } from './deadlines.ts'
 import { Drains } from './drain.ts'
-import type { FromGateway, ToGateway } from './feed.ts'
+import { coldRequest } from './exchange.ts'
+import type { FromGateway, GatewaySettings, ToGateway } from './feed.ts'
 import { type Change, Front } from './front.ts'
 import { RevisionMetrics } from './metrics.ts'
 import { addressOf } from './pod.ts'
+import { Observer } from './observer.ts'
 import { Stats } from './stats.ts'
 
 export interface ListenAddress {
@@ -49,6 +51,8 @@ export interface GatewayOptions {
   readonly local: ListenAddress
   /** Metrics and health, Prometheus text on `/metrics`. Absent = none. */
   readonly admin?: ListenAddress
+  /** Takes lines of the request log; absent = they are thrown away. */
+  readonly writeLine?: (line: string) => void
   /** Default `cluster.local`. */
   readonly clusterDomain?: string
   readonly limits?: Partial<GatewayLimits>
@@ -99,9 +103,17 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   let informed = false
   let stopping = false
   let rejected = 0
+  let settings: GatewaySettings = {}
   let listener: ((message: FromGateway) => void) | undefined
   let pending: Change[] = []
   let whole = false
+
+  const observer = new Observer({
+    clock,
+    log,
+    random,
+    write: options.writeLine ?? (() => {}),
+  })
 
   const front = new Front(
     {
@@ -116,6 +128,20 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       wake: (revision) => listener?.({ type: 'wake', revision }),
       requestId: () => randomUUID(),
       rejected: () => rejected++,
+      coldAnswered: (record) =>
+        listener?.({ type: 'cold', request: coldRequest(record, clock.now(), clock.monotonic()) }),
+      get finished() {
+        return observer.finished
+      },
+      get requestEdit() {
+        return observer.requestEdit
+      },
+      get responseEdit() {
+        return observer.responseEdit
+      },
+      get longLivedStreams() {
+        return settings.longLivedStreams
+      },
       get stopping() {
         return stopping
       },
@@ -134,7 +160,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     get stopping() {
       return stopping
     },
-    route: route ?? ((client, head, body) => front.route(client, head, body, local)),
+    route: route ?? ((client, head) => front.route(client, head, local)),
     closed: (client) => clients.delete(client),
   })
 
@@ -254,7 +280,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
         case 'certificate':
         case 'certificate-gone':
         case 'challenge':
+          return
         case 'settings':
+          settings = message.settings
+          observer.configure(settings)
           return
         default:
           pending.push(message)

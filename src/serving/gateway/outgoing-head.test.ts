@@ -32,7 +32,7 @@ test('a request gets X-Forwarded-*, Forwarded and an id, and keeps the rest as i
   ])
 })
 
-test('what a proxy before us said is carried on', () => {
+test('what a proxy before us said is carried on, but the scheme is the one that this connection has', () => {
   assert.deepEqual(
     sent(
       'X-Forwarded-For: 1.1.1.1\r\nX-Forwarded-For: ::2\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: pub\r\nX-Request-Id: mine\r\n',
@@ -41,8 +41,8 @@ test('what a proxy before us said is carried on', () => {
       'X-Forwarded-Host: pub',
       'X-Request-Id: mine',
       'X-Forwarded-For: 1.1.1.1, ::2, 10.0.0.9',
-      'X-Forwarded-Proto: https',
-      'Forwarded: for=1.1.1.1;host=pub;proto=https, for="[::2]", for=10.0.0.9',
+      'X-Forwarded-Proto: http',
+      'Forwarded: for=1.1.1.1;host=pub;proto=http, for="[::2]", for=10.0.0.9',
     ],
   )
   assert.ok(sent('Forwarded: for=x\r\n').includes('Forwarded: for=x'))

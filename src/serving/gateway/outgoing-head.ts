@@ -5,22 +5,32 @@
  */
 import { Field } from '../../lib/http1/fields.ts'
 import type { RequestHead, ResponseHead } from '../../lib/http1/head.ts'
+import type { HeaderEdit } from './header-edit.ts'
 import type { Destination } from './route-table.ts'
 
 /** What is known about the client's connection, made once for it. */
 export interface ClientIdentity {
   /** As it stands in X-Forwarded-For. */
   readonly address: string
+  /** What the client speaks underneath; X-Forwarded-Proto tells it to the app. */
+  readonly scheme: 'http' | 'https'
+  /** The Forwarded header of a request that came without any of the three. */
+  readonly forwarded: string
   /** The three header lines of a request that came without any of them. */
   readonly forwardedLines: string
 }
 
-export function clientIdentity(remoteAddress: string): ClientIdentity {
+export function clientIdentity(
+  remoteAddress: string,
+  scheme: 'http' | 'https' = 'http',
+): ClientIdentity {
   const address = remoteAddress.startsWith('::ffff:') ? remoteAddress.slice(7) : remoteAddress
-  const forwarded = forwardedShim(address, 'http', undefined)
+  const forwarded = forwardedShim(address, scheme, undefined)
   return {
     address,
-    forwardedLines: `X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: http\r\nForwarded: ${forwarded}\r\n`,
+    scheme,
+    forwarded,
+    forwardedLines: `X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: ${scheme}\r\nForwarded: ${forwarded}\r\n`,
   }
 }
 
@@ -53,10 +63,13 @@ export function requestText(
   destination: Destination,
   client: ClientIdentity,
   requestId: () => string,
+  edit?: HeaderEdit,
 ): string {
   const { names, values, ids, hopNames } = head
   const { replaced } = destination
-  let text = `${head.method} ${head.target} HTTP/1.1\r\nHost: ${destination.host ?? head.host}\r\n`
+  const drops = edit?.drops
+  const target = destination.target === undefined ? head.target : destination.target(head.target)
+  let text = `${head.method} ${target} HTTP/1.1\r\nHost: ${destination.host ?? head.host}\r\n`
   let xff: string | undefined
   let proto: string | undefined
   let xfHost: string | undefined
@@ -65,6 +78,7 @@ export function requestText(
   for (let i = 0; i < ids.length; i++) {
     const name = names[i]!
     if (replaced !== undefined && replaced.has(name.toLowerCase())) continue
+    if (drops !== undefined && drops.has(name.toLowerCase())) continue
     const value = values[i]!
     switch (ids[i]) {
       case Field.other:
@@ -99,7 +113,7 @@ export function requestText(
         xff = xff === undefined ? value : `${xff}, ${value}`
         continue
       case Field.xForwardedProto:
-        proto ??= value
+        proto = value
         continue
       case Field.xForwardedHost:
         xfHost ??= value
@@ -120,13 +134,13 @@ export function requestText(
     text += client.forwardedLines
   else {
     const chain = xff === undefined || xff === '' ? client.address : `${xff}, ${client.address}`
-    proto ??= 'http'
-    text += `X-Forwarded-For: ${chain}\r\nX-Forwarded-Proto: ${proto}\r\n`
-    if (!forwarded) text += `Forwarded: ${forwardedShim(chain, proto, xfHost)}\r\n`
+    text += `X-Forwarded-For: ${chain}\r\nX-Forwarded-Proto: ${client.scheme}\r\n`
+    if (!forwarded) text += `Forwarded: ${forwardedShim(chain, client.scheme, xfHost)}\r\n`
   }
   if (!identified) text += `X-Request-Id: ${requestId()}\r\n`
   if (wantsUpgrade(head)) text += `Connection: Upgrade\r\nUpgrade: ${head.upgrade}\r\n`
-  return `${text}${destination.addedLines}\r\n`
+  text += destination.addedLines
+  return edit === undefined ? `${text}\r\n` : `${text}${edit.lines}\r\n`
 }
 
 /** How a response goes on to the client. */
@@ -140,11 +154,20 @@ export interface ResponseForm {
 }
 
 /** The response's head for the client. */
-export function responseText(head: ResponseHead, form: ResponseForm): string {
+export function responseText(
+  head: ResponseHead,
+  form: ResponseForm,
+  routeEdit?: HeaderEdit,
+  edit?: HeaderEdit,
+): string {
   const { names, values, ids, hopNames } = head
+  const routeDrops = routeEdit?.drops
+  const drops = edit?.drops
   let text = `HTTP/1.1 ${head.status} ${head.reason}\r\n`
   const bodiless = head.status === 204 || head.status < 200
   for (let i = 0; i < ids.length; i++) {
+    if (routeDrops !== undefined && routeDrops.has(names[i]!.toLowerCase())) continue
+    if (drops !== undefined && drops.has(names[i]!.toLowerCase())) continue
     switch (ids[i]) {
       case Field.other:
         if (hopNames !== undefined && hopNames.includes(names[i]!.toLowerCase())) continue
@@ -166,6 +189,8 @@ export function responseText(head: ResponseHead, form: ResponseForm): string {
     }
     text += `${names[i]}: ${values[i]}\r\n`
   }
+  if (routeEdit !== undefined) text += routeEdit.lines
+  if (edit !== undefined) text += edit.lines
   if (form.upgrade) return `${text}Connection: Upgrade\r\nUpgrade: ${head.upgrade}\r\n\r\n`
   if (head.status >= 200) {
     if (!form.keepAlive) text += 'Connection: close\r\n'

@@ -11,8 +11,8 @@ import type { Backend } from './feed.ts'
 export interface UpstreamUser {
   /** No longer interested; skipped when its turn comes. */
   readonly ended: boolean
-  /** The connection is open and yours until you release or destroy it. */
-  connected(upstream: Upstream): void
+  /** The connection is open and yours until you release or destroy it. `waited`: it did not rest, ready for you. */
+  connected(upstream: Upstream, waited: boolean): void
   /** There will be no connection: nothing was sent. */
   connectFailed(error: Error): void
   /** Bytes from the pod. `bytes` is valid during this call only. */
@@ -145,6 +145,8 @@ export class Pod {
   readonly host: string
   readonly port: number
   readonly name: string
+  /** As Kubernetes calls it, for logs. */
+  readonly podName: string
   /** Requests that hold a slot. */
   inFlight = 0
   /** Gets no new requests: it is being drained, or is gone from the feed. */
@@ -164,6 +166,7 @@ export class Pod {
     this.host = backend.host
     this.port = backend.port
     this.name = backend.pod
+    this.podName = backend.podName ?? ''
     this.#context = context
   }
 
@@ -184,7 +187,7 @@ export class Pod {
           continue
         }
         upstream.user = user
-        user.connected(upstream)
+        user.connected(upstream, false)
         return
       }
     }
@@ -200,7 +203,7 @@ export class Pod {
     const next = this.#nextWaiting()
     if (next) {
       upstream.user = next
-      next.connected(upstream)
+      next.connected(upstream, true)
     } else if (this.leaving || this.#idle.length >= maxIdle) upstream.destroy()
     else {
       upstream.idle()
@@ -218,7 +221,7 @@ export class Pod {
     this.#connecting--
     this.refusals = 0
     const user = upstream.user
-    if (user && !user.ended) user.connected(upstream)
+    if (user && !user.ended) user.connected(upstream, true)
     else this.release(upstream)
     this.#connectWaiting()
   }

@@ -6,6 +6,7 @@
 import { Field, sameName, tokenLower, valueByte } from '../../lib/http1/fields.ts'
 import type { RequestHead } from '../../lib/http1/head.ts'
 import type { IngressRoute, Path, Split } from './feed.ts'
+import type { HeaderEdit } from './header-edit.ts'
 
 /** Where a request goes and what is changed on the way; made once for each split. */
 export interface Destination {
@@ -17,6 +18,12 @@ export interface Destination {
   readonly replaced: ReadonlySet<string> | undefined
   /** The Host the app sees instead of the client's. */
   readonly host: string | undefined
+  /** Changes to the head of the answer. */
+  readonly response?: HeaderEdit | undefined
+  /** The path and query that the app sees, of those the client asked for. */
+  readonly target?: ((target: string) => string) | undefined
+  /** `kn.route.tag` of the requests metrics; absent = `kn:disabled`. */
+  readonly tag?: string | undefined
 }
 
 /** One path of a host, ready for matching. */
