@@ -1,6 +1,7 @@
 /** All kinds of Knative Serving, for the API server and the platform. */
 import type { KindDefinition } from '../../kube/api/kind.ts'
 import type { KubeObject } from '../../kube/api/meta.ts'
+import { Certificate } from './certificate.ts'
 import { Configuration } from './configuration.ts'
 import { Image } from './image.ts'
 import { Ingress } from './ingress.ts'
@@ -24,5 +25,6 @@ export const servingKinds: readonly KindDefinition[] = [
   erased(Metric),
   erased(ServerlessService),
   erased(Ingress),
+  erased(Certificate),
   erased(Image),
 ]
