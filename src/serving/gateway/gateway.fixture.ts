@@ -235,6 +235,7 @@ export class Fixture {
       revision?: Partial<RevisionTarget>
       paths?: readonly Path[]
       http?: string
+      writeLine?: (line: string) => void
       /** The first snapshot comes by `inform`. */
       uninformed?: boolean
     } = {},
@@ -247,6 +248,7 @@ export class Fixture {
       local: { host: '127.0.0.1', port: 0 },
       admin: { host: '127.0.0.1', port: 0 },
       ...(options.limits && { limits: options.limits }),
+      ...(options.writeLine && { writeLine: options.writeLine }),
     })
     const fixture = new Fixture(gateway)
     if (!options.uninformed) fixture.inform(options.revision, options.paths)
