@@ -11,6 +11,9 @@ import {
 import { UsageError, type Arguments, type Command, type Output } from './command.ts'
 import { stopSignal } from './stop-signal.ts'
 
+/** Each takes some 15 MB. */
+const maxWarmInterpreters = 32
+
 export const up: Command = {
   name: 'up',
   usage: '[--api HOST:PORT] [--gateway HOST:PORT] [--deploy DIR]',
@@ -42,6 +45,12 @@ export const up: Command = {
       value: 'KIND',
       default: 'auto',
       description: 'pods get network namespaces, or share the host: auto, namespaces or host',
+    },
+    'warm-interpreters': {
+      type: 'string',
+      value: 'N',
+      default: '1',
+      description: 'Node processes kept started for pods to come, once one was started; 0 = none',
     },
     'no-knative': {
       type: 'boolean',
@@ -106,6 +115,11 @@ function configOf(args: Arguments): PlatformConfig {
   const domain = args.string('domain')
   if (domain !== undefined && !/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(domain))
     throw new UsageError(`--domain: expected a lower-case DNS name, found "${domain}"`)
+  const warm = args.string('warm-interpreters') ?? ''
+  if (!/^\d+$/.test(warm) || Number(warm) > maxWarmInterpreters)
+    throw new UsageError(
+      `--warm-interpreters: expected a number from 0 to ${maxWarmInterpreters}, found "${warm}"`,
+    )
   return {
     dataDir: dataDirOf(args.string('data-dir')),
     api: address('api'),
@@ -113,6 +127,7 @@ function configOf(args: Arguments): PlatformConfig {
     ...(domain !== undefined && { domain }),
     runtime: choice('runtime', ['auto', 'process']),
     network: choice('network', ['auto', 'namespaces', 'host']),
+    warmInterpreters: Number(warm),
     knative: !args.boolean('no-knative'),
     logLevel: choice('log-level', ['debug', 'info', 'error']),
   }

@@ -22,6 +22,8 @@ export interface PlatformConfig {
   readonly network: 'auto' | 'namespaces' | 'host'
   /** False: API, workloads and node agent only. */
   readonly knative: boolean
+  /** Node processes kept started and idle for pods to come; 0 = none. */
+  readonly warmInterpreters: number
   readonly logLevel: 'debug' | 'info' | 'error'
 }
 

@@ -21,6 +21,7 @@ import { startKubeControllers } from '../kube/controllers/controllers.ts'
 import { startKubelet } from '../kube/kubelet/kubelet.ts'
 import { machineAddress } from '../kube/kubelet/node-status.ts'
 import { openImages } from '../kube/kubelet/images.ts'
+import type { OnPodStep } from '../kube/kubelet/pod-steps.ts'
 import { openPodLogs } from '../kube/kubelet/pod-logs.ts'
 import { processRuntime } from '../kube/kubelet/process-runtime.ts'
 import type { Images } from '../kube/kubelet/runtime.ts'
@@ -40,6 +41,8 @@ export interface KubeOptions {
   readonly tell: (news: string) => void
   /** Resolves when the gateway has no request in flight to the pod any more; asked before a pod is stopped. */
   readonly drained: (pod: Pod) => Promise<void>
+  /** Is told each step of a pod's start. */
+  readonly onPodStep: OnPodStep
 }
 
 export interface Kube extends AsyncDisposable {
@@ -132,6 +135,7 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
       dataDir: layout.dataDir,
       socketPath: layout.launcherSocket,
       network: config.network,
+      warmInterpreters: config.warmInterpreters,
       clock,
       log: log.child({ part: 'runtime' }),
     }),
@@ -149,6 +153,7 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
       nodeName: hostname().toLowerCase(),
       dataDir: layout.dataDir,
       beforeStop: options.drained,
+      onStep: options.onPodStep,
     }),
   )
   await informers.synced()

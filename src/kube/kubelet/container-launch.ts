@@ -24,6 +24,9 @@ export interface LaunchDeps {
   readonly dataDir: string
 }
 
+/** `disabled` on a pod: its containers never begin as an idle interpreter (process-runtime.ts). */
+const warmAnnotation = 'ebb.dev/warm-interpreter'
+
 /** Everything of a start but its attempt and its log file. */
 export type Launch = Omit<ContainerSpec, 'attempt' | 'logPath'>
 
@@ -49,6 +52,7 @@ export async function prepareLaunch(
     workingDir: definition.workingDir || image.config.workingDir,
     mounts: await prepareVolumes(pod, definition, sandbox, deps),
     ...(user && { user }),
+    ...(pod.metadata.annotations?.[warmAnnotation] === 'disabled' && { warm: false }),
   }
 }
 

@@ -35,6 +35,8 @@ export interface LauncherOptions {
   readonly prefix: string
   readonly clock: Clock
   readonly log: Log
+  /** Another launcher was started after the first had died; what was only in its memory is gone. */
+  readonly onRestart?: () => void
 }
 
 export interface Launcher {
@@ -50,6 +52,12 @@ export interface Launcher {
   forget(podUid: string): Promise<void>
   /** Resolves when the container has ended, also across a restart of the launcher. */
   exited(podUid: string, container: ContainerRecord): Promise<ExitRecord>
+  /** Keeps one more idle interpreter, which a start with `warm.place` takes (launcher/warm-pool.ts). */
+  warm(place: string, argv: readonly string[]): Promise<void>
+  /** Ends the idle interpreters of a place, or all. */
+  cool(place?: string): Promise<void>
+  /** How many idle interpreters are ready. */
+  idle(): Promise<number>
   /** What the launcher runs last, also when it ends by itself. */
   atEnd(run: RunSpec): Promise<void>
   /** Ends every pod, then the launcher. */
@@ -130,6 +138,7 @@ export async function connectLauncher(options: LauncherOptions): Promise<Launche
       const request = { id: nextId++, op: 'at-end', run: last } satisfies ToLauncher
       connection.socket.write(`${JSON.stringify(request)}\n`)
     }
+    options.onRestart?.()
     return connection
   }
 
@@ -179,6 +188,13 @@ export async function connectLauncher(options: LauncherOptions): Promise<Launche
       end.settle(container)
       return end.exited
     },
+    async warm(place, argv) {
+      await call({ op: 'warm', place, argv })
+    },
+    async cool(place) {
+      await call({ op: 'cool', ...(place !== undefined && { place }) })
+    },
+    idle: async () => (await call({ op: 'idle' })) as number,
     async atEnd(run) {
       last = run
       await call({ op: 'at-end', run })

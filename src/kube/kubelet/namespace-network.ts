@@ -167,8 +167,10 @@ export async function namespaceNetwork(options: NamespaceNetworkOptions): Promis
   return {
     mode: 'namespaces',
     hostIP: gateway,
-    async acquire() {
-      const network = ready.shift()
+    ready: () => ready,
+    async acquire(_ports, preferred = () => true) {
+      const at = ready.findIndex(preferred)
+      const [network] = ready.splice(Math.max(at, 0), 1)
       if (network) {
         void fill()
         return network

@@ -12,8 +12,13 @@ export interface Network extends AsyncDisposable {
   readonly mode: 'namespaces' | 'host'
   /** Address under which pods reach the node. */
   readonly hostIP: string
-  /** `ports` are those that the pod's containers declare. */
-  acquire(ports: readonly number[]): Promise<PodNetwork>
+  /** `ports` are those that the pod's containers declare; of the networks kept ready, a preferred one if there is any. */
+  acquire(
+    ports: readonly number[],
+    preferred?: (network: PodNetwork) => boolean,
+  ): Promise<PodNetwork>
+  /** Networks that are ready for pods to come. */
+  ready?(): readonly PodNetwork[]
   release(network: PodNetwork): Promise<void>
   /** Command line before a container's own, so that it starts inside its network. */
   enter(network: PodNetwork): readonly string[]

@@ -24,6 +24,7 @@ import {
 import { GracePeriod } from './grace-period.ts'
 import { runHook } from './hooks.ts'
 import type { PodLogs } from './pod-logs.ts'
+import type { OnPodStep, PodStep } from './pod-steps.ts'
 import { podStatus, type PodStatus } from './pod-status.ts'
 import type { runProbe, ProbeDefinition } from './probe.ts'
 import { probeTarget } from './probe-target.ts'
@@ -45,6 +46,8 @@ export interface PodWorkerDeps extends LaunchDeps {
   readonly beforeStop: (pod: Pod) => Promise<void>
   /** One attempt of a probe. */
   readonly probe: typeof runProbe
+  /** Is told each step of a start. */
+  readonly onStep?: OnPodStep
   /** Takes the answer of a write of this pod. */
   readonly wrote: (pod: Pod) => void
   /** The pod is gone; the worker will not be heard of again. */
@@ -229,7 +232,13 @@ export class PodWorker {
       ports.map((port) => port.containerPort),
     )
     try {
-      this.#sandbox = await runtime.createSandbox({ podUid: this.uid, namespace, name, ports })
+      this.#sandbox = await runtime.createSandbox({
+        podUid: this.uid,
+        namespace,
+        name,
+        ports,
+        images: (this.#pod.spec.containers ?? []).map(({ image = '' }) => image),
+      })
     } catch (error) {
       this.#event(
         'Warning',
@@ -282,11 +291,13 @@ export class PodWorker {
     if (this.#terminating || this.#detached) return
     const { image } = launch
     const attempt = this.#state(name).restarts + 1
+    this.#step('spawn')
     const container = await runtime.start({
       ...launch,
       attempt,
       logPath: logs.path(pod, name, attempt),
     })
+    this.#step('started')
     const before = this.#state(name)
     const { last, imageFailures: _, ...rest } = before
     const previous = before.state.is === 'terminated' ? terminatedOf(before) : last
@@ -446,7 +457,9 @@ export class PodWorker {
           this.sync() // the next init container may wait for a sidecar to have started
           this.#report()
         },
+        onProbe: () => this.#step('probe'),
         onReady: (ready) => {
+          if (ready) this.#step('alive')
           this.#set(name, { ...this.#state(name), ready })
           this.#report()
         },
@@ -701,6 +714,11 @@ export class PodWorker {
       ...(this.#finished && { finished: this.#finished }),
       ...this.#verdict,
     })
+  }
+
+  #step(step: PodStep): void {
+    const { onStep, clock } = this.#deps
+    onStep?.(this.#pod, step, clock.monotonic())
   }
 
   #event(type: 'Normal' | 'Warning', reason: string, message: string, container?: string): void {

@@ -16,6 +16,9 @@ import { enterView, mountArguments } from './mounts.ts'
 import { namespaceNetwork } from './namespace-network.ts'
 import { hostNetwork, type Network } from './network.ts'
 import type { Container, ContainerSpec, Runtime, Sandbox } from './runtime.ts'
+import { strippedEntry } from './stripped-entry.ts'
+import { warmInterpreters, type WarmInterpreters } from './warm-interpreters.ts'
+import { warmStart } from './warm-start.ts'
 
 export interface ProcessRuntimeOptions {
   readonly dataDir: string
@@ -24,6 +27,8 @@ export interface ProcessRuntimeOptions {
   readonly network: 'auto' | 'namespaces' | 'host'
   readonly clock: Clock
   readonly log: Log
+  /** Started Node processes kept idle for pods to come, once a Node program has run; 0 = none, the default. */
+  readonly warmInterpreters?: number
 }
 
 export interface ProcessRuntime extends Runtime {
@@ -33,6 +38,8 @@ export interface ProcessRuntime extends Runtime {
   readonly launcherPid: number
   /** A launcher of a previous control plane was found, so pods may be its. */
   readonly adopted: boolean
+  /** How many Node processes wait for a program now. */
+  idleInterpreters(): Promise<number>
   /** Lets go of the launcher without stopping anything, as a crash would. Disposing stops all pods and the launcher. */
   detach(): void
 }
@@ -46,7 +53,14 @@ const networkCommandLimitMs = 20_000
 export async function processRuntime(options: ProcessRuntimeOptions): Promise<ProcessRuntime> {
   const { dataDir, log, clock } = options
   const prefix = createHash('sha256').update(dataDir).digest('hex').slice(0, 12)
-  const launcher = await connectLauncher({ ...options, prefix })
+  let warm: WarmInterpreters | undefined
+  const launcher = await connectLauncher({
+    ...options,
+    prefix,
+    onRestart: () => warm?.restarted(),
+  })
+  // A predecessor's, whose namespaces are about to go.
+  if (launcher.found) await launcher.cool()
   const sandboxes = new Map<string, SandboxRecord>()
   for (const pod of launcher.pods) if (pod.sandbox) sandboxes.set(pod.podUid, pod.sandbox)
   const network = await openNetwork(options, launcher, prefix, [...sandboxes.values()])
@@ -54,6 +68,14 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
     void launcher
       .atEnd({ argv: network.cleanup, timeoutMs: networkCommandLimitMs, limitBytes: 1 << 16 })
       .catch((error: unknown) => log.error('clean-up not noted', { error }))
+  warm = warmInterpreters({
+    launcher,
+    network,
+    size: options.warmInterpreters ?? 0,
+    argv: options.warmInterpreters ? idleInterpreter(dataDir) : [],
+    clock,
+    log,
+  })
   const podFolder = (podUid: string) => join(dataDir, 'pods', podUid)
   const running = new Map<string, Running>()
   let detached = false
@@ -68,6 +90,7 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
     attempt: record.attempt,
     pid: record.pid,
     startedAtMs: record.startedAtMs,
+    ...(record.warm && { warm: true }),
     exited: launcher.exited(podUid, record),
   })
 
@@ -79,15 +102,16 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
       return launcher.pid
     },
     adopted: launcher.found,
+    idleInterpreters: () => launcher.idle(),
     detach() {
       detached = true
       launcher.detach()
     },
 
-    async createSandbox({ podUid, ports }) {
+    async createSandbox({ podUid, ports, images = [] }) {
       const found = sandboxes.get(podUid)
       if (found) return sandboxOf(found)
-      const record: SandboxRecord = { podUid, ...(await network.acquire(ports)) }
+      const record: SandboxRecord = { podUid, ...(await warm.acquire(podUid, ports, images)) }
       sandboxes.set(podUid, record)
       // Not waited for: the socket keeps the order, and only a successor reads it.
       void launcher
@@ -99,6 +123,7 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
     async removeSandbox(podUid) {
       const record = sandboxes.get(podUid)
       sandboxes.delete(podUid)
+      warm.release(podUid)
       for (const [id, place] of running) if (place.podUid === podUid) running.delete(id)
       await launcher.forget(podUid)
       if (record) await network.release(record)
@@ -114,6 +139,12 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
       const enter = sandbox ? network.enter(sandbox) : []
       try {
         const command = resolveCommand(spec.command, place)
+        const plain = spec.mounts.length === 0 && !spec.user && spec.warm !== false
+        const become = warm.take(
+          spec.podUid,
+          spec.image.reference,
+          plain ? warmStart(command, place.env, process.execPath) : undefined,
+        )
         // Through nsenter the user is changed by nsenter, which needs to be root for the rest.
         const wrapped = enter.length > 0 || spec.mounts.length > 0
         const argv = [
@@ -137,8 +168,10 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
             hasView: spec.mounts.length > 0,
             ...(spec.user && { user: spec.user }),
           },
+          ...(become && { warm: become }),
           ...(!wrapped && spec.user && { uid: spec.user.uid, gid: spec.user.gid ?? spec.user.uid }),
         })
+        if (become && !record.warm) warm.missed(become.place)
         note(spec.podUid, record)
         return containerOf(spec.podUid, record)
       } catch (error) {
@@ -187,6 +220,7 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
     },
 
     async [Symbol.asyncDispose]() {
+      warm[Symbol.dispose]()
       await network[Symbol.asyncDispose]()
       if (detached) return
       await launcher.stop(disposeGraceMs)
@@ -194,6 +228,16 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
     },
   }
 }
+
+/** Command line of an interpreter that waits for its program. */
+const idleInterpreter = (dataDir: string): readonly string[] => [
+  process.execPath,
+  strippedEntry(
+    new URL(`launcher/warm-interpreter${import.meta.url.slice(-3)}`, import.meta.url),
+    join(dataDir, 'run', 'bin'),
+  ),
+  dataDir,
+]
 
 interface Place {
   readonly rootfs: string

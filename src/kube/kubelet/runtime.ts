@@ -21,6 +21,8 @@ export interface SandboxSpec {
   readonly name: string
   /** Ports the pod's containers declare, for runtimes that must hand out others. */
   readonly ports: readonly number[]
+  /** Its containers' images as the pod names them, for runtimes that prepare for what they have seen before. */
+  readonly images?: readonly string[]
 }
 
 /** A container to start, with everything resolved: no references are left. */
@@ -43,6 +45,8 @@ export interface ContainerSpec {
     readonly readOnly: boolean
   }[]
   readonly user?: { readonly uid: number; readonly gid?: number }
+  /** False: always a new process, even where the runtime has one started ahead. */
+  readonly warm?: boolean
   readonly logPath: string
 }
 
@@ -83,6 +87,8 @@ export interface Container {
   readonly attempt: number
   readonly pid: number
   readonly startedAtMs: number
+  /** It began as a process that had been started ahead. */
+  readonly warm?: boolean
   /** Resolves when it has ended; also for containers found again by `recover`. */
   readonly exited: Promise<ContainerExit>
 }

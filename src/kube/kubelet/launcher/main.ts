@@ -12,6 +12,7 @@ import { systemClock } from '../../../lib/clock.ts'
 import { Pods } from './pods.ts'
 import { maxLineBytes, type FromLauncher, type RunSpec, type ToLauncher } from './protocol.ts'
 import { runCommand } from './run-command.ts'
+import { WarmPool } from './warm-pool.ts'
 
 /** Without a control plane for this long the platform is taken to be gone for good. */
 const defaultLonelyMs = 600_000
@@ -22,7 +23,9 @@ const [socketPath = '', directory = '', prefix = '', patience] = process.argv.sl
 const lonelyMs = Number(patience ?? defaultLonelyMs)
 const clock = systemClock
 const connections = new Set<Socket>()
+const warm = new WarmPool({ prefix, clock })
 const pods = new Pods({
+  warm,
   directory,
   prefix,
   clock,
@@ -100,6 +103,13 @@ function perform(request: ToLauncher): unknown {
       return pods.setSandbox(request.sandbox)
     case 'list':
       return pods.list()
+    case 'warm':
+      if (!stopping) warm.add(request.place, request.argv)
+      return undefined
+    case 'cool':
+      return warm.remove(request.place)
+    case 'idle':
+      return warm.ready
     case 'forget':
       return pods.forget(request.podUid)
     case 'at-end':
@@ -122,6 +132,7 @@ function stop(graceMs: number): Promise<void> {
 }
 
 async function end(graceMs: number): Promise<void> {
+  warm.remove()
   await pods.stopAll(graceMs)
   if (atEnd) await runCommand(atEnd, clock)
   // After the answer has been written.

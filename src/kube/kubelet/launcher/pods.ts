@@ -3,7 +3,7 @@
  * them again after kill -9. Everything is synchronous but the waiting, because a small process that does one thing at
  * a time starts a container soonest.
  */
-import { spawn } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import {
   closeSync,
   mkdirSync,
@@ -12,6 +12,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs'
 import { constants } from 'node:os'
@@ -25,6 +26,7 @@ import type {
   SandboxRecord,
   StartSpec,
 } from './protocol.ts'
+import type { WarmPool } from './warm-pool.ts'
 
 /** How often the end of a process that is not our child is looked for. */
 const pollMs = 100
@@ -43,6 +45,7 @@ export interface PodsOptions {
   /** First digits of every container id of this data directory. */
   readonly prefix: string
   readonly clock: Clock
+  readonly warm: Pick<WarmPool, 'take'>
   readonly onExit: (podUid: string, container: ContainerRecord) => void
 }
 
@@ -95,14 +98,8 @@ export class Pods {
     }
     return new Promise((resolve) => {
       try {
-        const child = spawn(spec.argv[0] ?? '', spec.argv.slice(1), {
-          cwd: spec.cwd,
-          env: { ...spec.env, [markName]: spec.id },
-          detached: true, // a session and process group of its own
-          stdio: ['ignore', log, log],
-          ...(spec.uid !== undefined && { uid: spec.uid }),
-          ...(spec.gid !== undefined && { gid: spec.gid }),
-        })
+        const warm = this.#specialise(spec)
+        const child = warm ?? spawnContainer(spec, log)
         const { pid } = child
         if (pid === undefined) {
           child.once('error', (error) => resolve(failed(error)))
@@ -117,17 +114,33 @@ export class Pods {
           startTicks: processStat(pid)?.startTicks ?? '',
           startedAtMs,
           exec: spec.exec,
+          ...(warm && { warm: true }),
         }
-        this.#put(spec.podUid, record)
         child.once('exit', (code, signal) =>
           this.#ended(spec.podUid, spec.id, exitOf(code, signal, clock.now())),
         )
+        this.#put(spec.podUid, record)
         resolve(record)
       } catch (error) {
         resolve(failed(error)) // bad arguments, such as a NUL byte
       } finally {
         closeSync(log)
       }
+    })
+  }
+
+  /** Turns an idle interpreter into the container; undefined when there is none, or a new process would not start. */
+  #specialise(spec: StartSpec): ChildProcess | undefined {
+    if (!spec.warm || !isFolder(spec.cwd)) return undefined
+    const { place, entry, args, execArgv } = spec.warm
+    const { cwd, logPath } = spec
+    return this.#options.warm.take(place, {
+      cwd,
+      env: { ...spec.env, [markName]: spec.id },
+      logPath,
+      entry,
+      args,
+      execArgv,
     })
   }
 
@@ -234,7 +247,8 @@ export class Pods {
   /** Takes over what a predecessor left: running processes by pid and start time; the others have ended meanwhile. */
   #adopt(): void {
     const { directory, prefix, clock } = this.#options
-    const known = new Set<string>()
+    const known = new Set<number>()
+    const marks = new Set<string>()
     for (const file of readdirSync(directory)) {
       const path = join(directory, file)
       const record = file.endsWith('.json') ? readRecord(path) : undefined
@@ -247,14 +261,17 @@ export class Pods {
       for (const container of record.containers) {
         if (container.exit) pod.containers.set(container.id, container)
         else if (isAlive(container.pid, container.startTicks)) {
-          known.add(container.id)
+          known.add(container.pid)
+          marks.add(container.id)
           this.#adopted.add(container.id)
           pod.containers.set(container.id, container)
         } else pod.containers.set(container.id, { ...container, exit: unknownExit(clock.now()) })
       }
       this.#write(pod)
     }
-    for (const { pid, mark } of markedProcesses(prefix)) if (!known.has(mark)) kill(pid)
+    // By pid too: what was an idle interpreter still carries that mark in /proc.
+    for (const { pid, mark } of markedProcesses(prefix))
+      if (!known.has(pid) && !marks.has(mark)) kill(pid)
     this.#poll()
   }
 
@@ -288,6 +305,24 @@ function readRecord(path: string): (PodRecord & { readonly boot?: string }) | un
     return typeof value.podUid === 'string' && Array.isArray(value.containers) ? value : undefined
   } catch {
     return undefined
+  }
+}
+
+const spawnContainer = (spec: StartSpec, log: number): ChildProcess =>
+  spawn(spec.argv[0] ?? '', spec.argv.slice(1), {
+    cwd: spec.cwd,
+    env: { ...spec.env, [markName]: spec.id },
+    detached: true, // a session and process group of its own
+    stdio: ['ignore', log, log],
+    ...(spec.uid !== undefined && { uid: spec.uid }),
+    ...(spec.gid !== undefined && { gid: spec.gid }),
+  })
+
+function isFolder(path: string): boolean {
+  try {
+    return statSync(path).isDirectory()
+  } catch {
+    return false
   }
 }
 

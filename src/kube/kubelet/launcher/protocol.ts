@@ -17,6 +17,29 @@ export interface StartSpec {
   readonly uid?: number
   readonly gid?: number
   readonly exec: ExecContext
+  /** An idle interpreter may become this process instead of a new one: same outcome, sooner. */
+  readonly warm?: WarmStart
+}
+
+/** How an idle interpreter becomes a container; the rest is as in StartSpec. */
+export interface WarmStart {
+  /** Where the idle interpreter must be, as `warm` named it. */
+  readonly place: string
+  /** The program's file as the command line names it. */
+  readonly entry: string
+  readonly args: readonly string[]
+  /** Node's own flags, of those that can be set later. */
+  readonly execArgv: readonly string[]
+}
+
+/** What the launcher tells an idle interpreter, one line on descriptor 3. */
+export interface Specialisation {
+  readonly cwd: string
+  readonly env: Readonly<Record<string, string>>
+  readonly logPath: string
+  readonly entry: string
+  readonly args: readonly string[]
+  readonly execArgv: readonly string[]
 }
 
 /** What a later command inside the container needs; kept for a successor of the control plane. */
@@ -50,6 +73,8 @@ export interface ContainerRecord {
   readonly startTicks: string
   readonly startedAtMs: number
   readonly exec: ExecContext
+  /** It was an idle interpreter before. */
+  readonly warm?: boolean
   readonly exit?: ExitRecord
 }
 
@@ -75,6 +100,12 @@ export type Request =
   | { readonly op: 'run'; readonly run: RunSpec }
   | { readonly op: 'sandbox'; readonly sandbox: SandboxRecord }
   | { readonly op: 'list' }
+  /** Keeps one more idle interpreter, started by this command line, until a start takes it. */
+  | { readonly op: 'warm'; readonly place: string; readonly argv: readonly string[] }
+  /** Ends the idle interpreters of a place; all of them when none is named. */
+  | { readonly op: 'cool'; readonly place?: string }
+  /** How many idle interpreters are ready to be taken. */
+  | { readonly op: 'idle' }
   /** The pod is gone: ends what is left of it and drops its record. */
   | { readonly op: 'forget'; readonly podUid: string }
   /** What to run as the last thing before the launcher ends, whyever it ends: removes networks. */
