@@ -85,6 +85,7 @@ export async function startPlatform(
         if (link)
           await Promise.all(podAddresses(pod).map(({ host, port }) => link.drain(host, port)))
       },
+      onPodStep: (pod, step, atMs) => serving?.coldStarts.podStep(pod, step, atMs),
     }),
   )
   started.defer(() => void (ready || kube.keepFoundPods()))

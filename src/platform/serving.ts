@@ -9,6 +9,7 @@ import type { Client } from '../kube/client/client.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { ControllerDeps } from '../kube/controller/loop.ts'
 import { createAutoscaler } from '../serving/autoscaler/autoscaler.ts'
+import { startColdStarts, type ColdStarts } from '../serving/controllers/cold-start/cold-starts.ts'
 import { startServingControllers } from '../serving/controllers/controllers.ts'
 import {
   connectGateway,
@@ -32,6 +33,7 @@ export interface Serving extends AsyncDisposable {
   readonly link: GatewayLink
   readonly gateway: Address
   readonly local: Address
+  readonly coldStarts: ColdStarts
 }
 
 /** How long a gateway that is stopped may take to finish what is in flight. */
@@ -86,11 +88,21 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
       gatewayReady: () => link.connected,
     }),
   )
-  decided = controllers.decided
+  const coldStarts = started.use(startColdStarts(options))
+  decided = (revision) => {
+    coldStarts.decided(revision)
+    controllers.decided(revision)
+  }
   autoscaler.setConnected(link.connected)
   started.use(link.onConnected((connected) => autoscaler.setConnected(connected)))
   started.use(link.onStats((stats) => autoscaler.record(stats)))
-  started.use(link.onWake((revision) => autoscaler.wake(keyText(revision))))
+  started.use(
+    link.onWake((revision) => {
+      coldStarts.woken(revision)
+      autoscaler.wake(keyText(revision))
+    }),
+  )
+  started.use(link.onCold((request) => coldStarts.answered(request)))
   await informers.synced()
 
   const running = started.move()
@@ -98,6 +110,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     link,
     gateway: hello.http,
     local: hello.local,
+    coldStarts,
     async [Symbol.asyncDispose]() {
       // Otherwise the gateway that is stopped here would be started again.
       supervision[Symbol.dispose]()

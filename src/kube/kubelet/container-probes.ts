@@ -22,6 +22,8 @@ export interface ContainerProbesOptions {
   /** The startup probe has succeeded; readiness and liveness are probed from now on. */
   readonly onStarted: () => void
   readonly onReady: (ready: boolean) => void
+  /** The first attempt of the readiness probe is made. */
+  readonly onProbe?: () => void
   /** The liveness or startup probe has failed for good: the container is to be restarted. */
   readonly onFailed: (kind: 'liveness' | 'startup', probe: ProbeDefinition) => void
   /** Any single failure worth an event. */
@@ -55,6 +57,7 @@ export function startContainerProbes(options: ContainerProbesOptions): Disposabl
       }),
     )
   const probeRunning = (ready: boolean | undefined) => {
+    options.onProbe?.()
     if (readinessProbe) probe('Readiness', readinessProbe, ready, options.onReady)
     if (livenessProbe)
       probe('Liveness', livenessProbe, ready === undefined ? undefined : true, (alive) => {

@@ -23,6 +23,7 @@ import {
   type NodeFacts,
 } from './node-status.ts'
 import type { PodLogs } from './pod-logs.ts'
+import type { OnPodStep } from './pod-steps.ts'
 import { runProbe } from './probe.ts'
 import { PodWorker, type PodWorkerDeps, type Recovered } from './pod-worker.ts'
 import type { Images, Runtime } from './runtime.ts'
@@ -45,6 +46,8 @@ export interface KubeletDeps {
   readonly beforeStop?: (pod: Pod) => Promise<void>
   /** One attempt of a probe; default: the network. Simulated containers answer for themselves. */
   readonly probe?: typeof runProbe
+  /** Is told each step of a pod's start. */
+  readonly onStep?: OnPodStep
 }
 
 const heartbeatMs = 10_000
@@ -95,6 +98,7 @@ export async function startKubelet(deps: KubeletDeps): Promise<AsyncDisposable> 
     workers.set(uid, started)
     const found = left.get(uid)
     left.delete(uid)
+    if (!found) deps.onStep?.(pod, 'bound', clock.monotonic())
     started.begin(found)
   }
   // Adopts, synchronously, everything that is in the cache.

@@ -12,6 +12,7 @@ import {
   type FieldError,
 } from '../../knative/field-error.ts'
 import type { AutoscalerConfig } from './config/autoscaler.ts'
+import { validateFreezing } from './freezing.ts'
 import { firstSpelling, hpaClass, kpaClass } from './names.ts'
 
 export type Annotations = Readonly<Record<string, string>> | undefined
@@ -154,6 +155,7 @@ export function* validateAutoscaling(
   yield* validateDurations(annotations)
   yield* validateMetric(annotations, config)
   yield* validateAlgorithm(annotations)
+  yield* validateFreezing(annotations)
 }
 
 function* validateClass(annotations: Annotations): Generator<FieldError> {

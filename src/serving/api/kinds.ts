@@ -2,6 +2,7 @@
 import type { KindDefinition } from '../../kube/api/kind.ts'
 import type { KubeObject } from '../../kube/api/meta.ts'
 import { Certificate } from './certificate.ts'
+import { ColdStart } from './cold-start.ts'
 import { Configuration } from './configuration.ts'
 import { Image } from './image.ts'
 import { Ingress } from './ingress.ts'
@@ -27,4 +28,5 @@ export const servingKinds: readonly KindDefinition[] = [
   erased(Ingress),
   erased(Certificate),
   erased(Image),
+  erased(ColdStart),
 ]

@@ -193,6 +193,8 @@ export interface ColdRequest {
   readonly pod: string
   /** Wall clock of the first byte, Unix milliseconds with fraction. */
   readonly atMs: number
+  /** The same moment by `Clock.monotonic`, which all processes of a machine share. */
+  readonly monotonicMs?: number
   readonly steps: {
     /** Head parsed and routed, wake-up on its way. */
     readonly routed: number

@@ -48,6 +48,10 @@ export interface AutoscalerConfig {
   readonly maxScale: number
   /** The largest max-scale that may be asked for; 0 = any. */
   readonly maxScaleLimit: number
+  /** How long the last pod of a Revision at zero stays frozen; 0 = it ends (freezing.ts). */
+  readonly freezeForMs: number
+  /** Memory that frozen pods may have together, in percent of the machine's. */
+  readonly freezeMemoryPercentage: number
 }
 
 const minimalTarget = 0.01
@@ -94,6 +98,8 @@ function read(data: ConfigData): AutoscalerConfig {
     minScale: int32('min-scale', 0),
     maxScale: int32('max-scale', 0),
     maxScaleLimit: int32('max-scale-limit', 0),
+    freezeForMs: asDurationMs(data, 0, 'freeze-for'),
+    freezeMemoryPercentage: asFloat(data, 25, 'freeze-memory-percentage'),
   }
 }
 
@@ -179,6 +185,18 @@ function check(c: AutoscalerConfig): void {
       ? `min-scale = ${c.minScale}, must be in [0, max-scale(${c.maxScale})] range`
       : `min-scale = ${c.minScale}, must be at least 0`,
   )
+  checkFreezing(c, must)
+}
+
+function checkFreezing(c: AutoscalerConfig, must: (holds: boolean, text: string) => void): void {
+  must(
+    c.freezeForMs >= 0 && c.freezeForMs <= 86_400_000,
+    `freeze-for = ${formatDuration(c.freezeForMs)}, must be in [0s; 24h0m0s] range`,
+  )
+  must(
+    c.freezeMemoryPercentage >= 0 && c.freezeMemoryPercentage <= 100,
+    `freeze-memory-percentage = ${goFloat(c.freezeMemoryPercentage)}, must be in [0, 100] range`,
+  )
 }
 
 export const configAutoscaler: Config<AutoscalerConfig> = defineConfig({
@@ -252,5 +270,14 @@ max-scale: "0"
 
 # Largest max-scale a Revision may ask for; 0 is any.
 max-scale-limit: "0"
+
+# How long the last pod of a Revision that went to zero stays frozen, so that
+# the next request finds its process as it was. 0s: it ends at once.
+# Revisions say it themselves with the annotation ebb.dev/freeze-for.
+freeze-for: "0s"
+
+# Memory that frozen pods may have together, in percent of the machine's; the
+# pods that have been frozen longest end when it is more.
+freeze-memory-percentage: "25"
 `,
 })
