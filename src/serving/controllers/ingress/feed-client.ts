@@ -2,6 +2,7 @@
  * The control plane's end of the gateway feed (gateway/feed.ts): connects to the gateway's socket, sends everything,
  * then only what changed. What a change costs does not depend on how many services there are.
  */
+import { hash as hashOf } from 'node:crypto'
 import { connect, type Socket } from 'node:net'
 import { Endpoints } from '../../../kube/api/endpoints.ts'
 import type { Kind } from '../../../kube/api/kind.ts'
@@ -12,8 +13,15 @@ import type { Log } from '../../../lib/log.ts'
 import { Ingress } from '../../api/ingress.ts'
 import { label } from '../../api/names.ts'
 import { Revision } from '../../api/revision.ts'
-import type { ColdRequest, FromGateway, RevisionStat, ToGateway } from '../../gateway/feed.ts'
+import type {
+  ColdRequest,
+  FromGateway,
+  IngressRoute,
+  RevisionStat,
+  ToGateway,
+} from '../../gateway/feed.ts'
 import { readLines } from '../../gateway/lines.ts'
+import type { Fact, FeedPart } from './feed-part.ts'
 import { ingressRoute, revisionTarget } from './snapshot.ts'
 
 /** What the link reads: informer caches of Ingress, Revision and Endpoints, and word of each change in them. */
@@ -28,11 +36,23 @@ export interface FeedSource {
   onChange(kind: Kind, listener: (object: KubeObject) => void): () => void
 }
 
+/** The form in which Ingresses are told, where it depends on other objects too. */
+export interface IngressView {
+  /** `hash` and `key` must be those of `ingressRoute`. */
+  route(ingress: Ingress): IngressRoute
+  /** Calls `listener` for Ingresses that are to be told differently although they have not changed. */
+  onChange(listener: (key: ObjectKey) => void): Disposable
+}
+
 export interface GatewayLinkOptions {
   readonly socketPath: string
   /** Opens the connection; default: a unix socket. Simulations bring a wire of their own. */
   readonly dial?: (path: string) => Socket
   readonly source: FeedSource
+  /** How Ingresses are told; default: each as it is stored (`ingressRoute`). */
+  readonly ingresses?: IngressView
+  /** What else the gateway is told. */
+  readonly parts?: readonly FeedPart[]
   readonly clock: Clock
   readonly log: Log
 }
@@ -73,7 +93,8 @@ export function connectGateway(options: GatewayLinkOptions): GatewayLink {
 
 /** What the gateway was told of one ingress, and what it has confirmed. */
 interface Told {
-  hash: string
+  /** Of all that was sent, which may change while the hash of the Ingress' spec stays. */
+  digest: string
   acknowledged: string | undefined
 }
 
@@ -94,6 +115,7 @@ class Link implements GatewayLink {
   readonly #endpoints = new Map<string, ObjectKey>()
   readonly #dirtyIngresses = new Map<string, ObjectKey>()
   readonly #dirtyRevisions = new Map<string, ObjectKey>()
+  readonly #dirtyFacts: Fact[] = []
   /** Sent and not acknowledged, oldest first. */
   #unacknowledged: { readonly version: number; readonly sent: readonly Sent[] }[] = []
   #version = 0
@@ -121,7 +143,13 @@ class Link implements GatewayLink {
       source.onChange(Revision, (object) => this.#changed(this.#dirtyRevisions, keyOf(object))),
       source.onChange(Endpoints, (object) => this.#endpointsChanged(object)),
     ]
-    source.synced().then(
+    const { ingresses, parts = [] } = options
+    const listeners = new DisposableStack()
+    if (ingresses)
+      listeners.use(ingresses.onChange((key) => this.#changed(this.#dirtyIngresses, key)))
+    for (const part of parts) listeners.use(part.onChange((fact) => this.#factChanged(fact)))
+    this.#cancels.push(() => listeners.dispose())
+    Promise.all([source.synced(), ...parts.map((part) => part.synced())]).then(
       () => {
         this.#synced = true
         if (this.connected) this.#sendEverything()
@@ -277,6 +305,16 @@ class Link implements GatewayLink {
   #changed(dirty: Map<string, ObjectKey>, key: ObjectKey): void {
     if (!this.#synced || !this.connected) return
     dirty.set(keyText(key), key)
+    this.#flushSoon()
+  }
+
+  #factChanged(fact: Fact): void {
+    if (!this.#synced || !this.connected) return
+    this.#dirtyFacts.push(fact)
+    this.#flushSoon()
+  }
+
+  #flushSoon(): void {
     if (this.#flushing) return
     this.#flushing = true
     queueMicrotask(() => {
@@ -286,9 +324,11 @@ class Link implements GatewayLink {
   }
 
   #sendEverything(): void {
-    const { read } = this.#options.source
+    const { source, parts = [] } = this.#options
+    const { read } = source
     this.#dirtyIngresses.clear()
     this.#dirtyRevisions.clear()
+    this.#dirtyFacts.length = 0
     this.#revisions.clear()
     const known = new Set(this.#ingresses.keys())
     this.#send({ type: 'reset' })
@@ -299,15 +339,20 @@ class Link implements GatewayLink {
       known.delete(keyText(key))
       this.#tellIngress(key, true, sent)
     }
+    for (const part of parts)
+      for (const fact of part.all()) {
+        if (fact.type === 'ingress') known.delete(fact.ingress.key)
+        this.#tellFact(fact, sent)
+      }
     for (const gone of known) this.#ingresses.delete(gone)
     this.#sync(sent)
   }
 
   #flush(): void {
-    if (this.#dirtyIngresses.size === 0 && this.#dirtyRevisions.size === 0) return
-    let told = false
+    let told = this.#dirtyFacts.length > 0
     for (const key of this.#dirtyRevisions.values()) told = this.#tellRevision(key, true) || told
     const sent: Sent[] = []
+    for (const fact of this.#dirtyFacts.splice(0)) this.#tellFact(fact, sent)
     for (const key of this.#dirtyIngresses.values())
       told = this.#tellIngress(key, false, sent) || told
     this.#dirtyRevisions.clear()
@@ -352,13 +397,28 @@ class Link implements GatewayLink {
       this.#send({ type: 'ingress-gone', key: text })
       return true
     }
-    const route = ingressRoute(ingress)
-    if (told?.hash === route.hash && !always) return false
-    if (told) told.hash = route.hash
-    else this.#ingresses.set(text, { hash: route.hash, acknowledged: undefined })
-    this.#send({ type: 'ingress', ingress: route })
-    sent.push({ key, hash: route.hash })
+    const route = this.#options.ingresses?.route(ingress) ?? ingressRoute(ingress)
+    const digest = digestOf(route)
+    if (told?.digest === digest && !always) return false
+    this.#sendIngress(route, digest, sent)
     return true
+  }
+
+  #sendIngress(route: IngressRoute, digest: string, sent: Sent[]): void {
+    const told = this.#ingresses.get(route.key)
+    if (told) told.digest = digest
+    else this.#ingresses.set(route.key, { digest, acknowledged: undefined })
+    this.#send({ type: 'ingress', ingress: route })
+    sent.push({ key: objectKey(route.key), hash: route.hash })
+  }
+
+  #tellFact(fact: Fact, sent: Sent[]): void {
+    if (fact.type === 'ingress') {
+      this.#sendIngress(fact.ingress, digestOf(fact.ingress), sent)
+      return
+    }
+    if (fact.type === 'ingress-gone') this.#ingresses.delete(fact.key)
+    this.#send(fact)
   }
 
   #acknowledge(version: number): void {
@@ -374,6 +434,8 @@ class Link implements GatewayLink {
     }
   }
 }
+
+const digestOf = (route: IngressRoute): string => hashOf('sha1', JSON.stringify(route), 'base64')
 
 function subscribe<L>(listeners: Set<L>, listener: L): Disposable {
   listeners.add(listener)
