@@ -30,6 +30,8 @@ export interface ClientContext {
   readonly stopping: boolean
   /** Cluster-local hosts may be reached through this listener. */
   readonly local: boolean
+  /** Connections come through TLS. */
+  readonly secure?: boolean
   /** Takes a request: answers its exchange, not yet started, or what to say instead. */
   route(client: ClientConnection, head: RequestHead): RawExchange | Answer
   closed(client: ClientConnection): void
@@ -64,7 +66,7 @@ export class ClientConnection extends Deadline implements Requester<RawExchange>
     super()
     this.socket = socket
     this.#context = context
-    this.identity = clientIdentity(socket.remoteAddress ?? '')
+    this.identity = clientIdentity(socket.remoteAddress ?? '', context.secure ? 'https' : 'http')
     this.#phaseMs = context.clock.monotonic()
     this.#idleLimitMs = Math.min(context.headTimeoutMs, context.idleTimeoutMs)
     context.deadlines.set(this, this.#phaseMs + this.#idleLimitMs)

@@ -60,7 +60,13 @@ export async function startControl(options: ControlOptions): Promise<Control> {
       log.info('control plane disconnected')
       options.onConnected?.(false)
     })
-    send({ type: 'hello', pid: options.pid, http: gateway.http, local: gateway.local })
+    send({
+      type: 'hello',
+      pid: options.pid,
+      http: gateway.http,
+      local: gateway.local,
+      ...(gateway.https && { https: gateway.https }),
+    })
     gateway.listen(send)
     options.onConnected?.(true)
   }

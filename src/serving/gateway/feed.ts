@@ -162,6 +162,8 @@ export type ToGateway =
   | { readonly type: 'revision-gone'; readonly key: string }
   | { readonly type: 'certificate'; readonly certificate: Certificate }
   | { readonly type: 'certificate-gone'; readonly key: string }
+  /** Answers `certificate-wanted`: there will be none. */
+  | { readonly type: 'certificate-refused'; readonly host: string }
   /** Answers `GET http://<host>/.well-known/acme-challenge/<token>`; `response` null = no more. */
   | {
       readonly type: 'challenge'
@@ -223,3 +225,5 @@ export type FromGateway =
   | { readonly type: 'cold'; readonly request: ColdRequest }
   | { readonly type: 'stats'; readonly stats: readonly RevisionStat[] }
   | { readonly type: 'drained'; readonly id: number }
+  /** A TLS client waits for a certificate of this routed host: answer `certificate`, key `local/…`, or a refusal. */
+  | { readonly type: 'certificate-wanted'; readonly host: string }

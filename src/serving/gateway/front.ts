@@ -89,6 +89,11 @@ export class Front {
     revision.remove()
   }
 
+  /** True for a host that is served outside. */
+  routes(host: string): boolean {
+    return this.#table.host(host, false) !== undefined
+  }
+
   /** An exchange, not yet started, or the answer. `local`: cluster-local hosts may be reached. */
   route<E extends Exchange>(client: Requester<E>, head: RequestHead, local: boolean): E | Answer {
     const host = this.#hostName(head.host)

@@ -19,6 +19,7 @@ import { RevisionMetrics } from './metrics.ts'
 import { addressOf } from './pod.ts'
 import { Observer } from './observer.ts'
 import { Stats } from './stats.ts'
+import { TlsEntry } from './tls-entry.ts'
 
 export interface ListenAddress {
   readonly host: string
@@ -49,6 +50,10 @@ export interface GatewayOptions {
   readonly http: ListenAddress
   /** The listener for cluster-local hosts. */
   readonly local: ListenAddress
+  /** The public listener for TLS. Absent = none. */
+  readonly https?: ListenAddress
+  /** 48 bytes with which TLS sessions are resumed, for gateways that share a port. Default: random, new each day. */
+  readonly ticketKeys?: Buffer
   /** Metrics and health, Prometheus text on `/metrics`. Absent = none. */
   readonly admin?: ListenAddress
   /** Takes lines of the request log; absent = they are thrown away. */
@@ -62,6 +67,7 @@ export interface GatewayOptions {
 export interface Gateway {
   readonly http: ListenAddress
   readonly local: ListenAddress
+  readonly https: ListenAddress | undefined
   readonly admin: ListenAddress | undefined
   /**
    * Takes one message of the feed. `reset` to `sync` replaces everything at once; changes route from their `sync` on.
@@ -149,7 +155,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     options.clusterDomain ?? 'cluster.local',
   )
 
-  const contextFor = (local: boolean, route?: ClientContext['route']): ClientContext => ({
+  const contextFor = (
+    local: boolean,
+    route?: ClientContext['route'],
+    secure = false,
+  ): ClientContext => ({
     clock,
     deadlines,
     headBytes: limits.headBytes,
@@ -157,17 +167,41 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     headTimeoutMs: limits.headTimeoutMs,
     idleTimeoutMs: limits.idleTimeoutMs,
     local,
+    secure,
     get stopping() {
       return stopping
     },
-    route: route ?? ((client, head) => front.route(client, head, local)),
+    route:
+      route ??
+      ((client, head) =>
+        (tls.challenges.size > 0 && tls.challenges.answer(head)) ||
+        front.route(client, head, local)),
     closed: (client) => clients.delete(client),
   })
+
+  const tls = new TlsEntry({
+    clock,
+    log,
+    deadlines,
+    protocols: ['http/1.1'],
+    serve: (socket) => serve(socket, secureContext),
+    routed: (host) => front.routes(host),
+    tell: (message) => {
+      listener?.(message)
+      return listener !== undefined
+    },
+    ...(options.ticketKeys && { ticketKeys: options.ticketKeys }),
+  })
+  const secureContext = contextFor(
+    options.https !== undefined && isLoopback(options.https.host),
+    undefined,
+    true,
+  )
 
   const open = (address: ListenAddress, context: ClientContext): Promise<Server> => {
     const accept = (socket: Socket): void => {
       if (clients.size + early.size >= limits.connections) socket.destroy()
-      else if (informed || context === adminContext) serve(socket, context)
+      else if (informed || context === adminContext) welcome(socket, context)
       else {
         early.set(socket, context)
         socket.on('error', () => {}) // 'close' follows
@@ -175,6 +209,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       }
     }
     return listen(address, accept)
+  }
+  const welcome = (socket: Socket, context: ClientContext): void => {
+    if (context === secureContext) tls.accept(socket)
+    else serve(socket, context)
   }
   const serve = (socket: Socket, context: ClientContext): void => {
     clients.add(new ClientConnection(socket, context))
@@ -185,7 +223,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     cancelEarly()
     const waiting = [...early]
     early.clear()
-    for (const [socket, context] of waiting) if (!socket.destroyed) serve(socket, context)
+    for (const [socket, context] of waiting) if (!socket.destroyed) welcome(socket, context)
   }
   const cancelEarly = clock.after(snapshotLimitMs, serveEarly)
   const adminContext = contextFor(false, (_client, head) =>
@@ -205,11 +243,13 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   }
   let http: ListenAddress
   let local: ListenAddress
+  let https: ListenAddress | undefined
   let admin: ListenAddress | undefined
   try {
     // Whoever reaches a loopback address is on this machine, and the machine is the cluster.
     http = await opened(options.http, contextFor(isLoopback(options.http.host)))
     local = await opened(options.local, contextFor(true))
+    https = options.https && (await opened(options.https, secureContext))
     admin = options.admin && (await opened(options.admin, adminContext))
   } catch (error) {
     for (const server of servers) server.close()
@@ -238,6 +278,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve()))),
     )
     cancelEarly()
+    tls.stop()
     for (const socket of early.keys()) socket.destroy()
     for (const client of clients) if (client.idle) client.destroy()
     const cutAll = (): void => {
@@ -255,17 +296,20 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   return {
     http,
     local,
+    https,
     admin,
     receive(message) {
       switch (message.type) {
         case 'reset':
           pending = []
           whole = true
+          tls.reset()
           return
         case 'sync':
           front.apply(pending, whole)
           pending = []
           whole = false
+          tls.synced()
           serveEarly()
           listener?.({ type: 'ack', version: message.version })
           return
@@ -279,7 +323,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
           return
         case 'certificate':
         case 'certificate-gone':
+        case 'certificate-refused':
         case 'challenge':
+          tls.receive(message)
           return
         case 'settings':
           settings = message.settings

@@ -1,5 +1,5 @@
 /**
- * The gateway as a process of its own: `main.ts --http HOST:PORT --local HOST:PORT --control SOCKET [--admin HOST:PORT]
+ * The gateway as a process of its own: `main.ts --http HOST:PORT --local HOST:PORT --control SOCKET [--https HOST:PORT] [--admin HOST:PORT]
  * [--log-level LEVEL] [--orphaned-after MS]`. It outlives the control plane; after ten minutes without one it ends.
  * Imports stay few: this must start in a
  * moment and stay small.
@@ -26,6 +26,7 @@ const log = jsonLog(
 )
 const socketPath = need('control')
 const adminFlag = flags.get('admin')
+const httpsFlag = flags.get('https')
 const orphanedAfterMs = Number(flags.get('orphaned-after') ?? defaultOrphanedAfterMs)
 
 /** Past the stream of the process: that one writes to files synchronously. */
@@ -41,6 +42,7 @@ const gateway = await startGateway({
   random: systemRandom,
   http: address(need('http')),
   local: address(need('local')),
+  ...(httpsFlag !== undefined && { https: address(httpsFlag) }),
   ...(adminFlag !== undefined && { admin: address(adminFlag) }),
 })
 
@@ -64,7 +66,12 @@ const control = await startControl({
     if (!connected && !ending) cancelOrphaned = orphaned()
   },
 })
-log.info('gateway is listening', { http: gateway.http, local: gateway.local, admin: gateway.admin })
+log.info('gateway is listening', {
+  http: gateway.http,
+  local: gateway.local,
+  https: gateway.https,
+  admin: gateway.admin,
+})
 
 process.on('SIGTERM', () => end(defaultGraceMs))
 process.on('SIGINT', () => end(defaultGraceMs))
@@ -128,7 +135,7 @@ function need(name: string): string {
 
 function usage(complaint: string): never {
   process.stderr.write(
-    `gateway: ${complaint}\nusage: main.ts --http HOST:PORT --local HOST:PORT --control SOCKET [--admin HOST:PORT] [--log-level debug|info|error] [--orphaned-after MS]\n`,
+    `gateway: ${complaint}\nusage: main.ts --http HOST:PORT --local HOST:PORT --control SOCKET [--https HOST:PORT] [--admin HOST:PORT] [--log-level debug|info|error] [--orphaned-after MS]\n`,
   )
   process.exit(2)
 }
