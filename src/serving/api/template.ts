@@ -18,6 +18,7 @@ import type { KubeObject, ObjectMeta } from '../../kube/api/meta.ts'
 import { quantityProblem } from '../../kube/api/quantity.ts'
 import { label1035Problem, sameJson } from '../../kube/api/validation.ts'
 import { validateAutoscaling } from './autoscaling-annotations.ts'
+import { validateDataPlane } from './data-plane-annotations.ts'
 import { refuseUndecodable } from './decoding.ts'
 import { validateWholeSeconds } from './metadata.ts'
 import { annotationSpellings, firstSpelling } from './names.ts'
@@ -159,6 +160,7 @@ export function* validateRevisionAnnotations(
   for (const [key, value] of strange) yield invalidValue(JSON.stringify(value), key)
   if (strange.length > 0) return
   yield* validateAutoscaling(annotations, autoscaler)
+  yield* validateDataPlane(annotations)
   for (const [key, value] of Object.entries(annotations)) {
     if (key.startsWith('networking.knative.dev/') && !networkingAnnotations.has(key))
       yield invalidKeyName(key, '')

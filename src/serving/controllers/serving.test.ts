@@ -106,6 +106,7 @@ async function startWorld({ fateOf, resolveDigest, seed }: Options = {}) {
     onStats: noop,
     onWake: noop,
     onCold: noop,
+    onCertificateWanted: noop,
     onConnected: noop,
     drain: () => Promise.resolve(),
     stop: () => Promise.resolve(),

@@ -8,6 +8,7 @@ import {
 } from '../../../knative/config-values.ts'
 import { compileTemplate, type Template } from '../../../knative/template.ts'
 import type { ObjectMeta } from '../../../kube/api/meta.ts'
+import { longLivedStreamsKey } from '../data-plane-annotations.ts'
 
 /** Quantities by resource: `cpu`, `memory`, `ephemeral-storage`. */
 export type ResourceDefaults = Readonly<Partial<Record<ResourceName, string>>>
@@ -28,6 +29,8 @@ export interface DefaultsConfig {
   readonly allowContainerConcurrencyZero: boolean
   /** undefined = leave it to Kubernetes. */
   readonly enableServiceLinks: boolean | undefined
+  /** Upgraded connections and event streams are free of the timeout of the whole request. */
+  readonly longLivedStreams: boolean
 }
 
 /** A container name from its template; '' when it cannot be executed on this object. */
@@ -101,6 +104,7 @@ function parse(data: ConfigData): DefaultsConfig {
     containerConcurrencyMaxLimit: asInteger(data, 1000, 'container-concurrency-max-limit'),
     allowContainerConcurrencyZero: asBoolean(data, true, 'allow-container-concurrency-zero'),
     enableServiceLinks: serviceLinks(data),
+    longLivedStreams: asBoolean(data, false, longLivedStreamsKey),
   }
   notGreater(
     'revision-timeout-seconds',
@@ -179,5 +183,10 @@ allow-container-concurrency-zero: "true"
 # Whether pods get environment variables for all Services: "true", "false" or
 # "default" (whatever Kubernetes does).
 enable-service-links: "false"
+
+# Whether upgraded connections (WebSocket) and event streams may last longer
+# than the timeout of a Revision that does not say by the annotation of the
+# same name. The idle timeout counts all the same.
+${longLivedStreamsKey}: "false"
 `,
 })

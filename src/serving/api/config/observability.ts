@@ -33,6 +33,8 @@ export interface ObservabilityConfig {
   readonly metrics: Exporter<MetricsProtocol>
   readonly requestMetrics: Exporter<MetricsProtocol>
   readonly tracing: Exporter<TracingProtocol> & { readonly samplingRate: number }
+  /** `Server-Timing` on the answers of requests that waited for a pod to start. */
+  readonly serverTiming: boolean
   readonly runtimeProfiling: boolean
   readonly runtimeExportIntervalMs: number
 }
@@ -98,6 +100,7 @@ function parse(data: ConfigData): ObservabilityConfig {
     metrics: exporter(data, 'metrics', metricsProtocols, 'none'),
     requestMetrics: exporter(data, 'request-metrics', metricsProtocols, 'none'),
     tracing: { ...exporter(data, 'tracing', tracingProtocols, 'none'), samplingRate },
+    serverTiming: asBoolean(data, true, 'ebb.dev/server-timing'),
     runtimeProfiling:
       oneOf(data, 'runtime-profiling', ['enabled', 'disabled'], 'disabled') === 'enabled',
     runtimeExportIntervalMs: interval(data, 'runtime-export-interval'),
@@ -142,6 +145,10 @@ request-metrics-export-interval: ""
 tracing-protocol: "none"
 tracing-endpoint: ""
 tracing-sampling-rate: "1"
+
+# Whether requests that waited for a pod to start tell in the header
+# Server-Timing for how long and why.
+ebb.dev/server-timing: "true"
 
 # Whether profiles can be taken.
 runtime-profiling: "disabled"

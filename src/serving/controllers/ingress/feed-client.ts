@@ -74,6 +74,8 @@ export interface GatewayLink extends AsyncDisposable {
   onWake(listener: (revision: ObjectKey) => void): Disposable
   /** A request that had waited for a pod has its first byte of an answer. */
   onCold(listener: (request: ColdRequest) => void): Disposable
+  /** A TLS client named a host that the gateway has no certificate for. */
+  onCertificateWanted(listener: (host: string) => void): Disposable
   onConnected(listener: (connected: boolean) => void): Disposable
   /** Resolves when no request is in flight to this backend any more, or when the gateway is gone. */
   drain(host: string, port: number): Promise<void>
@@ -133,6 +135,7 @@ class Link implements GatewayLink {
   readonly #statsListeners = new Set<(stats: readonly RevisionStat[]) => void>()
   readonly #wakeListeners = new Set<(revision: ObjectKey) => void>()
   readonly #coldListeners = new Set<(request: ColdRequest) => void>()
+  readonly #wantedListeners = new Set<(host: string) => void>()
   readonly #connectedListeners = new Set<(connected: boolean) => void>()
 
   constructor(options: GatewayLinkOptions) {
@@ -171,6 +174,8 @@ class Link implements GatewayLink {
     subscribe(this.#wakeListeners, listener)
   onCold = (listener: (request: ColdRequest) => void): Disposable =>
     subscribe(this.#coldListeners, listener)
+  onCertificateWanted = (listener: (host: string) => void): Disposable =>
+    subscribe(this.#wantedListeners, listener)
   onConnected = (listener: (connected: boolean) => void): Disposable =>
     subscribe(this.#connectedListeners, listener)
 
@@ -269,6 +274,9 @@ class Link implements GatewayLink {
       }
       case 'cold':
         for (const listener of this.#coldListeners) listener(message.request)
+        return
+      case 'certificate-wanted':
+        for (const listener of this.#wantedListeners) listener(message.host)
         return
       case 'stats':
         for (const listener of this.#statsListeners) listener(message.stats)

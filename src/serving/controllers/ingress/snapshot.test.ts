@@ -138,6 +138,6 @@ test('limits in milliseconds, the h2c port name, and ready addresses only', () =
   )
   assert.deepEqual(target.backends, [
     { host: '10.0.0.1', port: 8080, pod: '' },
-    { host: '10.0.0.2', port: 8080, pod: 'u2' },
+    { host: '10.0.0.2', port: 8080, pod: 'u2', podName: 'p2' },
   ])
 })
