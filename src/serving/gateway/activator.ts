@@ -11,6 +11,7 @@ import type { RevisionMetrics } from './metrics.ts'
 import type { Drains } from './drain.ts'
 import { addressOf, Pod, type UpstreamContext } from './pod.ts'
 import { Meter, type Stats } from './stats.ts'
+import type { WorkerMemory } from './worker-memory.ts'
 
 /** A request that wants a slot. */
 export interface Claimant extends Waiter {
@@ -28,6 +29,8 @@ export interface RevisionContext extends UpstreamContext {
   readonly queueCapacity: number
   readonly drains: Drains
   readonly metrics: (target: RevisionTarget) => RevisionMetrics
+  /** Counts over all workers; absent = there is one. */
+  readonly memory?: WorkerMemory | undefined
   /** Says that a request waits for a revision without a pod. */
   wake(revision: string): void
 }
@@ -52,12 +55,17 @@ export class Revision {
   #serving = false
   #gone = false
   readonly #context: RevisionContext
+  readonly #memory: WorkerMemory | undefined
+  /** Its place there. */
+  readonly #place: number
 
   constructor(target: RevisionTarget, context: RevisionContext) {
     this.target = { ...target, backends: [] }
     this.#context = context
+    this.#place = context.memory?.acquireRevision(target.key, () => this.#serve()) ?? -1
+    this.#memory = this.#place < 0 ? undefined : context.memory
     this.meter = new Meter(target.key, context.stats, context.clock.monotonic())
-    this.queue = new WaitQueue(context.queueCapacity, context.budget)
+    this.queue = new WaitQueue(context.queueCapacity, context.budget, this.#place)
     this.metrics = context.metrics(target)
     this.update(target)
   }
@@ -82,30 +90,33 @@ export class Revision {
    * no more may wait.
    */
   acquire(claimant: Claimant): Pod | undefined | 'full' {
-    if (this.queue.size === 0) {
-      const pod = this.#choose()
+    if (this.#waiting === 0) {
+      const pod = this.#take()
+      if (pod) return pod
+    }
+    if (!this.queue.push(claimant)) return 'full'
+    // A slot may have come free at another worker before it could see that somebody waits here.
+    if (this.#memory !== undefined && this.#waiting === 1) {
+      const pod = this.#take()
       if (pod) {
-        pod.inFlight++
+        this.queue.remove(claimant)
         return pod
       }
     }
-    if (!this.queue.push(claimant)) return 'full'
     if (!this.ready) this.wake()
     return undefined
   }
 
   /** Gives a slot back. */
   release(pod: Pod): void {
-    pod.inFlight--
-    if (pod.leaving && pod.inFlight === 0) this.#left(pod)
-    if (this.queue.size > 0) this.#serve()
+    this.#give(pod)
+    if (this.#waiting > 0) this.#freed()
   }
 
   /** Puts a claimant whose pod refused back to the head of the queue; the pod rests a moment. */
   refused(claimant: Claimant, pod: Pod): void {
     this.queue.unshift(claimant)
-    pod.inFlight--
-    if (pod.leaving && pod.inFlight === 0) this.#left(pod)
+    this.#give(pod)
     if (!pod.refusing) {
       pod.refusing = true
       const restMs = Math.min(refusalMs.first * 2 ** pod.refusals++, refusalMs.longest)
@@ -120,6 +131,7 @@ export class Revision {
 
   /** Sends the wake message, unless it was sent less than a second ago. */
   wake(): void {
+    if (this.target.kind === 'service') return
     const nowMs = this.#context.clock.monotonic()
     if (nowMs - this.#wokenMs < wakeEveryMs) return
     this.#wokenMs = nowMs
@@ -146,6 +158,8 @@ export class Revision {
       const back = this.#comeBack(backend)
       if (back) return back
       const fresh = new Pod(backend, this.#context)
+      if (this.#memory !== undefined && target.containerConcurrency > 0)
+        fresh.place = this.#memory.acquirePod(`${target.key} ${fresh.address} ${backend.pod}`)
       this.#context.drains.joined(fresh)
       return fresh
     })
@@ -167,6 +181,7 @@ export class Revision {
     this.#pods = []
     for (let waiting = this.queue.shift(); waiting; waiting = this.queue.shift())
       waiting.revisionGone()
+    this.#memory?.releaseRevision(this.#place)
   }
 
   #leave(pod: Pod): void {
@@ -177,6 +192,8 @@ export class Revision {
 
   #left(pod: Pod): void {
     this.#departed.delete(pod)
+    if (pod.place >= 0) this.#memory?.releasePod(pod.place)
+    pod.place = -1
     this.#context.drains.left(pod)
   }
 
@@ -192,16 +209,54 @@ export class Revision {
     return undefined
   }
 
-  #choose(): Pod | undefined {
-    const at = choose(
+  #choose(): number {
+    return choose(
       this.#pods,
       this.target.containerConcurrency,
       this.#cursor,
       this.#context.random,
+      this.#memory,
     )
-    if (at < 0) return undefined
-    this.#cursor = at + 1
-    return this.#pods[at]
+  }
+
+  /** Takes a free slot, if there is one. */
+  #take(): Pod | undefined {
+    for (;;) {
+      const at = this.#choose()
+      if (at < 0) return undefined
+      const pod = this.#pods[at]!
+      // Another worker may take the slot between our look and our hand; then we look again.
+      if (
+        pod.place >= 0 &&
+        this.#memory?.take(pod.place, this.target.containerConcurrency) === false
+      )
+        continue
+      this.#cursor = at + 1
+      pod.inFlight++
+      return pod
+    }
+  }
+
+  #give(pod: Pod): void {
+    pod.inFlight--
+    if (pod.place >= 0) this.#memory?.give(pod.place)
+    if (pod.leaving && pod.inFlight === 0) this.#left(pod)
+  }
+
+  /** How many wait for the same slots. */
+  get #waiting(): number {
+    return this.target.containerConcurrency > 0 ? this.queue.everywhere : this.queue.size
+  }
+
+  /** A slot came free here: the worker whose turn it is has it. */
+  #freed(): void {
+    const memory = this.#memory
+    const next =
+      memory === undefined || this.target.containerConcurrency === 0
+        ? undefined
+        : memory.nextInTurn(this.#place)
+    if (next === undefined || next === memory?.worker) this.#serve()
+    else if (next >= 0) memory?.ring(next, this.#place)
   }
 
   /** Hands free slots to those who wait, in order. */
@@ -210,11 +265,14 @@ export class Revision {
     if (this.#serving) return
     this.#serving = true
     while (this.queue.size > 0) {
-      const pod = this.#choose()
+      const pod = this.#take()
       if (!pod) break
-      pod.inFlight++
       this.queue.shift()?.granted(pod)
     }
     this.#serving = false
+    // Slots that nobody here wants are for those who wait at other workers.
+    if (this.#memory !== undefined && this.queue.size === 0 && this.#waiting > 0) {
+      if (this.#choose() >= 0) this.#freed()
+    }
   }
 }

@@ -4,7 +4,8 @@ import fc from 'fast-check'
 import { seededRandom } from '../../lib/random.ts'
 import { choose } from './balancer.ts'
 
-const pods = (...inFlight: number[]) => inFlight.map((count) => ({ inFlight: count, usable: true }))
+const pods = (...inFlight: number[]) =>
+  inFlight.map((count) => ({ inFlight: count, usable: true, place: -1 }))
 const random = seededRandom(1)
 
 test('1 to 3 slots: the first pod that has one free', () => {
@@ -34,7 +35,10 @@ test('no limit: the emptier of two, and everybody gets some', () => {
 test('never a pod that is unusable or full, and never none when there is one', () => {
   fc.assert(
     fc.property(
-      fc.array(fc.record({ inFlight: fc.nat({ max: 6 }), usable: fc.boolean() }), { maxLength: 6 }),
+      fc.array(
+        fc.record({ inFlight: fc.nat({ max: 6 }), usable: fc.boolean(), place: fc.constant(-1) }),
+        { maxLength: 6 },
+      ),
       fc.nat({ max: 6 }),
       fc.nat({ max: 6 }),
       fc.integer(),

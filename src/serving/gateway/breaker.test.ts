@@ -6,17 +6,35 @@ import { QueueBudget, WaitQueue, type Waiter } from './breaker.ts'
 const waiter = (): Waiter => ({ queue: undefined, ahead: undefined, behind: undefined })
 
 test('a queue has a capacity, and all queues together have one', () => {
-  const budget = new QueueBudget(3)
-  const first = new WaitQueue(2, budget)
-  const second = new WaitQueue(2, budget)
-  assert.deepEqual(
-    [first.push(waiter()), first.push(waiter()), first.push(waiter())],
-    [true, true, false],
-  )
-  assert.deepEqual([second.push(waiter()), second.push(waiter())], [true, false])
+  const budget = new QueueBudget(6)
+  const [first, second, third] = [0, 1, 2].map(() => new WaitQueue(2, budget)) as [
+    WaitQueue,
+    WaitQueue,
+    WaitQueue,
+  ]
+  const push = (queue: WaitQueue) => queue.push(waiter())
+  assert.deepEqual([push(first), push(first), push(first)], [true, true, false])
+  assert.deepEqual([push(second), push(second), push(second)], [true, true, false])
+  assert.deepEqual([push(third), push(third)], [true, false], 'one place is left for others')
   first.shift()
-  assert.equal(second.push(waiter()), true)
-  assert.equal(budget.used, 3)
+  assert.equal(push(third), true)
+  assert.equal(budget.used, 5)
+})
+
+test('whoever bursts, there is room for those who have not waited yet', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 8, max: 2000 }), fc.nat({ max: 4 }), (room, bursting) => {
+      const budget = new QueueBudget(room)
+      for (let i = 0; i <= bursting; i++) {
+        const queue = new WaitQueue(10_000, budget)
+        let waiting = 0
+        while (queue.push(waiter())) waiting++
+        // Alone half of what was left.
+        assert.equal(waiting, Math.ceil((budget.room + waiting) / 2))
+      }
+      if (budget.room > 0) assert.equal(new WaitQueue(10_000, budget).push(waiter()), true)
+    }),
+  )
 })
 
 test('any use keeps order and counts, as a plain array would', () => {

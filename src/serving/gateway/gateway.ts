@@ -7,24 +7,27 @@ import type { Log } from '../../lib/log.ts'
 import type { Random } from '../../lib/random.ts'
 import { randomUUID } from 'node:crypto'
 import { createServer, type Server, type Socket } from 'node:net'
-import { adminAnswer } from './admin.ts'
+import { adminAnswer, type GatewayView } from './admin.ts'
 import { QueueBudget } from './breaker.ts'
 import { ClientConnection, type ClientContext } from './client-connection.ts'
 import { Deadlines } from './deadlines.ts'
 import { Drains } from './drain.ts'
 import { coldRequest } from './exchange.ts'
-import type { FromGateway, GatewaySettings, ToGateway } from './feed.ts'
+import type { FromGateway, GatewaySettings, RevisionStat, ToGateway } from './feed.ts'
 import { type Change, Front } from './front.ts'
 import { RevisionMetrics } from './metrics.ts'
 import { addressOf } from './pod.ts'
 import { Observer } from './observer.ts'
 import { Stats } from './stats.ts'
 import { TlsEntry } from './tls-entry.ts'
+import type { WorkerMemory } from './worker-memory.ts'
 
 export interface ListenAddress {
   readonly host: string
   /** 0 = any free one. */
   readonly port: number
+  /** Sockets that are bound to it already, as file descriptors of this process: these are used instead of new ones. */
+  readonly fds?: readonly number[]
 }
 
 export interface GatewayLimits {
@@ -61,6 +64,8 @@ export interface GatewayOptions {
   /** Default `cluster.local`. */
   readonly clusterDomain?: string
   readonly limits?: Partial<GatewayLimits>
+  /** Counts over several gateways that serve as one, each in a thread of its own (workers.ts). Absent = there is one. */
+  readonly memory?: WorkerMemory
 }
 
 /** A running gateway. */
@@ -78,7 +83,20 @@ export interface Gateway {
   listen(listener: ((message: FromGateway) => void) | undefined): void
   /** Stops accepting, finishes what is in flight within `graceMs`, cuts the rest, closes. */
   stop(graceMs: number): Promise<void>
+  /**
+   * Another gateway has the listening sockets now: as `stop`, but clients that have a connection may still send
+   * requests on it, each answered with `Connection: close`, until they pause for some seconds.
+   */
+  retire(graceMs: number): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
+}
+
+/** A gateway that is one of several workers: the main thread asks for what it adds up over all. */
+export interface WorkerGateway extends Gateway {
+  /** What happened since it was asked last. */
+  report(): readonly RevisionStat[]
+  /** For the metrics. Plain values. */
+  view(): GatewayView
 }
 
 export const defaultLimits: GatewayLimits = {
@@ -92,16 +110,18 @@ export const defaultLimits: GatewayLimits = {
 }
 
 const statsEveryMs = 1000
+/** How long clients of a retired gateway may keep a connection on which they say nothing. */
+const quietMs = 5000
 /** Without a snapshot for this long, requests are answered all the same. */
 const snapshotLimitMs = 10_000
 
 /** Opens the listeners and serves. Rejects when an address cannot be had. */
-export async function startGateway(options: GatewayOptions): Promise<Gateway> {
-  const { clock, log, random } = options
+export async function startGateway(options: GatewayOptions): Promise<WorkerGateway> {
+  const { clock, log, random, memory } = options
   const limits = { ...defaultLimits, ...options.limits }
   const deadlines = new Deadlines(clock)
   const stats = new Stats()
-  const budget = new QueueBudget(limits.queueTotal)
+  const budget = new QueueBudget(limits.queueTotal, memory)
   const drains = new Drains()
   const clients = new Set<ClientConnection>()
   /** Connections that came before the first snapshot: a gateway that was started again must not deny its services. */
@@ -129,6 +149,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       stats,
       budget,
       drains,
+      memory,
       queueCapacity: limits.queuePerRevision,
       metrics: (target) => new RevisionMetrics(target),
       wake: (revision) => listener?.({ type: 'wake', revision }),
@@ -198,7 +219,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     true,
   )
 
-  const open = (address: ListenAddress, context: ClientContext): Promise<Server> => {
+  const open = (
+    address: ListenAddress,
+    context: ClientContext,
+    fd: number | undefined,
+  ): Promise<Server> => {
     const accept = (socket: Socket): void => {
       if (clients.size + early.size >= limits.connections) socket.destroy()
       else if (informed || context === adminContext) welcome(socket, context)
@@ -208,7 +233,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
         socket.once('close', () => early.delete(socket))
       }
     }
-    return listen(address, accept)
+    return listen(fd === undefined ? address : { fd }, accept)
   }
   const welcome = (socket: Socket, context: ClientContext): void => {
     if (context === secureContext) tls.accept(socket)
@@ -226,20 +251,23 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     for (const [socket, context] of waiting) if (!socket.destroyed) welcome(socket, context)
   }
   const cancelEarly = clock.after(snapshotLimitMs, serveEarly)
-  const adminContext = contextFor(false, (_client, head) =>
-    adminAnswer(head, () => ({
-      gateway: { connections: clients.size, waiting: budget.used, rejected },
-      revisions: [...front.revisions.values()].map(({ metrics, meter, queue }) =>
-        metrics.snapshot(meter.inFlight, queue.size),
-      ),
-    })),
-  )
+  const adminContext = contextFor(false, (_client, head) => adminAnswer(head, view))
+  const view = (): GatewayView => ({
+    gateway: { connections: clients.size, waiting: budget.used, rejected },
+    revisions: [...front.revisions.values()].map(({ metrics, meter, queue }) =>
+      metrics.snapshot(meter.inFlight, queue.size),
+    ),
+  })
 
   const servers: Server[] = []
   const opened = async (address: ListenAddress, context: ClientContext): Promise<ListenAddress> => {
-    const server = await open(address, context)
-    servers.push(server)
-    return boundAddress(server, address)
+    let bound = address
+    for (const fd of address.fds ?? [undefined]) {
+      const server = await open(address, context, fd)
+      servers.push(server)
+      bound = boundAddress(server, address)
+    }
+    return bound
   }
   let http: ListenAddress
   let local: ListenAddress
@@ -264,14 +292,15 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       report()
     })
   }
-  report()
+  if (memory === undefined) report()
+  else memory.listen()
 
   let stopped: Promise<void> | undefined
   const stop = (graceMs: number): Promise<void> => {
-    stopped ??= shutDown(graceMs)
+    stopped ??= shutDown(graceMs, 0)
     return stopped
   }
-  const shutDown = async (graceMs: number): Promise<void> => {
+  const shutDown = async (graceMs: number, idleMs: number): Promise<void> => {
     stopping = true
     log.info('stopping', { connections: clients.size, graceMs })
     const closed = Promise.all(
@@ -280,7 +309,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     cancelEarly()
     tls.stop()
     for (const socket of early.keys()) socket.destroy()
-    for (const client of clients) if (client.idle) client.destroy()
+    const cutIdle = (): void => {
+      for (const client of clients) if (client.idle) client.destroy()
+    }
+    if (idleMs <= 0) cutIdle()
+    const cancelIdle = idleMs > 0 ? clock.after(idleMs, cutIdle) : () => {}
     const cutAll = (): void => {
       for (const client of clients) client.destroy()
     }
@@ -288,7 +321,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     const cancelGrace = clock.after(graceMs, cutAll)
     await closed
     cancelGrace()
+    cancelIdle()
     cancelReport()
+    memory?.close()
     for (const revision of front.revisions.values()) revision.remove()
     deadlines.close()
   }
@@ -340,15 +375,24 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       if (next) for (const revision of front.revisions.values()) revision.wakeAgain()
     },
     stop,
+    retire(graceMs) {
+      stopped ??= shutDown(graceMs, Math.min(graceMs, quietMs))
+      return stopped
+    },
+    report: () => stats.report(clock.monotonic()),
+    view,
     [Symbol.asyncDispose]: () => stop(0),
   }
 }
 
-function listen(address: ListenAddress, accept: (socket: Socket) => void): Promise<Server> {
+function listen(
+  at: ListenAddress | { readonly fd: number },
+  accept: (socket: Socket) => void,
+): Promise<Server> {
   return new Promise((resolve, reject) => {
     const server = createServer({ allowHalfOpen: true, noDelay: true }, accept)
     server.once('error', reject)
-    server.listen({ host: address.host, port: address.port, backlog: 4096 }, () => {
+    server.listen({ ...at, backlog: 4096 }, () => {
       server.off('error', reject)
       // Accepting can fail when descriptors run out; the next ones are accepted again.
       server.on('error', () => {})

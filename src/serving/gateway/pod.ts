@@ -149,6 +149,8 @@ export class Pod {
   readonly podName: string
   /** Requests that hold a slot. */
   inFlight = 0
+  /** Its place in the memory that workers share; -1 = its requests are counted here alone. */
+  place = -1
   /** Gets no new requests: it is being drained, or is gone from the feed. */
   leaving = false
   /** It is to be stopped, so it does not come back, whatever the feed says. */
