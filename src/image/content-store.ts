@@ -4,7 +4,7 @@
  * never have to lock each other out. A file appears by rename, complete and synced, or not at all.
  */
 import { createHash, randomUUID } from 'node:crypto'
-import { watch } from 'node:fs'
+import { readFileSync, watch } from 'node:fs'
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { normalizeReference } from './reference.ts'
@@ -116,14 +116,14 @@ export async function openContentStore(dataDir: string): Promise<ContentStore> {
 
     async find(reference) {
       const name = normalizeReference(reference)
-      const found = await readTag(namePath(name))
+      const found = readTag(namePath(name))
       return found?.reference === name ? found.digest : undefined
     },
 
     async list() {
       const found: Tag[] = []
       for (const file of await readdir(names)) {
-        const tag = file.endsWith('.json') ? await readTag(join(names, file)) : undefined
+        const tag = file.endsWith('.json') ? readTag(join(names, file)) : undefined
         if (tag) found.push(tag)
       }
       return found.sort((a, b) => (a.reference < b.reference ? -1 : 1))
@@ -141,10 +141,14 @@ export async function openContentStore(dataDir: string): Promise<ContentStore> {
   }
 }
 
-async function readTag(path: string): Promise<Tag | undefined> {
+/**
+ * Read in one go: a start of a pod waits for it, and four turns of the event loop that has other things to do take longer
+ * than a small file out of the page cache.
+ */
+function readTag(path: string): Tag | undefined {
   let text: string
   try {
-    text = await readFile(path, 'utf8')
+    text = readFileSync(path, 'utf8')
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw error

@@ -46,7 +46,7 @@ export function startController<T extends KubeObject, World>(
   deps: ControllerDeps,
 ): AsyncDisposable {
   const { client, informers, clock, random, recorder, config } = deps
-  const { kind, name, finalizer } = reconciler
+  const { kind, name, finalizer, urgent = false } = reconciler
   const log = deps.log.child({ controller: name })
   const own = informers.for(kind)
   const read = declaredOnly(reconciler, informers.reader())
@@ -124,6 +124,8 @@ export function startController<T extends KubeObject, World>(
       if (isStale(thrown)) throw thrown
       refusal = thrown
     }
+    // What was written above may be what a request waits for: whoever goes on from there goes first.
+    if (urgent && hasWrites(plan)) await turn()
     const status =
       refusal !== undefined && plan.statusOnFailure
         ? plan.statusOnFailure(StatusError.from(refusal))
@@ -165,6 +167,7 @@ export function startController<T extends KubeObject, World>(
     clock,
     log,
     work,
+    urgent,
     all: function* () {
       for (const object of own.values()) yield keyText(keyOf(object))
     },
@@ -252,6 +255,10 @@ function declaredOnly<T extends KubeObject, World>(
     owned: (asked, owner) => read.owned(checked(asked), owner),
   }
 }
+
+const hasWrites = ({ apply, patch }: Plan): boolean => Boolean(apply?.length || patch?.length)
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 /** Refusals that only say that the cache is behind: the next round will see better. */
 const isStale = (thrown: unknown): boolean =>

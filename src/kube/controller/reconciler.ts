@@ -86,6 +86,8 @@ export interface Reconciler<T extends KubeObject, World> {
     readonly kind: Kind
     readonly wake: 'owner' | 'none' | 'all' | Wake
   }[]
+  /** Requests wait for what it does: it goes before reconcilers that only keep books, and its status comes after. */
+  readonly urgent?: boolean
   /** Set when the reconciler finalizes; the loop adds and removes it. `finalize` says when it may go. */
   readonly finalizer?: string
   /** False: this reconciler does not handle the object (another class of PodAutoscaler). Default: handles all. */

@@ -5,19 +5,25 @@ import { silent } from '../../lib/log.ts'
 import { settle, SimClock } from '../../testing/sim-clock.ts'
 import { createWorkQueue } from './work-queue.ts'
 
-test('a key waits once, and work begins before the next turn of the event loop', async () => {
+test('a key waits once; urgent work begins before the next turn of the event loop, other work in it', async () => {
   const done: string[] = []
-  await using queue = createWorkQueue({
-    clock: new SimClock(),
-    log: silent,
-    work: async (key) => void done.push(key),
+  const common = { clock: new SimClock(), log: silent }
+  await using other = createWorkQueue({ ...common, work: async (key) => void done.push(key) })
+  await using urgent = createWorkQueue({
+    ...common,
+    urgent: true,
+    work: async (key) => void done.push(`${key}!`),
   })
-  queue.add('a')
-  queue.add('a')
-  queue.add('b')
+  for (const queue of [other, urgent]) {
+    queue.add('a')
+    queue.add('a')
+    queue.add('b')
+  }
   assert.deepEqual(done, [])
   await Promise.resolve()
-  assert.deepEqual(done, ['a', 'b'])
+  assert.deepEqual(done, ['a!', 'b!'])
+  await settle()
+  assert.deepEqual(done, ['a!', 'b!', 'a', 'b'])
 })
 
 test('a key added while it is worked on comes again afterwards, never beside itself', async () => {

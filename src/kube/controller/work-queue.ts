@@ -1,7 +1,9 @@
 /**
  * The queue of keys in front of a reconciler, after client-go's util/workqueue: a key waits at most once, is never
- * worked on twice at the same time, and comes back later when it failed. Work begins in the microtask after a key was
- * added: nothing polls. After a burst it lets the event loop breathe before it goes on.
+ * worked on twice at the same time, and comes back later when it failed. Nothing polls: urgent work begins in the
+ * microtask after a key was added, other work in the next turn of the event loop, so that a chain of urgent steps (a
+ * request waits for its pod) runs to its end before those who only keep books have their say. After a burst the event
+ * loop may breathe.
  */
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
@@ -25,6 +27,8 @@ export interface WorkQueueOptions {
   readonly log: Log
   /** What to do with a key. A rejection is logged and retried; expected failures are handled inside. */
   readonly work: (key: string) => Promise<void>
+  /** Requests wait for this work: it does not wait for a turn of the event loop. */
+  readonly urgent?: boolean
   /** Keys worked on at once; default 16. */
   readonly concurrency?: number
   /** Keys waiting at most; default 100,000. Beyond it keys are dropped and later made up for by `all`. */
@@ -39,7 +43,7 @@ const maxDelayMs = 1_000_000
 const burst = 64
 
 export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
-  const { clock, log, work, concurrency = 16, capacity = 100_000, all } = options
+  const { clock, log, work, urgent = false, concurrency = 16, capacity = 100_000, all } = options
   const waiting = new Set<string>()
   const active = new Set<string>()
   /** Added again while being worked on. */
@@ -87,7 +91,7 @@ export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
   const schedule = () => {
     if (scheduled || active.size >= concurrency) return
     scheduled = true
-    if (startedThisTurn < burst) return queueMicrotask(pump)
+    if (urgent && startedThisTurn < burst) return queueMicrotask(pump)
     setImmediate(() => {
       startedThisTurn = 0
       pump()

@@ -27,6 +27,7 @@ const maxBurst = 500
 
 export const replicaSet = (random: Random): Reconciler<ReplicaSet, World> => ({
   name: 'replicaset-controller',
+  urgent: true,
   kind: ReplicaSet,
   watches: [
     { kind: Pod, wake: 'owner' },

@@ -146,7 +146,7 @@ export function startScheduler(
     return true
   }
 
-  const queue = startWorker(schedulerName, deps, work, () => unschedulable)
+  const queue = startWorker(schedulerName, deps, work, () => unschedulable, true)
 
   void informers.synced([Pod, Node]).then(() => {
     if (disposables.disposed) return

@@ -4,6 +4,7 @@
  * platforms live side by side and what a crash left over is found. Works through `ip`, as root.
  */
 import { readdir } from 'node:fs/promises'
+import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import { egress } from './egress.ts'
 import type { RunResult, SandboxRecord } from './launcher/protocol.ts'
@@ -22,6 +23,7 @@ export interface NamespaceNetworkOptions {
   /** Namespaces that pods are still running in. */
   readonly inUse: readonly SandboxRecord[]
   readonly log: Log
+  readonly clock: Clock
   /** Namespaces kept ready. */
   readonly spare?: number
 }
@@ -33,12 +35,14 @@ const networkCount = 1 << (prefixLength - 13)
 const networkSize = 1 << (32 - prefixLength)
 const firstAddress = 10 * 2 ** 24 + 88 * 2 ** 16
 const largestPod = networkSize - 3
+/** After one was taken the next is made this much later, as long as there are others. */
+const refillAfterMs = 250
 /** Namespaces made by one call at most. */
 const batchSize = 16
 
 /** Sets up the bridge. Throws when the machine does not allow it. */
 export async function namespaceNetwork(options: NamespaceNetworkOptions): Promise<Network> {
-  const { ip, nsenter, log } = options
+  const { ip, nsenter, log, clock } = options
   const spare = options.spare ?? 6
   const id = options.id.slice(0, 8)
   const bridge = `ebb-${id}`
@@ -75,6 +79,7 @@ export async function namespaceNetwork(options: NamespaceNetworkOptions): Promis
   let last = Math.max(0, ...used)
   let filling: Promise<void> | undefined
   let closed = false
+  let cancelRefill: (() => void) | undefined
   void fill()
 
   /** Removes namespaces of this data directory that no pod runs in. */
@@ -106,6 +111,15 @@ export async function namespaceNetwork(options: NamespaceNetworkOptions): Promis
   function fill(): Promise<void> {
     filling ??= fillUp().finally(() => (filling = undefined))
     return filling
+  }
+
+  /** Not at once: the pod that has just taken one starts meanwhile, and making networks takes the processor from it. */
+  function refill(): void {
+    if (ready.length === 0) return void fill()
+    cancelRefill ??= clock.after(refillAfterMs, () => {
+      cancelRefill = undefined
+      if (!closed) void fill()
+    })
   }
 
   async function fillUp(): Promise<void> {
@@ -172,7 +186,7 @@ export async function namespaceNetwork(options: NamespaceNetworkOptions): Promis
       const at = ready.findIndex(preferred)
       const [network] = ready.splice(Math.max(at, 0), 1)
       if (network) {
-        void fill()
+        refill()
         return network
       }
       const waiter = Promise.withResolvers<PodNetwork>()
@@ -194,6 +208,7 @@ export async function namespaceNetwork(options: NamespaceNetworkOptions): Promis
     ],
     async [Symbol.asyncDispose]() {
       closed = true
+      cancelRefill?.()
       for (const waiter of waiting.splice(0)) waiter.reject(new Error('the network is closed'))
       await filling
     },

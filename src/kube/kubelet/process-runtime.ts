@@ -330,7 +330,7 @@ const notStarted = (
 })
 
 async function openNetwork(
-  { network, log }: ProcessRuntimeOptions,
+  { network, log, clock }: ProcessRuntimeOptions,
   launcher: Launcher,
   id: string,
   inUse: readonly SandboxRecord[],
@@ -354,6 +354,7 @@ async function openNetwork(
       id,
       inUse,
       log,
+      clock,
       run: (argv, input) =>
         launcher.run({
           argv,

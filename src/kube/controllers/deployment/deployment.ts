@@ -45,6 +45,7 @@ interface World {
 
 export const deployment: Reconciler<Deployment, World> = {
   name: 'deployment-controller',
+  urgent: true,
   kind: Deployment,
   watches: [
     { kind: ReplicaSet, wake: 'owner' },

@@ -28,6 +28,7 @@ interface World {
 /** `selecting` answers the Services that select a pod. */
 export const endpoints = (selecting: Wake): Reconciler<Service, World> => ({
   name: 'endpoint-controller',
+  urgent: true,
   kind: Service,
   watches: [
     { kind: Pod, wake: selecting },

@@ -72,6 +72,7 @@ export const podAutoscalerReconciler = ({
   onDecision,
 }: PodAutoscalerDeps): Reconciler<PodAutoscaler, World> => ({
   name: 'kpa-class-podautoscaler-controller',
+  urgent: true,
   kind: PodAutoscaler,
   watches: [
     { kind: ServerlessService, wake: 'owner' },
