@@ -15,14 +15,15 @@ export interface HeaderFields {
 /**
  * Fields to send. Names in any letter case: they leave in lower case. Fields that belong to one HTTP/1.1 hop (Connection,
  * Keep-Alive, Proxy-Connection, Transfer-Encoding, Upgrade, HTTP2-Settings) and Host are left out by the connection
- * itself, so a head of HTTP/1.1 may be given as it is; fields that its `hopNames` lists must be removed before.
+ * itself, so a head of HTTP/1.1 may be given as it is; fields that its `hopNames` lists must be removed before, and TE
+ * may only say `trailers`.
  */
 export interface OutgoingFields {
   readonly names: readonly string[]
   readonly values: readonly string[]
 }
 
-/** What happens on a stream. Calls come out of `receive`, `drained`, `tick` and `destroy` of its connection. */
+/** What happens on a stream. Calls come out of `receive`, `drained`, `tick` and `destroy` of its connection, and out of a scheduled flush. */
 export interface Http2StreamUser {
   /** Client: the final response (status >= 200) begins. */
   headers(head: ResponseHead, endStream: boolean): void
@@ -53,6 +54,16 @@ export interface StreamOwner {
   giveBack(stream: Http2Stream, bytes: number): void
 }
 
+/** Until someone cares. */
+export const nobody: Http2StreamUser = {
+  headers() {},
+  informational() {},
+  data() {},
+  trailers() {},
+  reset() {},
+  writable() {},
+}
+
 export class Http2Stream {
   readonly id: number
   user: Http2StreamUser
@@ -62,15 +73,57 @@ export class Http2Stream {
   remoteEnded = false
   /** We have ended our side; bytes may still wait for window. */
   localEnded = false
+  /** We have sent the head of the final response. */
+  headSent = false
+
+  // -- for the connection alone ------------------------------------------------------------------------------------
+
+  /** The head of the final response (client) or of the request (server) has come. */
+  headReceived = false
+  /** Bytes that the peer lets us send; below 0 after its setting shrank. */
+  sendWindow: number
+  /** Bytes that we let the peer send. */
+  receiveLeft: number
+  /** Given back by the user, not yet told to the peer. */
+  owed = 0
+  /** Received, not given back. */
+  held = 0
+  /** Content-Length of what comes, -1 = unknown or not to be checked. */
+  expected = -1
+  received = 0
+  /** The request is HEAD: its response may have a Content-Length and no body. */
+  bodiless = false
+  /** Bytes that wait for window, oldest first; `pendingStart` bytes of the first have gone. */
+  pending: Buffer[] | undefined
+  pendingStart = 0
+  pendingBytes = 0
+  /** Sent after what is pending. */
+  endTrailers: OutgoingFields | undefined
+  /** Since when nothing of what is pending could go, ms; -1 = nothing waits. */
+  stalledMs = -1
+  /** The user was told to wait. */
+  waiting = false
   readonly #owner: StreamOwner
 
-  constructor(owner: StreamOwner, id: number, user: Http2StreamUser) {
+  constructor(
+    owner: StreamOwner,
+    id: number,
+    user: Http2StreamUser,
+    sendWindow: number,
+    receiveWindow: number,
+  ) {
     this.#owner = owner
     this.id = id
     this.user = user
+    this.sendWindow = sendWindow
+    this.receiveLeft = receiveWindow
   }
 
-  /** Server: sends the response's head. Once. With `endStream` the response has no body. */
+  /**
+   * Server: sends the response's head. Once. With `endStream` the response has no body.
+   *
+   * Writing the head, `write` and `end` one after the other costs no more than one call would: all of it leaves in one piece.
+   */
   respond(status: number, fields: OutgoingFields, endStream: boolean): void {
     this.#owner.sendResponse(this, status, fields, endStream)
   }
@@ -90,7 +143,7 @@ export class Http2Stream {
 
   /**
    * Ends our side, with trailers if given. A server whose client has not ended its request by then tells it to stop
-   * (RST_STREAM with NO_ERROR, RFC 9113 8.1) once all is sent.
+   * (RST_STREAM with NO_ERROR, RFC 9113 8.1) once all is sent; the user hears no more of it then.
    */
   end(trailers?: OutgoingFields): void {
     this.#owner.sendEnd(this, trailers)
