@@ -13,9 +13,13 @@ import { startColdStarts, type ColdStarts } from '../serving/controllers/cold-st
 import { startServingControllers } from '../serving/controllers/controllers.ts'
 import {
   connectGateway,
+  type FeedSource,
   type GatewayLink,
   type Hello,
 } from '../serving/controllers/ingress/feed-client.ts'
+import { createIngressView } from '../serving/controllers/ingress/ingress-view.ts'
+import { createServiceTargets } from '../serving/controllers/ingress/service-targets.ts'
+import { settingsPart } from '../serving/controllers/ingress/settings.ts'
 import { installServing, managedDomain } from '../serving/controllers/install.ts'
 import type { Address, Layout } from './config.ts'
 import { superviseGateway, type GatewayProcessOptions } from './gateway-process.ts'
@@ -43,17 +47,23 @@ const gatewayGraceMs = 10_000
 export async function startServing(options: ServingOptions): Promise<Serving> {
   const { client, clock, log, informers, layout } = options
   await using started = new AsyncDisposableStack()
+  const source: FeedSource = {
+    read: informers.reader(),
+    synced: () => informers.synced(),
+    onChange(kind, listener) {
+      const subscription = informers.for(kind).subscribe((_type, object) => listener(object))
+      return () => subscription[Symbol.dispose]()
+    },
+  }
+  const targets = started.use(createServiceTargets(source))
+  const settings = started.use(settingsPart(source))
+  const ingresses = started.use(createIngressView(source, targets))
   const link = started.use(
     connectGateway({
       socketPath: layout.gatewaySocket,
-      source: {
-        read: informers.reader(),
-        synced: () => informers.synced(),
-        onChange(kind, listener) {
-          const subscription = informers.for(kind).subscribe((_type, object) => listener(object))
-          return () => subscription[Symbol.dispose]()
-        },
-      },
+      source,
+      ingresses,
+      parts: [targets, settings],
       clock,
       log: log.child({ part: 'gateway-link' }),
     }),

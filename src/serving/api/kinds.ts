@@ -2,8 +2,10 @@
 import type { KindDefinition } from '../../kube/api/kind.ts'
 import type { KubeObject } from '../../kube/api/meta.ts'
 import { Certificate } from './certificate.ts'
+import { ClusterDomainClaim } from './cluster-domain-claim.ts'
 import { ColdStart } from './cold-start.ts'
 import { Configuration } from './configuration.ts'
+import { DomainMapping } from './domain-mapping.ts'
 import { Image } from './image.ts'
 import { Ingress } from './ingress.ts'
 import { Metric } from './metric.ts'
@@ -22,6 +24,8 @@ export const servingKinds: readonly KindDefinition[] = [
   erased(Configuration),
   erased(Revision),
   erased(Route),
+  erased(DomainMapping),
+  erased(ClusterDomainClaim),
   erased(PodAutoscaler),
   erased(Metric),
   erased(ServerlessService),

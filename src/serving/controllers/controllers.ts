@@ -8,6 +8,7 @@ import type { Reconciler } from '../../kube/controller/reconciler.ts'
 import type { Autoscaler } from '../autoscaler/autoscaler.ts'
 import { createReadConfig } from './config.ts'
 import { configurationReconciler } from './configuration/configuration.ts'
+import { domainMappingReconciler } from './domain-mapping/domain-mapping.ts'
 import { callableAddress } from './gateway-address.ts'
 import type { GatewayLink } from './ingress/feed-client.ts'
 import { ingressReconciler } from './ingress/ingress.ts'
@@ -67,6 +68,7 @@ export function startServingControllers(deps: ServingDeps): ServingControllers {
   start(serverlessServiceReconciler({ host: callableAddress(gateway.host), port: gateway.port }))
   start(metricReconciler)
   start(routeReconciler(readConfig))
+  start(domainMappingReconciler(readConfig))
   start(labelerReconciler())
   start(ingressReconciler(link))
   start(revisionGcReconciler(readConfig))

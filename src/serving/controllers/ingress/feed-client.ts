@@ -357,12 +357,16 @@ class Link implements GatewayLink {
   }
 
   #flush(): void {
-    let told = this.#dirtyFacts.length > 0
+    let told = false
     for (const key of this.#dirtyRevisions.values()) told = this.#tellRevision(key, true) || told
     const sent: Sent[] = []
-    for (const fact of this.#dirtyFacts.splice(0)) this.#tellFact(fact, sent)
     for (const key of this.#dirtyIngresses.values())
       told = this.#tellIngress(key, false, sent) || told
+    // Last, because looking at an Ingress may bring new ones.
+    for (const fact of this.#dirtyFacts.splice(0)) {
+      this.#tellFact(fact, sent)
+      told = true
+    }
     this.#dirtyRevisions.clear()
     this.#dirtyIngresses.clear()
     if (told) this.#sync(sent)

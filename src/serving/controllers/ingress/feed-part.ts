@@ -16,6 +16,7 @@ export type Fact = Extract<
       | 'revision-gone'
       | 'certificate'
       | 'certificate-gone'
+      | 'certificate-refused'
       | 'challenge'
       | 'settings'
   }
@@ -55,6 +56,8 @@ export function createFacts(): Facts {
       return { [Symbol.dispose]: () => void listeners.delete(listener) }
     },
     tell(fact) {
+      // An answer to a question, which is asked again if need be.
+      if (fact.type === 'certificate-refused') return announce(fact)
       const key = subjectOf(fact)
       if (isEnd(fact)) {
         if (facts.delete(key)) announce(fact)
@@ -72,7 +75,7 @@ const isEnd = (fact: Fact): boolean =>
   fact.type === 'challenge' ? fact.response === null : fact.type.endsWith('-gone')
 
 /** What a fact is about: a later fact of the same subject takes its place. */
-function subjectOf(fact: Fact): string {
+function subjectOf(fact: Exclude<Fact, { readonly type: 'certificate-refused' }>): string {
   switch (fact.type) {
     case 'ingress':
       return `ingress ${fact.ingress.key}`
