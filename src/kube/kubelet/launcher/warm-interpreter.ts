@@ -72,6 +72,7 @@ function become({ cwd, env, logPath, entry, args, execArgv }: Specialisation): v
   for (const name of Object.keys(own)) delete own[name]
   Object.assign(own, env)
   process.chdir(cwd)
+  forgetPaths()
   process.argv = [process.execPath, resolve(entry), ...args]
   process.execArgv = [...execArgv]
   if (execArgv.includes('--enable-source-maps')) process.setSourceMapsEnabled(true)
@@ -80,4 +81,11 @@ function become({ cwd, env, logPath, entry, args, execArgv }: Specialisation): v
   // because its clock stood still while we waited: timers would be due at once.
   const { runMain } = Module
   setImmediate(runMain, process.argv[1])
+}
+
+/** Where Node noted how it found this file; the program could see it. */
+function forgetPaths(): void {
+  const paths: unknown = Reflect.get(Module, '_pathCache')
+  if (typeof paths !== 'object' || paths === null) return
+  for (const path of Object.keys(paths)) Reflect.deleteProperty(paths, path)
 }
