@@ -9,7 +9,10 @@ export interface GatewayView {
   readonly revisions: Iterable<RevisionSnapshot>
 }
 
-export function adminAnswer(head: RequestHead, view: () => GatewayView): Answer {
+export function adminAnswer(
+  head: Pick<RequestHead, 'method' | 'target'>,
+  view: () => GatewayView,
+): Answer {
   if (head.method !== 'GET' && head.method !== 'HEAD')
     return { status: 405, body: 'only GET here\n' }
   const path = head.target.split('?')[0]

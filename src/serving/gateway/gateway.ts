@@ -28,6 +28,8 @@ export interface ListenAddress {
   readonly port: number
   /** Sockets that are bound to it already, as file descriptors of this process: these are used instead of new ones. */
   readonly fds?: readonly number[]
+  /** Other listeners that say so too share the address; the kernel spreads connections over them (Linux). */
+  readonly reusePort?: boolean
 }
 
 export interface GatewayLimits {
