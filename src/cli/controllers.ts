@@ -1,6 +1,6 @@
 /** `ebb controllers`: Knative alone, as a client of any Kubernetes API. */
 import { resolve } from 'node:path'
-import { dataDirOf, defaultGateway, parseAddress } from '../platform/config.ts'
+import { dataDirOf, defaultGateway, parseAddress, parseTlsAddress } from '../platform/config.ts'
 import { UsageError, type Command } from './command.ts'
 import { stopSignal } from './stop-signal.ts'
 
@@ -17,6 +17,11 @@ export const controllers: Command = {
       value: 'HOST:PORT',
       default: defaultGateway,
       description: 'where services are reached',
+    },
+    'gateway-tls': {
+      type: 'string',
+      value: 'HOST:PORT',
+      description: 'where services are reached by TLS, or off (default: port 8443 of the gateway)',
     },
     domain: { type: 'string', value: 'DOMAIN', description: 'suffix of service URLs' },
     'log-level': {
@@ -36,11 +41,13 @@ export const controllers: Command = {
     const domain = args.string('domain')
     const stop = stopSignal()
     const { startControllers } = await import('../platform/controllers.ts')
+    const gateway = parseAddress(args.string('gateway') ?? '', 'gateway')
     const running = await startControllers(
       {
         kubeconfig: resolve(kubeconfig),
         dataDir: dataDirOf(args.string('data-dir')),
-        gateway: parseAddress(args.string('gateway') ?? '', 'gateway'),
+        gateway,
+        gatewayTls: parseTlsAddress(args.string('gateway-tls'), gateway),
         ...(domain !== undefined && { domain }),
         logLevel,
       },
@@ -48,6 +55,7 @@ export const controllers: Command = {
     )
     out.print(`Controllers of  ${running.server}`)
     out.print(`Gateway         ${running.gateway}`)
+    if (running.gatewayTls) out.print(`Gateway TLS     ${running.gatewayTls}`)
     out.print(`Ready in ${Math.round(performance.now())} ms. Ctrl-C stops them.`)
     await stop.requested
     await running[Symbol.asyncDispose]()

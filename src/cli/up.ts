@@ -6,6 +6,7 @@ import {
   defaultApi,
   defaultGateway,
   parseAddress,
+  parseTlsAddress,
   type PlatformConfig,
 } from '../platform/config.ts'
 import { UsageError, type Arguments, type Command, type Output } from './command.ts'
@@ -28,6 +29,11 @@ export const up: Command = {
       value: 'HOST:PORT',
       default: defaultGateway,
       description: 'where services are reached',
+    },
+    'gateway-tls': {
+      type: 'string',
+      value: 'HOST:PORT',
+      description: 'where services are reached by TLS, or off (default: port 8443 of the gateway)',
     },
     domain: {
       type: 'string',
@@ -86,7 +92,8 @@ export const up: Command = {
       return 1
     }
     out.print(`API         ${platform.endpoints.api}`)
-    if (platform.endpoints.gateway) out.print(`Gateway     ${platform.endpoints.gateway}`)
+    const { gateway, gatewayTls } = platform.endpoints
+    if (gateway) out.print(`Gateway     ${gateway}${gatewayTls ? `  ${gatewayTls}` : ''}`)
     out.print(`Kubeconfig  ${platform.endpoints.kubeconfig}`)
     out.print(`Ready in ${Math.round(platform.readyAfterMs)} ms. Ctrl-C stops it.`)
     for (const directory of args.strings('deploy')) await deploy(directory, config, out)
@@ -112,6 +119,14 @@ function configOf(args: Arguments): PlatformConfig {
       throw new UsageError((error as Error).message)
     }
   }
+  const gateway = address('gateway')
+  const tls = (): PlatformConfig['gatewayTls'] => {
+    try {
+      return parseTlsAddress(args.string('gateway-tls'), gateway)
+    } catch (error) {
+      throw new UsageError((error as Error).message)
+    }
+  }
   const domain = args.string('domain')
   if (domain !== undefined && !/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(domain))
     throw new UsageError(`--domain: expected a lower-case DNS name, found "${domain}"`)
@@ -123,7 +138,8 @@ function configOf(args: Arguments): PlatformConfig {
   return {
     dataDir: dataDirOf(args.string('data-dir')),
     api: address('api'),
-    gateway: address('gateway'),
+    gateway,
+    gatewayTls: tls(),
     ...(domain !== undefined && { domain }),
     runtime: choice('runtime', ['auto', 'process']),
     network: choice('network', ['auto', 'namespaces', 'host']),

@@ -112,7 +112,7 @@ interface Known extends Issued {
   readonly parsed: X509Certificate
 }
 
-async function readPair(directory: string, name: string): Promise<Known | undefined> {
+export async function readPair(directory: string, name: string): Promise<Known | undefined> {
   try {
     const cert = await readFile(join(directory, `${name}.crt`), 'utf8')
     const key = await readFile(join(directory, `${name}.key`), 'utf8')
@@ -123,7 +123,11 @@ async function readPair(directory: string, name: string): Promise<Known | undefi
   }
 }
 
-async function writePair(directory: string, name: string, { cert, key }: Issued): Promise<void> {
+export async function writePair(
+  directory: string,
+  name: string,
+  { cert, key }: Issued,
+): Promise<void> {
   await writeOwn(join(directory, `${name}.key`), key)
   await writeOwn(join(directory, `${name}.crt`), cert)
 }

@@ -12,10 +12,18 @@ export interface Address {
   readonly port: number
 }
 
+/** Where TLS is served. */
+export interface TlsAddress extends Address {
+  /** Nobody asked for this very port: any free one will do when it is taken. */
+  readonly fallback?: boolean
+}
+
 export interface PlatformConfig {
   readonly dataDir: string
   readonly api: Address
   readonly gateway: Address
+  /** Undefined = no TLS. */
+  readonly gatewayTls: TlsAddress | undefined
   /** Domain suffix of public URLs; undefined = keep what config-domain says, `localhost` at first. */
   readonly domain?: string
   readonly runtime: 'auto' | 'process'
@@ -41,6 +49,17 @@ export function parseAddress(text: string, flag: string): Address {
   if (!match || port > 65_535)
     throw new Error(`--${flag}: expected HOST:PORT, for example 127.0.0.1:8080, found "${text}"`)
   return { host: (match[1] ?? '127.0.0.1').replace(/^\[|\]$/g, '') || '127.0.0.1', port }
+}
+
+/** `HOST:PORT` or `off`; without a flag, beside the gateway's port: 443 for 80, else 8443. */
+export function parseTlsAddress(
+  text: string | undefined,
+  gateway: Address,
+): TlsAddress | undefined {
+  if (text === 'off') return undefined
+  if (text !== undefined) return parseAddress(text, 'gateway-tls')
+  const { host, port } = gateway
+  return { host, port: port === 0 ? 0 : port === 80 ? 443 : 8443, fallback: true }
 }
 
 /** Host and port as they stand in a URL. */

@@ -11,7 +11,7 @@ import { openImages } from '../kube/kubelet/images.ts'
 import { systemClock } from '../lib/clock.ts'
 import { jsonLog, type LogLevel } from '../lib/log.ts'
 import { systemRandom } from '../lib/random.ts'
-import { addressText, layoutOf, type Address } from './config.ts'
+import { addressText, layoutOf, type Address, type TlsAddress } from './config.ts'
 import { takeControl } from './control-socket.ts'
 import { ensureGatewayProcess } from './gateway-process.ts'
 import { startServing } from './serving.ts'
@@ -21,6 +21,7 @@ export interface ControllersConfig {
   /** Holds the gateway's socket and log; not the other platform's own directory. */
   readonly dataDir: string
   readonly gateway: Address
+  readonly gatewayTls: TlsAddress | undefined
   readonly domain?: string
   readonly logLevel: LogLevel
 }
@@ -28,6 +29,8 @@ export interface ControllersConfig {
 export interface Controllers extends AsyncDisposable {
   readonly server: string
   readonly gateway: string
+  /** Absent without TLS. */
+  readonly gatewayTls?: string
 }
 
 export async function startControllers(
@@ -55,6 +58,7 @@ export async function startControllers(
     logPath: layout.gatewayLog,
     programDir: layout.programs,
     http: config.gateway,
+    https: config.gatewayTls,
     clock,
     log,
   })
@@ -68,6 +72,7 @@ export async function startControllers(
       recorder,
       layout,
       gateway: config.gateway,
+      gatewayTls: config.gatewayTls,
       ...(config.domain !== undefined && { domain: config.domain }),
       resolveDigest: (image) => images.resolve(image),
     }),
@@ -76,6 +81,7 @@ export async function startControllers(
   return {
     server: server.server,
     gateway: `http://${addressText(serving.gateway)}`,
+    ...(serving.https && { gatewayTls: `https://${addressText(serving.https)}` }),
     [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
   }
 }

@@ -7,7 +7,10 @@ export async function isFree(address: Address): Promise<boolean> {
 }
 
 /** Throws an Error that names the flag and says what to do. */
-export async function assertFree(address: Address, flag: 'api' | 'gateway'): Promise<void> {
+export async function assertFree(
+  address: Address,
+  flag: 'api' | 'gateway' | 'gateway-tls',
+): Promise<void> {
   const code = await problemOf(address)
   if (code === undefined) return
   const why = reasons[code] ?? code

@@ -10,8 +10,8 @@ import { sleep, type Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
 import type { GatewayLink, Hello } from '../serving/controllers/ingress/feed-client.ts'
 import type { ToGateway } from '../serving/gateway/feed.ts'
-import { addressText, type Address } from './config.ts'
-import { assertFree } from './free-address.ts'
+import { addressText, type Address, type TlsAddress } from './config.ts'
+import { assertFree, isFree } from './free-address.ts'
 import { firstWord, sayAndSeeOff } from './unix-peer.ts'
 
 export interface GatewayProcessOptions {
@@ -20,6 +20,8 @@ export interface GatewayProcessOptions {
   /** Where the process' program may be copied without types (stripped-entry.ts). */
   readonly programDir: string
   readonly http: Address
+  /** Undefined = no TLS. */
+  readonly https: TlsAddress | undefined
   readonly clock: Clock
   readonly log: Log
 }
@@ -33,10 +35,23 @@ export async function ensureGatewayProcess(
   options: GatewayProcessOptions,
 ): Promise<ChildProcess | undefined> {
   const running = await greet(options.socketPath)
-  if (running && serves(running.http, options.http)) return undefined
-  await assertFree(options.http, 'gateway')
+  if (running && serves(running.http, options.http) && servesTls(running.https, options.https))
+    return undefined
+  if (!running || !serves(running.http, options.http)) await assertFree(options.http, 'gateway')
+  const https = await freeTls(options.https, running?.https)
   if (running) await stopGateway(options.socketPath, graceMs)
-  return forkGateway(options, { host: '127.0.0.1', port: 0 })
+  return forkGateway({ ...options, https }, { host: '127.0.0.1', port: 0 })
+}
+
+/** What is to be listened on, now that the wanted port may be taken. A running gateway's own will be free. */
+async function freeTls(
+  wanted: TlsAddress | undefined,
+  running: Address | undefined,
+): Promise<TlsAddress | undefined> {
+  if (!wanted || (running && servesTls(running, { ...wanted, fallback: false }))) return wanted
+  if (wanted.fallback) return (await isFree(wanted)) ? wanted : { ...wanted, port: 0 }
+  await assertFree(wanted, 'gateway-tls')
+  return wanted
 }
 
 /** How long a gateway that makes room for another may take to finish what is in flight. */
@@ -44,6 +59,11 @@ const graceMs = 5_000
 
 const serves = (actual: Address, wanted: Address): boolean =>
   actual.host === wanted.host && (wanted.port === 0 || wanted.port === actual.port)
+
+const servesTls = (actual: Address | undefined, wanted: TlsAddress | undefined): boolean =>
+  actual === undefined || wanted === undefined
+    ? actual === wanted
+    : serves(actual, wanted.fallback ? { ...wanted, port: 0 } : wanted)
 
 /**
  * Keeps a gateway alive for `link`: whenever the connection is lost and nobody answers, starts another with the
@@ -62,7 +82,7 @@ export function superviseGateway(link: GatewayLink, options: GatewayProcessOptio
     while (!link.connected && !ended.signal.aborted) {
       if (!(await greet(options.socketPath)))
         forkGateway(
-          { ...options, http: last?.http ?? options.http },
+          { ...options, http: last?.http ?? options.http, https: last?.https ?? options.https },
           last?.local ?? { host: '127.0.0.1', port: 0 },
         )
       await sleep(options.clock, 1_000, ended.signal)
@@ -91,6 +111,7 @@ function forkGateway(options: GatewayProcessOptions, local: Address): ChildProce
       entry,
       '--http',
       addressText(options.http),
+      ...(options.https ? ['--https', addressText(options.https)] : []),
       '--local',
       addressText(local),
       '--control',

@@ -22,6 +22,7 @@ import { takeControl } from './control-socket.ts'
 import { podAddresses } from './drain.ts'
 import { assertFree, isFree } from './free-address.ts'
 import { ensureGatewayProcess } from './gateway-process.ts'
+import { localAuthorityPath } from './local-authority.ts'
 import { startKube } from './kube.ts'
 import { writeKubeconfig } from './kubeconfig.ts'
 import { removeSocketFolder } from './remains.ts'
@@ -34,6 +35,10 @@ export interface Endpoints {
   readonly gateway?: string
   /** The listener for cluster-local hosts. */
   readonly gatewayLocal?: string
+  /** Absent without TLS. */
+  readonly gatewayTls?: string
+  /** Certificate of the authority that signs hosts no public one knows: for browsers and `curl --cacert`. */
+  readonly localCA?: string
   readonly kubeconfig: string
   readonly pid: number
 }
@@ -70,6 +75,7 @@ export async function startPlatform(
         logPath: layout.gatewayLog,
         programDir: layout.programs,
         http: config.gateway,
+        https: config.gatewayTls,
         clock: systemClock,
         log,
       })
@@ -95,6 +101,7 @@ export async function startPlatform(
         ...common,
         ...kube.deps,
         gateway: config.gateway,
+        gatewayTls: config.gatewayTls,
         ...(config.domain !== undefined && { domain: config.domain }),
         resolveDigest: (image) => kube.images.resolve(image),
         onImages: (listener) => kube.images.onTagged?.(listener),
@@ -107,6 +114,10 @@ export async function startPlatform(
     ...(serving && {
       gateway: `http://${addressText(serving.gateway)}`,
       gatewayLocal: `http://${addressText(serving.local)}`,
+      ...(serving.https && {
+        gatewayTls: `https://${addressText(serving.https)}`,
+        localCA: localAuthorityPath(layout.certificates),
+      }),
     }),
     kubeconfig: layout.kubeconfig,
     pid: process.pid,
@@ -123,17 +134,18 @@ export async function startPlatform(
 }
 
 /** Nothing when the file is missing or damaged: it is written anew. */
-function lastEndpoints(layout: Layout): { readonly api?: string; readonly gateway?: string } {
+function lastEndpoints(layout: Layout): Pick<Partial<Endpoints>, 'api' | 'gateway' | 'gatewayTls'> {
   let found: unknown
   try {
     found = JSON.parse(readFileSync(layout.endpoints, 'utf8'))
   } catch {
     return {}
   }
-  const { api, gateway } = Object(found) as Readonly<Record<string, unknown>>
+  const { api, gateway, gatewayTls } = Object(found) as Readonly<Record<string, unknown>>
   return {
     ...(typeof api === 'string' && { api }),
     ...(typeof gateway === 'string' && { gateway }),
+    ...(typeof gatewayTls === 'string' && { gatewayTls }),
   }
 }
 
@@ -182,6 +194,10 @@ async function withPortsOfLastTime(
     ...config,
     api: await keep(config.api, last.api),
     gateway: await keep(config.gateway, last.gateway),
+    gatewayTls: config.gatewayTls && {
+      ...config.gatewayTls,
+      ...(await keep(config.gatewayTls, last.gatewayTls)),
+    },
   }
 }
 

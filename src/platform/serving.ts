@@ -18,15 +18,18 @@ import {
   type Hello,
 } from '../serving/controllers/ingress/feed-client.ts'
 import { createIngressView } from '../serving/controllers/ingress/ingress-view.ts'
+import { servingCertificates } from '../serving/controllers/certificate/serving-certificates.ts'
 import { createServiceTargets } from '../serving/controllers/ingress/service-targets.ts'
 import { settingsPart } from '../serving/controllers/ingress/settings.ts'
 import { installServing, managedDomain } from '../serving/controllers/install.ts'
-import type { Address, Layout } from './config.ts'
+import { createCertificateIssuance } from './certificate-issuance.ts'
+import type { Address, Layout, TlsAddress } from './config.ts'
 import { superviseGateway, type GatewayProcessOptions } from './gateway-process.ts'
 
 export interface ServingOptions extends ControllerDeps {
   readonly layout: Layout
   readonly gateway: Address
+  readonly gatewayTls: TlsAddress | undefined
   /** Undefined = what config-domain says already, `localhost` at first. */
   readonly domain?: string
   readonly resolveDigest: (image: string) => Promise<string>
@@ -37,6 +40,7 @@ export interface Serving extends AsyncDisposable {
   readonly link: GatewayLink
   readonly gateway: Address
   readonly local: Address
+  readonly https: Address | undefined
   readonly coldStarts: ColdStarts
 }
 
@@ -57,13 +61,15 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   }
   const targets = started.use(createServiceTargets(source))
   const settings = started.use(settingsPart(source))
+  const certificates = started.use(servingCertificates(source, log.child({ part: 'tls' })))
+  const { issuance, challenges } = createCertificateIssuance(options)
   const ingresses = started.use(createIngressView(source, targets))
   const link = started.use(
     connectGateway({
       socketPath: layout.gatewaySocket,
       source,
       ingresses,
-      parts: [targets, settings],
+      parts: [targets, settings, certificates, challenges],
       clock,
       log: log.child({ part: 'gateway-link' }),
     }),
@@ -73,6 +79,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     logPath: layout.gatewayLog,
     programDir: layout.programs,
     http: options.gateway,
+    https: options.gatewayTls,
     clock,
     log,
   }
@@ -82,7 +89,10 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   const domain = options.domain ?? (await storedDomain(client)) ?? 'localhost'
   await installServing(client, {
     domain,
-    ...(opensOnThisMachine(domain) && { domainPort: hello.http.port }),
+    ...(opensOnThisMachine(domain) && {
+      domainPort: hello.http.port,
+      ...(hello.https && { domainHttpsPort: hello.https.port }),
+    }),
     gateway: hello.http,
   })
 
@@ -94,6 +104,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
       ...options,
       autoscaler,
       link,
+      issuance,
       gateway: hello.http,
       gatewayReady: () => link.connected,
     }),
@@ -120,6 +131,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     link,
     gateway: hello.http,
     local: hello.local,
+    https: hello.https,
     coldStarts,
     async [Symbol.asyncDispose]() {
       // Otherwise the gateway that is stopped here would be started again.

@@ -158,6 +158,7 @@ export class SimGateway {
       }
       case 'certificate':
       case 'certificate-gone':
+      case 'certificate-refused':
       case 'challenge':
       case 'settings':
       case 'stop':

@@ -8,6 +8,7 @@ import { crc32 } from '../../knative/hash.ts'
 import type { ConfigMap } from '../../kube/api/config-map.ts'
 import type { AdmissionContext } from '../../kube/api/kind.ts'
 import type { KubeObject } from '../../kube/api/meta.ts'
+import { configAcme } from './config/acme.ts'
 import { configAutoscaler } from './config/autoscaler.ts'
 import { configDefaults } from './config/defaults.ts'
 import { configDeployment } from './config/deployment.ts'
@@ -20,6 +21,7 @@ import { annotation, systemNamespace } from './names.ts'
 
 /** All configs of Serving, whatever they parse to. */
 export const servingConfigs = [
+  configAcme,
   configAutoscaler,
   configDefaults,
   configDeployment,

@@ -6,6 +6,8 @@ import type { KubeObject, ObjectKey } from '../../kube/api/meta.ts'
 import { startController, type ControllerDeps } from '../../kube/controller/loop.ts'
 import type { Reconciler } from '../../kube/controller/reconciler.ts'
 import type { Autoscaler } from '../autoscaler/autoscaler.ts'
+import { certificateReconciler } from './certificate/certificate.ts'
+import type { Issuance } from './certificate/issuance.ts'
 import { createReadConfig } from './config.ts'
 import { configurationReconciler } from './configuration/configuration.ts'
 import { domainMappingReconciler } from './domain-mapping/domain-mapping.ts'
@@ -27,6 +29,8 @@ export interface ServingDeps extends ControllerDeps {
   readonly autoscaler: Autoscaler
   /** The gateway feed: the ingress reconciler needs it. */
   readonly link: GatewayLink
+  /** Gets certificates signed; absent = Certificates are left to somebody else. */
+  readonly issuance?: Issuance
   /** True while the gateway holds requests of revisions at zero; only then may a revision go there. */
   readonly gatewayReady: () => boolean
   /** Where the gateway is reached: the address in public Endpoints of revisions that it stands in front of. */
@@ -72,6 +76,7 @@ export function startServingControllers(deps: ServingDeps): ServingControllers {
   start(labelerReconciler())
   start(ingressReconciler(link))
   start(revisionGcReconciler(readConfig))
+  if (deps.issuance) start(certificateReconciler(readConfig, deps.issuance))
 
   return {
     decided: (revision) => {

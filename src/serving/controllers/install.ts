@@ -18,8 +18,10 @@ import { servingConfigMaps } from '../api/config-maps.ts'
 export interface InstallOptions {
   /** Suffix of external host names; becomes a key of config-domain. */
   readonly domain: string
-  /** Appended to external URLs of that domain; absent = none (port 80). */
+  /** Appended to external http URLs of that domain; absent = none (port 80). */
   readonly domainPort?: number
+  /** The same for https URLs; absent = none (port 443). */
+  readonly domainHttpsPort?: number
   /** Where the gateway listens. */
   readonly gateway: { readonly host: string; readonly port: number }
 }
@@ -100,8 +102,9 @@ async function ensureConfigMap(
   if (wanted !== stored) await client.update(ConfigMap, wanted)
 }
 
-const domainEntry = ({ domainPort }: InstallOptions): string =>
-  domainPort === undefined ? '' : `port: ${domainPort}\n`
+const domainEntry = ({ domainPort, domainHttpsPort }: InstallOptions): string =>
+  (domainPort === undefined ? '' : `port: ${domainPort}\n`) +
+  (domainHttpsPort === undefined ? '' : `https-port: ${domainHttpsPort}\n`)
 
 const withDomain = (map: ConfigMap, options: InstallOptions): ConfigMap => ({
   ...map,
@@ -121,7 +124,7 @@ export function movedDomain(map: ConfigMap, options: InstallOptions): ConfigMap 
   if (ours === undefined) return map
   const data = { ...map.data }
   const value = data[ours]
-  if (value === undefined || !/^(port: \d+)?\s*$/.test(value)) return map
+  if (value === undefined || !/^(port: \d+\n?)?(https-port: \d+)?\s*$/.test(value)) return map
   if (ours === options.domain && value === domainEntry(options)) return map
   delete data[ours]
   return withDomain({ ...map, data }, { ...options })

@@ -1,7 +1,7 @@
 /**
  * config-domain: which domain a Route is served under (contract serving §5.2). Each key is a domain; its value may
- * select Routes by label. `port` is Ebb's own: the gateway's port, shown in URLs and nowhere else, because on one's own
- * machine port 80 is mostly not ours.
+ * select Routes by label. `port` and `https-port` are Ebb's own: the gateway's ports, shown in URLs and nowhere else,
+ * because on one's own machine 80 and 443 are mostly not ours.
  */
 import { defineConfig, type Config } from '../../../knative/config-map.ts'
 import type { ConfigData } from '../../../knative/config-values.ts'
@@ -14,18 +14,21 @@ export interface DomainRule {
   readonly selector: Readonly<Record<string, string>>
   /** Kept as it is; '' or `wildcard`. */
   readonly type: string
-  /** Shown in URLs of this domain when given. */
+  /** Shown in http URLs of this domain when given. */
   readonly port?: number
+  /** Shown in https URLs of this domain when given. */
+  readonly httpsPort?: number
 }
 
 export interface DomainConfig {
   readonly rules: readonly DomainRule[]
 }
 
-/** The domain of a Route and the port its URLs show, if any. */
+/** The domain of a Route and the ports its URLs show, if any. */
 export interface ChosenDomain {
   readonly domain: string
   readonly port?: number
+  readonly httpsPort?: number
 }
 
 function rule(domain: string, text: string): DomainRule {
@@ -39,14 +42,14 @@ function rule(domain: string, text: string): DomainRule {
       scalarText(item),
     ]),
   )
-  const { port } = map
-  if (port !== undefined && port !== null && !isPort(port))
-    throw new Error(`${domain}: port = ${JSON.stringify(port)}, must be in [1, 65535] range`)
+  const port = portOf(domain, map, 'port')
+  const httpsPort = portOf(domain, map, 'https-port')
   return {
     domain,
     selector,
     type: typeof map['type'] === 'string' ? map['type'] : '',
-    ...(typeof port === 'number' && { port }),
+    ...(port !== undefined && { port }),
+    ...(httpsPort !== undefined && { httpsPort }),
   }
 }
 
@@ -60,6 +63,17 @@ function selectorOf(domain: string, value: YamlValue | undefined): Record<string
   const map = asMap(value)
   if (!map) throw new Error(`${domain}: selector must be a map of labels`)
   return map
+}
+
+function portOf(
+  domain: string,
+  map: Readonly<Record<string, YamlValue>>,
+  key: string,
+): number | undefined {
+  const value = map[key]
+  if (value === undefined || value === null) return undefined
+  if (typeof value === 'number' && isPort(value)) return value
+  throw new Error(`${domain}: ${key} = ${JSON.stringify(value)}, must be in [1, 65535] range`)
 }
 
 const isPort = (value: YamlValue): boolean =>
@@ -92,7 +106,12 @@ export function domainFor(
     }
   }
   if (!chosen) return { domain: `svc.${clusterDomain}` }
-  return { domain: chosen.domain, ...(chosen.port !== undefined && { port: chosen.port }) }
+  const { port, httpsPort } = chosen
+  return {
+    domain: chosen.domain,
+    ...(port !== undefined && { port }),
+    ...(httpsPort !== undefined && { httpsPort }),
+  }
 }
 
 function isBefore(a: DomainRule, b: DomainRule): boolean {
@@ -128,11 +147,13 @@ example.org: |
   selector:
     app: nonprofit
 
-# With a port, which URLs of this domain then show. Routing ignores it.
+# With ports, which http and https URLs of this domain then show. Routing
+# ignores them.
 example.net: |
   selector:
     app: local
   port: 8080
+  https-port: 8443
 
 # Routes under svc.cluster.local are not served outside. The label
 # networking.knative.dev/visibility=cluster-local does the same.

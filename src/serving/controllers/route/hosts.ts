@@ -45,7 +45,7 @@ export function groupHosts(
   const marked: StringMap = hidden
     ? { ...labels, [label.visibility]: clusterLocal }
     : (labels ?? {})
-  const { domain, port } = domainFor(config.domain, marked)
+  const { domain, port, httpsPort } = domainFor(config.domain, marked)
   const local = localHosts(name, namespace)
   const isLocal = isClusterLocalDomain(domain)
   const host = renderDomain(isLocal ? defaultDomainTemplate : config.network.domainTemplate, {
@@ -63,9 +63,30 @@ export function groupHosts(
     visibility,
     external: isLocal ? [] : [host],
     local,
-    url: `${scheme}://${host}${!isLocal && port !== undefined ? `:${port}` : ''}`,
+    url: isLocal ? `${scheme}://${host}` : urlOf(scheme, host, { port, httpsPort }),
     host,
   }
+}
+
+/** A group's hosts with the URL under which TLS serves it. */
+export function secureUrl(
+  group: GroupHosts,
+  config: DomainConfig,
+  labels: StringMap | undefined,
+): GroupHosts {
+  return { ...group, url: urlOf('https', group.host, domainFor(config, labels)) }
+}
+
+function urlOf(
+  scheme: string,
+  host: string,
+  {
+    port,
+    httpsPort,
+  }: { readonly port?: number | undefined; readonly httpsPort?: number | undefined },
+): string {
+  const shown = scheme === 'https' ? httpsPort : port
+  return `${scheme}://${host}${shown === undefined ? '' : `:${shown}`}`
 }
 
 /** A group is served inside under three forms of its name, whatever its visibility. */

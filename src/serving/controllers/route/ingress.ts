@@ -1,6 +1,6 @@
 /** The KIngress of a Route: hosts, tags and splits for the data plane (contracts/serving 5.3, 5.4, 1.11, 1.12). */
 import { apiVersionOf } from '../../../kube/api/kind.ts'
-import { controllerRef, type StringMap } from '../../../kube/api/meta.ts'
+import { controllerRef, type KubeObject, type StringMap } from '../../../kube/api/meta.ts'
 import type { Apply } from '../../../kube/controller/reconciler.ts'
 import { childName } from '../../../knative/child-name.ts'
 import type { NetworkConfig } from '../../api/config/network.ts'
@@ -10,6 +10,7 @@ import {
   type IngressBackendSplit,
   type IngressPath,
   type IngressRule,
+  type IngressTls,
 } from '../../api/ingress.ts'
 import { annotation, annotationSpellings, firstSpelling, label } from '../../api/names.ts'
 import type { Route } from '../../api/route.ts'
@@ -24,6 +25,8 @@ export interface IngressInput {
   readonly rollout: Rollout
   /** Hosts of each group of the traffic. */
   readonly hosts: ReadonlyMap<string, GroupHosts>
+  /** Hosts with a certificate. */
+  readonly tls?: readonly IngressTls[]
   readonly network: NetworkConfig
   /** Feature tag-header-based-routing. */
   readonly tagHeaders: boolean
@@ -47,7 +50,11 @@ export function desiredIngress(input: IngressInput): Ingress {
       annotations: annotationsOf(input),
       ownerReferences: [controllerRef(route)],
     },
-    spec: { ...(httpOption && { httpOption }), rules: rulesOf(input) },
+    spec: {
+      ...(httpOption && { httpOption }),
+      rules: rulesOf(input),
+      ...(input.tls?.length && { tls: input.tls }),
+    },
   }
 }
 
@@ -101,8 +108,8 @@ function annotationsOf({ route, traffic, rollout, hosts, network }: IngressInput
 }
 
 /** Throws for an annotation that says neither enabled nor redirected. */
-function httpOptionOf(
-  { metadata }: Route,
+export function httpOptionOf(
+  { metadata }: KubeObject,
   { httpProtocol }: NetworkConfig,
 ): HttpOption | undefined {
   const said = firstSpelling(metadata.annotations, annotationSpellings.httpProtocol)

@@ -35,6 +35,7 @@ function plan(route: Route, world: Partial<World> = {}) {
       ingress: undefined,
       services: new Map(),
       endpoints: new Map(),
+      certificates: new Map(),
       config: config(),
       ...world,
     },

@@ -3,14 +3,27 @@
  * a new Revision gradually where that is wanted (contracts/serving 2.6, 5; upstream: pkg/reconciler/route).
  */
 import { Endpoints } from '../../../kube/api/endpoints.ts'
-import { isControlledBy, keyOf } from '../../../kube/api/meta.ts'
+import {
+  controllerOf,
+  isControlledBy,
+  keyOf,
+  type KubeObject,
+  type ObjectKey,
+} from '../../../kube/api/meta.ts'
 import { Service as CoreService } from '../../../kube/api/service.ts'
 import { semanticallyEqual } from '../../../kube/controller/difference.ts'
-import type { Apply, Delete, Plan, Reconciler } from '../../../kube/controller/reconciler.ts'
+import type {
+  Apply,
+  Delete,
+  Plan,
+  Reader,
+  Reconciler,
+} from '../../../kube/controller/reconciler.ts'
 import { conditionOf, finish, isObserved, isReady } from '../../../knative/conditions.ts'
 import { parseDuration } from '../../../knative/duration.ts'
+import { Certificate } from '../../api/certificate.ts'
 import { Configuration } from '../../api/configuration.ts'
-import { configDomain, type DomainConfig } from '../../api/config/domain.ts'
+import { configDomain, domainFor, type DomainConfig } from '../../api/config/domain.ts'
 import { configFeatures, type FeaturesConfig } from '../../api/config/features.ts'
 import { configNetwork, type NetworkConfig } from '../../api/config/network.ts'
 import { Ingress } from '../../api/ingress.ts'
@@ -20,6 +33,7 @@ import { Route, routeConditions, type RouteStatus } from '../../api/route.ts'
 import { watchConfigs, type ReadConfig } from '../config.ts'
 import { protocolOf } from '../revision/pod-template.ts'
 import { createTracker, type Target as Tracked } from '../tracker.ts'
+import { certificateName, planCertificates } from './certificates.ts'
 import { groupHosts, groupName, localHost, type GroupHosts } from './hosts.ts'
 import { applyIngress, desiredIngress, ingressName, mergedIngress } from './ingress.ts'
 import { isHidden, mustBeReplaced, placeholder } from './placeholder-service.ts'
@@ -29,7 +43,6 @@ import {
   ingressNotConfigured,
   placeholderNotOwned,
   rolloutInProgress,
-  tlsNotEnabled,
   trafficAssigned,
   withIngress,
 } from './status.ts'
@@ -50,6 +63,8 @@ export interface World {
   /** Services that bear the name of a group, and all that are labelled as this Route's. */
   readonly services: ReadonlyMap<string, CoreService>
   readonly endpoints: ReadonlyMap<string, Endpoints>
+  /** Its own, those that bear a name it wants, and the namespace's wildcards. */
+  readonly certificates: ReadonlyMap<string, Certificate>
   readonly config: {
     readonly network: NetworkConfig
     readonly domain: DomainConfig
@@ -66,6 +81,7 @@ export const routeReconciler = (readConfig: ReadConfig): Reconciler<Route, World
       { kind: Ingress, wake: 'owner' },
       { kind: CoreService, wake: 'owner' },
       { kind: Endpoints, wake: 'none' },
+      { kind: Certificate, wake: routesOfCertificate },
       { kind: Configuration, wake: (changed) => tracker.observers(changed) },
       { kind: Revision, wake: (changed) => tracker.observers(changed) },
       watchConfigs(Route, configNetwork, configDomain, configFeatures),
@@ -112,7 +128,11 @@ export const routeReconciler = (readConfig: ReadConfig): Reconciler<Route, World
         if (service) services.set(name, service)
         if (points) endpoints.set(name, points)
       }
-      return { route, configurations, revisions, ingress, services, endpoints, config }
+      const certificates = certificatesOf(route, config.domain, read)
+      return {
+        ...{ route, configurations, revisions, ingress, services, endpoints },
+        ...{ certificates, config },
+      }
     },
 
     plan(world, nowMs) {
@@ -129,6 +149,32 @@ export const routeReconciler = (readConfig: ReadConfig): Reconciler<Route, World
       return {}
     },
   }
+}
+
+function certificatesOf(
+  route: Route,
+  domains: DomainConfig,
+  read: Reader,
+): ReadonlyMap<string, Certificate> {
+  const { namespace } = keyOf(route)
+  const certificates = new Map<string, Certificate>()
+  const see = (certificate: Certificate | undefined) =>
+    certificate && certificates.set(certificate.metadata.name, certificate)
+  read.owned(Certificate, route).forEach(see)
+  for (const { tag } of [{ tag: '' }, ...(route.spec.traffic ?? [])])
+    see(read.get(Certificate, { namespace, name: certificateName(route, tag ?? '') }))
+  const { domain } = domainFor(domains, route.metadata.labels)
+  read.list(Certificate, namespace, { [label.wildcardDomain]: domain }).forEach(see)
+  return certificates
+}
+
+/** A wildcard's readiness matters to all Routes of its namespace. */
+function routesOfCertificate(changed: KubeObject, read: Reader): Iterable<ObjectKey> {
+  const { namespace = '', labels } = changed.metadata
+  if (labels?.[label.wildcardDomain] !== undefined)
+    return read.list<Route>(Route, namespace).map(keyOf)
+  const owner = controllerOf(changed)
+  return owner?.kind === Route.kind ? [{ namespace, name: owner.name }] : []
 }
 
 /** Names of the main group and of every tag; none when the template can't be executed. */
@@ -175,7 +221,7 @@ function decide(world: World, begun: RouteStatus, nowMs: number): Decision {
   })
   // Until all targets are there, what runs keeps running as it is.
   if ('bad' in resolved) return { status: badTraffic(status, resolved.bad, nowMs) }
-  status = tlsNotEnabled(trafficAssigned(status, nowMs), nowMs)
+  status = trafficAssigned(status, nowMs)
   return assigned(world, resolved.traffic, hosts, status, nowMs)
 }
 
@@ -192,11 +238,18 @@ function hostsOf({ route, services, config }: World): ReadonlyMap<string, GroupH
 function assigned(
   world: World,
   traffic: Traffic,
-  hosts: ReadonlyMap<string, GroupHosts>,
-  begun: RouteStatus,
+  plainHosts: ReadonlyMap<string, GroupHosts>,
+  begunPlain: RouteStatus,
   nowMs: number,
 ): Decision {
   const { route, ingress, revisions, config } = world
+  const { hosts, tls, ...certificates } = planCertificates(
+    { ...world, hosts: plainHosts },
+    begunPlain,
+    nowMs,
+  )
+  const main = hosts.get('')
+  const begun = { ...certificates.status, ...(main && { url: main.url }) }
   const services = placeholders(world, hosts)
   if ('foreign' in services) {
     const { kind, name } = services.foreign
@@ -211,6 +264,7 @@ function assigned(
     traffic,
     rollout,
     hosts,
+    tls,
     network: config.network,
     tagHeaders: config.features.tagHeaderBasedRouting === 'Enabled',
     protocolOf: (name) => {
@@ -227,8 +281,9 @@ function assigned(
   else if (settled) status = withIngress(status, ingress, nowMs)
   else status = ingressNotConfigured(status, nowMs)
   return {
-    apply: [...services.apply, applyIngress(wanted)],
-    delete: services.obsolete,
+    apply: [...services.apply, ...certificates.apply, applyIngress(wanted)],
+    delete: [...services.obsolete, ...certificates.obsolete],
+    events: certificates.events,
     status: {
       ...status,
       traffic: statusTraffic(traffic, rollout, (tag) => hosts.get(tag)?.url),

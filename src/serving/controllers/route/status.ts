@@ -32,15 +32,6 @@ export const badTraffic = (status: RouteStatus, bad: BadTraffic, nowMs: number):
     ? conditions.markFalse(status, 'AllTrafficAssigned', bad.reason, bad.message, nowMs)
     : conditions.markUnknown(status, 'AllTrafficAssigned', bad.reason, bad.message, nowMs)
 
-export const tlsNotEnabled = (status: RouteStatus, nowMs: number): RouteStatus =>
-  conditions.markTrueWithReason(
-    status,
-    'CertificateProvisioned',
-    'TLSNotEnabled',
-    'external-domain-tls is not enabled',
-    nowMs,
-  )
-
 export const placeholderNotOwned = (
   status: RouteStatus,
   kind: 'Service' | 'Endpoint',

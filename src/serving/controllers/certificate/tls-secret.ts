@@ -1,0 +1,91 @@
+/** Secrets of type kubernetes.io/tls: what is in them, checked, and how one is made for a Certificate. */
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { controllerRef } from '../../../kube/api/meta.ts'
+import { Secret } from '../../../kube/api/secret.ts'
+import type { Apply } from '../../../kube/controller/reconciler.ts'
+import type { Certificate } from '../../api/certificate.ts'
+import { label } from '../../api/names.ts'
+import type { Signed } from './issuance.ts'
+
+/** Who signed what is in a Secret: `local`, or the URL of an ACME directory. */
+export const issuerAnnotation = 'ebb.dev/issuer'
+
+export interface TlsContent {
+  /** PEM texts. */
+  readonly chain: string
+  readonly privateKey: string
+  readonly notBeforeMs: number
+  readonly notAfterMs: number
+  /** True when the certificate covers the name, `*.` names as they are. */
+  readonly covers: (name: string) => boolean
+}
+
+const known = new WeakMap<Secret, TlsContent | string>()
+
+/** The certificate and key of a Secret; a text says what is wrong with it. */
+export function tlsContent(secret: Secret): TlsContent | string {
+  let content = known.get(secret)
+  if (content === undefined) known.set(secret, (content = parse(secret)))
+  return content
+}
+
+function parse({ data = {} }: Secret): TlsContent | string {
+  const chain = decode(data['tls.crt'])
+  const privateKey = decode(data['tls.key'])
+  if (!chain) return 'tls.crt is missing'
+  if (!privateKey) return 'tls.key is missing'
+  try {
+    const leaf = new X509Certificate(chain)
+    if (!leaf.checkPrivateKey(createPrivateKey(privateKey)))
+      return 'tls.key is not the key of the first certificate in tls.crt'
+    const names = new Set(
+      (leaf.subjectAltName ?? '').split(/,\s*/).map((name) => name.replace(/^DNS:/, '')),
+    )
+    return {
+      chain,
+      privateKey,
+      notBeforeMs: Date.parse(leaf.validFrom),
+      notAfterMs: Date.parse(leaf.validTo),
+      covers: (name) => names.has(name) || leaf.checkHost(name, { subject: 'never' }) !== undefined,
+    }
+  } catch (error) {
+    return `tls.crt or tls.key can't be read: ${error instanceof Error ? error.message : String(error)}`
+  }
+}
+
+const decode = (text: string | undefined): string => Buffer.from(text ?? '', 'base64').toString()
+const encode = (text: string): string => Buffer.from(text).toString('base64')
+
+/** True for a Secret that was made for this Certificate. */
+export const isMadeFor = (secret: Secret, { metadata }: Certificate): boolean =>
+  secret.metadata.labels?.[label.certificateUID] === metadata.uid
+
+export function applySecret(certificate: Certificate, signed: Signed, issuer: string): Apply {
+  const { namespace, name, uid = '' } = certificate.metadata
+  const desired: Secret = {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: {
+      name: certificate.spec.secretName,
+      ...(namespace && { namespace }),
+      labels: { [label.certificateUID]: uid },
+      annotations: { [issuerAnnotation]: issuer },
+      ownerReferences: [controllerRef(certificate)],
+    },
+    type: 'kubernetes.io/tls',
+    data: {
+      'tls.crt': encode(signed.chain),
+      'tls.key': encode(signed.privateKey),
+      ...(signed.ca !== undefined && { 'ca.crt': encode(signed.ca) }),
+    },
+  }
+  return {
+    kind: Secret,
+    desired,
+    createFailed: {
+      type: 'Warning',
+      reason: 'CreationFailed',
+      message: `Failed to create the Secret of Certificate "${name}": `,
+    },
+  }
+}
