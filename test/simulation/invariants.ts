@@ -121,7 +121,7 @@ function checkTraffic(service: Service, world: World, witness: Witness, complain
   const shares = new Map<string, number>()
   const choice = world.gateway.table
     .host(hostOf(service), false)
-    ?.paths.find(({ matches }) => matches.length === 0)?.choice
+    ?.paths.find(({ match }) => match.headers.length === 0)?.choice
   for (let i = 0; i < 100; i++) {
     const revision = choice?.next()?.revision.split('/')[1] ?? ''
     shares.set(revision, (shares.get(revision) ?? 0) + 1)

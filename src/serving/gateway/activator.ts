@@ -4,7 +4,8 @@
  * throttler does (contracts/serving.md 4.3).
  */
 import type { Random } from '../../lib/random.ts'
-import { choose } from './balancer.ts'
+import type { Affinity } from './affinity.ts'
+import { choose, hasSlot } from './balancer.ts'
 import { type QueueBudget, WaitQueue, type Waiter } from './breaker.ts'
 import type { Backend, RevisionTarget } from './feed.ts'
 import type { RevisionMetrics } from './metrics.ts'
@@ -15,6 +16,8 @@ import type { WorkerMemory } from './worker-memory.ts'
 
 /** A request that wants a slot. */
 export interface Claimant extends Waiter {
+  /** Which pod it should have, if that one has a free slot. */
+  readonly affinity?: Affinity | undefined
   /** It has the slot; `release` it when done. */
   granted(pod: Pod): void
   /** The revision is gone. */
@@ -91,13 +94,13 @@ export class Revision {
    */
   acquire(claimant: Claimant): Pod | undefined | 'full' {
     if (this.#waiting === 0) {
-      const pod = this.#take()
+      const pod = this.#take(claimant)
       if (pod) return pod
     }
     if (!this.queue.push(claimant)) return 'full'
     // A slot may have come free at another worker before it could see that somebody waits here.
     if (this.#memory !== undefined && this.#waiting === 1) {
-      const pod = this.#take()
+      const pod = this.#take(claimant)
       if (pod) {
         this.queue.remove(claimant)
         return pod
@@ -219,10 +222,12 @@ export class Revision {
     )
   }
 
-  /** Takes a free slot, if there is one. */
-  #take(): Pod | undefined {
+  /** Takes a free slot for `claimant`, if there is one. */
+  #take(claimant: Claimant | undefined): Pod | undefined {
+    let liked = claimant?.affinity?.pick(this.#pods)
     for (;;) {
-      const at = this.#choose()
+      const at = this.#at(liked)
+      liked = undefined
       if (at < 0) return undefined
       const pod = this.#pods[at]!
       // Another worker may take the slot between our look and our hand; then we look again.
@@ -235,6 +240,15 @@ export class Revision {
       pod.inFlight++
       return pod
     }
+  }
+
+  /** Where `liked` stands if it has a free slot, else the pod whose turn it is; -1 = none. */
+  #at(liked: Pod | undefined): number {
+    if (liked === undefined) return this.#choose()
+    const { containerConcurrency } = this.target
+    const free =
+      containerConcurrency === 0 ? liked.usable : hasSlot(liked, containerConcurrency, this.#memory)
+    return free ? this.#pods.indexOf(liked) : this.#choose()
   }
 
   #give(pod: Pod): void {
@@ -265,7 +279,7 @@ export class Revision {
     if (this.#serving) return
     this.#serving = true
     while (this.queue.size > 0) {
-      const pod = this.#take()
+      const pod = this.#take(this.queue.first)
       if (!pod) break
       this.queue.shift()?.granted(pod)
     }

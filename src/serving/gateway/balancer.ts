@@ -37,7 +37,8 @@ export function choose(
   return -1
 }
 
-function hasSlot(pod: Candidate, limit: number, memory: WorkerMemory | undefined): boolean {
+/** True when a pod may be given one more request. `limit`: 1 or more. */
+export function hasSlot(pod: Candidate, limit: number, memory: WorkerMemory | undefined): boolean {
   if (!pod.usable) return false
   const { place } = pod
   return (memory === undefined || place < 0 ? pod.inFlight : memory.occupied(place)) < limit

@@ -57,6 +57,11 @@ export class WaitQueue<W extends Waiter = Waiter> {
     return this.#size
   }
 
+  /** Who is next. */
+  get first(): W | undefined {
+    return this.#first
+  }
+
   /** Waiters of this revision at all workers. */
   get everywhere(): number {
     return this.#memory?.waiting(this.#place) ?? this.#size

@@ -5,10 +5,11 @@
  */
 import type { RequestHead } from '../../lib/http1/head.ts'
 import type { Claimant, Revision } from './activator.ts'
+import type { Affinity } from './affinity.ts'
 import type { WaitQueue, Waiter } from './breaker.ts'
 import { Deadline } from './deadlines.ts'
 import type { ColdRequest } from './feed.ts'
-import type { HeaderEdit } from './header-edit.ts'
+import { type HeaderEdit, joinEdits } from './header-edit.ts'
 import type { Answer, ClientIdentity } from './outgoing-head.ts'
 import type { Pod, UpstreamContext } from './pod.ts'
 import type { Destination } from './route-table.ts'
@@ -85,6 +86,8 @@ export interface Requester<E extends Exchange = Exchange> {
 const patienceMs = 5000
 /** How often a request is sent anew because the connection broke before any byte of the answer. */
 const maxRetries = 2
+/** The same where the pod says that it has not looked at it. */
+const maxUnseen = 8
 
 const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE'])
 
@@ -113,6 +116,8 @@ export abstract class Exchange extends Deadline implements Claimant, ExchangeRec
   tunnelling = false
   /** Set before `start`, if at all. */
   tap: RequestTap | undefined
+  /** Session affinity; set before `start`, if at all. */
+  affinity: Affinity | undefined
   protected readonly context: ExchangeContext
   /** The head of the response has gone to the client. */
   protected responded = false
@@ -222,7 +227,7 @@ export abstract class Exchange extends Deadline implements Claimant, ExchangeRec
   protected broken(message: string, how: 'stale' | 'unseen' | 'lost'): void {
     const pod = this.#slot
     const safe = this.repeatable && (how === 'unseen' || idempotent.has(this.head.method))
-    if (!safe || pod === undefined || this.retries >= maxRetries || this.revision.gone) {
+    if (!safe || pod === undefined || this.retries >= (how === 'unseen' ? maxUnseen : maxRetries) || this.revision.gone) {
       this.fail({ status: 502, body: message })
       return
     }
@@ -248,6 +253,13 @@ export abstract class Exchange extends Deadline implements Claimant, ExchangeRec
   protected begin(status: number): void {
     this.responded = true
     this.status = status
+  }
+
+  /** What the route changes in the head of the pod's final answer. */
+  protected get routeEdit(): HeaderEdit | undefined {
+    const { affinity, destination } = this
+    if (affinity === undefined) return destination.response
+    return joinEdits(destination.response, affinity.edit(this.pod, this.revision.pods))
   }
 
   /** The request's body is complete. */
@@ -289,7 +301,8 @@ export abstract class Exchange extends Deadline implements Claimant, ExchangeRec
 
   #dueMs(): number {
     const { timeoutMs, responseStartTimeoutMs, idleTimeoutMs } = this.revision.target
-    let dueMs = this.longLived && this.#unlimited ? Infinity : this.#startMs + timeoutMs
+    const totalMs = this.destination.timeoutMs || timeoutMs
+    let dueMs = this.longLived && this.#unlimited ? Infinity : this.#startMs + totalMs
     if (responseStartTimeoutMs > 0 && !this.responded)
       dueMs = Math.min(dueMs, this.#startMs + responseStartTimeoutMs)
     if (idleTimeoutMs > 0) dueMs = Math.min(dueMs, this.#lastWriteMs + idleTimeoutMs)

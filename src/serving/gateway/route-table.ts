@@ -1,100 +1,36 @@
 /**
- * Hot path (lookups). Which revision a request goes to: host without port, then header matches, longest path, order, then a
- * weighted choice (contracts/serving.md 4.2). Built off the path from feed messages; one ingress is one immutable
- * value, and a change replaces only its own hosts.
+ * Hot path (lookups). Which destination a request gets: host without port, exact before wildcard, then the first path whose match it
+ * passes, then a weighted choice (contracts/serving.md 4.2). Built off the path from feed messages; one ingress is one
+ * immutable value, and a change replaces only its own hosts.
  */
-import { Field, sameName, tokenLower, valueByte } from '../../lib/http1/fields.ts'
+import type { Field } from '../../lib/http1/fields.ts'
 import type { RequestHead } from '../../lib/http1/head.ts'
-import type { IngressRoute, Path, Split } from './feed.ts'
-import type { HeaderEdit } from './header-edit.ts'
+import { PatternError } from '../../lib/pattern.ts'
+import { type Destination, pathDestination, splitDestination } from './destination.ts'
+import type { IngressRoute, Path, Rule } from './feed.ts'
+import { matches, matchText, requestMatch, type RequestMatch } from './request-match.ts'
+import { LocalShareCounters, type ShareCounter, type ShareCounters } from './share-counter.ts'
+import { WeightedChoice } from './weighted-choice.ts'
 
-/** Where a request goes and what is changed on the way; made once for each split. */
-export interface Destination {
-  /** `namespace/name`. */
-  readonly revision: string
-  /** Header lines to add, each with CRLF. */
-  readonly addedLines: string
-  /** Lower-case names that the added lines replace; undefined = none. */
-  readonly replaced: ReadonlySet<string> | undefined
-  /** The Host the app sees instead of the client's. */
-  readonly host: string | undefined
-  /** Changes to the head of the answer. */
-  readonly response?: HeaderEdit | undefined
-  /** The path and query that the app sees, of those the client asked for. */
-  readonly target?: ((target: string) => string) | undefined
-  /** `kn.route.tag` of the requests metrics; absent = `kn:disabled`. */
-  readonly tag?: string | undefined
-}
+export { type Destination, directDestination } from './destination.ts'
 
 /** One path of a host, ready for matching. */
-interface RoutePath {
-  readonly prefix: string
-  readonly matches: readonly { readonly name: string; readonly exact: string }[]
-  readonly choice: WeightedChoice
+export interface RoutePath {
+  readonly match: RequestMatch
+  readonly choice: WeightedChoice<Destination>
+  /** What the path says itself, for requests that it answers or that find no share with a weight. */
+  readonly self: Destination
+  /** Names it among the paths of its host. */
+  readonly key: string
 }
 
 export interface HostRoute {
   readonly ingress: string
   readonly hash: string
+  /** In the order in which they are tried. */
   readonly paths: readonly RoutePath[]
-}
-
-/** Headers that only mean something between Knative's own hops; they end here (contracts/serving.md 4.8). */
-const endHere = new Set([
-  'knative-serving-revision',
-  'knative-serving-namespace',
-  'knative-direct-lb',
-  'k-network-probe',
-  'k-network-hash',
-  'k-proxy-request',
-  'k-passthrough-lb',
-])
-
-/**
- * Smooth weighted choice (as nginx does it): over any 100 choices each destination gets exactly its percent, spread evenly. Deterministic,
- * and each call is one synchronous step, so requests at the same time cannot blur the shares.
- */
-export class WeightedChoice {
-  readonly #destinations: readonly Destination[]
-  readonly #weights: readonly number[]
-  readonly #credit: number[]
-  readonly #total: number
-
-  /** `before`: a choice that this one replaces; its credit goes on, so that frequent small changes starve nobody. */
-  constructor(
-    weighted: readonly { readonly destination: Destination; readonly percent: number }[],
-    before?: WeightedChoice,
-  ) {
-    const used = weighted.filter(({ percent }) => percent > 0)
-    this.#destinations = used.map(({ destination }) => destination)
-    this.#weights = used.map(({ percent }) => percent)
-    this.#total = this.#weights.reduce((sum, weight) => sum + weight, 0)
-    this.#credit = this.#destinations.map(({ revision }) =>
-      Math.max(-this.#total, Math.min(this.#total, before?.creditOf(revision) ?? 0)),
-    )
-  }
-
-  creditOf(revision: string): number {
-    const at = this.#destinations.findIndex((destination) => destination.revision === revision)
-    return this.#credit[at] ?? 0
-  }
-
-  /** One of the destinations, without counting it. */
-  any(): Destination | undefined {
-    return this.#destinations[0]
-  }
-
-  next(): Destination | undefined {
-    const destinations = this.#destinations
-    if (destinations.length < 2) return destinations[0]
-    let best = 0
-    for (let i = 0; i < destinations.length; i++) {
-      this.#credit[i]! += this.#weights[i]!
-      if (this.#credit[i]! > this.#credit[best]!) best = i
-    }
-    this.#credit[best]! -= this.#total
-    return destinations[best]
-  }
+  /** Plain HTTP is sent to https. */
+  readonly redirectToHttps: boolean
 }
 
 /** All hosts, of two audiences: everybody, and callers on this machine or in this cluster. */
@@ -102,14 +38,29 @@ export class RouteTable {
   readonly #ingresses = new Map<string, Compiled>()
   readonly #public = new HostIndex()
   readonly #local = new HostIndex()
+  readonly #counters: ShareCounters
+  readonly #complain: (message: string, ingress: string) => void
+
+  /** `complain` hears of paths that are left out because they cannot be understood. */
+  constructor(
+    counters: ShareCounters = new LocalShareCounters(),
+    complain: (message: string, ingress: string) => void = () => {},
+  ) {
+    this.#counters = counters
+    this.#complain = complain
+  }
 
   /** Adds or replaces an ingress. */
   set(ingress: IngressRoute): void {
     const before = this.#ingresses.get(ingress.key)
-    const after = compile(ingress, before)
+    const after = compile(ingress, before, this.#counters, (message) =>
+      this.#complain(message, ingress.key),
+    )
     this.#ingresses.set(ingress.key, after)
     this.#public.replace(before?.external, after.external)
     this.#local.replace(before?.local, after.local)
+    if (before)
+      for (const key of before.counted) if (!after.counted.has(key)) this.#counters.release(key)
   }
 
   delete(key: string): void {
@@ -118,6 +69,7 @@ export class RouteTable {
     this.#ingresses.delete(key)
     this.#public.replace(before.external, undefined)
     this.#local.replace(before.local, undefined)
+    for (const counted of before.counted) this.#counters.release(counted)
   }
 
   /** Keys of all ingresses. */
@@ -125,20 +77,28 @@ export class RouteTable {
     return this.#ingresses.keys()
   }
 
-  /** The route of a lower-case host without port. `local`: cluster-local hosts may be reached too. */
+  /** The route of a lower-case host without port, by its own name. `local`: cluster-local hosts may be reached too. */
   host(host: string, local: boolean): HostRoute | undefined {
     return this.#public.get(host) ?? (local ? this.#local.get(host) : undefined)
   }
+
+  /** The route of the longest wildcard that covers a host, for one that has none of its own. */
+  wildcard(host: string, local: boolean): HostRoute | undefined {
+    if (!this.#public.hasWildcards && !(local && this.#local.hasWildcards)) return undefined
+    for (let dot = host.indexOf('.'); dot >= 0; dot = host.indexOf('.', dot + 1)) {
+      const route = this.host(`*${host.slice(dot)}`, local)
+      if (route) return route
+    }
+    return this.host('*', local)
+  }
 }
 
-/** Where in a host's route the request belongs: the first path whose headers and prefix match. */
+/** Where in a host's route the request belongs: the first path whose conditions it meets. */
 export function matchPath(route: HostRoute, head: RequestHead): RoutePath | undefined {
   const { paths } = route
   for (let i = 0; i < paths.length; i++) {
     const path = paths[i]!
-    if (path.prefix !== '' && !pathOf(head.target).startsWith(path.prefix)) continue
-    if (path.matches.length > 0 && !headersMatch(path, head)) continue
-    return path
+    if (matches(path.match, head)) return path
   }
   return undefined
 }
@@ -146,14 +106,6 @@ export function matchPath(route: HostRoute, head: RequestHead): RoutePath | unde
 /** The next destination of a request to this host, or undefined when no path takes it. */
 export const destinationOf = (route: HostRoute, head: RequestHead): Destination | undefined =>
   matchPath(route, head)?.choice.next()
-
-/** A destination that is a revision itself, nothing added. */
-export const directDestination = (revision: string): Destination => ({
-  revision,
-  addedLines: '',
-  replaced: undefined,
-  host: undefined,
-})
 
 /** Lower case, without port and without the dot of a fully qualified name. */
 export function hostName(host: string): string {
@@ -171,125 +123,134 @@ export function revisionOfHost(host: string, clusterDomain: string): string | un
   return `${namespace}/${revision}`
 }
 
-const pathOf = (target: string): string => {
-  const query = target.indexOf('?')
-  return query < 0 ? target : target.slice(0, query)
-}
-
-function headersMatch(path: RoutePath, head: RequestHead): boolean {
-  return path.matches.every(({ name, exact }) => {
-    const { names, values } = head
-    for (let i = 0; i < names.length; i++)
-      if (values[i] === exact && sameName(names[i]!, name)) return true
-    return false
-  })
-}
-
 interface Compiled {
   readonly external: ReadonlyMap<string, HostRoute>
   readonly local: ReadonlyMap<string, HostRoute>
+  /** Keys of the share counters in use. */
+  readonly counted: ReadonlySet<string>
 }
 
-function compile(ingress: IngressRoute, before: Compiled | undefined): Compiled {
-  const external = new Map<string, RoutePath[]>()
-  const local = new Map<string, RoutePath[]>()
-  for (const rule of ingress.rules) {
-    const hosts = rule.visibility === 'ExternalIP' ? external : local
-    const old = rule.visibility === 'ExternalIP' ? before?.external : before?.local
-    for (const name of rule.hosts) {
-      const host = name.toLowerCase()
-      const paths = hosts.get(host) ?? []
-      for (const path of rule.paths) paths.push(compilePath(path, old?.get(host)))
-      hosts.set(host, paths)
+type Hosts = ReadonlyMap<string, HostRoute>
+
+function compile(
+  ingress: IngressRoute,
+  before: Compiled | undefined,
+  counters: ShareCounters,
+  complain: (message: string) => void,
+): Compiled {
+  const counted = new Set<string>()
+  const hostsOf = (visibility: Rule['visibility'], old: Hosts | undefined): Hosts => {
+    const hosts = new Map<string, HostPaths>()
+    for (const rule of ingress.rules) {
+      if (rule.visibility !== visibility) continue
+      for (const name of rule.hosts) {
+        const host = name.toLowerCase()
+        let paths = hosts.get(host)
+        if (!paths) {
+          const counter = (key: string): ShareCounter => {
+            const whole = `${ingress.key} ${visibility} ${host} ${key}`
+            counted.add(whole)
+            return counters.counter(whole)
+          }
+          paths = new HostPaths(old?.get(host), counter, complain)
+          hosts.set(host, paths)
+        }
+        paths.add(rule)
+      }
+    }
+    return new Map([...hosts].map(([host, paths]) => [host, paths.route(ingress)]))
+  }
+  const external = hostsOf('ExternalIP', before?.external)
+  return { external, local: hostsOf('ClusterLocal', before?.local), counted }
+}
+
+/** Gathers the paths of one host. */
+class HostPaths {
+  /** Of rules that give the order. */
+  readonly #ordered: RoutePath[] = []
+  readonly #others: RoutePath[] = []
+  readonly #keys = new Set<string>()
+  readonly #before: ReadonlyMap<string, RoutePath>
+  readonly #counter: (key: string) => ShareCounter
+  readonly #complain: (message: string) => void
+  #redirectToHttps = false
+
+  constructor(
+    before: HostRoute | undefined,
+    counter: (key: string) => ShareCounter,
+    complain: (message: string) => void,
+  ) {
+    this.#before = new Map(before?.paths.map((path) => [path.key, path]))
+    this.#counter = counter
+    this.#complain = complain
+  }
+
+  add({ paths, ordered = false, redirectToHttps = false }: Rule): void {
+    this.#redirectToHttps ||= redirectToHttps
+    for (const path of paths) {
+      const compiled = this.#compile(path)
+      if (compiled) (ordered ? this.#ordered : this.#others).push(compiled)
     }
   }
-  const finish = (hosts: Map<string, RoutePath[]>): ReadonlyMap<string, HostRoute> =>
-    new Map(
-      [...hosts].map(([host, paths]) => [
-        host,
-        { ingress: ingress.key, hash: ingress.hash, paths: paths.toSorted(bySpecificity) },
-      ]),
-    )
-  return { external: finish(external), local: finish(local) }
+
+  route({ key, hash }: IngressRoute): HostRoute {
+    return {
+      ingress: key,
+      hash,
+      paths: [...this.#ordered, ...this.#others.toSorted(bySpecificity)],
+      redirectToHttps: this.#redirectToHttps,
+    }
+  }
+
+  #compile(path: Path): RoutePath | undefined {
+    let match: RequestMatch
+    try {
+      match = requestMatch(path)
+    } catch (error) {
+      // Taking requests that it was not made for would be worse than taking none.
+      if (!(error instanceof PatternError)) throw error
+      this.#complain(error.message)
+      return undefined
+    }
+    const text = matchText(path)
+    let key = text
+    for (let i = 2; this.#keys.has(key); i++) key = `${text} ${i}`
+    this.#keys.add(key)
+    const weighted = path.splits.map((split) => ({
+      key: split.revision ?? split.service ?? `host ${split.host ?? ''}`,
+      value: splitDestination(path, split),
+      weight: split.percent,
+    }))
+    return {
+      match,
+      choice: new WeightedChoice(weighted, () => this.#counter(key), this.#before.get(key)?.choice),
+      self: pathDestination(path),
+      key,
+    }
+  }
 }
 
-/** More header matches first, then the longer prefix; sorting is stable, so order decides last. */
+/** More header matches first, then exact paths, then the longer prefix; sorting is stable, so order decides last. */
 const bySpecificity = (a: RoutePath, b: RoutePath): number =>
-  b.matches.length - a.matches.length || b.prefix.length - a.prefix.length
-
-function compilePath(path: Path, old: HostRoute | undefined): RoutePath {
-  const prefix = path.path ?? ''
-  const matches = Object.entries(path.headers ?? {}).map(([name, match]) => ({
-    name: name.toLowerCase(),
-    exact: 'exact' in match ? match.exact : match.regex,
-  }))
-  const before = old?.paths.find(
-    (candidate) =>
-      candidate.prefix === prefix &&
-      candidate.matches.length === matches.length &&
-      candidate.matches.every(
-        (match, i) => match.name === matches[i]?.name && match.exact === matches[i]?.exact,
-      ),
-  )
-  return {
-    prefix,
-    matches,
-    choice: new WeightedChoice(
-      path.splits.map((split) => ({
-        destination: compileSplit(path, split),
-        percent: split.percent,
-      })),
-      before?.choice,
-    ),
-  }
-}
-
-function compileSplit(path: Path, split: Split): Destination {
-  let host = path.rewriteHost
-  let addedLines = ''
-  const replaced = new Set<string>()
-  for (const [name, value] of Object.entries({ ...path.appendHeaders, ...split.appendHeaders })) {
-    const lower = name.toLowerCase()
-    if (endHere.has(lower) || !isHeader(name, value)) continue
-    if (lower === 'k-original-host' || lower === 'host') {
-      host = value
-      continue
-    }
-    addedLines += `${name}: ${value}\r\n`
-    replaced.add(lower)
-  }
-  return {
-    revision: split.revision ?? split.service ?? '',
-    addedLines,
-    replaced: replaced.size > 0 ? replaced : undefined,
-    host,
-  }
-}
-
-/** What an API object says must not become a line break in a request, or its framing. */
-function isHeader(name: string, value: string): boolean {
-  const lower = name.toLowerCase()
-  if (lower === 'content-length' || lower === 'transfer-encoding' || lower === 'connection')
-    return false
-  if (name === '') return false
-  for (let i = 0; i < name.length; i++) if (!tokenLower[name.charCodeAt(i)]) return false
-  for (let i = 0; i < value.length; i++) if (!valueByte[value.charCodeAt(i)]) return false
-  return true
-}
+  b.match.headers.length - a.match.headers.length ||
+  Number(b.match.pathType === 'exact') - Number(a.match.pathType === 'exact') ||
+  b.match.path.length - a.match.path.length
 
 /** Hosts of all ingresses. When several claim a host, the one that came first has it until it goes. */
 class HostIndex {
   readonly #claims = new Map<string, HostRoute | HostRoute[]>()
+  #wildcards = 0
+
+  get hasWildcards(): boolean {
+    return this.#wildcards > 0
+  }
 
   get(host: string): HostRoute | undefined {
     const claim = this.#claims.get(host)
     return Array.isArray(claim) ? claim[0] : claim
   }
 
-  replace(
-    before: ReadonlyMap<string, HostRoute> | undefined,
-    after: ReadonlyMap<string, HostRoute> | undefined,
-  ): void {
+  replace(before: Hosts | undefined, after: Hosts | undefined): void {
     if (after) for (const [host, route] of after) this.#put(host, before?.get(host), route)
     if (before)
       for (const [host, route] of before) if (!after?.has(host)) this.#put(host, route, undefined)
@@ -304,6 +265,7 @@ class HostIndex {
     const [first] = claims
     if (!first) this.#claims.delete(host)
     else this.#claims.set(host, claims.length === 1 ? first : claims)
+    if (host.startsWith('*')) this.#wildcards += Number(!!first) - Number(claim !== undefined)
   }
 }
 
