@@ -87,7 +87,7 @@ test("node's client at our server: heads, bodies, trailers, many streams, large 
       return echo
     },
   })
-  const session = http2.connect(`http://127.0.0.1:${server.port}`)
+  const session = http2.connect(`http://127.0.0.1:${server.port}`, { maxSessionMemory: 100 })
   try {
     const hello = await fetchNode(session, { ':path': '/hello' })
     assert.equal(hello.headers[':status'], 200)
@@ -135,7 +135,7 @@ test("node's client at our server: heads, bodies, trailers, many streams, large 
 })
 
 test("our client at node's server: heads, bodies, trailers, many streams, large bodies both ways", async () => {
-  const node = http2.createServer()
+  const node = http2.createServer({ maxSessionMemory: 100 })
   node.on('stream', (stream, headers) => {
     stream.on('error', () => {})
     if (headers[':path'] === '/early') stream.additionalHeaders({ ':status': 103, link: '</a>' })
