@@ -107,7 +107,7 @@ const patienceMs = 60_000
 
 class Connection {
   readonly #socket: Socket
-  #pending = Buffer.alloc(0)
+  #pending: Buffer = Buffer.alloc(0)
   #wake: () => void = () => {}
   #ended: Error | undefined
 
