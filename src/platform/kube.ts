@@ -28,6 +28,7 @@ import type { Images } from '../kube/kubelet/runtime.ts'
 import { openSqliteStore } from '../kube/store/sqlite-store.ts'
 import { configMapAdmission } from '../serving/api/config-maps.ts'
 import { servingKinds } from '../serving/api/kinds.ts'
+import { frozenMemoryLimit, leftEndpoints } from './freezing.ts'
 import { ensureCertificates, type Certificates } from './certificates.ts'
 import type { Layout, PlatformConfig } from './config.ts'
 
@@ -154,6 +155,11 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
       dataDir: layout.dataDir,
       beforeStop: options.drained,
       onStep: options.onPodStep,
+      async beforeFreeze(pod, signal) {
+        await leftEndpoints(informers, pod, signal)
+        if (!signal.aborted) await options.drained(pod)
+      },
+      frozenMemoryLimit: () => frozenMemoryLimit(informers),
     }),
   )
   await informers.synced()

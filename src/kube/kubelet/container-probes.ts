@@ -19,6 +19,8 @@ export interface ContainerProbesOptions {
   readonly started: boolean
   /** What the readiness probe had found before a restart of the node agent; undefined = nothing yet. */
   readonly wasReady: boolean | undefined
+  /** What was found before is looked after at once: the container was stopped since. */
+  readonly atOnce?: boolean
   /** The startup probe has succeeded; readiness and liveness are probed from now on. */
   readonly onStarted: () => void
   readonly onReady: (ready: boolean) => void
@@ -54,6 +56,7 @@ export function startContainerProbes(options: ContainerProbesOptions): Disposabl
         onChange,
         onFailure: (output) => options.onUnhealthy(kind, output),
         ...(initially !== undefined && { initially }),
+        ...(options.atOnce && { atOnce: true }),
       }),
     )
   const probeRunning = (ready: boolean | undefined) => {

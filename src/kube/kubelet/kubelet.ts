@@ -22,6 +22,7 @@ import {
   nodeStatus,
   type NodeFacts,
 } from './node-status.ts'
+import { createFrozenPods } from './frozen-pods.ts'
 import type { PodLogs } from './pod-logs.ts'
 import type { OnPodStep } from './pod-steps.ts'
 import { runProbe } from './probe.ts'
@@ -44,6 +45,10 @@ export interface KubeletDeps {
   readonly version?: string
   /** Resolves once the pod serves no request any more; waited for at most the pod's grace period. */
   readonly beforeStop?: (pod: Pod) => Promise<void>
+  /** Resolves once nobody sends requests to a pod that has become not ready; aborted when it thaws before. */
+  readonly beforeFreeze?: (pod: Pod, signal: AbortSignal) => Promise<void>
+  /** Bytes that frozen pods may keep together; default unlimited. */
+  readonly frozenMemoryLimit?: () => number
   /** One attempt of a probe; default: the network. Simulated containers answer for themselves. */
   readonly probe?: typeof runProbe
   /** Is told each step of a pod's start. */
@@ -68,8 +73,14 @@ export async function startKubelet(deps: KubeletDeps): Promise<AsyncDisposable> 
   let stopped = false
   let cancelHeartbeat = () => {}
 
+  const frozenPods = createFrozenPods({
+    ...deps,
+    limitBytes: deps.frozenMemoryLimit ?? (() => Number.POSITIVE_INFINITY),
+  })
   const workerDeps: PodWorkerDeps = {
     ...deps,
+    frozenPods,
+    beforeFreeze: deps.beforeFreeze ?? deps.beforeStop ?? (async () => {}),
     hostIP: machineAddress(),
     allocatable: allocatable(deps.dataDir),
     beforeStop: deps.beforeStop ?? (async () => {}),
@@ -123,6 +134,7 @@ export async function startKubelet(deps: KubeletDeps): Promise<AsyncDisposable> 
 
   function schedule(): void {
     cancelHeartbeat = clock.after(heartbeatMs, () => {
+      frozenPods.enforce()
       void beat(client, facts, clock)
         .catch((error: unknown) => log.error('node heartbeat failed', { error }))
         .finally(() => {
@@ -135,6 +147,7 @@ export async function startKubelet(deps: KubeletDeps): Promise<AsyncDisposable> 
     async [Symbol.asyncDispose]() {
       stopped = true
       cancelHeartbeat()
+      frozenPods[Symbol.dispose]()
       subscription[Symbol.dispose]()
       await Promise.all([...workers.values()].map((worker) => worker.detach()))
       workers.clear()

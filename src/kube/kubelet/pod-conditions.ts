@@ -1,5 +1,6 @@
 /** Phase and conditions of a pod, computed from its containers (contracts/kube §10.8). Pure. */
 import type { Pod } from '../api/pod.ts'
+import { frozen } from '../api/pod-freezing.ts'
 import { isSidecar, type ContainerDefinition } from './container-state.ts'
 import type { States } from './sync-pod.ts'
 
@@ -29,9 +30,16 @@ export function initialized(pod: Pod, states: States): readonly string[] {
     .map(({ name }) => name)
 }
 
+const frozenMessage = 'the processes are stopped until a request comes'
+const memoryText = (bytes: number | undefined): string =>
+  bytes === undefined
+    ? frozenMessage
+    : `${frozenMessage}; they keep ${Math.ceil(bytes / 1024)}Ki of memory`
+
 export interface ConditionFacts {
   readonly hasSandbox: boolean
   readonly phase: Phase
+  readonly frozen?: { readonly stopped: boolean; readonly memoryBytes: number | undefined }
   /** RFC 3339, of a change now. */
   readonly now: string
 }
@@ -49,8 +57,9 @@ export function podConditions(
   const unknown = counted.filter(({ name }) => !states.has(name)).map(({ name }) => name)
   const unready = counted.filter(({ name }) => !states.get(name)?.ready).map(({ name }) => name)
 
-  const containersReady: Omit<Condition, 'lastTransitionTime'> =
-    done !== undefined
+  const containersReady: Omit<Condition, 'lastTransitionTime'> = facts.frozen
+    ? { type: 'ContainersReady', status: 'False', reason: frozen, message: frozenMessage }
+    : done !== undefined
       ? { type: 'ContainersReady', status: 'False', reason: done }
       : unready.length === 0
         ? { type: 'ContainersReady', status: 'True' }
@@ -103,6 +112,15 @@ export function podConditions(
     { type: 'PodScheduled', status: 'True' },
   ]
   const before = pod.status?.conditions ?? []
+  if (facts.frozen?.stopped)
+    own.push({
+      type: frozen,
+      status: 'True',
+      reason: 'ScaledToZero',
+      message: memoryText(facts.frozen.memoryBytes),
+    })
+  else if (before.some(({ type }) => type === frozen))
+    own.push({ type: frozen, status: 'False', reason: 'Thawed' })
   const kept = before.filter(({ type }) => !own.some((condition) => condition.type === type))
   return [
     ...own.map((condition) => {

@@ -1,4 +1,5 @@
 /** The status of a pod as clients read it, computed from what the node agent knows. Pure. */
+import { frozen } from '../api/pod-freezing.ts'
 import { rfc3339 } from '../../lib/clock.ts'
 import type { Pod } from '../api/pod.ts'
 import {
@@ -22,10 +23,16 @@ export interface PodFacts {
   /** Why, when it was ended from outside (`DeadlineExceeded`). */
   readonly reason?: string
   readonly message?: string
+  /** Its processes are stopped, or about to be. */
+  readonly frozen?: { readonly stopped: boolean; readonly memoryBytes: number | undefined }
   readonly nowMs: number
 }
 
-export function podStatus(pod: Pod, states: States, facts: PodFacts): PodStatus {
+export function podStatus(pod: Pod, running: States, facts: PodFacts): PodStatus {
+  // Nobody who is stopped can answer.
+  const states: States = facts.frozen
+    ? new Map([...running].map(([name, state]) => [name, { ...state, ready: false }]))
+    : running
   const phase = phaseOf(pod, states, facts.finished)
   const initializing = initialized(pod, states).length > 0
   const init = (pod.spec.initContainers ?? []).map((container) =>
@@ -36,11 +43,13 @@ export function podStatus(pod: Pod, states: States, facts: PodFacts): PodStatus 
     conditions: podConditions(pod, states, {
       phase,
       hasSandbox: facts.podIP !== undefined,
+      ...(facts.frozen && { frozen: facts.frozen }),
       now: rfc3339(facts.nowMs),
     }),
     hostIP: facts.hostIP,
     hostIPs: [{ ip: facts.hostIP }],
     ...(facts.podIP !== undefined && { podIP: facts.podIP, podIPs: [{ ip: facts.podIP }] }),
+    ...(facts.frozen?.stopped && { reason: frozen }),
     ...(facts.reason !== undefined && { reason: facts.reason }),
     ...(facts.message !== undefined && { message: facts.message }),
     startTime: rfc3339(facts.startedAtMs),

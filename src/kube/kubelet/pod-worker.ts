@@ -8,6 +8,7 @@ import type { Log } from '../../lib/log.ts'
 import type { Random } from '../../lib/random.ts'
 import { keyOf } from '../api/meta.ts'
 import { Pod } from '../api/pod.ts'
+import { frozenEvictedAnnotation, frozenSinceMs, isFrozen } from '../api/pod-freezing.ts'
 import { hasReason } from '../api/status-error.ts'
 import type { Client } from '../client/client.ts'
 import type { Recorder } from '../client/recorder.ts'
@@ -23,6 +24,8 @@ import {
 } from './container-state.ts'
 import { GracePeriod } from './grace-period.ts'
 import { runHook } from './hooks.ts'
+import type { FrozenPods } from './frozen-pods.ts'
+import { PodFreezer } from './pod-freezer.ts'
 import type { PodLogs } from './pod-logs.ts'
 import type { OnPodStep, PodStep } from './pod-steps.ts'
 import { podStatus, type PodStatus } from './pod-status.ts'
@@ -44,6 +47,9 @@ export interface PodWorkerDeps extends LaunchDeps {
   readonly log: Log
   readonly nodeName: string
   readonly beforeStop: (pod: Pod) => Promise<void>
+  /** Resolves once nobody sends requests to a pod that has become not ready; aborted when it thaws before. */
+  readonly beforeFreeze: (pod: Pod, signal: AbortSignal) => Promise<void>
+  readonly frozenPods: FrozenPods
   /** One attempt of a probe. */
   readonly probe: typeof runProbe
   /** Is told each step of a start. */
@@ -79,7 +85,7 @@ const drainPort = 8022
 interface Running {
   readonly container: Container
   readonly definition: ContainerDefinition
-  readonly probes: Disposable
+  probes: Disposable
   killing: boolean
   /** Resolves when the container has ended and its state says so. */
   ended: Promise<void>
@@ -106,6 +112,7 @@ export class PodWorker {
   #syncAgain = false
   #terminating: Promise<void> | undefined
   readonly #grace: GracePeriod
+  readonly #freezer: PodFreezer
   #deleted = false
   #detached = false
 
@@ -122,6 +129,15 @@ export class PodWorker {
         if (answer.metadata.uid === this.uid) deps.wrote(answer)
       },
     })
+    this.#freezer = new PodFreezer({
+      ...deps,
+      containers: () => [...this.#running.values()].map(({ container }) => container.id),
+      changed: () => this.#frozenOrThawed(),
+      quiet: async (signal) => {
+        await this.#writer.flushed()
+        if (!signal.aborted) await deps.beforeFreeze(this.#pod, signal)
+      },
+    })
     this.#restoreStates()
     if (pod.spec.activeDeadlineSeconds !== undefined) {
       const leftMs = this.#startedAtMs + pod.spec.activeDeadlineSeconds * 1000 - deps.clock.now()
@@ -135,12 +151,14 @@ export class PodWorker {
     if (phase === 'Succeeded' || phase === 'Failed') this.#finished = phase
     if (recovered) this.#adopt(recovered)
     this.#loseMissing()
+    this.#freezeOrThaw()
     this.sync()
   }
 
   /** A newer version of the pod. */
   update(pod: Pod): void {
     this.#pod = pod
+    this.#freezeOrThaw()
     this.sync()
   }
 
@@ -154,6 +172,7 @@ export class PodWorker {
   /** Lets go: no more probes, writes or decisions; containers run on. */
   async detach(): Promise<void> {
     this.#detached = true
+    this.#freezer.detach()
     for (const name of this.#awaited.keys()) this.#stopAwaiting(name)
     this.#cancelWake()
     this.#cancelDeadline()
@@ -189,7 +208,7 @@ export class PodWorker {
       void this.#terminate(grace * 1000)
       return
     }
-    if (this.#terminating || this.#finished) return
+    if (this.#terminating || this.#finished || this.#freezer.state !== 'running') return
     if (!(await this.#ensureSandbox())) return
     const plan = planPod(pod, this.#states, clock.now())
     if (plan.finished) {
@@ -440,44 +459,101 @@ export class PodWorker {
     definition: ContainerDefinition,
     wasReady: boolean | undefined,
   ): void {
-    const { name } = definition
-    const started = this.#state(name).started
     const running: Running = {
       container,
       definition,
-      probes: startContainerProbes({
-        ...this.#deps,
-        definition,
-        target: probeTarget(definition, container.id, this.#sandbox, this.#deps),
-        started,
-        wasReady,
-        onStarted: () => {
-          const ready = !definition.readinessProbe
-          this.#set(name, { ...this.#state(name), started: true, ready })
-          this.sync() // the next init container may wait for a sidecar to have started
-          this.#report()
-        },
-        onProbe: () => this.#step('probe'),
-        onReady: (ready) => {
-          if (ready) this.#step('alive')
-          this.#set(name, { ...this.#state(name), ready })
-          this.#report()
-        },
-        onFailed: (kind, probe) => this.#failProbe(running, kind, probe),
-        onUnhealthy: (kind, output) =>
-          this.#event(
-            'Warning',
-            'Unhealthy',
-            `${kind} probe failed: ${output}${this.#portHint(output)}`,
-            name,
-          ),
-      }),
+      probes: noProbes,
       killing: false,
       ended: Promise.resolve(),
     }
-    this.#running.set(name, running)
+    this.#running.set(definition.name, running)
+    if (!this.#isStopped()) this.#probe(running, wasReady, false)
     running.ended = container.exited.then((exit) => this.#ended(running, exit))
     if (definition.volumeMounts?.length) this.#keepVolumesFresh(running)
+  }
+
+  #probe(running: Running, wasReady: boolean | undefined, atOnce: boolean): void {
+    const { container, definition } = running
+    const { name } = definition
+    running.probes = startContainerProbes({
+      ...this.#deps,
+      definition,
+      target: probeTarget(definition, container.id, this.#sandbox, this.#deps),
+      started: this.#state(name).started,
+      wasReady,
+      atOnce,
+      onStarted: () => {
+        const ready = !definition.readinessProbe
+        this.#set(name, { ...this.#state(name), started: true, ready })
+        this.sync() // the next init container may wait for a sidecar to have started
+        this.#report()
+      },
+      onProbe: () => this.#step('probe'),
+      onReady: (ready) => {
+        if (ready) this.#step('alive')
+        this.#set(name, { ...this.#state(name), ready })
+        this.#report()
+      },
+      onFailed: (kind, probe) => this.#failProbe(running, kind, probe),
+      onUnhealthy: (kind, output) =>
+        this.#event(
+          'Warning',
+          'Unhealthy',
+          `${kind} probe failed: ${output}${this.#portHint(output)}`,
+          name,
+        ),
+    })
+  }
+
+  /** Its processes are stopped, or were when a previous node agent ended. */
+  #isStopped(): boolean {
+    return this.#freezer.state !== 'running' || this.#wasFrozen()
+  }
+
+  #wasFrozen(): boolean {
+    return frozenSinceMs(this.#pod) !== undefined && isFrozen(this.#pod)
+  }
+
+  /** Does what the pod's annotation says. */
+  #freezeOrThaw(): void {
+    if (this.#terminating || this.#finished || this.#detached) return
+    if (this.#pod.metadata.deletionTimestamp !== undefined) return
+    if (frozenSinceMs(this.#pod) !== undefined) return this.#freezer.freeze()
+    if (this.#freezer.state === 'running') return
+    this.#step('thaw')
+    this.#freezer.thaw()
+    this.#step('resumed')
+  }
+
+  #frozenOrThawed(): void {
+    const { frozenPods } = this.#deps
+    const { state, memoryBytes } = this.#freezer
+    if (state === 'frozen' && memoryBytes !== undefined)
+      frozenPods.put(this.uid, memoryBytes, () => this.#evict())
+    else if (state === 'running') frozenPods.remove(this.uid)
+    this.#report()
+    for (const running of this.#running.values()) {
+      running.probes[Symbol.dispose]()
+      if (state !== 'running' || running.killing) continue
+      this.#probe(running, this.#state(running.definition.name).ready, true)
+    }
+    if (state === 'running') this.sync() // what has ended meanwhile is started again
+  }
+
+  /** Asks whoever had the pod frozen to remove it. */
+  #evict(): void {
+    const { client, log } = this.#deps
+    const message =
+      'Frozen pods keep more memory than they may, and this one has been frozen longest'
+    this.#event('Warning', 'FrozenPodEvicted', message)
+    const annotations = { [frozenEvictedAnnotation]: 'memory' }
+    client
+      .patch(Pod, keyOf(this.#pod), {
+        type: 'merge',
+        body: { metadata: { uid: this.uid, annotations } },
+      })
+      .then((pod) => this.#deps.wrote(pod))
+      .catch((error: unknown) => log.error('frozen pod could not be evicted', { error }))
   }
 
   /** Changed ConfigMaps and Secrets reach the files of a running container within a minute. */
@@ -616,6 +692,8 @@ export class PodWorker {
     this.#cancelWake()
     this.#cancelDeadline()
     for (const { probes } of this.#running.values()) probes[Symbol.dispose]()
+    this.#freezer.end()
+    this.#deps.frozenPods.remove(this.uid)
     const pod = this.#pod
     if (this.#running.size > 0 && !this.#deleted)
       await this.#grace.within(
@@ -712,6 +790,13 @@ export class PodWorker {
       nowMs: clock.now(),
       ...(this.#sandbox && { podIP: this.#sandbox.podIP }),
       ...(this.#finished && { finished: this.#finished }),
+      ...(this.#freezer.state !== 'running' &&
+        !this.#finished && {
+          frozen: {
+            stopped: this.#freezer.state === 'frozen',
+            memoryBytes: this.#freezer.memoryBytes,
+          },
+        }),
       ...this.#verdict,
     })
   }
@@ -759,17 +844,21 @@ export class PodWorker {
       const state = this.#state(definition.name)
       const known = state.state.is === 'running' && state.restarts === container.attempt
       if (state.state.is === 'terminated' && state.restarts >= container.attempt) continue // it had been reported
+      // What is frozen was ready before, and will be again.
+      const before = isFrozen(this.#pod) ? true : known ? state.ready : undefined
+      const ready = before ?? (!definition.readinessProbe && !definition.startupProbe)
       this.#set(definition.name, {
         ...state,
         restarts: container.attempt,
         containerID: `${this.#deps.runtime.name}://${container.id}`,
-        ready: known ? state.ready : !definition.readinessProbe && !definition.startupProbe,
+        ready,
         started: known ? state.started : !definition.startupProbe,
         state: { is: 'running', startedAtMs: container.startedAtMs },
       })
       void this.#deps.logs.opened(this.#pod, definition.name, container.attempt)
-      this.#watch(container, definition, known ? state.ready : undefined)
+      this.#watch(container, definition, before)
     }
+    this.#freezer.adopt(this.#wasFrozen())
   }
 
   /** Containers that were running and are not any more: the machine or the launcher went down meanwhile. */
@@ -782,5 +871,7 @@ export class PodWorker {
     }
   }
 }
+
+const noProbes: Disposable = { [Symbol.dispose]() {} }
 
 const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

@@ -22,6 +22,8 @@ export interface ProberOptions {
   readonly onFailure: (output: string) => void
   /** The answer when probing begins; a readiness that was known before a restart of the node agent. */
   readonly initially?: boolean
+  /** With `initially`: the first look is now. Without it there may be a period until then. */
+  readonly atOnce?: boolean
 }
 
 /** Until the first success of an eager probe: intervals grow from the first to the second. */
@@ -90,7 +92,8 @@ export function startProber(options: ProberOptions): Disposable {
 
   const delayMs = (probe.initialDelaySeconds ?? 0) * 1000
   // Kubernetes spreads probes over a period after a restart of the node agent, and begins at once otherwise.
-  if (options.initially !== undefined && delayMs === 0) schedule(randomInt(random, periodMs))
+  if (options.initially !== undefined && options.atOnce) void look()
+  else if (options.initially !== undefined && delayMs === 0) schedule(randomInt(random, periodMs))
   else if (delayMs > 0) schedule(delayMs)
   else void look()
 

@@ -15,6 +15,7 @@ import type { ContainerRecord, ExecContext, PodRecord, SandboxRecord } from './l
 import { enterView, mountArguments } from './mounts.ts'
 import { namespaceNetwork } from './namespace-network.ts'
 import { hostNetwork, type Network } from './network.ts'
+import { memoryOfTree } from './process-memory.ts'
 import type { Container, ContainerSpec, Runtime, Sandbox } from './runtime.ts'
 import { strippedEntry } from './stripped-entry.ts'
 import { warmInterpreters, type WarmInterpreters } from './warm-interpreters.ts'
@@ -181,6 +182,11 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
     },
 
     signal: (id, signal) => launcher.signal(id, signal),
+
+    async memoryBytes(id) {
+      const place = running.get(id)
+      return place ? await memoryOfTree(place.pid) : 0
+    },
 
     async exec(id, command, { timeoutMs, limitBytes }) {
       const place = running.get(id)

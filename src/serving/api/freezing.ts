@@ -1,7 +1,7 @@
 /**
  * Freezing: a Revision may keep its last pod for a while after it has gone to zero, stopped instead of ended, so that the
  * next request finds its process where it was (`ebb.dev/freeze-for` on the template, `freeze-for` in config-autoscaler
- * for those that do not say). Here are the words of it that controllers, node agent and admission share.
+ * for those that do not say). How a pod is told is Kubernetes' side of it, kube/api/pod-freezing.ts.
  */
 import { formatDuration, parseDuration } from '../../knative/duration.ts'
 import type { FieldError } from '../../knative/field-error.ts'
@@ -9,8 +9,6 @@ import type { AutoscalerConfig } from './config/autoscaler.ts'
 
 /** On a Revision's template: how long its last pod stays frozen. `0s` = not at all. */
 export const freezeForAnnotation = 'ebb.dev/freeze-for'
-/** On a Pod: the moment (RFC 3339) since when it is to be frozen. The controllers set it, the node agent follows. */
-export const frozenSinceAnnotation = 'ebb.dev/frozen-since'
 
 /** The longest that is taken. */
 const longestMs = 24 * 3_600_000
@@ -23,14 +21,6 @@ export function freezeForMs(
   const said = annotations?.[freezeForAnnotation]
   const ms = said === undefined ? undefined : parseDuration(said)
   return ms === undefined || ms < 0 ? fallback : ms
-}
-
-/** Since when a pod is to be frozen, Unix milliseconds; undefined when it is not. */
-export function frozenSinceMs(
-  annotations: Readonly<Record<string, string>> | undefined,
-): number | undefined {
-  const since = Date.parse(annotations?.[frozenSinceAnnotation] ?? '')
-  return Number.isNaN(since) ? undefined : since
 }
 
 /** Complaints about the annotation of a template. */

@@ -177,7 +177,10 @@ export class Pods {
         .flatMap((pod) => [...pod.containers.values()])
         .filter((container) => !container.exit && isAlive(container.pid, container.startTicks))
     const none = () => running().length === 0
-    for (const { pid } of running()) killGroup(pid, 'SIGTERM')
+    for (const { pid } of running()) {
+      killGroup(pid, 'SIGTERM')
+      killGroup(pid, 'SIGCONT') // what is frozen hears of it only so
+    }
     await this.#until(none, graceMs)
     for (const { pid } of running()) killGroup(pid, 'SIGKILL')
     const strays = () =>

@@ -76,6 +76,7 @@ function plan(of: PodAutoscaler, world: Partial<World> = {}) {
       autoscaler: of,
       sks: sks(of, true),
       deployment: aDeployment('r-deployment', 1),
+      pods: [],
       readyPods: 1,
       spec: deciderSpec(of, configAutoscaler.defaults),
       desiredScale: 1,

@@ -27,6 +27,7 @@ import {
 } from '../../api/autoscaling-annotations.ts'
 import { configAutoscaler, type AutoscalerConfig } from '../../api/config/autoscaler.ts'
 import { configDeployment, type DeploymentConfig } from '../../api/config/deployment.ts'
+import { freezeForMs } from '../../api/freezing.ts'
 import { Metric } from '../../api/metric.ts'
 import { annotation, kpaClass, label } from '../../api/names.ts'
 import {
@@ -38,6 +39,7 @@ import { ServerlessService } from '../../api/serverless-service.ts'
 import { watchConfigs, type ReadConfig } from '../config.ts'
 import { progressDeadlineMs } from '../revision/deployment.ts'
 import { initialScaleOf } from './annotations.ts'
+import { freezeStep } from './freezing.ts'
 import { desiredMetric } from './metric.ts'
 import { desiredServerlessService } from './serverless-service.ts'
 import { notOwned, sksNotReady, sksReady, withScale } from './status.ts'
@@ -46,7 +48,9 @@ export interface World {
   readonly autoscaler: PodAutoscaler
   readonly sks: ServerlessService | undefined
   readonly deployment: Deployment | undefined
-  /** Running, ready and not being deleted. */
+  /** Pods that are neither ended nor being deleted. */
+  readonly pods: readonly Pod[]
+  /** Those of them that run and are ready. */
   readonly readyPods: number
   readonly spec: DeciderSpec
   /** What the autoscaler wants. */
@@ -94,7 +98,8 @@ export const podAutoscalerReconciler = ({
     }
     const uid = autoscaler.metadata.labels?.[label.revisionUID]
     const selector = uid ? { [label.revisionUID]: uid } : { [label.revision]: key.name }
-    const readyPods = read.list(Pod, namespace, selector).filter(isReadyPod).length
+    const pods = read.list(Pod, namespace, selector).filter(isActivePod)
+    const readyPods = pods.filter(isReadyPod).length
     const spec = deciderSpec(autoscaler, config.autoscaler)
     const id = keyText(key)
     // The autoscaler is told what it needs to know whenever it is seen: it has no watch of its own.
@@ -108,6 +113,7 @@ export const podAutoscalerReconciler = ({
         namespace,
         name: autoscaler.spec.scaleTargetRef.name ?? '',
       }),
+      pods,
       readyPods,
       spec,
       desiredScale: decision?.desiredScale ?? scaleUnknown,
@@ -139,8 +145,12 @@ function ofRevision({ metadata }: KubeObject): readonly ObjectKey[] {
   return name ? [{ namespace: metadata.namespace ?? '', name }] : []
 }
 
-const isReadyPod = ({ metadata, status }: Pod): boolean =>
+const isActivePod = ({ metadata, status }: Pod): boolean =>
   metadata.deletionTimestamp === undefined &&
+  status?.phase !== 'Succeeded' &&
+  status?.phase !== 'Failed'
+
+const isReadyPod = ({ status }: Pod): boolean =>
   status?.phase === 'Running' &&
   (status.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True') ??
     false)
@@ -173,7 +183,19 @@ function decide(
       status: withScale(status, { want: scaleUnknown, readyPods, threshold }, nowMs),
     }
   }
-  const step = nextStep(world, sks, begun, initialized, nowMs)
+  const { step, patch: freezing } = freezeStep(
+    nextStep(world, sks, begun, initialized, nowMs),
+    {
+      pods: world.pods,
+      isReady: isReadyPod,
+      // A Revision that traffic can't reach waits for nothing.
+      freezeForMs:
+        autoscaler.spec.reachability === 'Unreachable'
+          ? 0
+          : freezeForMs(autoscaler.metadata.annotations, config.autoscaler),
+    },
+    nowMs,
+  )
   const active = activeSince(begun, nowMs).status
   const mode = serverlessMode(step.want, excessBurstCapacity, active)
   const activators = numActivators({
@@ -191,7 +213,7 @@ function decide(
       applySks(autoscaler, mode, activators),
       { kind: Metric, desired: desiredMetric(autoscaler, spec, privateName) },
     ],
-    patch: scalePatch(world, step.apply),
+    patch: [...freezing, ...scalePatch(world, step.apply)],
     status: withScale(
       { ...status, metricsServiceName: privateName, ...(serviceName && { serviceName }) },
       { want: step.want, readyPods, threshold },

@@ -5,6 +5,7 @@
 import type { KubeObject, ObjectKey } from '../../../kube/api/meta.ts'
 import type { Deployment } from '../../../kube/api/deployment.ts'
 import type { Pod } from '../../../kube/api/pod.ts'
+import { frozenSinceMs } from '../../../kube/api/pod-freezing.ts'
 import { label } from '../../api/names.ts'
 
 export interface PodFailure {
@@ -15,10 +16,12 @@ export interface PodFailure {
 
 /** `deadlinePassed`: the Deployment gave up waiting; only then does a container that waits count as failed. */
 export function* podFailures(
-  { status }: Pod,
+  pod: Pod,
   deadlinePassed: boolean,
   alwaysSchedulable: boolean,
 ): Generator<PodFailure> {
+  const { status } = pod
+  if (frozenSinceMs(pod) !== undefined) return // it is not ready because nobody needs it
   const scheduled = status?.conditions?.find(({ type }) => type === 'PodScheduled')
   if (scheduled?.status === 'False' && !alwaysSchedulable)
     yield {
