@@ -1,4 +1,4 @@
-/** Makes one X.509 certificate with a fresh P-256 key, signed by itself or by an authority. */
+/** Makes one X.509 certificate, or the request for one, with a fresh P-256 key; signed by itself or by an authority. */
 import { webcrypto } from 'node:crypto'
 import { isIP } from 'node:net'
 
@@ -23,6 +23,33 @@ export interface IssueRequest {
 
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256' }
 const signing = { name: 'ECDSA', hash: 'SHA-256' }
+
+/** What an authority signs to certify a fresh key for these names: PKCS#10 in DER, and the key in PEM. */
+export async function certificateRequest(
+  hosts: readonly string[],
+): Promise<{ readonly csr: Uint8Array; readonly privateKey: string }> {
+  await import('reflect-metadata') // x509 registers its classes through it
+  const x509 = await import('@peculiar/x509')
+  const { subtle } = webcrypto
+  const keys = await subtle.generateKey(algorithm, true, ['sign', 'verify'])
+  const request = await x509.Pkcs10CertificateRequestGenerator.create(
+    {
+      keys,
+      signingAlgorithm: signing,
+      extensions: [
+        new x509.SubjectAlternativeNameExtension(
+          hosts.map((value) => ({ type: 'dns' as const, value })),
+        ),
+      ],
+    },
+    webcrypto,
+  )
+  const key = await subtle.exportKey('pkcs8', keys.privateKey)
+  return {
+    csr: new Uint8Array(request.rawData),
+    privateKey: `${x509.PemConverter.encode(key, 'PRIVATE KEY')}\n`,
+  }
+}
 
 /** Issues it. Loads `@peculiar/x509`, which takes about a tenth of a second. */
 export async function issue(request: IssueRequest): Promise<Issued> {

@@ -62,7 +62,8 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   const targets = started.use(createServiceTargets(source))
   const settings = started.use(settingsPart(source))
   const certificates = started.use(servingCertificates(source, log.child({ part: 'tls' })))
-  const { issuance, challenges } = createCertificateIssuance(options)
+  const { issuance, challenges, prepare } = createCertificateIssuance(options)
+  const prepared = options.gatewayTls && prepare()
   const ingresses = started.use(createIngressView(source, targets))
   const link = started.use(
     connectGateway({
@@ -125,6 +126,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   )
   started.use(link.onCold((request) => coldStarts.answered(request)))
   await informers.synced()
+  await prepared
 
   const running = started.move()
   return {

@@ -130,8 +130,14 @@ export const routeReconciler = (readConfig: ReadConfig): Reconciler<Route, World
       }
       const certificates = certificatesOf(route, config.domain, read)
       return {
-        ...{ route, configurations, revisions, ingress, services, endpoints },
-        ...{ certificates, config },
+        route,
+        configurations,
+        revisions,
+        ingress,
+        services,
+        endpoints,
+        certificates,
+        config,
       }
     },
 
