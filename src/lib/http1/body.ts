@@ -6,6 +6,12 @@ import { tokenLower, valueByte } from './fields.ts'
 import type { RequestHead, ResponseHead } from './head.ts'
 import { badRequest } from './http-error.ts'
 
+/** Two arrays in step. */
+export interface TrailerFields {
+  readonly names: readonly string[]
+  readonly values: readonly string[]
+}
+
 export type Framing = 'none' | 'length' | 'chunked' | 'close'
 
 /** Called with each piece of payload inside `bytes`. */
@@ -62,11 +68,15 @@ export class Body {
   done: boolean
   /** Payload that has passed, in bytes: framing and trailers not counted. */
   payloadBytes = 0
+  /** The trailers of a chunked body, read when `keepTrailers` was set before they came. */
+  trailers: TrailerFields | undefined
+  keepTrailers = false
   #left: number
   #state: State = State.sizeStart
   #digits = 0
   #extensionBytes = 0
   #trailerBytes = 0
+  #trailerText = ''
 
   /** `length` in bytes, for `length` framing only. */
   constructor(framing: Framing, length: number) {
@@ -193,15 +203,18 @@ export class Body {
             break
           }
           if (tokenLower[code] === 0) throw badRequest('malformed trailer')
+          this.#takeTrailer(code)
           state = State.trailerName
           break
         case State.trailerName:
           this.#countTrailer()
+          this.#takeTrailer(code)
           if (code === 58) state = State.trailerValue
           else if (tokenLower[code] === 0) throw badRequest('malformed trailer')
           break
         case State.trailerValue:
           this.#countTrailer()
+          this.#takeTrailer(code)
           if (code === CR) state = State.trailerLf
           else if (valueByte[code] === 0) throw badRequest('malformed trailer')
           break
@@ -211,6 +224,7 @@ export class Body {
           break
         case State.endLf:
           if (code !== LF) throw badRequest('malformed end of chunks')
+          if (this.#trailerText !== '') this.trailers = trailerFields(this.#trailerText)
           this.done = true
           return at
       }
@@ -224,9 +238,27 @@ export class Body {
       throw badRequest('chunk extensions are too long')
   }
 
+  #takeTrailer(code: number): void {
+    if (this.keepTrailers) this.#trailerText += String.fromCharCode(code)
+  }
+
   #countTrailer(): void {
     if (++this.#trailerBytes > maxTrailerBytes) throw badRequest('trailers are too long')
   }
+}
+
+/** `text`: lines that end in CR, checked as they came. */
+function trailerFields(text: string): TrailerFields {
+  const names: string[] = []
+  const values: string[] = []
+  for (const line of text.split('\r')) {
+    const colon = line.indexOf(':')
+    const name = line.slice(0, colon)
+    if (colon <= 0) continue
+    names.push(name)
+    values.push(line.slice(colon + 1).trim())
+  }
+  return { names, values }
 }
 
 function hexDigit(code: number): number {

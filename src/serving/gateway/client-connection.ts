@@ -3,7 +3,7 @@
  * turn), and holds no more of them than a bounded piece: then it stops reading.
  */
 import type { Socket } from 'node:net'
-import { Body, requestFraming } from '../../lib/http1/body.ts'
+import { Body, type Payload, requestFraming } from '../../lib/http1/body.ts'
 import {
   checkPartialHead,
   findHeadEnd,
@@ -13,7 +13,10 @@ import {
 import { HttpError } from '../../lib/http1/http-error.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { Deadline, type Deadlines } from './deadlines.ts'
-import type { ExchangeContext, Requester } from './exchange.ts'
+import type { Client } from './accept.ts'
+import { ClientConnectionSide } from './client-connection-side.ts'
+import { ClientSession } from './client-session.ts'
+import type { Exchange, ExchangeContext, Requester } from './exchange.ts'
 import type { Revision } from './activator.ts'
 import { type Answer, answerText, type ClientIdentity, clientIdentity } from './outgoing-head.ts'
 import { RawExchange } from './raw-exchange.ts'
@@ -33,8 +36,28 @@ export interface ClientContext {
   /** Connections come through TLS. */
   readonly secure?: boolean
   /** Takes a request: answers its exchange, not yet started, or what to say instead. */
-  route(client: ClientConnection, head: RequestHead): RawExchange | Answer
-  closed(client: ClientConnection): void
+  route(client: Requester, head: RequestHead): Exchange | Answer
+  closed(client: Client): void
+}
+
+/** What a connection tells of the request it is reading to whoever serves it. */
+export interface Served {
+  readonly ended: boolean
+  /** Both directions are raw bytes now. */
+  readonly tunnelling: boolean
+  /** Wants the pieces of payload inside the body. */
+  readonly payload: Payload | undefined
+  start(): void
+  /** A piece of the request's body, framing included. */
+  body(bytes: Buffer): void
+  /** The client's body is not HTTP. The pod must not take what came so far for a whole request. */
+  badBody(answer: Answer): void
+  tunnel(bytes: Buffer): void
+  tunnelEnded(): void
+  /** The socket takes bytes again. */
+  clientDrained(): void
+  /** The client is gone. */
+  abort(): void
 }
 
 /** Bytes that may wait behind the request being served before reading stops. */
@@ -42,14 +65,21 @@ const maxPipelinedBytes = 65_536
 /** How long a connection that has had its last answer may go on sending before it is cut. */
 const lingerMs = 2000
 
-export class ClientConnection extends Deadline implements Requester<RawExchange> {
+/** What can be seen of HTTP/2's preface in what looks like a head. */
+const preface = 'PRI * HTTP/2.0\r\n\r\n'
+
+export class ClientConnection extends Deadline implements Client, Requester {
   readonly socket: Socket
   readonly identity: ClientIdentity
   readonly #context: ClientContext
   /** When the head being served began to arrive, and when it was whole; monotonic milliseconds. */
   arrivedMs = 0
   headMs = 0
-  #exchange: RawExchange | undefined
+  #exchange: Served | undefined
+  /** Set by `open`, for the request that is being routed. */
+  #opened: Served | undefined
+  /** The client speaks HTTP/2: this is all that is left to do here. */
+  #session: ClientSession | undefined
   #body: Body | undefined
   /** Bytes not looked at yet. */
   #pending: Buffer | undefined
@@ -79,7 +109,12 @@ export class ClientConnection extends Deadline implements Requester<RawExchange>
 
   /** Nothing is being served and nothing has begun to arrive. */
   get idle(): boolean {
-    return this.#phase === 'idle'
+    return this.#session ? this.#session.idle : this.#phase === 'idle'
+  }
+
+  /** Connections close behind the response under way (`stopping`); only HTTP/2 must be told. */
+  drain(): void {
+    this.#session?.drain()
   }
 
   open(
@@ -87,8 +122,16 @@ export class ClientConnection extends Deadline implements Requester<RawExchange>
     revision: Revision,
     destination: Destination,
     context: ExchangeContext,
-  ): RawExchange {
-    return new RawExchange(this, head, this.#body!, revision, destination, context)
+  ): Exchange {
+    const body = this.#body!
+    if (revision.target.protocol === 'http1') {
+      const raw = new RawExchange(this, head, body, revision, destination, context)
+      this.#opened = raw
+      return raw
+    }
+    const side = new ClientConnectionSide(this, head, body, revision, destination, context)
+    this.#opened = side
+    return side.exchange
   }
 
   // -- for the exchange ---------------------------------------------------------------------------------------------
@@ -165,16 +208,11 @@ export class ClientConnection extends Deadline implements Requester<RawExchange>
     this.#flow()
   }
 
-  #feedBody(exchange: RawExchange, bytes: Buffer): void {
+  #feedBody(exchange: Served, bytes: Buffer): void {
     const body = this.#body!
     let end: number
     try {
-      const { tap } = exchange
-      end = body.advance(
-        bytes,
-        0,
-        tap === undefined ? undefined : (of, from, to) => tap.data(of.subarray(from, to)),
-      )
+      end = body.advance(bytes, 0, exchange.payload)
     } catch (error) {
       exchange.badBody(answerTo(error))
       return
@@ -229,12 +267,27 @@ export class ClientConnection extends Deadline implements Requester<RawExchange>
       return false
     }
     this.#searched = 0
+    // The preface of HTTP/2 looks like a head: `PRI * HTTP/2.0`.
+    if (bytes[0] === 80 && bytes[1] === 82 && bytes[2] === 73 && this.#speaksHttp2(bytes))
+      return false
     this.headMs = context.clock.monotonic()
     this.arrivedMs = this.#phase === 'head' ? this.#phaseMs : this.headMs
     const head = parseRequestHead(bytes, 0, end, context.headerCount)
     this.#pending = end === bytes.length ? undefined : bytes.subarray(end)
     this.#phase = 'busy'
     this.#begin(head)
+    return true
+  }
+
+  /** Hands over to HTTP/2 when a connection begins with its preface (prior knowledge, RFC 9113 3.3). */
+  #speaksHttp2(bytes: Buffer): boolean {
+    if (this.headMs > 0 || bytes.toString('latin1', 0, preface.length) !== preface) return false
+    const { socket } = this
+    for (const event of ['data', 'end', 'drain', 'error', 'close']) socket.removeAllListeners(event)
+    this.#context.deadlines.cancel(this)
+    this.#pending = undefined
+    this.#phase = 'closed'
+    this.#session = new ClientSession(socket, this.#context, this, bytes)
     return true
   }
 
@@ -246,13 +299,14 @@ export class ClientConnection extends Deadline implements Requester<RawExchange>
       this.answer(routed, head, body.done && head.keepAlive)
       return
     }
-    this.#exchange = routed
+    const exchange = this.#opened!
+    this.#exchange = exchange
     const rest = this.#pending
     if (rest !== undefined && !body.done) {
       this.#pending = undefined
-      this.#feedBody(routed, rest)
+      this.#feedBody(exchange, rest)
     }
-    if (!routed.ended) routed.start()
+    if (!exchange.ended) exchange.start()
   }
 
   #flow(): void {

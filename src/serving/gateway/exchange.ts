@@ -227,7 +227,12 @@ export abstract class Exchange extends Deadline implements Claimant, ExchangeRec
   protected broken(message: string, how: 'stale' | 'unseen' | 'lost'): void {
     const pod = this.#slot
     const safe = this.repeatable && (how === 'unseen' || idempotent.has(this.head.method))
-    if (!safe || pod === undefined || this.retries >= (how === 'unseen' ? maxUnseen : maxRetries) || this.revision.gone) {
+    if (
+      !safe ||
+      pod === undefined ||
+      this.retries >= (how === 'unseen' ? maxUnseen : maxRetries) ||
+      this.revision.gone
+    ) {
       this.fail({ status: 502, body: message })
       return
     }

@@ -1,23 +1,23 @@
 /**
- * Hot path. Heads as they leave the gateway. Request: hop-by-hop fields and Knative's own end here, X-Forwarded-*, Forwarded and
+ * Hot path. Heads as they leave the gateway, by the same rules for HTTP/1 and HTTP/2. Request: hop-by-hop fields and Knative's own end here, X-Forwarded-*, Forwarded and
  * X-Request-Id are added, the route's headers replace the client's. Response: hop-by-hop fields end here. Everything
  * else passes untouched, in its order and spelling (contracts/serving.md 4.2, 4.4, 4.8).
  */
+import type { Socket } from 'node:net'
 import { Field } from '../../lib/http1/fields.ts'
 import type { RequestHead, ResponseHead } from '../../lib/http1/head.ts'
-import type { HeaderEdit } from './header-edit.ts'
+import type { OutgoingFields } from '../../lib/http2/stream.ts'
+import { headerEdit, type HeaderEdit } from './header-edit.ts'
 import type { Destination } from './route-table.ts'
 
 /** What is known about the client's connection, made once for it. */
 export interface ClientIdentity {
   /** As it stands in X-Forwarded-For. */
   readonly address: string
-  /** What the client speaks underneath; X-Forwarded-Proto tells it to the app. */
+  /** What the client speaks underneath. X-Forwarded-Proto tells it to the app, whatever the client says itself. */
   readonly scheme: 'http' | 'https'
-  /** The Forwarded header of a request that came without any of the three. */
-  readonly forwarded: string
-  /** The three header lines of a request that came without any of them. */
-  readonly forwardedLines: string
+  /** X-Forwarded-For, X-Forwarded-Proto and Forwarded of a request that came without any of them. */
+  readonly forwarded: HeaderEdit
 }
 
 export function clientIdentity(
@@ -25,13 +25,12 @@ export function clientIdentity(
   scheme: 'http' | 'https' = 'http',
 ): ClientIdentity {
   const address = remoteAddress.startsWith('::ffff:') ? remoteAddress.slice(7) : remoteAddress
-  const forwarded = forwardedShim(address, scheme, undefined)
-  return {
-    address,
-    scheme,
-    forwarded,
-    forwardedLines: `X-Forwarded-For: ${address}\r\nX-Forwarded-Proto: ${scheme}\r\nForwarded: ${forwarded}\r\n`,
-  }
+  const forwarded = headerEdit([
+    ['X-Forwarded-For', address],
+    ['X-Forwarded-Proto', scheme],
+    ['Forwarded', forwardedShim(address, scheme, undefined)],
+  ])
+  return { address, scheme, forwarded: forwarded! }
 }
 
 /** `for=<first>;host=<host>;proto=<proto>, for=<second>`: Knative's Forwarded header, made of the X-Forwarded ones. */
@@ -57,27 +56,67 @@ const quoted = (address: string): string => {
 export const wantsUpgrade = (head: RequestHead): boolean =>
   head.connectionUpgrade && head.upgrade !== '' && head.upgrade.toLowerCase() !== 'h2c'
 
-/** The request's head for the pod. `requestId` is called when the client sent none. */
-export function requestText(
+/** The path and query that the app sees. */
+export const targetFor = (head: RequestHead, destination: Destination): string =>
+  destination.target === undefined ? head.target : destination.target(head.target)
+
+/** Takes the fields of a head, one after the other; the rules are the same for both forms of a head. */
+interface FieldSink {
+  field(name: string, value: string): void
+  edit(edit: HeaderEdit): void
+}
+
+/** Fields as HTTP/2 takes them. */
+export class FieldList implements FieldSink {
+  readonly names: string[] = []
+  readonly values: string[] = []
+
+  field(name: string, value: string): void {
+    this.names.push(name)
+    this.values.push(value)
+  }
+
+  edit({ fields }: HeaderEdit): void {
+    for (const [name, value] of fields) this.field(name, value)
+  }
+}
+
+/** Fields as lines of HTTP/1. */
+class FieldLines implements FieldSink {
+  text = ''
+
+  field(name: string, value: string): void {
+    this.text += `${name}: ${value}\r\n`
+  }
+
+  edit({ lines }: HeaderEdit): void {
+    this.text += lines
+  }
+}
+
+/** One at a time: heads are written in one step. */
+const sharedLines = new FieldLines()
+
+/** The fields of a request for the pod, without Host and without what says where the body ends. */
+function requestFields(
+  sink: FieldSink,
   head: RequestHead,
   destination: Destination,
   client: ClientIdentity,
   requestId: () => string,
-  edit?: HeaderEdit,
-): string {
+  edit: HeaderEdit | undefined,
+): void {
   const { names, values, ids, hopNames } = head
-  const { replaced } = destination
+  const routeDrops = destination.request?.drops
   const drops = edit?.drops
-  const target = destination.target === undefined ? head.target : destination.target(head.target)
-  let text = `${head.method} ${target} HTTP/1.1\r\nHost: ${destination.host ?? head.host}\r\n`
   let xff: string | undefined
-  let proto: string | undefined
+  let schemed = false
   let xfHost: string | undefined
   let forwarded = false
   let identified = false
   for (let i = 0; i < ids.length; i++) {
     const name = names[i]!
-    if (replaced !== undefined && replaced.has(name.toLowerCase())) continue
+    if (routeDrops !== undefined && routeDrops.has(name.toLowerCase())) continue
     if (drops !== undefined && drops.has(name.toLowerCase())) continue
     const value = values[i]!
     switch (ids[i]) {
@@ -104,7 +143,7 @@ export function requestText(
       case Field.kPassthroughLb:
         continue
       case Field.te:
-        if (value.toLowerCase().includes('trailers')) text += 'TE: trailers\r\n'
+        if (value.toLowerCase().includes('trailers')) sink.field('TE', 'trailers')
         continue
       case Field.expect:
         if (!head.expectContinue) continue
@@ -113,7 +152,7 @@ export function requestText(
         xff = xff === undefined ? value : `${xff}, ${value}`
         continue
       case Field.xForwardedProto:
-        proto = value
+        schemed = true
         continue
       case Field.xForwardedHost:
         xfHost ??= value
@@ -126,45 +165,67 @@ export function requestText(
         break
       default:
     }
-    text += `${name}: ${value}\r\n`
+    sink.field(name, value)
   }
-  if (head.chunked) text += 'Transfer-Encoding: chunked\r\n'
-  else if (head.contentLength >= 0) text += `Content-Length: ${head.contentLength}\r\n`
-  if (xff === undefined && proto === undefined && xfHost === undefined && !forwarded)
-    text += client.forwardedLines
+  if (xff === undefined && !schemed && xfHost === undefined && !forwarded)
+    sink.edit(client.forwarded)
   else {
     const chain = xff === undefined || xff === '' ? client.address : `${xff}, ${client.address}`
-    text += `X-Forwarded-For: ${chain}\r\nX-Forwarded-Proto: ${client.scheme}\r\n`
-    if (!forwarded) text += `Forwarded: ${forwardedShim(chain, client.scheme, xfHost)}\r\n`
+    sink.field('X-Forwarded-For', chain)
+    sink.field('X-Forwarded-Proto', client.scheme)
+    if (!forwarded) sink.field('Forwarded', forwardedShim(chain, client.scheme, xfHost))
   }
-  if (!identified) text += `X-Request-Id: ${requestId()}\r\n`
-  if (wantsUpgrade(head)) text += `Connection: Upgrade\r\nUpgrade: ${head.upgrade}\r\n`
-  text += destination.addedLines
-  return edit === undefined ? `${text}\r\n` : `${text}${edit.lines}\r\n`
+  if (!identified) sink.field('X-Request-Id', requestId())
+  if (destination.request !== undefined) sink.edit(destination.request)
+  if (edit !== undefined) sink.edit(edit)
 }
 
-/** How a response goes on to the client. */
-export interface ResponseForm {
-  /** 0: no chunks, no interim responses. */
-  readonly clientMinor: 0 | 1
-  /** The client's connection stays open after it. */
-  readonly keepAlive: boolean
-  /** Switching protocols: Connection and Upgrade pass. */
-  readonly upgrade: boolean
-}
-
-/** The response's head for the client. */
-export function responseText(
-  head: ResponseHead,
-  form: ResponseForm,
-  routeEdit?: HeaderEdit,
-  edit?: HeaderEdit,
+/**
+ * The request's head for an HTTP/1 pod. `requestId` is called when the client sent none; `edit` comes behind the changes of
+ * the destination. `chunked`: the body goes in chunks.
+ */
+export function requestText(
+  head: RequestHead,
+  destination: Destination,
+  client: ClientIdentity,
+  requestId: () => string,
+  edit: HeaderEdit | undefined,
+  chunked: boolean,
 ): string {
+  const lines = sharedLines
+  lines.text = `${head.method} ${targetFor(head, destination)} HTTP/1.1\r\nHost: ${destination.host ?? head.host}\r\n`
+  if (chunked) lines.text += 'Transfer-Encoding: chunked\r\n'
+  else if (head.contentLength >= 0) lines.text += `Content-Length: ${head.contentLength}\r\n`
+  requestFields(lines, head, destination, client, requestId, edit)
+  if (wantsUpgrade(head)) lines.text += `Connection: Upgrade\r\nUpgrade: ${head.upgrade}\r\n`
+  return `${lines.text}\r\n`
+}
+
+/** The request's fields for an HTTP/2 pod. */
+export function requestList(
+  head: RequestHead,
+  destination: Destination,
+  client: ClientIdentity,
+  requestId: () => string,
+  edit: HeaderEdit | undefined,
+): FieldList {
+  const list = new FieldList()
+  if (head.contentLength >= 0) list.field('content-length', String(head.contentLength))
+  requestFields(list, head, destination, client, requestId, edit)
+  return list
+}
+
+/** The fields of a response for the client. `coding`: its transfer coding passes. */
+function responseFields(
+  sink: FieldSink,
+  head: ResponseHead,
+  routeEdit: HeaderEdit | undefined,
+  edit: HeaderEdit | undefined,
+  coding: boolean,
+): void {
   const { names, values, ids, hopNames } = head
   const routeDrops = routeEdit?.drops
   const drops = edit?.drops
-  let text = `HTTP/1.1 ${head.status} ${head.reason}\r\n`
-  const bodiless = head.status === 204 || head.status < 200
   for (let i = 0; i < ids.length; i++) {
     if (routeDrops !== undefined && routeDrops.has(names[i]!.toLowerCase())) continue
     if (drops !== undefined && drops.has(names[i]!.toLowerCase())) continue
@@ -179,24 +240,112 @@ export function responseText(
       case Field.kNetworkHash:
         continue
       case Field.transferEncoding:
-        if (form.clientMinor === 0 || bodiless) continue
+        if (!coding) continue
         break
       case Field.contentLength:
-        if (bodiless) continue
-        text += `Content-Length: ${head.contentLength}\r\n`
+        if (!bodiless(head.status)) sink.field('Content-Length', String(head.contentLength))
         continue
       default:
     }
-    text += `${names[i]}: ${values[i]}\r\n`
+    sink.field(names[i]!, values[i]!)
   }
-  if (routeEdit !== undefined) text += routeEdit.lines
-  if (edit !== undefined) text += edit.lines
-  if (form.upgrade) return `${text}Connection: Upgrade\r\nUpgrade: ${head.upgrade}\r\n\r\n`
-  if (head.status >= 200) {
-    if (!form.keepAlive) text += 'Connection: close\r\n'
-    else if (form.clientMinor === 0) text += 'Connection: keep-alive\r\n'
+  if (routeEdit !== undefined) sink.edit(routeEdit)
+  if (edit !== undefined) sink.edit(edit)
+}
+
+const bodiless = (status: number): boolean => status === 204 || status < 200
+
+/** How a response goes on to an HTTP/1 client. */
+export interface ResponseForm {
+  /** 0: no chunks, no interim responses. */
+  readonly clientMinor: 0 | 1
+  /** The client's connection stays open after it. */
+  readonly keepAlive: boolean
+  /** Switching protocols: Connection and Upgrade pass. */
+  readonly upgrade: boolean
+  /** The gateway puts the body into chunks. */
+  readonly chunked?: boolean
+}
+
+/** The response's head for an HTTP/1 client, with the changes of the destination and, behind them, of `edit`. */
+export function responseText(
+  head: ResponseHead,
+  form: ResponseForm,
+  routeEdit?: HeaderEdit,
+  edit?: HeaderEdit,
+): string {
+  const { status } = head
+  const lines = sharedLines
+  lines.text = `HTTP/1.1 ${status} ${head.reason}\r\n`
+  responseFields(lines, head, routeEdit, edit, form.clientMinor === 1 && !bodiless(status))
+  if (form.chunked === true) lines.text += 'Transfer-Encoding: chunked\r\n'
+  if (form.upgrade) return `${lines.text}Connection: Upgrade\r\nUpgrade: ${head.upgrade}\r\n\r\n`
+  if (status >= 200) {
+    if (!form.keepAlive) lines.text += 'Connection: close\r\n'
+    else if (form.clientMinor === 0) lines.text += 'Connection: keep-alive\r\n'
   }
-  return `${text}\r\n`
+  return `${lines.text}\r\n`
+}
+
+/** The response's fields for an HTTP/2 client. */
+export function responseList(
+  head: ResponseHead,
+  routeEdit: HeaderEdit | undefined,
+  edit: HeaderEdit | undefined,
+): FieldList {
+  const list = new FieldList()
+  responseFields(list, head, routeEdit, edit, false)
+  return list
+}
+
+/** A response that goes on as long as there are events. */
+export function isEventStream({ names, values }: ResponseHead): boolean {
+  const at = names.findIndex((name) => name.toLowerCase() === 'content-type')
+  return at >= 0 && /^text\/event-stream\b/i.test(values[at]!)
+}
+
+/** Fields that only mean something in a head, or to one hop: not passed on as trailers (RFC 9110 6.5.1). */
+const notTrailers = new Set([
+  'authorization',
+  'connection',
+  'content-encoding',
+  'content-length',
+  'content-range',
+  'content-type',
+  'host',
+  'keep-alive',
+  'proxy-connection',
+  'set-cookie',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+])
+
+/** The trailers that pass on. */
+export function trailerList({ names, values }: OutgoingFields): FieldList {
+  const list = new FieldList()
+  for (let i = 0; i < names.length; i++)
+    if (!notTrailers.has(names[i]!.toLowerCase())) list.field(names[i]!, values[i]!)
+  return list
+}
+
+/** The same as lines of HTTP/1, '' for none. */
+export function trailerLines(trailers: OutgoingFields | undefined): string {
+  if (trailers === undefined) return ''
+  const { names, values } = trailerList(trailers)
+  return names.map((name, i) => `${name}: ${values[i]}\r\n`).join('')
+}
+
+/** Writes payload as a chunk of HTTP/1; it may be used again at once. False: the socket is full. */
+export function writeChunk(socket: Socket, payload: Buffer): boolean {
+  const size = `${payload.length.toString(16)}\r\n`
+  // Small ones in one piece: one copy is cheaper than three writes.
+  if (payload.length <= 4096)
+    return socket.write(`${size}${payload.toString('latin1')}\r\n`, 'latin1')
+  socket.write(size, 'latin1')
+  socket.write(Buffer.from(payload))
+  return socket.write('\r\n', 'latin1')
 }
 
 /** An answer of the gateway itself. */

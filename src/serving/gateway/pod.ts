@@ -6,6 +6,8 @@ import { connect, type Socket } from 'node:net'
 import type { Clock } from '../../lib/clock.ts'
 import { Deadline, type Deadlines } from './deadlines.ts'
 import type { Backend } from './feed.ts'
+import { connectTimeoutMs } from './pod-limits.ts'
+import { PodSessions } from './pod-session.ts'
 
 /** Who uses a connection: one request at a time. */
 export interface UpstreamUser {
@@ -32,7 +34,6 @@ export interface UpstreamContext {
 /** Connections being opened to one pod at once. */
 const maxConnecting = 64
 const maxIdle = 256
-const connectTimeoutMs = 2000
 /** Unless the pod names another time: below Node's 5 s, the shortest default of a common server. */
 const defaultIdleMs = 4000
 
@@ -163,6 +164,7 @@ export class Pod {
   readonly #idle: Upstream[] = []
   #connecting = 0
   #waiting: UpstreamUser[] = []
+  #sessions: PodSessions | undefined
 
   constructor(backend: Backend, context: UpstreamContext) {
     this.host = backend.host
@@ -178,6 +180,11 @@ export class Pod {
 
   get address(): string {
     return addressOf(this.host, this.port)
+  }
+
+  /** Its connections of HTTP/2. */
+  get sessions(): PodSessions {
+    return (this.#sessions ??= new PodSessions(this, this.#context))
   }
 
   /** Gives `user` a connection: at once when one rests, else as soon as one is open. `fresh`: not one that rested. */
@@ -217,6 +224,7 @@ export class Pod {
   leave(): void {
     this.leaving = true
     for (const upstream of this.#idle.splice(0)) upstream.destroy()
+    this.#sessions?.leave()
   }
 
   opened(upstream: Upstream): void {

@@ -2,7 +2,7 @@
  * Hot path. A request of an HTTP/1 client to an HTTP/1 pod: heads are rewritten, bodies pass as the buffers they came in, framing
  * included, with back-pressure both ways; upgraded connections are tunnels of raw bytes.
  */
-import { Body, responseFraming } from '../../lib/http1/body.ts'
+import { Body, type Payload, responseFraming } from '../../lib/http1/body.ts'
 import {
   findHeadEnd,
   parseResponseHead,
@@ -10,18 +10,23 @@ import {
   type ResponseHead,
 } from '../../lib/http1/head.ts'
 import type { Revision } from './activator.ts'
-import type { ClientConnection } from './client-connection.ts'
+import type { ClientConnection, Served } from './client-connection.ts'
 import { Exchange, type ExchangeContext } from './exchange.ts'
-import { type Answer, requestText, responseText, wantsUpgrade } from './outgoing-head.ts'
+import {
+  type Answer,
+  isEventStream,
+  requestText,
+  responseText,
+  wantsUpgrade,
+} from './outgoing-head.ts'
 import type { Pod, Upstream, UpstreamUser } from './pod.ts'
+import { maxResponseFields, maxResponseHeadBytes } from './pod-limits.ts'
 import type { Destination } from './route-table.ts'
 
-const maxResponseHeadBytes = 262_144
-const maxResponseFields = 1000
 /** Up to here a body piece is sent in one write with its head: one copy is cheaper than a second write. */
 const smallBytes = 16_384
 
-export class RawExchange extends Exchange implements UpstreamUser {
+export class RawExchange extends Exchange implements Served, UpstreamUser {
   override readonly clientProtocol = 'http1'
   readonly #connection: ClientConnection
   readonly #requestBody: Body
@@ -84,7 +89,11 @@ export class RawExchange extends Exchange implements UpstreamUser {
 
   // -- the client's side --------------------------------------------------------------------------------------------
 
-  /** A piece of the request's body, framing included. `body.done` tells whether it is the last. */
+  get payload(): Payload | undefined {
+    const { tap } = this
+    return tap && ((bytes, start, end) => tap.data(bytes.subarray(start, end)))
+  }
+
   body(bytes: Buffer): void {
     if (this.#requestBody.done) this.bodyEnded()
     const upstream = this.#upstream
@@ -97,21 +106,18 @@ export class RawExchange extends Exchange implements UpstreamUser {
     if (!upstream.socket.write(bytes)) this.#connection.blockBody()
   }
 
-  /** Bytes for the tunnel. */
   tunnel(bytes: Buffer): void {
     this.#tunnelUp += bytes.length
     this.tunnelled()
     if (this.#upstream && !this.#upstream.socket.write(bytes)) this.#connection.blockBody()
   }
 
-  /** The client has ended its side of a tunnel. */
   tunnelEnded(): void {
     this.#clientHalfClosed = true
     this.#upstream?.socket.end()
     if (this.#podHalfClosed) this.#endTunnel()
   }
 
-  /** The client's body is not HTTP. The pod must not take what came so far for a whole request. */
   badBody(answer: Answer): void {
     if (this.responded) {
       this.abort()
@@ -137,6 +143,7 @@ export class RawExchange extends Exchange implements UpstreamUser {
       this.client,
       context.requestId,
       context.requestEdit === undefined ? undefined : context.requestEdit(this),
+      this.head.chunked,
     )
     const early = this.#early
     let roomy: boolean
@@ -255,7 +262,7 @@ export class RawExchange extends Exchange implements UpstreamUser {
     return responseText(
       head,
       { clientMinor: client.minor, keepAlive: this.#keepAlive, upgrade: false },
-      this.destination.response,
+      this.routeEdit,
       context.responseEdit === undefined ? undefined : context.responseEdit(this, head.status),
     )
   }
@@ -320,7 +327,7 @@ export class RawExchange extends Exchange implements UpstreamUser {
       responseText(
         head,
         { clientMinor: 1, keepAlive: true, upgrade: true },
-        this.destination.response,
+        this.routeEdit,
         this.context.responseEdit === undefined ? undefined : this.context.responseEdit(this, 101),
       ),
       'latin1',
@@ -379,10 +386,4 @@ export class RawExchange extends Exchange implements UpstreamUser {
     }
     this.end(101)
   }
-}
-
-/** A response that goes on as long as there are events. */
-export function isEventStream({ names, values }: ResponseHead): boolean {
-  const at = names.findIndex((name) => name.toLowerCase() === 'content-type')
-  return at >= 0 && /^text\/event-stream\b/i.test(values[at]!)
 }
