@@ -198,12 +198,14 @@ export class Bench {
     role: 'server' | 'client',
     limits: Partial<Http2Limits> = {},
     onStream?: (stream: Http2Stream, head: RequestHead) => void,
+    schedule?: (flush: () => void) => void,
   ) {
     this.#client = role === 'client'
     this.connection = new Http2Connection({
       role,
       limits,
       nowMs: 0,
+      ...(schedule && { schedule }),
       sink: {
         write: (bytes) => {
           this.#out.push(Buffer.from(bytes))
