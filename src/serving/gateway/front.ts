@@ -30,7 +30,7 @@ import type { RevisionTarget, ToGateway } from './feed.ts'
 import type { Mirrors, MirrorTarget } from './mirror.ts'
 import type { Answer } from './outgoing-head.ts'
 import { looksLikeProbe, probeAnswer } from './probes.ts'
-import { redirectAnswer, toHttps } from './redirect.ts'
+import { redirectAnswer, toHttps, type OwnPorts } from './redirect.ts'
 import {
   fieldValue,
   hostName,
@@ -59,8 +59,8 @@ const maxHops = 4
 
 export class Front {
   readonly revisions = new Map<string, Revision>()
-  /** Where https is spoken, as clients see it. */
-  httpsPort = 443
+  /** Where clients of this gateway find it. */
+  ports: OwnPorts = { http: 80, https: 443 }
   readonly #table: RouteTable
   readonly #context: FrontContext
   /** For core Services: nobody is told of their requests. */
@@ -156,7 +156,7 @@ export class Front {
       if (route === undefined) return unknownHost(head)
     }
     if (route.redirectToHttps && client.identity.scheme === 'http')
-      return toHttps(head, this.httpsPort)
+      return toHttps(head, this.ports)
     const path = matchPath(route, head)
     if (path === undefined) return unknownPath(head)
     return this.#open(client, head, this.#choose(path, head))

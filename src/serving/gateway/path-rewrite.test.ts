@@ -76,11 +76,12 @@ test("the Gateway API's redirects: what is absent stays, ports of the scheme are
   assert.equal(location({ rewrite }, 'a.b'), 'http://a.b/z?q=1')
 })
 
-test('to https: same host and path, the port only where it is not the usual one', () => {
-  const lines = (port: number, host: string, target?: string): string | undefined =>
-    toHttps(head(host, target), port).lines
-  assert.equal(lines(443, 'a.b:8080'), 'Location: https://a.b/p?q=1\r\n')
-  assert.equal(lines(8443, 'a.b'), 'Location: https://a.b:8443/p?q=1\r\n')
-  assert.equal(lines(8443, '[::1]:80', '/'), 'Location: https://[::1]:8443/\r\n')
-  assert.equal(toHttps(head('a'), 443).status, 301)
+test('to https: same host and path, our port only for who asked for our port', () => {
+  const lines = (http: number, https: number, host: string, target?: string): string | undefined =>
+    toHttps(head(host, target), { http, https }).lines
+  assert.equal(lines(8080, 443, 'a.b:8080'), 'Location: https://a.b/p?q=1\r\n')
+  assert.equal(lines(8080, 8443, 'a.b:8080'), 'Location: https://a.b:8443/p?q=1\r\n')
+  assert.equal(lines(8080, 8443, 'a.b'), 'Location: https://a.b/p?q=1\r\n')
+  assert.equal(lines(80, 8443, '[::1]:80', '/'), 'Location: https://[::1]:8443/\r\n')
+  assert.equal(toHttps(head('a'), { http: 80, https: 443 }).status, 301)
 })

@@ -28,9 +28,19 @@ export function redirectAnswer(
   return moved(redirect.status, `${scheme}://${host}${portText(scheme, port)}${pathOf(target)}`)
 }
 
-/** Same host, path and query, by https. `port`: of the listener for it. */
-export function toHttps(head: RequestHead, port: number): Answer {
-  const { host } = hostAndPort(head.host)
+/** Where the gateway listens. */
+export interface OwnPorts {
+  readonly http: number
+  readonly https: number
+}
+
+/**
+ * Same host, path and query, by https. A client that asked for another port than ours came through something that
+ * forwards, which then has 443 too.
+ */
+export function toHttps(head: RequestHead, own: OwnPorts): Answer {
+  const { host, port: asked = wellKnown.http } = hostAndPort(head.host)
+  const port = asked === own.http ? own.https : wellKnown.https
   return moved(301, `https://${host}${portText('https', port)}${pathOf(head.target)}`)
 }
 
