@@ -7,6 +7,7 @@ import { keyOf, type KubeObject } from '../../../kube/api/meta.ts'
 import { semanticallyEqual } from '../../../kube/controller/difference.ts'
 import type { Apply, Plan, Reconciler } from '../../../kube/controller/reconciler.ts'
 import { conditionOf, finish, isObserved } from '../../../knative/conditions.ts'
+import { Certificate } from '../../api/certificate.ts'
 import { ClusterDomainClaim } from '../../api/cluster-domain-claim.ts'
 import { configNetwork, type NetworkConfig } from '../../api/config/network.ts'
 import {
@@ -27,6 +28,8 @@ export interface World {
   readonly claim: ClusterDomainClaim | undefined
   readonly reference: Reference
   readonly ingress: Ingress | undefined
+  /** Of the mapping's name, whoever made it. */
+  readonly certificate?: Certificate | undefined
   readonly network: NetworkConfig
 }
 
@@ -40,6 +43,7 @@ export const domainMappingReconciler = (
     finalizer: 'domainmappings.serving.knative.dev',
     watches: [
       { kind: Ingress, wake: 'owner' },
+      { kind: Certificate, wake: 'owner' },
       ...addressableKinds.map((kind) => ({
         kind,
         wake: (changed: KubeObject) => tracker.observers(changed),
@@ -71,6 +75,7 @@ export const domainMappingReconciler = (
         claim: read.get(ClusterDomainClaim, { namespace: '', name }),
         reference: resolveReference(ref, namespace, read),
         ingress: read.get(Ingress, { namespace, name: ingressName(name) }),
+        certificate: read.get(Certificate, { namespace, name }),
         network: readConfig(read, configNetwork),
       }
     },
@@ -116,9 +121,9 @@ export const domainMappingReconciler = (
 type Decision = Plan & { readonly status: DomainMappingStatus }
 
 function decide(world: World, begun: DomainMappingStatus, nowMs: number): Decision {
-  const { mapping, claim, reference, ingress, network } = world
+  const { mapping, claim, reference, ingress, certificate, network } = world
   const { name, namespace = '' } = mapping.metadata
-  const tls = domainTls(mapping, begun, nowMs)
+  const tls = domainTls(mapping, network, certificate, begun, nowMs)
   const url = `${tls.scheme ?? network.defaultExternalScheme}://${name}`
   let status: DomainMappingStatus = { ...tls.status, url, address: { url } }
   if (!isObserved(mapping)) status = notConfigured(status, nowMs)
@@ -158,7 +163,8 @@ function decide(world: World, begun: DomainMappingStatus, nowMs: number): Decisi
     semanticallyEqual(mergedIngress(ingress, wanted).spec, ingress.spec) &&
     conditionOf(ingress.status, 'Ready')
   return {
-    apply: [...apply, applyIngress(wanted)],
+    apply: [...apply, ...tls.apply, applyIngress(wanted)],
+    delete: tls.obsolete,
     status: ready
       ? conditions.mirror(status, 'IngressReady', ready, nowMs)
       : notConfigured(status, nowMs),
