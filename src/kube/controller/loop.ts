@@ -167,13 +167,12 @@ export function startController<T extends KubeObject, World>(
     clock,
     log,
     work,
-    urgent,
     all: function* () {
       for (const object of own.values()) yield keyText(keyOf(object))
     },
     ...config,
   })
-  const wake = (key: ObjectKey) => queue.add(keyText(key))
+  const wake = (key: ObjectKey, hurry = false) => queue.add(keyText(key), hurry)
   const wakeAll = () => {
     for (const object of own.values()) wake(keyOf(object))
   }
@@ -182,17 +181,18 @@ export function startController<T extends KubeObject, World>(
     if (disposed) return
     disposables.use(
       own.subscribe((type, object) => {
-        if (type !== 'DELETED' || reconciler.gone) wake(keyOf(object))
+        if (type !== 'DELETED' || reconciler.gone) wake(keyOf(object), urgent)
         else queue.forget(keyText(keyOf(object)))
       }),
     )
     for (const watched of reconciler.watches) {
       const how = watched.wake
       if (how === 'none') continue
-      const handler = how === 'all' ? wakeAll : how === 'owner' ? wakeOwner : custom(how)
+      const handler =
+        how === 'all' ? wakeAll : how === 'owner' ? wakeOwner : custom(how, watched.urgent)
       disposables.use(informers.for(watched.kind).subscribe(handler))
     }
-    if (reconciler.connect) disposables.use(reconciler.connect(wake))
+    if (reconciler.connect) disposables.use(reconciler.connect((key) => wake(key, urgent)))
     resync()
   }
 
@@ -209,10 +209,12 @@ export function startController<T extends KubeObject, World>(
     return { namespace: kind.namespaced ? (object.metadata.namespace ?? '') : '', name: ref.name }
   }
 
-  const custom = (how: Wake) => (_type: string, object: KubeObject, previous?: KubeObject) => {
-    for (const key of how(object, read)) wake(key)
-    if (previous && previous !== object) for (const key of how(previous, read)) wake(key)
-  }
+  const custom =
+    (how: Wake, hurry = false) =>
+    (_type: string, object: KubeObject, previous?: KubeObject) => {
+      for (const key of how(object, read)) wake(key, hurry)
+      if (previous && previous !== object) for (const key of how(previous, read)) wake(key, hurry)
+    }
 
   let cancelResync = () => {}
   const resync = () => {

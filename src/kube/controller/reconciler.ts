@@ -85,8 +85,13 @@ export interface Reconciler<T extends KubeObject, World> {
   readonly watches: readonly {
     readonly kind: Kind
     readonly wake: 'owner' | 'none' | 'all' | Wake
+    /** Requests wait for what a change of this kind leads to. */
+    readonly urgent?: boolean
   }[]
-  /** Requests wait for what it does: it goes before reconcilers that only keep books, and its status comes after. */
+  /**
+   * Requests wait for what a change of its own kind, or a wake of `connect`, leads to: that goes before everything that
+   * only keeps books, and its status comes after what others make of it.
+   */
   readonly urgent?: boolean
   /** Set when the reconciler finalizes; the loop adds and removes it. `finalize` says when it may go. */
   readonly finalizer?: string

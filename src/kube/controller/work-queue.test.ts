@@ -8,22 +8,18 @@ import { createWorkQueue } from './work-queue.ts'
 test('a key waits once; urgent work begins before the next turn of the event loop, other work in it', async () => {
   const done: string[] = []
   const common = { clock: new SimClock(), log: silent }
-  await using other = createWorkQueue({ ...common, work: async (key) => void done.push(key) })
-  await using urgent = createWorkQueue({
-    ...common,
-    urgent: true,
-    work: async (key) => void done.push(`${key}!`),
-  })
-  for (const queue of [other, urgent]) {
-    queue.add('a')
-    queue.add('a')
-    queue.add('b')
-  }
+  await using queue = createWorkQueue({ ...common, work: async (key) => void done.push(key) })
+  queue.add('a')
+  queue.add('b')
+  queue.add('a', true)
+  queue.add('c')
+  queue.add('d', true)
+  queue.add('d', true)
   assert.deepEqual(done, [])
   await Promise.resolve()
-  assert.deepEqual(done, ['a!', 'b!'])
+  assert.deepEqual(done, ['a', 'd'])
   await settle()
-  assert.deepEqual(done, ['a!', 'b!', 'a', 'b'])
+  assert.deepEqual(done, ['a', 'd', 'b', 'c'])
 })
 
 test('a key added while it is worked on comes again afterwards, never beside itself', async () => {

@@ -11,7 +11,8 @@ import type { Log } from '../../lib/log.ts'
 export interface WorkQueue extends AsyncDisposable {
   /** Keys waiting now, without those that are being worked on or wait for their time. */
   readonly length: number
-  add(key: string): void
+  /** `urgent`: a request waits for this; it does not wait for a turn of the event loop. */
+  add(key: string, urgent?: boolean): void
   /** Adds the key after a delay; an earlier alarm for the same key stands. */
   addAfter(key: string, delayMs: number): void
   /** Adds the key after its back-off: 5 ms, doubling each time, at most 1,000 s. */
@@ -27,8 +28,6 @@ export interface WorkQueueOptions {
   readonly log: Log
   /** What to do with a key. A rejection is logged and retried; expected failures are handled inside. */
   readonly work: (key: string) => Promise<void>
-  /** Requests wait for this work: it does not wait for a turn of the event loop. */
-  readonly urgent?: boolean
   /** Keys worked on at once; default 16. */
   readonly concurrency?: number
   /** Keys waiting at most; default 100,000. Beyond it keys are dropped and later made up for by `all`. */
@@ -43,8 +42,10 @@ const maxDelayMs = 1_000_000
 const burst = 64
 
 export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
-  const { clock, log, work, urgent = false, concurrency = 16, capacity = 100_000, all } = options
+  const { clock, log, work, concurrency = 16, capacity = 100_000, all } = options
   const waiting = new Set<string>()
+  /** Those of the waiting keys, and of the dirty ones, that are urgent. */
+  const urgentKeys = new Set<string>()
   const active = new Set<string>()
   /** Added again while being worked on. */
   const dirty = new Set<string>()
@@ -52,21 +53,25 @@ export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
   const failures = new Map<string, number>()
   let idlers: (() => void)[] = []
   let scheduled = false
+  let hurrying = false
   let startedThisTurn = 0
   let overflowed = false
   let refill: Iterator<string> | undefined
   let disposed = false
 
-  const add = (key: string) => {
+  const add = (key: string, urgent = false) => {
     if (disposed) return
+    if (urgent) urgentKeys.add(key)
     if (active.has(key)) return void dirty.add(key)
     if (waiting.size >= capacity && !waiting.has(key)) {
       if (!overflowed) log.error('work queue is full, keys will be made up for later', { capacity })
       overflowed = true
+      urgentKeys.delete(key)
       return
     }
     waiting.add(key)
-    schedule()
+    if (urgent) hurry()
+    else schedule()
   }
 
   const addAfter = (key: string, delayMs: number) => {
@@ -91,21 +96,32 @@ export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
   const schedule = () => {
     if (scheduled || active.size >= concurrency) return
     scheduled = true
-    if (urgent && startedThisTurn < burst) return queueMicrotask(pump)
     setImmediate(() => {
+      scheduled = false
       startedThisTurn = 0
-      pump()
+      if (waiting.size < capacity / 2) makeUp()
+      pump(waiting)
     })
   }
 
-  const pump = () => {
-    scheduled = false
-    if (waiting.size < capacity / 2) makeUp()
-    for (const key of waiting) {
+  const hurry = () => {
+    if (hurrying || active.size >= concurrency) return
+    if (startedThisTurn >= burst) return schedule()
+    hurrying = true
+    queueMicrotask(() => {
+      hurrying = false
+      pump(urgentKeys)
+    })
+  }
+
+  const pump = (keys: Iterable<string>) => {
+    for (const key of keys) {
+      if (!waiting.has(key)) continue // of an urgent one that is being worked on
       if (disposed || active.size >= concurrency) return
       if (startedThisTurn >= burst) return schedule()
       if (startedThisTurn++ === 0) setImmediate(() => (startedThisTurn = 0))
       waiting.delete(key)
+      urgentKeys.delete(key)
       active.add(key)
       void run(key)
     }
@@ -134,7 +150,8 @@ export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
       retry(key)
     }
     active.delete(key)
-    if (dirty.delete(key)) add(key)
+    if (dirty.delete(key)) add(key, urgentKeys.has(key))
+    if (!disposed && urgentKeys.size > 0) hurry()
     if (!disposed) schedule()
     else if (active.size === 0) for (const resolve of idlers) resolve()
   }
@@ -156,6 +173,7 @@ export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
     async [Symbol.asyncDispose]() {
       disposed = true
       waiting.clear()
+      urgentKeys.clear()
       for (const { cancel } of alarms.values()) cancel()
       alarms.clear()
       await idle()

@@ -25,10 +25,11 @@ export interface KubeControllersDeps extends ControllerDeps {
 /** Starts them; they begin once the caches are filled. */
 export function startKubeControllers(deps: KubeControllersDeps): AsyncDisposable {
   const started = new AsyncDisposableStack()
+  // First, because a request may wait for what it hears of a pod.
+  started.use(startEndpoints(deps))
   started.use(startController(deployment, deps))
   started.use(startController(replicaSet(deps.random), deps))
   started.use(startScheduler(deps))
-  started.use(startEndpoints(deps))
   started.use(startGarbageCollector(deps))
   started.use(startNamespaceController(deps))
   started.use(startEventExpiry(deps))

@@ -146,7 +146,7 @@ export function startScheduler(
     return true
   }
 
-  const queue = startWorker(schedulerName, deps, work, () => unschedulable, true)
+  const queue = startWorker(schedulerName, deps, work, () => unschedulable)
 
   void informers.synced([Pod, Node]).then(() => {
     if (disposables.disposed) return
@@ -156,7 +156,7 @@ export function startScheduler(
         if (gone || pod.spec.nodeName) account(pod, gone ? '' : (pod.spec.nodeName ?? ''))
         const key = keyText(keyOf(pod))
         if (type === 'DELETED') unschedulable.delete(key)
-        else if (waits(pod)) queue.add(key)
+        else if (waits(pod)) queue.add(key, true)
       }),
     )
     disposables.use(

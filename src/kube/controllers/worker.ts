@@ -12,13 +12,11 @@ export function startWorker(
   { clock, log: parent, config }: ControllerDeps,
   work: (key: string) => Promise<number | void>,
   all?: () => Iterable<string>,
-  urgent = false,
 ): WorkQueue {
   const log = parent.child({ controller: name })
   const queue = createWorkQueue({
     clock,
     log,
-    urgent,
     ...config,
     ...(all && { all }),
     async work(key) {

@@ -257,7 +257,7 @@ class DurableStore implements SqliteStore {
     const row: Row = [revision, key, existing?.created ?? revision, existing?.revision ?? 0, value]
     if (!this.#batch) {
       this.#batch = new Batch()
-      queueMicrotask(() => this.#send())
+      setImmediate(() => this.#send())
     }
     const { durable, rows } = this.#batch
     rows.push(row)

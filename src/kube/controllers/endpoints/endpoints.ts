@@ -31,7 +31,7 @@ export const endpoints = (selecting: Wake): Reconciler<Service, World> => ({
   urgent: true,
   kind: Service,
   watches: [
-    { kind: Pod, wake: selecting },
+    { kind: Pod, wake: selecting, urgent: true },
     { kind: Endpoints, wake: (endpoints) => [keyOf(endpoints)] },
     { kind: EndpointSlice, wake: 'owner' },
   ],
