@@ -68,6 +68,12 @@ export const up: Command = {
       multiple: true,
       description: 'build and deploy this folder once ready (may be repeated)',
     },
+    'gateway-workers': {
+      type: 'string',
+      value: 'N',
+      default: '1',
+      description: 'threads of the gateway that serve, for machines with more than two cores',
+    },
     'log-level': {
       type: 'string',
       value: 'LEVEL',
@@ -104,6 +110,8 @@ export const up: Command = {
   },
 }
 
+const maxGatewayWorkers = 31
+
 function configOf(args: Arguments): PlatformConfig {
   const choice = <T extends string>(name: string, allowed: readonly T[]): T => {
     const value = args.string(name)
@@ -135,11 +143,17 @@ function configOf(args: Arguments): PlatformConfig {
     throw new UsageError(
       `--warm-interpreters: expected a number from 0 to ${maxWarmInterpreters}, found "${warm}"`,
     )
+  const workers = args.string('gateway-workers') ?? ''
+  if (!/^\d+$/.test(workers) || Number(workers) < 1 || Number(workers) > maxGatewayWorkers)
+    throw new UsageError(
+      `--gateway-workers: expected a number from 1 to ${maxGatewayWorkers}, found "${workers}"`,
+    )
   return {
     dataDir: dataDirOf(args.string('data-dir')),
     api: address('api'),
     gateway,
     gatewayTls: tls(),
+    gatewayWorkers: Number(workers),
     ...(domain !== undefined && { domain }),
     runtime: choice('runtime', ['auto', 'process']),
     network: choice('network', ['auto', 'namespaces', 'host']),

@@ -33,6 +33,8 @@ export interface PlatformConfig {
   /** Node processes kept started and idle for pods to come; 0 = none. */
   readonly warmInterpreters: number
   readonly logLevel: 'debug' | 'info' | 'error'
+  /** Threads of the gateway that serve. Default 1. */
+  readonly gatewayWorkers?: number
 }
 
 export const defaultApi = '127.0.0.1:6443'

@@ -76,6 +76,7 @@ export async function startPlatform(
         programDir: layout.programs,
         http: config.gateway,
         https: config.gatewayTls,
+        workers: config.gatewayWorkers ?? 1,
         clock: systemClock,
         log,
       })
@@ -102,6 +103,7 @@ export async function startPlatform(
         ...kube.deps,
         gateway: config.gateway,
         gatewayTls: config.gatewayTls,
+        gatewayWorkers: config.gatewayWorkers ?? 1,
         ...(config.domain !== undefined && { domain: config.domain }),
         resolveDigest: (image) => kube.images.resolve(image),
         onImages: (listener) => kube.images.onTagged?.(listener),

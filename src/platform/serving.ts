@@ -30,6 +30,8 @@ export interface ServingOptions extends ControllerDeps {
   readonly layout: Layout
   readonly gateway: Address
   readonly gatewayTls: TlsAddress | undefined
+  /** Default 1. */
+  readonly gatewayWorkers?: number
   /** Undefined = what config-domain says already, `localhost` at first. */
   readonly domain?: string
   readonly resolveDigest: (image: string) => Promise<string>
@@ -81,6 +83,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     programDir: layout.programs,
     http: options.gateway,
     https: options.gatewayTls,
+    workers: options.gatewayWorkers ?? 1,
     clock,
     log,
   }

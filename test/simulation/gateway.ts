@@ -161,6 +161,7 @@ export class SimGateway {
       case 'certificate-refused':
       case 'challenge':
       case 'settings':
+      case 'handover':
       case 'stop':
         return
       default:

@@ -21,6 +21,10 @@ export interface ControlOptions {
   readonly socketPath: string
   readonly log: Log
   readonly pid: number
+  /** The flags of this process. */
+  readonly command?: string
+  /** It has the sockets to hand over. */
+  readonly handover?: boolean
   /** Called whenever a control plane comes or goes. */
   readonly onConnected?: (connected: boolean) => void
 }
@@ -66,6 +70,8 @@ export async function startControl(options: ControlOptions): Promise<Control> {
       http: gateway.http,
       local: gateway.local,
       ...(gateway.https && { https: gateway.https }),
+      ...(options.command !== undefined && { command: options.command }),
+      ...(options.handover && { handover: true }),
     })
     gateway.listen(send)
     options.onConnected?.(true)

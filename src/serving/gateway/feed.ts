@@ -177,6 +177,11 @@ export type ToGateway =
   | { readonly type: 'sync'; readonly version: number }
   /** Finish what is in flight, then end the process. */
   | { readonly type: 'stop'; readonly graceMs: number }
+  /**
+   * Start Node with these arguments, hand it the listening sockets, then finish what is in flight and end the process.
+   * The control plane's connection is closed when the new gateway is there to connect to.
+   */
+  | { readonly type: 'handover'; readonly args: readonly string[]; readonly graceMs: number }
 
 /** One second of one revision, measured where requests are admitted. */
 export interface RevisionStat {
@@ -218,6 +223,9 @@ export type FromGateway =
       readonly local: { readonly host: string; readonly port: number }
       /** The TLS listener, if there is one. */
       readonly https?: { readonly host: string; readonly port: number }
+      /** The flags it was started with, and whether it can hand its sockets over. */
+      readonly command?: string
+      readonly handover?: boolean
     }
   | { readonly type: 'ack'; readonly version: number }
   /** A request arrived for a revision without a ready backend: sent at once, then not again until it has had one. */

@@ -9,7 +9,8 @@ import { randomUUID } from 'node:crypto'
 import { createServer, type Server, type Socket } from 'node:net'
 import { adminAnswer, type GatewayView } from './admin.ts'
 import { QueueBudget } from './breaker.ts'
-import { ClientConnection, type ClientContext } from './client-connection.ts'
+import { acceptConnection, type Client } from './accept.ts'
+import type { ClientContext } from './client-connection.ts'
 import { Deadlines } from './deadlines.ts'
 import { Drains } from './drain.ts'
 import { coldRequest } from './exchange.ts'
@@ -125,7 +126,7 @@ export async function startGateway(options: GatewayOptions): Promise<WorkerGatew
   const stats = new Stats()
   const budget = new QueueBudget(limits.queueTotal, memory)
   const drains = new Drains()
-  const clients = new Set<ClientConnection>()
+  const clients = new Set<Client>()
   /** Connections that came before the first snapshot: a gateway that was started again must not deny its services. */
   const early = new Map<Socket, ClientContext>()
   let informed = false
@@ -206,8 +207,8 @@ export async function startGateway(options: GatewayOptions): Promise<WorkerGatew
     clock,
     log,
     deadlines,
-    protocols: ['http/1.1'],
-    serve: (socket) => serve(socket, secureContext),
+    protocols: ['h2', 'http/1.1'],
+    serve: (socket) => serve(socket, secureContext, socket.alpnProtocol === 'h2' ? 'h2' : 'h1'),
     routed: (host) => front.routes(host),
     tell: (message) => {
       listener?.(message)
@@ -241,8 +242,8 @@ export async function startGateway(options: GatewayOptions): Promise<WorkerGatew
     if (context === secureContext) tls.accept(socket)
     else serve(socket, context)
   }
-  const serve = (socket: Socket, context: ClientContext): void => {
-    clients.add(new ClientConnection(socket, context))
+  const serve = (socket: Socket, context: ClientContext, protocol: 'h1' | 'h2' = 'h1'): void => {
+    clients.add(acceptConnection(socket, protocol, context))
   }
   const serveEarly = (): void => {
     if (informed) return
@@ -280,6 +281,7 @@ export async function startGateway(options: GatewayOptions): Promise<WorkerGatew
     http = await opened(options.http, contextFor(isLoopback(options.http.host)))
     local = await opened(options.local, contextFor(true))
     https = options.https && (await opened(options.https, secureContext))
+    front.ports = { http: http.port, https: https?.port ?? 443 }
     admin = options.admin && (await opened(options.admin, adminContext))
   } catch (error) {
     for (const server of servers) server.close()
@@ -297,33 +299,34 @@ export async function startGateway(options: GatewayOptions): Promise<WorkerGatew
   if (memory === undefined) report()
   else memory.listen()
 
-  let stopped: Promise<void> | undefined
-  const stop = (graceMs: number): Promise<void> => {
-    stopped ??= shutDown(graceMs, 0)
-    return stopped
+  let closed: Promise<void> | undefined
+  const cutAll = (): void => {
+    for (const client of clients) client.destroy()
   }
-  const shutDown = async (graceMs: number, idleMs: number): Promise<void> => {
-    stopping = true
+  const cutIdle = (): void => {
+    for (const client of clients) if (client.idle) client.destroy()
+  }
+  const cancels: (() => void)[] = []
+  /** Said again with less time, the shorter one counts. */
+  const shutDown = (graceMs: number, idleMs: number): Promise<void> => {
     log.info('stopping', { connections: clients.size, graceMs })
-    const closed = Promise.all(
-      servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve()))),
-    )
+    closed ??= close()
+    if (idleMs <= 0) cutIdle()
+    else cancels.push(clock.after(idleMs, cutIdle))
+    if (graceMs <= 0) cutAll()
+    else cancels.push(clock.after(graceMs, cutAll))
+    return closed
+  }
+  const close = async (): Promise<void> => {
+    stopping = true
     cancelEarly()
     tls.stop()
     for (const socket of early.keys()) socket.destroy()
-    const cutIdle = (): void => {
-      for (const client of clients) if (client.idle) client.destroy()
-    }
-    if (idleMs <= 0) cutIdle()
-    const cancelIdle = idleMs > 0 ? clock.after(idleMs, cutIdle) : () => {}
-    const cutAll = (): void => {
-      for (const client of clients) client.destroy()
-    }
-    if (graceMs <= 0) cutAll()
-    const cancelGrace = clock.after(graceMs, cutAll)
-    await closed
-    cancelGrace()
-    cancelIdle()
+    for (const client of clients) client.drain()
+    await Promise.all(
+      servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve()))),
+    )
+    for (const cancel of cancels) cancel()
     cancelReport()
     memory?.close()
     for (const revision of front.revisions.values()) revision.remove()
@@ -355,8 +358,13 @@ export async function startGateway(options: GatewayOptions): Promise<WorkerGatew
             listener?.({ type: 'drained', id: message.id }),
           )
           return
+        case 'handover':
+          // Only a process can hand over (main.ts).
+          return
         case 'stop':
-          stop(message.graceMs).catch((error: unknown) => log.error('stop failed', { error }))
+          shutDown(message.graceMs, 0).catch((error: unknown) =>
+            log.error('stop failed', { error }),
+          )
           return
         case 'certificate':
         case 'certificate-gone':
@@ -376,14 +384,11 @@ export async function startGateway(options: GatewayOptions): Promise<WorkerGatew
       listener = next
       if (next) for (const revision of front.revisions.values()) revision.wakeAgain()
     },
-    stop,
-    retire(graceMs) {
-      stopped ??= shutDown(graceMs, Math.min(graceMs, quietMs))
-      return stopped
-    },
+    stop: (graceMs) => shutDown(graceMs, 0),
+    retire: (graceMs) => shutDown(graceMs, Math.min(graceMs, quietMs)),
     report: () => stats.report(clock.monotonic()),
     view,
-    [Symbol.asyncDispose]: () => stop(0),
+    [Symbol.asyncDispose]: () => shutDown(0, 0),
   }
 }
 

@@ -1,5 +1,5 @@
 /** Lines out of a socket, for both ends of the feed: bounded, and split characters stay whole. */
-import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { StringDecoder } from 'node:string_decoder'
 
 /** A line longer than this is not a message of ours. */
@@ -7,7 +7,7 @@ const maxLineLength = 16 * 1024 * 1024
 
 /** Calls `line` with each line; an error thrown by it, or a line without end, goes to `failed`, and reading is over. */
 export function readLines(
-  socket: Socket,
+  socket: Duplex,
   line: (text: string) => void,
   failed: (error: unknown) => void,
 ): void {

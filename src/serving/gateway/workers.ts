@@ -95,8 +95,14 @@ const steadyMs = 60_000
 /** As the process has it. */
 const youngMB = 12
 
+/** A gateway of several workers. */
+export interface WorkerGroup extends Gateway {
+  /** One descriptor of each listening socket, by listener; empty when the workers opened their own. */
+  sockets(): ReadonlyMap<string, readonly number[]>
+}
+
 /** Starts the workers; resolves when all of them listen. */
-export async function startWorkers(options: WorkersOptions): Promise<Gateway> {
+export async function startWorkers(options: WorkersOptions): Promise<WorkerGroup> {
   const group = new Workers(options)
   try {
     await group.start()
@@ -120,7 +126,7 @@ interface Member {
   stopped: boolean
 }
 
-class Workers implements Gateway {
+class Workers implements WorkerGroup {
   http: ListenAddress
   local: ListenAddress
   https: ListenAddress | undefined
@@ -176,6 +182,7 @@ class Workers implements Gateway {
       void this.stop(message.graceMs)
       return
     }
+    if (message.type === 'handover') return
     this.#copy.add(message)
     if (message.type === 'sync') {
       const sync = ++this.#syncs
@@ -208,13 +215,12 @@ class Workers implements Gateway {
   }
 
   #end(how: { readonly graceMs: number; readonly retire: boolean }): Promise<void> {
-    if (this.#stopping === undefined) {
-      this.#stopping = how
-      this.#cancelReports()
-      this.#closeAdmin()
-      this.#broadcast({ type: 'stop', ...how })
-      this.#checkStopped()
-    }
+    // Said again, the shorter time counts.
+    this.#stopping = how
+    this.#cancelReports()
+    this.#closeAdmin()
+    this.#broadcast({ type: 'stop', ...how })
+    this.#checkStopped()
     return this.#stopped.promise
   }
 
@@ -324,6 +330,25 @@ class Workers implements Gateway {
     clock.after(waitMs, () => {
       if (!this.#stopping && this.#running) void this.#start(member)
     })
+  }
+
+  /** One descriptor of each listening socket, by listener; empty when the workers opened their own. */
+  sockets(): ReadonlyMap<string, readonly number[]> {
+    const { http, local, https } = this.#options
+    const found = new Map<string, readonly number[]>()
+    for (const [name, address] of Object.entries({ http, local, https })) {
+      const fds = (address?.sockets ?? []).map((descriptors, at) => {
+        const member = this.#members[at % this.#members.length]!
+        // One whose worker is about to be started again has been closed; the next has not.
+        return descriptors[member.thread ? member.descriptor - 1 : member.descriptor]
+      })
+      if (fds.length > 0)
+        found.set(
+          name,
+          fds.filter((fd) => fd !== undefined),
+        )
+    }
+    return found
   }
 
   #isExhausted(member: Member): boolean {
