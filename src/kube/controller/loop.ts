@@ -125,7 +125,7 @@ export function startController<T extends KubeObject, World>(
       refusal = thrown
     }
     // What was written above may be what a request waits for: whoever goes on from there goes first.
-    if (urgent && hasWrites(plan)) await turn()
+    if (urgent && plan.status !== undefined && hasWrites(plan)) await turn()
     const status =
       refusal !== undefined && plan.statusOnFailure
         ? plan.statusOnFailure(StatusError.from(refusal))

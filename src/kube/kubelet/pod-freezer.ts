@@ -96,7 +96,7 @@ export class PodFreezer {
   async #measure(): Promise<void> {
     const { runtime, containers, changed } = this.#deps
     const parts = await Promise.all(
-      containers().map((id) => runtime.memoryBytes?.(id).catch(() => undefined)),
+      containers().map(async (id) => await runtime.memoryBytes?.(id).catch(() => undefined)),
     )
     if (this.#state !== 'frozen') return
     this.#memoryBytes = parts.reduce<number>((sum, bytes = 0) => sum + bytes, 0)
