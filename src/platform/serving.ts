@@ -18,6 +18,7 @@ import {
   type Hello,
 } from '../serving/controllers/ingress/feed-client.ts'
 import { createIngressView } from '../serving/controllers/ingress/ingress-view.ts'
+import { localCertificates } from '../serving/controllers/certificate/local-certificates.ts'
 import { servingCertificates } from '../serving/controllers/certificate/serving-certificates.ts'
 import { createServiceTargets } from '../serving/controllers/ingress/service-targets.ts'
 import { settingsPart } from '../serving/controllers/ingress/settings.ts'
@@ -64,7 +65,8 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   const targets = started.use(createServiceTargets(source))
   const settings = started.use(settingsPart(source))
   const certificates = started.use(servingCertificates(source, log.child({ part: 'tls' })))
-  const { issuance, challenges, prepare } = createCertificateIssuance(options)
+  const { issuance, local, challenges, prepare } = createCertificateIssuance(options)
+  const ownCertificates = started.use(localCertificates({ source, local, clock, log }))
   const prepared = options.gatewayTls && prepare()
   const ingresses = started.use(createIngressView(source, targets))
   const link = started.use(
@@ -72,7 +74,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
       socketPath: layout.gatewaySocket,
       source,
       ingresses,
-      parts: [targets, settings, certificates, challenges],
+      parts: [targets, settings, certificates, ownCertificates, challenges],
       clock,
       log: log.child({ part: 'gateway-link' }),
     }),
@@ -127,6 +129,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
       autoscaler.wake(keyText(revision))
     }),
   )
+  started.use(link.onCertificateWanted((host) => ownCertificates.wanted(host)))
   started.use(link.onCold((request) => coldStarts.answered(request)))
   await informers.synced()
   await prepared

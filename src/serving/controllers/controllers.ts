@@ -8,6 +8,7 @@ import type { Reconciler } from '../../kube/controller/reconciler.ts'
 import type { Autoscaler } from '../autoscaler/autoscaler.ts'
 import { certificateReconciler } from './certificate/certificate.ts'
 import type { Issuance } from './certificate/issuance.ts'
+import { namespaceCertificateReconciler } from './certificate/namespace-certificate.ts'
 import { createReadConfig } from './config.ts'
 import { configurationReconciler } from './configuration/configuration.ts'
 import { domainMappingReconciler } from './domain-mapping/domain-mapping.ts'
@@ -77,6 +78,7 @@ export function startServingControllers(deps: ServingDeps): ServingControllers {
   start(ingressReconciler(link))
   start(revisionGcReconciler(readConfig))
   if (deps.issuance) start(certificateReconciler(readConfig, deps.issuance))
+  start(namespaceCertificateReconciler(readConfig))
 
   return {
     decided: (revision) => {
