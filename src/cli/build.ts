@@ -1,12 +1,18 @@
 /** `ebb build`: source to an OCI image in the platform's own content store. */
 import { basename, resolve } from 'node:path'
 import { systemClock } from '../lib/clock.ts'
+import type { Built } from '../image/build.ts'
 import { dataDirOf } from '../platform/config.ts'
-import type { Command } from './command.ts'
+import type { Command, Flag } from './command.ts'
+
+export const bundleFlag: Flag = {
+  type: 'boolean',
+  description: 'join a Node program and its packages into one file, which starts sooner',
+}
 
 export const build: Command = {
   name: 'build',
-  usage: 'DIR [--tag REF]',
+  usage: 'DIR [--tag REF] [--bundle]',
   summary:
     'Make an image from a Node or TypeScript project, a single file, or an executable with a Procfile',
   details:
@@ -18,12 +24,16 @@ export const build: Command = {
       value: 'REF',
       description: 'name of the image (default dev.local/NAME-OF-DIR:latest)',
     },
+    bundle: bundleFlag,
   },
   positionals: [1, 1],
   async run(args, out) {
     const path = resolve(args.positionals[0] ?? '.')
     const reference = args.string('tag') ?? defaultReference(path)
-    const { digest } = await buildPath(path, reference, dataDirOf(args.string('data-dir')))
+    const bundle = args.boolean('bundle')
+    const dataDir = dataDirOf(args.string('data-dir'))
+    const { digest, notes } = await buildPath(path, reference, dataDir, bundle)
+    for (const note of notes) out.note(`ebb build: ${note}`)
     out.print(`${reference}@${digest}`)
     return 0
   },
@@ -46,7 +56,8 @@ export async function buildPath(
   path: string,
   reference: string,
   dataDir: string,
-): Promise<{ readonly reference: string; readonly digest: string }> {
+  bundle = false,
+): Promise<Built> {
   const { openContentStore } = await import('../image/content-store.ts')
   const { buildImage } = await import('../image/build.ts')
   return await buildImage({
@@ -54,5 +65,6 @@ export async function buildPath(
     reference,
     store: await openContentStore(dataDir),
     clock: systemClock,
+    bundle,
   })
 }

@@ -7,7 +7,7 @@ import { dataDirOf, layoutOf } from '../platform/config.ts'
 import { Revision } from '../serving/api/revision.ts'
 import { Service } from '../serving/api/service.ts'
 import { clientOf } from './api-client.ts'
-import { buildPath, defaultReference, imageName } from './build.ts'
+import { buildPath, bundleFlag, defaultReference, imageName } from './build.ts'
 import { UsageError, type Command, type Output } from './command.ts'
 
 /** How long a Service may take to become ready; kn waits as long. */
@@ -17,7 +17,7 @@ const failureWindowMs = 2_000
 
 export const deploy: Command = {
   name: 'deploy',
-  usage: 'DIR [--name NAME] [--namespace NAMESPACE] [--env KEY=VALUE]…',
+  usage: 'DIR [--name NAME] [--namespace NAMESPACE] [--env KEY=VALUE]… [--bundle]',
   summary: 'Build DIR, run it as a Knative Service, wait until it is ready and print its URL',
   flags: {
     name: { type: 'string', value: 'NAME', description: 'of the Service (default: name of DIR)' },
@@ -28,6 +28,7 @@ export const deploy: Command = {
       multiple: true,
       description: 'environment variable (may be repeated)',
     },
+    bundle: bundleFlag,
   },
   positionals: [1, 1],
   async run(args, out) {
@@ -46,6 +47,7 @@ export const deploy: Command = {
         ...(name !== undefined && { name }),
         ...(namespace !== undefined && { namespace }),
         env,
+        bundle: args.boolean('bundle'),
       },
       out,
     )
@@ -60,11 +62,13 @@ export interface Deployment {
   readonly name?: string
   readonly namespace?: string
   readonly env?: readonly { readonly name: string; readonly value: string }[]
+  /** One file of program and packages. */
+  readonly bundle?: boolean
 }
 
 /** Throws an Error with the Service's own reason and message when it does not become ready. */
 export async function deployDirectory(
-  { directory, dataDir, name, namespace, env = [] }: Deployment,
+  { directory, dataDir, name, namespace, env = [], bundle = false }: Deployment,
   out: Output,
 ): Promise<{ readonly name: string; readonly url: string }> {
   const path = resolve(directory)
@@ -73,7 +77,13 @@ export async function deployDirectory(
     throw new Error(
       `no platform has been started in ${dataDir}: run \`ebb up\` first, or give --data-dir`,
     )
-  const { reference, digest } = await buildPath(path, defaultReference(path), dataDir)
+  const { reference, digest, notes } = await buildPath(
+    path,
+    defaultReference(path),
+    dataDir,
+    bundle,
+  )
+  for (const note of notes) out.note(note)
   out.note(`Built ${reference} (${digest.slice(0, 19)})`)
   await using connection = await clientOf(kubeconfig)
   const service = {

@@ -1,14 +1,20 @@
 /**
  * Makes an OCI image (image-spec 1.1: config, manifest, gzipped tar layers) out of source, without Docker. Dependencies
  * are a layer of their own, so that a change of the program leaves them as they are. Nothing in the image depends on
- * when or where it was built: the same input makes the same digest.
+ * when or where it was built: the same input makes the same digest. It is unpacked and its program compiled right away, so
+ * that the first pod waits for neither.
  */
-import { arch } from 'node:os'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { arch, tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import type { Clock } from '../lib/clock.ts'
+import type { Bundle } from './bundle.ts'
+import { compileAhead } from './compile-cache.ts'
 import type { ContentStore } from './content-store.ts'
 import { packLayer, type Layer } from './layer.ts'
-import { readProject } from './project.ts'
+import { readProject, type Project } from './project.ts'
 import { normalizeReference } from './reference.ts'
+import { unpackImage } from './unpack.ts'
 
 export interface BuildOptions {
   /** A project's folder, or a single `.js`, `.mjs`, `.cjs` or `.ts` file. */
@@ -16,6 +22,8 @@ export interface BuildOptions {
   readonly reference: string
   readonly store: ContentStore
   readonly clock: Clock
+  /** True: a Node program and its packages become one file (bundle.ts). */
+  readonly bundle?: boolean
 }
 
 const folder = 'app'
@@ -23,13 +31,21 @@ const created = '1970-01-01T00:00:00Z'
 export const manifestType = 'application/vnd.oci.image.manifest.v1+json'
 export const configType = 'application/vnd.oci.image.config.v1+json'
 
+export interface Built {
+  readonly reference: string
+  readonly digest: string
+  /** What the user should know, a sentence each. */
+  readonly notes: readonly string[]
+}
+
 /** Builds and tags. The same input makes the same digest. Throws BuildError, InvalidReference. */
 export async function buildImage({
   path,
   reference,
   store,
   clock,
-}: BuildOptions): Promise<{ readonly reference: string; readonly digest: string }> {
+  bundle = false,
+}: BuildOptions): Promise<Built> {
   const name = normalizeReference(reference)
   const project = await readProject(path)
   const layers: (Layer & { readonly what: string })[] = []
@@ -42,6 +58,9 @@ export async function buildImage({
     ...(await packLayer(store, project.root, project.files, folder)),
     what: 'program',
   })
+  const program = await bundled(project, bundle)
+  if (program.file !== undefined)
+    layers.push({ ...(await packBundle(store, program.file)), what: 'bundle' })
   const config = await store.put(
     configType,
     json({
@@ -51,7 +70,7 @@ export async function buildImage({
       config: {
         ExposedPorts: { '8080/tcp': {} },
         Env: [],
-        Cmd: project.command,
+        Cmd: program.command,
         WorkingDir: `/${folder}`,
       },
       rootfs: { type: 'layers', diff_ids: layers.map(({ diffId }) => diffId) },
@@ -68,7 +87,57 @@ export async function buildImage({
     }),
   )
   await store.tag(name, manifest.digest, clock.now())
-  return { reference: name, digest: manifest.digest }
+  const rootfs = await unpackImage(
+    store,
+    manifest.digest,
+    layers.map(({ descriptor }) => descriptor),
+  )
+  if (program.entry !== undefined)
+    await compileAhead(rootfs, join(folder, program.entry), process.execPath)
+  return { reference: name, digest: manifest.digest, notes: program.notes }
+}
+
+interface Program {
+  readonly command: readonly string[]
+  /** The file that Node starts, when it is one of the project. */
+  readonly entry?: string
+  readonly file?: Bundle
+  readonly notes: readonly string[]
+}
+
+/** What the image starts: the project's own command or, if `wanted` and possible, one file made of it. */
+async function bundled({ root, command, files }: Project, wanted: boolean): Promise<Program> {
+  const [program, entry, ...args] = command
+  const isNode = program === 'node' && entry !== undefined && files.includes(entry)
+  const asItIs = (why?: string): Program => ({
+    command,
+    ...(isNode && { entry }),
+    notes: why === undefined ? [] : [`not bundled: ${why}`],
+  })
+  if (!wanted) return asItIs()
+  if (!isNode)
+    return asItIs(`the command is "${command.join(' ')}"; expected node and a file of the project`)
+  const { bundleProgram, NotBundled } = await import('./bundle.ts')
+  try {
+    const file = await bundleProgram(root, entry)
+    if (files.includes(file.file)) return asItIs(`the project has a ${file.file} already`)
+    return { command: [program, file.file, ...args], entry: file.file, file, notes: file.notes }
+  } catch (error) {
+    if (!(error instanceof NotBundled)) throw error
+    return asItIs(error.message)
+  }
+}
+
+async function packBundle(store: ContentStore, { file, code, map }: Bundle): Promise<Layer> {
+  const stage = await mkdtemp(join(tmpdir(), 'ebb-bundle-'))
+  try {
+    await mkdir(dirname(join(stage, file)), { recursive: true })
+    await writeFile(join(stage, file), code)
+    await writeFile(join(stage, `${file}.map`), map)
+    return await packLayer(store, stage, [file, `${file}.map`], folder)
+  } finally {
+    await rm(stage, { recursive: true, force: true })
+  }
 }
 
 const json = (value: unknown): Uint8Array => Buffer.from(JSON.stringify(value))

@@ -4,11 +4,12 @@
  * where the machine allows, a network of its own.
  */
 import { createHash } from 'node:crypto'
-import { chownSync, mkdirSync } from 'node:fs'
+import { chownSync, existsSync, mkdirSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
+import { compiledFolder } from '../../image/compile-cache.ts'
 import { findOnHost, NoExecutable, resolveCommand } from './executable.ts'
 import { connectLauncher, type Launcher } from './launcher-client.ts'
 import type { ContainerRecord, ExecContext, PodRecord, SandboxRecord } from './launcher/protocol.ts'
@@ -287,9 +288,17 @@ function placeOf(spec: ContainerSpec, sandbox: SandboxRecord | undefined, home: 
       ...spec.env,
       PATH: path,
       ...(port !== undefined && { PORT: String(port) }),
+      ...compileCache(spec.env, rootfs),
       EBB_POD_UID: spec.podUid,
     },
   }
+}
+
+/** Code that was compiled when the image was built. A program that says where its own cache is, or that it wants none, keeps that. */
+function compileCache(env: ContainerSpec['env'], rootfs: string): Readonly<Record<string, string>> {
+  const folder = compiledFolder(rootfs)
+  const own = 'NODE_COMPILE_CACHE' in env || 'NODE_DISABLE_COMPILE_CACHE' in env
+  return own || !existsSync(folder) ? {} : { NODE_COMPILE_CACHE: folder }
 }
 
 function makeFolders(home: string, user: ContainerSpec['user']): void {

@@ -76,7 +76,11 @@ function become({ cwd, env, logPath, entry, args, execArgv }: Specialisation): v
   process.argv = [process.execPath, resolve(entry), ...args]
   process.execArgv = [...execArgv]
   if (execArgv.includes('--enable-source-maps')) process.setSourceMapsEnabled(true)
-  if (env['NODE_COMPILE_CACHE']) Module.enableCompileCache(env['NODE_COMPILE_CACHE'])
+  if (env['NODE_COMPILE_CACHE'])
+    Module.enableCompileCache({
+      directory: env['NODE_COMPILE_CACHE'],
+      portable: env['NODE_COMPILE_CACHE_PORTABLE'] === '1',
+    })
   // Not from here: this module would stand in the program's stack traces. And in the next round of the event loop,
   // because its clock stood still while we waited: timers would be due at once.
   const { runMain } = Module
