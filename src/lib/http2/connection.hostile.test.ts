@@ -260,6 +260,27 @@ test('a stall counts from the last progress', () => {
   assert.equal(bench.streams[0]!.closed, false)
 })
 
+test('a head that trickles for ever is cut off; one that comes in time is not', () => {
+  const bytes = frame(1, 1, 1, get)
+  const bench = new Bench('server').hello().send(bytes)
+  for (let second = 0; second < 30; second++) {
+    bench.nowMs = second * 1000
+    bench.send(frame(9, 0, 1, '').subarray(0, second === 0 ? 5 : 0))
+    bench.connection.tick(bench.nowMs)
+  }
+  assert.equal(bench.connection.closed, false)
+  bench.connection.tick(31_000)
+  assert.equal(bench.goAwayCode, ErrorCode.enhanceYourCalm)
+
+  const busy = new Bench('server').hello()
+  for (let second = 0; second < 100; second++) {
+    busy.send(frame(1, whole, 2 * second + 1, get).subarray(0, 12))
+    busy.connection.tick(second * 1000)
+    busy.send(frame(1, whole, 2 * second + 1, get).subarray(12))
+  }
+  assert.equal(busy.users.length, 100)
+})
+
 test('a preface that never ends, or is another protocol, is told at its first wrong byte', () => {
   const bench = new Bench('server').send(preface.subarray(0, 10))
   assert.equal(bench.connection.closed, false)

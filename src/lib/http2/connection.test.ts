@@ -234,13 +234,14 @@ test('a client keeps to what the server allows', () => {
   const bench = new Bench('client').hello()
   bench.send(frame(4, 0, 0, '000300000001'))
   assert.equal(bench.connection.maxConcurrent, 1)
+  assert.equal(bench.capacity, 1, 'the first SETTINGS allow what was only guessed')
   const user = new Recorder()
   bench.connection.request(line, none, true, user)
   assert.equal(bench.connection.canRequest, false)
   assert.throws(() => bench.connection.request(line, none, true, new Recorder()), /canRequest/)
   bench.send(frame(1, whole, 1, '88'))
   assert.equal(bench.connection.canRequest, true)
-  assert.equal(bench.capacity, 1)
+  assert.equal(bench.capacity, 2)
 })
 
 test('GOAWAY of a server: what it did not see is refused, what it saw goes on, then the client leaves', () => {

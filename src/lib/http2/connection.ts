@@ -21,7 +21,7 @@ import {
 } from './frames.ts'
 import { HeadBuilder } from './head.ts'
 import { HpackDecoder } from './hpack/decoder.ts'
-import { defaultLimits, type Http2Limits } from './limits.ts'
+import { clientLimits, serverLimits, type Http2Limits } from './limits.ts'
 import { PeerSettings } from './settings.ts'
 import {
   Http2Stream,
@@ -77,6 +77,8 @@ const headerTableBytes = 4096
 /** More waiting output than this and writers are told to wait. */
 const fullBytes = 131_072
 const maxPings = 8
+/** Every server worth its name allows as many (RFC 9113 6.5.2 asks for no less). */
+const guessedConcurrent = 100
 /** What a malformed message costs: nobody sends one by accident. */
 const malformedPrice = 10
 /** How long a GOAWAY may take to reach a client before the final one follows, ms. */
@@ -118,6 +120,9 @@ export class Http2Connection implements FrameHandler, StreamOwner {
   #sinkFull = false
   #nowMs: number
   #heardMs: number
+  /** Since when the reader is inside the frame after this many others, as far as ticks saw. */
+  #midwaySinceMs = -1
+  #midwayAfter = 0
   #pongs: (() => void)[] = []
   #pingsSent = 0
   /** We end; GOAWAY has been sent, the final one when `finalGoAway`. */
@@ -132,9 +137,9 @@ export class Http2Connection implements FrameHandler, StreamOwner {
   }
 
   constructor(options: Http2Options) {
-    const limits = { ...defaultLimits, ...options.limits }
-    const { nowMs } = options
     this.#server = options.role === 'server'
+    const limits = { ...(this.#server ? serverLimits : clientLimits), ...options.limits }
+    const { nowMs } = options
     this.#options = options
     this.#limits = limits
     this.#reader = new FrameReader(
@@ -168,9 +173,9 @@ export class Http2Connection implements FrameHandler, StreamOwner {
     return this.#streams.size
   }
 
-  /** How many streams the peer lets us open at once (client); infinite until it says. */
+  /** How many streams the peer lets us open at once (client); a careful guess until its SETTINGS come. */
   get maxConcurrent(): number {
-    return this.#peer.maxConcurrentStreams
+    return this.#settingsSeen ? this.#peer.maxConcurrentStreams : guessedConcurrent
   }
 
   /** Client: may a request be sent now (no GOAWAY, fewer open streams than the peer allows)? */
@@ -179,7 +184,7 @@ export class Http2Connection implements FrameHandler, StreamOwner {
       !this.closed &&
       !this.#leaving &&
       !this.#peerLeft &&
-      this.#streams.size < this.#peer.maxConcurrentStreams &&
+      this.#streams.size < this.maxConcurrent &&
       this.#nextId <= maxStreamId
     )
   }
@@ -274,6 +279,13 @@ export class Http2Connection implements FrameHandler, StreamOwner {
         new Http2Error(
           ErrorCode.settingsTimeout,
           `SETTINGS were not acknowledged within ${settingsTimeoutMs} ms`,
+        ),
+      )
+    else if (this.#midwayTooLong(nowMs))
+      this.destroy(
+        new Http2Error(
+          ErrorCode.enhanceYourCalm,
+          `a frame or header block was not finished within ${this.#limits.frameTimeoutMs} ms`,
         ),
       )
     else if (keepAliveMs > 0 && nowMs - this.#heardMs > 2 * keepAliveMs)
@@ -767,6 +779,19 @@ export class Http2Connection implements FrameHandler, StreamOwner {
     this.#owed = 0
   }
 
+  #midwayTooLong(nowMs: number): boolean {
+    const reader = this.#reader
+    if (!reader.midway) this.#midwaySinceMs = -1
+    else if (this.#midwaySinceMs < 0 || this.#midwayAfter !== reader.completed) {
+      this.#midwaySinceMs = nowMs
+      this.#midwayAfter = reader.completed
+    } else
+      return (
+        this.#limits.frameTimeoutMs > 0 && nowMs - this.#midwaySinceMs > this.#limits.frameTimeoutMs
+      )
+    return false
+  }
+
   #dropStalled(beforeMs: number): void {
     for (const stream of this.#waiting) {
       if (stream.stalledMs < 0 || stream.stalledMs >= beforeMs) continue
@@ -784,7 +809,7 @@ export class Http2Connection implements FrameHandler, StreamOwner {
   #settings(bytes: Buffer, start: number, length: number): void {
     const peer = this.#peer
     const windowBytes = peer.windowBytes
-    const most = peer.maxConcurrentStreams
+    const most = this.maxConcurrent
     peer.apply(bytes, start, length, !this.#server)
     if (this.#settingsSeen) this.#spendNoise(10)
     this.#settingsSeen = true
@@ -799,7 +824,7 @@ export class Http2Connection implements FrameHandler, StreamOwner {
         if (change > 0 && stream.pendingBytes > 0) this.#sendPending(stream)
       }
     if (change > 0) this.#wake()
-    if (!this.#server && peer.maxConcurrentStreams > most) this.#options.onCapacity?.()
+    if (!this.#server && this.maxConcurrent > most) this.#options.onCapacity?.()
   }
 
   #sendPing(pong: () => void): void {

@@ -41,6 +41,8 @@ const nothing = Buffer.alloc(0)
 export class FrameReader {
   /** Set: nothing more is read. */
   stopped = false
+  /** Frames that were read, header blocks counting once. */
+  completed = 0
   readonly #handler: FrameHandler
   readonly #maxBlockBytes: number
   #prefaceAt: number
@@ -67,6 +69,11 @@ export class FrameReader {
     this.#handler = handler
     this.#prefaceAt = expectPreface ? 0 : preface.length
     this.#maxBlockBytes = maxBlockBytes
+  }
+
+  /** A frame (but DATA), a header block or the preface has begun and not ended. */
+  get midway(): boolean {
+    return this.#needed > 0 || this.#blockStream !== 0 || this.#prefaceAt < preface.length
   }
 
   /** Reads all of `bytes`. Throws Http2Error for what ends the connection. */
@@ -162,7 +169,10 @@ export class FrameReader {
       this.#padding = 0
     } else if (type === FrameType.headers) this.#headers(streamId, flags, bytes, start, length)
     else if (type === FrameType.continuation) this.#continuation(flags, bytes, start, length)
-    else this.#handler.frame(type, flags, streamId, bytes, start, length)
+    else {
+      this.completed++
+      this.#handler.frame(type, flags, streamId, bytes, start, length)
+    }
   }
 
   /** Passes on what is there of a DATA frame; returns the index behind it. */
@@ -212,6 +222,7 @@ export class FrameReader {
     }
     const endStream = (flags & Flag.endStream) !== 0
     if ((flags & Flag.endHeaders) !== 0) {
+      this.completed++
       this.#handler.headerBlock(streamId, endStream, bytes, start, end)
       return
     }
@@ -230,6 +241,7 @@ export class FrameReader {
     const block = Buffer.concat(this.#block)
     this.#block = []
     this.#blockStream = 0
+    this.completed++
     this.#handler.headerBlock(streamId, this.#blockEndStream, block, 0, block.length)
   }
 

@@ -1,9 +1,12 @@
 /** Our connections against node:http2, which is nghttp2: both roles, on sockets. */
 import assert from 'node:assert/strict'
+import { execFile, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import http2 from 'node:http2'
 import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { dial, listen, portOf, Recorder } from './http2.fixture.ts'
 import type { Http2Stream } from './stream.ts'
 
@@ -77,7 +80,7 @@ test("node's client at our server: heads, bodies, trailers, many streams, large 
         stream.write(Buffer.from('Hello, world\n'))
         stream.end()
       } else if (head.target === '/fields') {
-        const names = head.names.map((name, i) => `echo-${name}`)
+        const names = head.names.map((name) => `echo-${name}`)
         stream.respond(200, { names, values: head.values }, true)
       } else {
         stream.respond(200, fields({ 'x-host': head.host }), false)
@@ -219,4 +222,34 @@ test('ours at ours: a graceful end serves what is open', async () => {
   if (!client.socket.closed) await once(client.socket, 'close')
   assert.equal(client.connection.closed, true)
   assert.equal(server.connections[0].closed, true)
+})
+
+const run = promisify(execFile)
+const missing =
+  spawnSync('which', ['h2load']).status === 0 ? false : 'nghttp2-client is not installed'
+
+test("nghttp2's tools at our server", { skip: missing }, async () => {
+  await using server = await listen({
+    onStream(stream, _head, endStream) {
+      stream.respond(200, fields({ 'x-answer': 'yes', server: 'ours' }), false)
+      if (endStream) {
+        stream.write(Buffer.from('Hello, world'))
+        stream.end()
+      }
+      return new Echo(stream)
+    },
+  })
+  const url = `http://127.0.0.1:${server.port}/`
+  const load = await run('h2load', ['-n2000', '-c5', '-m20', url])
+  assert.match(load.stdout, /2000 succeeded, 0 failed, 0 errored, 0 timeout/)
+  // A body up and down, through windows of 65,535 bytes; nghttp says of the connection what it sees.
+  const upload = await run(
+    'h2load',
+    ['-n20', '-c1', '-m3', '-w16', '-W16', `-d${fileURLToPath(import.meta.url)}`, url],
+    { timeout: 60_000 },
+  ).catch((error: unknown) => ({ stdout: String(error) }))
+  assert.match(upload.stdout, /20 succeeded, 0 failed, 0 errored, 0 timeout/)
+  const told = await run('nghttp', ['-nv', '-H', 'x-a: 1', '--trailer', 'x-t: 1', url])
+  assert.match(told.stdout, /recv \(stream_id=\d+\) x-answer: yes/)
+  assert.doesNotMatch(told.stdout, /error_code=(?!NO_ERROR)/)
 })

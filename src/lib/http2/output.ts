@@ -3,9 +3,11 @@
  * parts and is never written to again where the sink has it, so nothing is copied a second time.
  */
 import type { Http2Sink } from './connection.ts'
+import { defaultFrameBytes, frameHeaderBytes } from './frames.ts'
 
 const firstSlabBytes = 4096
-const slabBytes = 32_768
+/** Four full frames of DATA. */
+const slabBytes = 4 * (frameHeaderBytes + defaultFrameBytes)
 const nothing = Buffer.alloc(0)
 
 export class Output {

@@ -23,7 +23,10 @@ export interface OutgoingFields {
   readonly values: readonly string[]
 }
 
-/** What happens on a stream. Calls come out of `receive`, `drained`, `tick` and `destroy` of its connection, and out of a scheduled flush. */
+/**
+ * What happens on a stream. A response may end before its request: a client that sees `endStream` while it has not ended its side must `end`
+ * or `reset` the stream, else it stays open. Calls come out of `receive`, `drained`, `tick` and `destroy` of its connection, and out of a scheduled flush.
+ */
 export interface Http2StreamUser {
   /** Client: the final response (status >= 200) begins. */
   headers(head: ResponseHead, endStream: boolean): void

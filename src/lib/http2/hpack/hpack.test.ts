@@ -224,7 +224,7 @@ const name = fc.oneof(
     'x-a',
   ),
   fc.string({
-    unit: fc.constantFrom(...'abcdefghijklmnopqrstuvwxyz0123456789-_'),
+    unit: fc.constantFrom(...Array.from('abcdefghijklmnopqrstuvwxyz0123456789-_')),
     minLength: 1,
     maxLength: 40,
   }),

@@ -1,0 +1,19 @@
+/** The bench runs at its smallest size, so that it never rots. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { benchHttp2, parseH2load } from './http2.bench.ts'
+
+test('the bench of HTTP/2 measures requests', async () => {
+  const rows = await benchHttp2({ loads: [[2, 2]], seconds: 0.3, rounds: 1 })
+  for (const server of ['server', 'server on node:http2', 'proxy', 'proxy on node:http2']) {
+    const requests = rows.find(({ name }) => name === `h2, 2 × 2: ${server}, requests`)
+    assert.ok(requests && requests.value > 10, JSON.stringify(rows))
+  }
+})
+
+test('reads what h2load prints', () => {
+  const text = `finished in 2.00s, 48216.50 req/s, 2.02MB/s
+requests: 96433 total, 96443 started, 96433 done, 96433 succeeded, 0 failed, 0 errored, 0 timeout
+`
+  assert.deepEqual(parseH2load(text), { requests: 96_433, perSecond: 48_216.5 })
+})
