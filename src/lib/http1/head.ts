@@ -67,7 +67,12 @@ export function findHeadEnd(bytes: Buffer, from: number): number {
 export function checkPartialHead(bytes: Buffer, start: number, end: number): void {
   for (let i = start; i < end; i++) {
     const code = bytes[i]
-    if (code === 0) throw badRequest('NUL byte in the head')
+    if (code === 0)
+      throw badRequest(
+        bytes[0] === 22 && bytes[1] === 3
+          ? 'this port speaks plain HTTP, and a TLS handshake came: use an http:// URL, or the https port'
+          : 'NUL byte in the head',
+      )
     if (code === LF && (i === 0 || bytes[i - 1] !== CR)) throw badRequest('bare LF in the head')
   }
 }

@@ -15,7 +15,7 @@ import { configDeployment } from './config/deployment.ts'
 import { configDomain } from './config/domain.ts'
 import { configFeatures } from './config/features.ts'
 import { configGc } from './config/gc.ts'
-import { configNetwork } from './config/network.ts'
+import { configNetwork, type NetworkConfig } from './config/network.ts'
 import { configObservability } from './config/observability.ts'
 import { annotation, systemNamespace } from './names.ts'
 
@@ -73,7 +73,7 @@ export function servingConfigMaps({
 const known = new Map(servingConfigs.map((config) => [config.name, config]))
 
 /** Throws the webhook's denial when a config-* ConfigMap of knative-serving cannot be read. */
-function check(configMap: ConfigMapLike): void {
+function check(configMap: ConfigMapLike, warn: (text: string) => void): void {
   const { name, namespace, annotations } = configMap.metadata
   const config = namespace === systemNamespace ? known.get(name) : undefined
   if (!config) return
@@ -87,7 +87,8 @@ function check(configMap: ConfigMapLike): void {
     )
   }
   try {
-    config.parse(configMap.data ?? {})
+    const value = config.parse(configMap.data ?? {})
+    if (config.name === configNetwork.name) warnOfNetwork(value as NetworkConfig, warn)
   } catch (error) {
     throw denied(
       configWebhook,
@@ -97,11 +98,21 @@ function check(configMap: ConfigMapLike): void {
   }
 }
 
+/** Keys that are understood and do nothing, since what they encrypt does not leave the machine. */
+function warnOfNetwork(config: NetworkConfig, warn: (text: string) => void): void {
+  const without = (key: string, what: string) =>
+    warn(`config-network: ${key} has no effect here: ${what}`)
+  if (config.clusterLocalDomainTls)
+    without('cluster-local-domain-tls', 'cluster-local hosts are served by plain HTTP')
+  if (config.systemInternalTls)
+    without('system-internal-tls', 'the one hop from gateway to pod stays on the machine')
+}
+
 /** Admission plugin of the API server for ConfigMaps. */
 export const configMapAdmission = {
   kind: { group: '', kind: 'ConfigMap' },
-  admit(object: KubeObject, _context: AdmissionContext): KubeObject {
-    check(object)
+  admit(object: KubeObject, context: AdmissionContext): KubeObject {
+    check(object, (text) => context.warn(text))
     return object
   },
 } as const

@@ -4,9 +4,12 @@
  * means. So "Service is Ready" says that traffic is really switched.
  */
 import { keyOf, type ObjectKey } from '../../../kube/api/meta.ts'
-import type { Reconciler } from '../../../kube/controller/reconciler.ts'
+import { Secret } from '../../../kube/api/secret.ts'
+import type { Reader, Reconciler } from '../../../kube/controller/reconciler.ts'
 import { conditionOf, finish, isObserved } from '../../../knative/conditions.ts'
 import { Ingress, ingressConditions, type IngressStatus } from '../../api/ingress.ts'
+import { tlsContent } from '../certificate/tls-secret.ts'
+import { createTracker } from '../tracker.ts'
 import type { GatewayLink } from './feed-client.ts'
 import { ingressHash } from './snapshot.ts'
 
@@ -14,6 +17,8 @@ export interface World {
   readonly ingress: Ingress
   /** The gateway routes by the ingress as it is stored now. */
   readonly acknowledged: boolean
+  /** What is wrong with a Secret that it names for TLS. */
+  readonly complaint?: string | undefined
 }
 
 export interface IngressOptions {
@@ -30,20 +35,42 @@ export const ingressReconciler = (
     publicDomain = 'istio-ingressgateway.istio-system.svc.cluster.local',
     privateDomain = publicDomain,
   }: IngressOptions = {},
+  tracker = createTracker(),
 ): Reconciler<Ingress, World> => ({
   name: 'ingress-controller',
   kind: Ingress,
-  watches: [],
+  watches: [{ kind: Secret, wake: (changed) => tracker.observers(changed) }],
 
-  observe: (ingress) => ({
-    ingress,
-    acknowledged: link.acknowledged(keyOf(ingress), ingressHash(ingress)),
-  }),
+  observe(ingress, read) {
+    const { tls = [] } = ingress.spec
+    tracker.track(
+      keyOf(ingress),
+      tls.map(({ secretNamespace: namespace, secretName: name }) => ({
+        kind: Secret.kind,
+        namespace,
+        name,
+      })),
+    )
+    return {
+      ingress,
+      acknowledged: link.acknowledged(keyOf(ingress), ingressHash(ingress)),
+      complaint: secretComplaint(ingress, read),
+    }
+  },
 
-  plan({ ingress, acknowledged }, nowMs) {
+  plan({ ingress, acknowledged, complaint }, nowMs) {
     const { generation = 0 } = ingress.metadata
     const begun = ingressConditions.begin(ingress.status ?? {}, generation, nowMs)
-    const configured = ingressConditions.markTrue(begun, 'NetworkConfigured', nowMs)
+    const configured =
+      complaint === undefined
+        ? ingressConditions.markTrue(begun, 'NetworkConfigured', nowMs)
+        : ingressConditions.markFalse(
+            begun,
+            'NetworkConfigured',
+            'SecretNotUsable',
+            complaint,
+            nowMs,
+          )
     // What was confirmed for this generation stays so while a new control plane and the gateway still find each other.
     const confirmed =
       isObserved(ingress) && conditionOf(ingress.status, 'LoadBalancerReady')?.status === 'True'
@@ -64,5 +91,20 @@ export const ingressReconciler = (
     return { status: finish(status, ingress.status, generation, nowMs) }
   },
 
+  gone(key) {
+    tracker.forget(key)
+    return {}
+  },
+
   connect: (wake: (key: ObjectKey) => void) => link.onAcknowledged(wake),
 })
+
+function secretComplaint({ spec }: Ingress, read: Reader): string | undefined {
+  for (const { hosts = [], secretNamespace: namespace, secretName: name } of spec.tls ?? []) {
+    const secret = read.get(Secret, { namespace, name })
+    const content = secret ? tlsContent(secret) : 'there is no such Secret'
+    if (typeof content === 'string')
+      return `Secret ${namespace}/${name} for TLS of ${hosts.join(', ')}: ${content}`
+  }
+  return undefined
+}
