@@ -27,6 +27,8 @@ export interface FakeRuntime extends Runtime {
   exit(container: string, exitCode: number): void
   /** What `exec` answers. */
   execAnswer: { readonly exitCode: number; readonly output: string }
+  /** What each container's processes keep. */
+  memory: number
   /** Containers of these names do not end by SIGTERM. */
   readonly deaf: Set<string>
 }
@@ -56,6 +58,10 @@ export function fakeRuntime(clock: Clock): FakeRuntime {
     started,
     signals,
     deaf,
+    memory: 0,
+    async memoryBytes() {
+      return this.memory
+    },
     execAnswer: { exitCode: 0, output: '' },
     exit(container, exitCode) {
       for (const fake of containers.values())

@@ -25,6 +25,8 @@ export interface Process extends Container {
   /** Asked to end; it finishes what it serves and takes nothing new. */
   leaving: boolean
   running: boolean
+  /** By SIGSTOP: it takes connections and answers nothing. */
+  stopped: boolean
   /** It was not its node agent that ended it. */
   crashed: boolean
   inFlight: number
@@ -79,7 +81,9 @@ export class Containers {
     _timeoutMs: number,
     { host }: ProbeTarget,
   ): Promise<ProbeResult> =>
-    this.listener(host) ? undefined : `dial tcp ${host}: connect: connection refused`
+    this.listener(host)?.stopped === false
+      ? undefined
+      : `dial tcp ${host}: connect: connection refused`
 
   readonly images: Images = {
     ensure: async (reference) => {
@@ -127,8 +131,10 @@ export class Containers {
     signal: async (id, signal) => {
       const process = this.running.find((one) => one.id === id)
       if (!process) return
-      if (signal === 'SIGKILL') process.end({ exitCode: 137, signal: 9, reason: 'Error' })
-      else if (signal === 'SIGTERM') {
+      if (signal === 'SIGSTOP') process.stopped = true
+      else if (signal === 'SIGCONT') process.stopped = false
+      else if (signal === 'SIGKILL') process.end({ exitCode: 137, signal: 9, reason: 'Error' })
+      else if (signal === 'SIGTERM' && !process.stopped) {
         process.leaving = true
         process.listening = false
         if (process.inFlight === 0) process.end({ exitCode: 0, reason: 'Completed' })
@@ -162,6 +168,7 @@ export class Containers {
       listening: false,
       leaving: false,
       running: true,
+      stopped: false,
       crashed: false,
       inFlight: 0,
       end: (exit) => {

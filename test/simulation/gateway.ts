@@ -246,13 +246,15 @@ export class SimGateway {
         violation(
           `${process.inFlight} requests at once at a pod of ${revision.target.key}, which takes ${containerConcurrency}`,
         )
-      clock.after(busyMs, () => {
+      const done = (): void => {
+        if (process.stopped && process.running) return void clock.after(100, done)
         revision.meter.stop(clock.monotonic())
         const survived = process.running
         containers.finished(process)
         finish(survived ? 'served' : 'broken', process.crashed)
         revision.release(pod)
-      })
+      }
+      clock.after(busyMs, done)
     }
     const claimant: Claimant = {
       queue: undefined,

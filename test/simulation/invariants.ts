@@ -218,6 +218,7 @@ function checkContainers({ containers }: World, witness: Witness, complain: Comp
   for (const uid of containers.pods)
     if (!pods.has(uid)) complain(`a sandbox is left of pod ${uid}, which does not exist`)
   const { running } = containers
+  for (const { stopped, podUid } of running) if (stopped) complain(`pod ${podUid} is left frozen`)
   for (const process of running)
     if (running.some((other) => other !== process && other.podUid === process.podUid))
       complain(`pod ${process.podUid} runs its program twice`)

@@ -338,6 +338,7 @@ export class Operations {
     if (this.#chance(0.1)) annotations['autoscaling.knative.dev/scale-down-delay'] = '20s'
     if (this.#chance(0.1))
       annotations['autoscaling.knative.dev/target-burst-capacity'] = this.#one(['0', '-1'])
+    if (this.#chance(0.4)) annotations['ebb.dev/freeze-for'] = this.#one(['0s', '20s', '2m'])
     const containerConcurrency = this.#one([undefined, undefined, 1, 4, 10])
     return {
       metadata: { annotations },

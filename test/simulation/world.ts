@@ -13,12 +13,14 @@ import { createInformers } from '../../src/kube/client/informer.ts'
 import { createRecorder } from '../../src/kube/client/recorder.ts'
 import { typedClient, type TypedClient } from '../../src/kube/client/typed-client.ts'
 import { startKubeControllers } from '../../src/kube/controllers/controllers.ts'
+import type { Pod } from '../../src/kube/api/pod.ts'
 import { startKubelet } from '../../src/kube/kubelet/kubelet.ts'
 import { memoryStore } from '../../src/kube/store/memory-store.ts'
 import type { Store } from '../../src/kube/store/store.ts'
 import { silent, type Facts, type Log } from '../../src/lib/log.ts'
 import { seededRandom, type Random } from '../../src/lib/random.ts'
 import { podAddresses } from '../../src/platform/drain.ts'
+import { leftEndpoints } from '../../src/platform/freezing.ts'
 import { configMapAdmission } from '../../src/serving/api/config-maps.ts'
 import { servingKinds } from '../../src/serving/api/kinds.ts'
 import { createAutoscaler } from '../../src/serving/autoscaler/autoscaler.ts'
@@ -171,6 +173,9 @@ export class World {
       log,
     })
     startKubeControllers({ ...deps, kinds })
+    const drained = async (pod: Pod): Promise<void> => {
+      await Promise.all(podAddresses(pod).map(({ host, port }) => link.drain(host, port)))
+    }
     await startKubelet({
       ...deps,
       client: booting(life, calm, client, () => this.#booted),
@@ -180,8 +185,10 @@ export class World {
       nodeName: 'ebb',
       dataDir: '/nowhere',
       probe: containers.probe,
-      beforeStop: async (pod) => {
-        await Promise.all(podAddresses(pod).map(({ host, port }) => link.drain(host, port)))
+      beforeStop: drained,
+      beforeFreeze: async (pod, signal) => {
+        await leftEndpoints(informers, pod, signal)
+        if (!signal.aborted) await drained(pod)
       },
     })
     const gateway = { host: '127.0.0.1', port: 8080 }
