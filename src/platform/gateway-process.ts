@@ -242,12 +242,17 @@ const version = (): string =>
       .version,
   )
 
+/** False for a process that has ended though its parent has not looked (Linux). */
 function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)
-    return true
   } catch {
     return false
+  }
+  try {
+    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'))
+  } catch {
+    return true
   }
 }
 

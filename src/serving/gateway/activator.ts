@@ -11,6 +11,7 @@ import type { Backend, RevisionTarget } from './feed.ts'
 import type { RevisionMetrics } from './metrics.ts'
 import type { Drains } from './drain.ts'
 import { addressOf, Pod, type UpstreamContext } from './pod.ts'
+import { RetryBudget } from './retry.ts'
 import { Meter, type Stats } from './stats.ts'
 import type { WorkerMemory } from './worker-memory.ts'
 
@@ -48,6 +49,7 @@ export class Revision {
   readonly meter: Meter
   readonly queue: WaitQueue<Claimant>
   readonly metrics: RevisionMetrics
+  readonly retryBudget = new RetryBudget(() => this.meter.total)
   /** When it last came from no pod to some; monotonic. */
   readySinceMs = Number.NEGATIVE_INFINITY
   #pods: Pod[] = []

@@ -12,7 +12,8 @@ import type { ColdRequest } from './feed.ts'
 import { type HeaderEdit, joinEdits } from './header-edit.ts'
 import type { Answer, ClientIdentity } from './outgoing-head.ts'
 import type { Pod, UpstreamContext } from './pod.ts'
-import type { Destination } from './route-table.ts'
+import { type Loss, retryAt } from './retry.ts'
+import { routeTag, type Destination } from './destination.ts'
 
 /** What is known of a request at any moment, and in full at its end. Times are monotonic milliseconds, -1 = not (yet). */
 export interface ExchangeRecord {
@@ -84,13 +85,6 @@ export interface Requester<E extends Exchange = Exchange> {
 
 /** How long connections of one request may be refused before it is told so. */
 const patienceMs = 5000
-/** How often a request is sent anew because the connection broke before any byte of the answer. */
-const maxRetries = 2
-/** The same where the pod says that it has not looked at it. */
-const maxUnseen = 8
-
-const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE'])
-
 export abstract class Exchange extends Deadline implements Claimant, ExchangeRecord {
   queue: WaitQueue | undefined
   ahead: Waiter | undefined
@@ -219,27 +213,23 @@ export abstract class Exchange extends Deadline implements Claimant, ExchangeRec
     }
   }
 
-  /**
-   * The connection broke before a byte of the answer. `stale`: it had served requests before, so the pod may just have
-   * closed it; `unseen`: the pod says that it has not looked at this request. Sends it again where that is safe, else
-   * answers 502.
-   */
-  protected broken(message: string, how: 'stale' | 'unseen' | 'lost'): void {
+  /** The connection broke before a byte of the answer. Sends it again where that is safe, else answers 502. */
+  protected broken(message: string, how: Loss): void {
+    const { revision, repeatable, retries } = this
     const pod = this.#slot
-    const safe = this.repeatable && (how === 'unseen' || idempotent.has(this.head.method))
-    if (
-      !safe ||
-      pod === undefined ||
-      this.retries >= (how === 'unseen' ? maxUnseen : maxRetries) ||
-      this.revision.gone
-    ) {
+    const at =
+      pod === undefined || revision.gone
+        ? undefined
+        : retryAt(how, { method: this.head.method, repeatable, retries }, revision.retryBudget)
+    if (pod === undefined || at === undefined) {
       this.fail({ status: 502, body: message })
       return
     }
     this.retries++
-    if (how === 'lost') {
+    // A pod that leaves gets nothing new: what it has lost goes to another.
+    if (at === 'any' || pod.leaving) {
       this.#slot = undefined
-      this.revision.refused(this, pod)
+      revision.refused(this, pod)
     } else this.checkout(pod, true)
   }
 
@@ -339,7 +329,7 @@ export abstract class Exchange extends Deadline implements Claimant, ExchangeRec
       method: this.head.method,
       status,
       version: this.clientProtocol === 'h2' ? '2' : this.head.minor === 0 ? '1.0' : '1.1',
-      tag: this.destination.tag ?? 'kn:disabled',
+      tag: routeTag(this.destination, this.head),
       seconds: (nowMs - this.#startMs) / 1000,
       requestBytes: this.requestBytes,
       responseBytes: this.responseBytes,

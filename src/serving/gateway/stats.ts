@@ -8,6 +8,8 @@ import type { RevisionStat } from './feed.ts'
 export class Meter {
   readonly revision: string
   inFlight = 0
+  /** Requests that ever arrived. */
+  total = 0
   #arrived = 0
   /** Sum of concurrency × milliseconds since the last report. */
   #area = 0
@@ -30,6 +32,7 @@ export class Meter {
     this.#changedMs = nowMs
     this.inFlight++
     this.#arrived++
+    this.total++
   }
 
   stop(nowMs: number): void {

@@ -499,7 +499,7 @@ class Workers implements WorkerGroup {
     const { startAdmin } = await import('./workers-admin.ts')
     const admin = await startAdmin(address, () => this.view())
     this.admin = admin.address
-    this.#closeAdmin = admin.close
+    this.#closeAdmin = () => admin.close()
   }
 }
 
