@@ -69,12 +69,15 @@ test("RE2's syntax", () => {
     ['ü', Buffer.from('ü').toString('latin1')],
     ['', ''],
     ['x|', ''],
+    ['(?s)a.b', 'a\nb'],
+    ['(?s:a.)b.', 'a\nbc'],
   ]
   for (const [source, text] of yes) assert.ok(whole(source, text), `${source} on ${text}`)
   for (const [source, text] of [
     ['a', 'ab'],
     ['(?i:a)b', 'AB'],
     ['a|b', 'ab'],
+    ['(?s:a.)b.', 'a\nb\n'],
     ['(?:a(?i)b)c', 'aBC'],
   ] as const)
     assert.ok(!whole(source, text), `${source} on ${text}`)

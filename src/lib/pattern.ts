@@ -209,6 +209,7 @@ class Parser {
   #at = 0
   #depth = 0
   #foldsCase = false
+  #dotIsAll = false
 
   constructor(source: string) {
     this.#source = source
@@ -274,7 +275,7 @@ class Parser {
       case '[':
         return { kind: 'set', set: this.#class() }
       case '.':
-        return { kind: 'set', set: setOf((code) => code !== 10) }
+        return { kind: 'set', set: setOf((code) => this.#dotIsAll || code !== 10) }
       case '^':
         return { kind: 'start' }
       case '$':
@@ -304,6 +305,7 @@ class Parser {
   #group(): Node {
     if (++this.#depth > maxDepth) this.#fail(`groups lie more than ${maxDepth} deep`)
     const foldsCase = this.#foldsCase
+    const dotIsAll = this.#dotIsAll
     if (this.#take('?')) {
       const rest = this.#source.slice(this.#at, this.#at + 80)
       const name = /^P?<[A-Za-z_]\w*>/.exec(rest)
@@ -313,6 +315,8 @@ class Parser {
         this.#at += flags[0].length
         if (flags[1]!.includes('i')) this.#foldsCase = true
         if (flags[2]?.includes('i')) this.#foldsCase = false
+        if (flags[1]!.includes('s')) this.#dotIsAll = true
+        if (flags[2]?.includes('s')) this.#dotIsAll = false
         if (flags[3] === ')') {
           // For the rest of the group that it stands in.
           this.#depth--
@@ -323,6 +327,7 @@ class Parser {
     const node = this.#alternation()
     if (!this.#take(')')) this.#fail('a group is not closed')
     this.#foldsCase = foldsCase
+    this.#dotIsAll = dotIsAll
     this.#depth--
     return node
   }

@@ -165,6 +165,12 @@ const requestFields = (
   replaced: request?.drops,
 })
 
+/** `kn.route.tag` of a request (contracts/serving.md 4.10). A tag that only the client knows would make labels without end. */
+export function routeTag({ tag }: Destination, { ids }: RequestHead): string {
+  if (tag === undefined) return 'kn:disabled'
+  return tag === 'kn:default' && ids.includes(Field.knativeServingTag) ? 'kn:undefined' : tag
+}
+
 /** Tag routing by header marks its paths (contracts/serving.md 5.4). */
 function tagOf(appended: Readonly<Record<string, string>>): string | undefined {
   return (

@@ -27,7 +27,7 @@ import {
   revisionNotFound,
 } from './exchange.ts'
 import type { RevisionTarget, ToGateway } from './feed.ts'
-import type { Mirrors, MirrorTarget } from './mirror.ts'
+import { Mirrors, type MirrorTarget } from './mirror.ts'
 import type { Answer } from './outgoing-head.ts'
 import { looksLikeProbe, probeAnswer } from './probes.ts'
 import { redirectAnswer, toHttps, type OwnPorts } from './redirect.ts'
@@ -70,18 +70,14 @@ export class Front {
   readonly #hostNames = new Map<string, string>()
   /** Destinations that follow a host -> what that host's routes chose -> both in one. */
   readonly #joined = new WeakMap<Destination, WeakMap<Destination, Destination>>()
-  #mirrors: Mirrors | undefined
+  readonly #mirrors: Mirrors
   /** Revisions with session affinity. */
   #sticky = 0
 
   constructor(context: FrontContext, clusterDomain: string) {
     this.#context = context
     this.#serviceContext = Object.create(context, { stats: { value: new Unreported() } })
-    import('./mirror.ts').then(
-      ({ Mirrors }) =>
-        (this.#mirrors = new Mirrors(context, (to, head) => this.#mirrored(to, head))),
-      () => {},
-    )
+    this.#mirrors = new Mirrors(context, (to, head) => this.#mirrored(to, head))
     this.#table = new RouteTable(context.memory, context.complain)
     this.#clusterDomain = clusterDomain
   }
@@ -155,8 +151,7 @@ export class Front {
       route = this.#table.wildcard(host, local)
       if (route === undefined) return unknownHost(head)
     }
-    if (route.redirectToHttps && client.identity.scheme === 'http')
-      return toHttps(head, this.ports)
+    if (route.redirectToHttps && client.identity.scheme === 'http') return toHttps(head, this.ports)
     const path = matchPath(route, head)
     if (path === undefined) return unknownPath(head)
     return this.#open(client, head, this.#choose(path, head))
@@ -174,19 +169,19 @@ export class Front {
       if ('body' in followed) return followed
       to = followed
     }
-    if (to.redirect !== undefined) return redirectAnswer(to.redirect, head, client.identity.scheme)
     if (to.status !== 0)
       return {
         status: to.status,
         body: `answered by the route's rule: its backends cannot be had\n`,
       }
+    if (to.redirect !== undefined) return redirectAnswer(to.redirect, head, client.identity.scheme)
     const revision = this.revisions.get(to.revision)
     if (revision === undefined) return unknownTarget(to)
     const { target } = revision
     if (target.kind === 'service' && !revision.ready) return noEndpoints(to.revision)
     const exchange = client.open(head, revision, to, this.#context)
     if (target.sessionAffinity !== undefined) exchange.affinity = affinityOf(target, head)
-    if (to.mirrors !== undefined) this.#mirrors?.start(exchange, to.mirrors)
+    if (to.mirrors !== undefined) this.#mirrors.start(exchange, to.mirrors)
     return exchange
   }
 

@@ -122,13 +122,6 @@ describe('routing', () => {
     await clock.advance(10_000)
     assert.equal((await early).status, 404)
   })
-
-  test('a revision that speaks h2c is refused clearly', async () => {
-    await using fixture = await Fixture.start({ revision: { protocol: 'h2c' } })
-    const { status, body } = await fixture.request(get())
-    assert.equal(status, 502)
-    assert.match(body, /h2c/)
-  })
 })
 
 describe('waking from zero', () => {

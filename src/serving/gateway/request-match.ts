@@ -91,15 +91,21 @@ function pathMatches({ pathType, path, pathPattern }: RequestMatch, target: stri
 const valueMatches = ({ exact, pattern }: NamedMatch, value: string): boolean =>
   pattern === undefined ? value === exact : pattern.matches(value)
 
-function headersMatch(wanted: readonly NamedMatch[], { names, values }: RequestHead): boolean {
+function headersMatch(wanted: readonly NamedMatch[], head: RequestHead): boolean {
   for (const match of wanted) {
-    let value: string | undefined
-    for (let i = 0; i < names.length; i++)
-      if (sameName(names[i]!, match.name))
-        value = value === undefined ? values[i]! : `${value}, ${values[i]!}`
+    const value = match.name === 'host' ? head.host : joinedValue(head, match.name)
     if (value === undefined || !valueMatches(match, value)) return false
   }
   return true
+}
+
+/** All lines of a name as one value (RFC 9110 5.3). Host is not looked for here: HTTP/2 says it elsewhere. */
+function joinedValue({ names, values }: RequestHead, lowerName: string): string | undefined {
+  let value: string | undefined
+  for (let i = 0; i < names.length; i++)
+    if (sameName(names[i]!, lowerName))
+      value = value === undefined ? values[i]! : `${value}, ${values[i]!}`
+  return value
 }
 
 function queryMatches(wanted: readonly NamedMatch[], target: string): boolean {

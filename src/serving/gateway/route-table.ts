@@ -7,7 +7,7 @@ import type { Field } from '../../lib/http1/fields.ts'
 import type { RequestHead } from '../../lib/http1/head.ts'
 import { PatternError } from '../../lib/pattern.ts'
 import { type Destination, pathDestination, splitDestination } from './destination.ts'
-import type { IngressRoute, Path, Rule } from './feed.ts'
+import type { IngressRoute, Path, Rule, Split } from './feed.ts'
 import { matches, matchText, requestMatch, type RequestMatch } from './request-match.ts'
 import { LocalShareCounters, type ShareCounter, type ShareCounters } from './share-counter.ts'
 import { WeightedChoice } from './weighted-choice.ts'
@@ -216,8 +216,8 @@ class HostPaths {
     let key = text
     for (let i = 2; this.#keys.has(key); i++) key = `${text} ${i}`
     this.#keys.add(key)
-    const weighted = path.splits.map((split) => ({
-      key: split.revision ?? split.service ?? `host ${split.host ?? ''}`,
+    const weighted = path.splits.map((split, i) => ({
+      key: splitKey(path, i),
       value: splitDestination(path, split),
       weight: split.percent,
     }))
@@ -228,6 +228,15 @@ class HostPaths {
       key,
     }
   }
+}
+
+/** Names a split among those of its path, in whatever order they come. */
+function splitKey({ splits }: Path, at: number): string {
+  const targetOf = ({ revision, service, host }: Split): string =>
+    revision ?? service ?? `host ${host ?? ''}`
+  const target = targetOf(splits[at]!)
+  const same = splits.slice(0, at).filter((split) => targetOf(split) === target).length
+  return same === 0 ? target : `${target} ${same}`
 }
 
 /** More header matches first, then exact paths, then the longer prefix; sorting is stable, so order decides last. */

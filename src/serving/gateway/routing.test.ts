@@ -26,7 +26,6 @@ class Routing implements AsyncDisposable {
   }
 
   static async start(): Promise<Routing> {
-    await import('./mirror.ts')
     return new Routing(await Fixture.start({ uninformed: true }))
   }
 
