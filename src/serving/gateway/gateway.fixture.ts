@@ -235,6 +235,8 @@ export class Fixture {
       revision?: Partial<RevisionTarget>
       paths?: readonly Path[]
       http?: string
+      /** With a TLS listener. */
+      tls?: boolean
       writeLine?: (line: string) => void
       /** The first snapshot comes by `inform`. */
       uninformed?: boolean
@@ -247,6 +249,7 @@ export class Fixture {
       http: { host: options.http ?? '127.0.0.1', port: 0 },
       local: { host: '127.0.0.1', port: 0 },
       admin: { host: '127.0.0.1', port: 0 },
+      ...(options.tls && { https: { host: '127.0.0.1', port: 0 } }),
       ...(options.limits && { limits: options.limits }),
       ...(options.writeLine && { writeLine: options.writeLine }),
     })

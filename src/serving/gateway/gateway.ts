@@ -46,6 +46,10 @@ export interface GatewayLimits {
   readonly headTimeoutMs: number
   /** Between requests of a connection. */
   readonly idleTimeoutMs: number
+  /** From an accepted connection to the end of its TLS handshake. */
+  readonly handshakeTimeoutMs: number
+  /** TLS handshakes at one time; further connections are closed. */
+  readonly handshakes: number
 }
 
 export interface GatewayOptions {
@@ -110,6 +114,8 @@ export const defaultLimits: GatewayLimits = {
   headerCount: 200,
   headTimeoutMs: 60_000,
   idleTimeoutMs: 120_000,
+  handshakeTimeoutMs: 10_000,
+  handshakes: 1024,
 }
 
 const statsEveryMs = 1000
@@ -158,6 +164,8 @@ export async function startGateway(options: GatewayOptions): Promise<WorkerGatew
       wake: (revision) => listener?.({ type: 'wake', revision }),
       requestId: () => randomUUID(),
       rejected: () => rejected++,
+      complain: (problem, ingress) =>
+        log.error('a path of a route is left out: no request goes there', { ingress, problem }),
       coldAnswered: (record) =>
         listener?.({ type: 'cold', request: coldRequest(record, clock.now(), clock.monotonic()) }),
       get finished() {
@@ -209,6 +217,8 @@ export async function startGateway(options: GatewayOptions): Promise<WorkerGatew
     deadlines,
     protocols: ['h2', 'http/1.1'],
     serve: (socket) => serve(socket, secureContext, socket.alpnProtocol === 'h2' ? 'h2' : 'h1'),
+    handshakeTimeoutMs: limits.handshakeTimeoutMs,
+    handshakes: limits.handshakes,
     routed: (host) => front.routes(host),
     tell: (message) => {
       listener?.(message)

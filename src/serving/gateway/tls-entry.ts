@@ -22,9 +22,9 @@ export interface TlsEntryOptions {
   readonly routed: (host: string) => boolean
   /** To the control plane; false when nobody listens. */
   readonly tell: (message: FromGateway) => boolean
-  readonly protocols?: readonly string[]
-  readonly handshakeTimeoutMs?: number
-  readonly handshakes?: number
+  readonly protocols: readonly string[]
+  readonly handshakeTimeoutMs: number
+  readonly handshakes: number
   readonly ticketKeys?: Buffer
 }
 
@@ -36,8 +36,6 @@ export type TlsMessage = Extract<
   }
 >
 
-const defaultHandshakeTimeoutMs = 10_000
-const defaultHandshakes = 1024
 /** How long a handshake waits for a certificate that is being made. */
 const wantedTimeoutMs = 5000
 
@@ -60,9 +58,9 @@ export class TlsEntry {
       certificates: this.#certificates,
       serve: options.serve,
       wanted: (host, answer) => this.#want(host, answer),
-      protocols: options.protocols ?? ['h2', 'http/1.1'],
-      handshakeTimeoutMs: options.handshakeTimeoutMs ?? defaultHandshakeTimeoutMs,
-      handshakes: options.handshakes ?? defaultHandshakes,
+      protocols: options.protocols,
+      handshakeTimeoutMs: options.handshakeTimeoutMs,
+      handshakes: options.handshakes,
       ...(options.ticketKeys && { ticketKeys: options.ticketKeys }),
     })
   }

@@ -106,6 +106,8 @@ export class TlsFront {
         return
       }
       socket.unshift(bytes)
+      // The TLS socket takes it over: who says no more during the handshake is gone.
+      socket.allowHalfOpen = false
       if (this.#server) this.#server.emit('connection', socket)
       else this.#later(socket)
     })
@@ -159,7 +161,6 @@ export class TlsFront {
     const server = createServer({
       ...common,
       ALPNProtocols: [...protocols],
-      allowHalfOpen: true,
       ticketKeys: this.#ticketKeys,
       SNICallback(this: unknown, name, chosen) {
         choose(this, name, chosen)
@@ -218,6 +219,7 @@ export class TlsFront {
     const address = addressOf(socket)
     const handshake = this.#handshakes.get(address)
     if (handshake) this.#done(address, handshake)
+    socket.allowHalfOpen = true
     this.#options.serve(socket)
   }
 }
