@@ -33,9 +33,28 @@ export const architecture: Readonly<Record<string, readonly string[]>> = {
     'serving/autoscaler',
     'serving/gateway', // only feed.ts: the shape of what it is told
   ],
+  'routing/api': ['lib', 'kube/api', 'knative'],
+  'routing/rules': ['lib', 'knative', 'routing/api', 'serving/gateway'], // only feed.ts, as above
+  'routing/controllers': [
+    'lib',
+    'kube/api',
+    'kube/client',
+    'kube/controller',
+    'routing/api',
+    'routing/rules',
+    'serving/api',
+    'serving/controllers', // only ingress/: how the gateway is told
+    'serving/gateway',
+  ],
   platform: ['*'],
   cli: ['lib', 'kube/api', 'kube/client', 'kube/client/node', 'serving/api', 'image', 'platform'],
 }
 
 /** Folders that also run in browsers: no `node:` imports. */
-export const browser: readonly string[] = ['kube/api', 'kube/client', 'knative', 'serving/api']
+export const browser: readonly string[] = [
+  'kube/api',
+  'kube/client',
+  'knative',
+  'serving/api',
+  'routing/api',
+]

@@ -8,6 +8,11 @@ import { readKubeconfig } from '../kube/client/node/kubeconfig.ts'
 import { createRecorder } from '../kube/client/recorder.ts'
 import { typedClient } from '../kube/client/typed-client.ts'
 import { openImages } from '../kube/kubelet/images.ts'
+import { routingKinds } from '../routing/api/kinds.ts'
+import { Certificate } from '../serving/api/certificate.ts'
+import { ClusterDomainClaim } from '../serving/api/cluster-domain-claim.ts'
+import { ColdStart } from '../serving/api/cold-start.ts'
+import { DomainMapping } from '../serving/api/domain-mapping.ts'
 import { systemClock } from '../lib/clock.ts'
 import { jsonLog, type LogLevel } from '../lib/log.ts'
 import { systemRandom } from '../lib/random.ts'
@@ -25,6 +30,9 @@ export interface ControllersConfig {
   readonly domain?: string
   readonly logLevel: LogLevel
 }
+
+/** Without these a cluster is served all the same. */
+const optionalKinds = [...routingKinds, DomainMapping, ClusterDomainClaim, Certificate, ColdStart]
 
 export interface Controllers extends AsyncDisposable {
   readonly server: string
@@ -50,7 +58,7 @@ export async function startControllers(
   const { api: server } = await readKubeconfig(config.kubeconfig)
   const api = started.use(httpApi({ ...server, userAgent: 'ebb-controllers' }))
   const client = typedClient(api, { user: { username: '', groups: [] }, durable: false })
-  const informers = started.use(createInformers({ client, clock, log }))
+  const informers = started.use(createInformers({ client, clock, log, optional: optionalKinds }))
   const recorder = createRecorder({ client, clock, random: systemRandom, log })
   const images = openImages(await openContentStore(imageDirectory(config)))
   await ensureGatewayProcess({

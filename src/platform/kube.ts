@@ -27,6 +27,8 @@ import { processRuntime } from '../kube/kubelet/process-runtime.ts'
 import type { Images } from '../kube/kubelet/runtime.ts'
 import { openSqliteStore } from '../kube/store/sqlite-store.ts'
 import { configMapAdmission } from '../serving/api/config-maps.ts'
+import { routingKinds } from '../routing/api/kinds.ts'
+import { routeAdmission } from '../routing/controllers/admission.ts'
 import { servingKinds } from '../serving/api/kinds.ts'
 import { frozenMemoryLimit, leftEndpoints } from './freezing.ts'
 import { ensureCertificates, type Certificates } from './certificates.ts'
@@ -90,7 +92,7 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
     openContentStore(layout.dataDir),
   ])
   started.use(store)
-  const kinds = [...coreKinds, ...servingKinds]
+  const kinds = [...coreKinds, ...servingKinds, ...routingKinds]
   const api = started.use(
     createApiServer({
       store,
@@ -98,7 +100,7 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
       clock,
       random,
       log: log.child({ part: 'api' }),
-      admission: [configMapAdmission],
+      admission: [configMapAdmission, ...routeAdmission],
       rootCA: certificates.ca,
     }),
   )

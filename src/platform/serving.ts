@@ -8,6 +8,9 @@ import { hasReason } from '../kube/api/status-error.ts'
 import type { Client } from '../kube/client/client.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { ControllerDeps } from '../kube/controller/loop.ts'
+import { startRoutingControllers } from '../routing/controllers/controllers.ts'
+import { installRouting } from '../routing/controllers/install.ts'
+import { createSharedHosts } from '../routing/controllers/shared-hosts.ts'
 import { createAutoscaler } from '../serving/autoscaler/autoscaler.ts'
 import { startColdStarts, type ColdStarts } from '../serving/controllers/cold-start/cold-starts.ts'
 import { startServingControllers } from '../serving/controllers/controllers.ts'
@@ -17,6 +20,7 @@ import {
   type GatewayLink,
   type Hello,
 } from '../serving/controllers/ingress/feed-client.ts'
+import { callableAddress } from '../serving/controllers/gateway-address.ts'
 import { createIngressView } from '../serving/controllers/ingress/ingress-view.ts'
 import { localCertificates } from '../serving/controllers/certificate/local-certificates.ts'
 import { servingCertificates } from '../serving/controllers/certificate/serving-certificates.ts'
@@ -68,13 +72,14 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   const { issuance, local, challenges, prepare } = createCertificateIssuance(options)
   const ownCertificates = started.use(localCertificates({ source, local, clock, log }))
   const prepared = options.gatewayTls && prepare()
-  const ingresses = started.use(createIngressView(source, targets))
+  const shared = started.use(createSharedHosts(source, targets))
+  const ingresses = started.use(createIngressView(source, targets, shared))
   const link = started.use(
     connectGateway({
       socketPath: layout.gatewaySocket,
       source,
       ingresses,
-      parts: [targets, settings, certificates, ownCertificates, challenges],
+      parts: [targets, settings, shared, certificates, ownCertificates, challenges],
       clock,
       log: log.child({ part: 'gateway-link' }),
     }),
@@ -101,6 +106,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     }),
     gateway: hello.http,
   })
+  await installRouting(client, hello.http.port)
 
   let decided: (revision: ObjectKey) => void = () => {}
   const autoscaler = createAutoscaler({ clock, onDecision: (key) => decided(objectKey(key)) })
@@ -113,6 +119,14 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
       issuance,
       gateway: hello.http,
       gatewayReady: () => link.connected,
+    }),
+  )
+  started.use(
+    startRoutingControllers({
+      ...options,
+      hosts: shared,
+      link,
+      gatewayAddress: callableAddress(hello.http.host),
     }),
   )
   const coldStarts = started.use(startColdStarts(options))

@@ -63,11 +63,15 @@ export interface InformersOptions {
   readonly log: Log
   /** Objects a list page; 0 (default) = all in one answer, which in process costs nothing. */
   readonly pageSize?: number
+  /** Kinds that the server may not have: as long as it has not, there are none of their objects. */
+  readonly optional?: readonly Kind[]
 }
 
 /** Back-off between failed lists: 100 ms, doubling, at most 30 s. */
 const firstDelayMs = 100
 const maxDelayMs = 30_000
+/** How long until a kind that the server does not have is asked for again. */
+const missingKindMs = 60_000
 /** The server ends a watch after this long, so that a connection that died unseen is noticed. */
 const watchSeconds = 300
 
@@ -188,6 +192,12 @@ class RunningInformer implements Informer {
         while (!this.#signal.aborted) await this.#follow()
       } catch (error) {
         if (this.#signal.aborted) break
+        if (hasReason(error, 'NotFound') && isAmong(this.kind, this.#options.optional)) {
+          this.#log.info('the server does not have this kind')
+          this.#markSynced()
+          await sleep(this.#options.clock, missingKindMs, this.#signal)
+          continue
+        }
         if (hasReason(error, 'Expired', 'Gone')) {
           this.#log.debug('history is gone, listing again')
           if (delayMs === firstDelayMs) {
@@ -318,6 +328,9 @@ class RunningInformer implements Informer {
     }
   }
 }
+
+const isAmong = (kind: Kind, kinds: readonly Kind[] = []): boolean =>
+  kinds.some((one) => groupKind(one) === groupKind(kind))
 
 const textOf = ({ metadata }: KubeObject): string => `${metadata.namespace ?? ''}/${metadata.name}`
 

@@ -23,7 +23,11 @@ const labelSelector = object(
     matchLabels: map(string()),
     matchExpressions: list(
       object(
-        { key: string(), operator: string(), values: list(string()) },
+        {
+          key: string(),
+          operator: string({ enum: ['In', 'NotIn', 'Exists', 'DoesNotExist'] }),
+          values: list(string()),
+        },
         { required: ['key', 'operator'] },
       ),
     ),

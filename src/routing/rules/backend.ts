@@ -1,5 +1,5 @@
 /** What a reference to a backend leads to, or why it leads nowhere. */
-import type { SplitTarget } from '../../serving/controllers/ingress/snapshot.ts'
+import type { Split } from '../../serving/gateway/feed.ts'
 
 /** Reasons of the condition ResolvedRefs in the Gateway API. */
 export interface BackendProblem {
@@ -7,7 +7,9 @@ export interface BackendProblem {
   readonly message: string
 }
 
-export type Backend = { readonly target: SplitTarget } | { readonly problem: BackendProblem }
+export type Backend =
+  | { readonly target: Pick<Split, 'revision' | 'service' | 'host'> }
+  | { readonly problem: BackendProblem }
 
 export const problem = (reason: BackendProblem['reason'], message: string): Backend => ({
   problem: { reason, message },

@@ -6,6 +6,7 @@ import { keyOf, keyText, type ObjectKey } from '../../../kube/api/meta.ts'
 import { Service as CoreService } from '../../../kube/api/service.ts'
 import { Ingress, type IngressBackendSplit } from '../../api/ingress.ts'
 import { label } from '../../api/names.ts'
+import type { Rule } from '../../gateway/feed.ts'
 import { createTracker, type Target } from '../tracker.ts'
 import type { FeedSource, IngressView } from './feed-client.ts'
 import { serviceMeaning } from './service-target.ts'
@@ -16,12 +17,13 @@ import { ingressRoute, type SplitTarget } from './snapshot.ts'
 export interface TakenHosts {
   /** True when `host` of this Ingress is to be left out. */
   taken(host: string, ingress: Ingress): boolean
-  onChange(listener: (ingress: ObjectKey) => void): Disposable
+  /** Ingresses for which `taken` answers otherwise than before. */
+  onTaken(listener: (ingress: ObjectKey) => void): Disposable
 }
 
 const nobodyElse: TakenHosts = {
   taken: () => false,
-  onChange: () => ({ [Symbol.dispose]: () => {} }),
+  onTaken: () => ({ [Symbol.dispose]: () => {} }),
 }
 
 export function createIngressView(
@@ -36,7 +38,7 @@ export function createIngressView(
     for (const listener of listeners) listener(key)
   }
   const started = new DisposableStack()
-  started.use(hosts.onChange(changed))
+  started.use(hosts.onTaken(changed))
   started.defer(
     source.onChange(CoreService, (service) => {
       for (const key of tracker.observers(service)) changed(key)
@@ -55,21 +57,13 @@ export function createIngressView(
     route(ingress) {
       const key = keyOf(ingress)
       const services: Target[] = []
-      const named = new Set<string>()
-      const backend = (split: IngressBackendSplit): SplitTarget => {
-        const { serviceNamespace: namespace, serviceName: name, servicePort } = split
-        const revision = { revision: `${namespace}/${name}` }
-        // A Route's names Revisions only; there are many of these, and nothing is to be followed for them.
-        if (ingress.metadata.labels?.[label.route]) return revision
-        services.push({ kind: CoreService.kind, namespace, name })
-        const service = read.get(CoreService, { namespace, name })
-        const meaning = service && serviceMeaning(service, portNumber(service, servicePort))
-        if (meaning?.service) named.add(meaning.service)
-        return meaning ?? revision
-      }
+      const backend = ingressBackends(ingress, (service) => {
+        services.push({ kind: CoreService.kind, ...service })
+        return read.get(CoreService, service)
+      })
       const route = ingressRoute(ingress, { backend, taken: (host) => hosts.taken(host, ingress) })
       tracker.track(key, services)
-      targets.name(`Ingress ${keyText(key)}`, [...named])
+      targets.name(`Ingress ${keyText(key)}`, servicesOf(route.rules))
       return route
     },
     onChange(listener) {
@@ -79,6 +73,29 @@ export function createIngressView(
     [Symbol.dispose]: () => started.dispose(),
   }
 }
+
+/** What the splits of an Ingress mean; `serviceOf` finds a core Service. */
+export function ingressBackends(
+  ingress: Ingress,
+  serviceOf: (key: ObjectKey) => CoreService | undefined,
+): (split: IngressBackendSplit) => SplitTarget {
+  // A Route's names Revisions only; there are many of these, and nothing is to be followed for them.
+  const isRoutes = ingress.metadata.labels?.[label.route] !== undefined
+  return ({ serviceNamespace: namespace, serviceName: name, servicePort }) => {
+    const revision = { revision: `${namespace}/${name}` }
+    const service = isRoutes ? undefined : serviceOf({ namespace, name })
+    return (service && serviceMeaning(service, portNumber(service, servicePort))) ?? revision
+  }
+}
+
+/** Core Services among the targets, `namespace/name:port`. */
+export const servicesOf = (rules: readonly Rule[]): readonly string[] => [
+  ...new Set(
+    rules.flatMap(({ paths }) =>
+      paths.flatMap(({ splits }) => splits.flatMap(({ service }) => service ?? [])),
+    ),
+  ),
+]
 
 const portNumber = ({ spec }: CoreService, port: number | string): number =>
   typeof port === 'number'
