@@ -2,7 +2,16 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { bookDir, hurry, load, startEbb, until, withoutKubectl, type Ebb } from './platform.ts'
+import {
+  bookDir,
+  configure,
+  hurry,
+  load,
+  startEbb,
+  until,
+  withoutKubectl,
+  type Ebb,
+} from './platform.ts'
 
 const manifest = (...path: string[]) => join(bookDir, ...path)
 const registry = 'registry.cn-hangzhou.aliyuncs.com/knative-sample'
@@ -159,6 +168,16 @@ describe('on the domain knative.kuberun.com', { skip: withoutKubectl }, () => {
     await ebb.ok('apply', '-f', manifest(folder, 'rollback.composed.yaml'))
     await waitReady(ebb, service)
     assert.deepEqual(await answers(main, 20), new Map([['v1', 20]]))
+
+    // Not of the book: the tag by a header instead of its host.
+    const tagged = async (tag: string): Promise<string> =>
+      (await ebb.get(main, '/', { headers: { 'Knative-Serving-Tag': tag } })).body
+    assert.match(await tagged('v2'), /the v1 app/)
+    await configure(ebb, 'config-features', { 'tag-header-based-routing': 'Enabled' })
+    await until('the header chooses the tag', async () => /the v2 app/.test(await tagged('v2')))
+    assert.match(await tagged('v3'), /the v3 app/)
+    assert.match(await tagged('unknown'), /the v1 app/)
+    assert.deepEqual(await answers(main, 5), new Map([['v1', 5]]))
   })
 })
 

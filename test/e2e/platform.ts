@@ -61,7 +61,11 @@ export interface Ebb extends AsyncDisposable {
   /** `ebb COMMAND …` with this platform's data directory. */
   ebb(...args: readonly string[]): Promise<Ran>
   /** One request through the gateway with this Host header. */
-  get(host: string, path?: string, options?: { timeoutMs?: number }): Promise<Answer>
+  get(
+    host: string,
+    path?: string,
+    options?: { timeoutMs?: number; headers?: Record<string, string> },
+  ): Promise<Answer>
   /** Builds test/apps/NAME under the given image name. */
   build(app: string, image: string): Promise<void>
   /** Writes a file beside the platform's data and answers its path. */
@@ -209,11 +213,18 @@ export function request(
     path = '/',
     agent,
     timeoutMs = 30_000,
-  }: { path?: string; agent?: Agent; timeoutMs?: number } = {},
+    headers = {},
+  }: { path?: string; agent?: Agent; timeoutMs?: number; headers?: Record<string, string> } = {},
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const call = httpRequest(
-      { ...gateway, path, ...(agent && { agent }), headers: { host }, timeout: timeoutMs },
+      {
+        ...gateway,
+        path,
+        ...(agent && { agent }),
+        headers: { ...headers, host },
+        timeout: timeoutMs,
+      },
       (response) => {
         let body = ''
         response.setEncoding('utf8')
