@@ -86,11 +86,12 @@ export class AcmeClient {
     if (current.status === 'ready') {
       const finalized = { csr: base64url(request.csr) }
       await this.#post<Order>(current.finalize, finalized, `finalizing ${request.names.join()}`)
+    }
+    if (current.status === 'ready' || current.status === 'processing')
       current = await this.#poll<Order>(
         url,
-        ({ status }) => status !== 'processing' && status !== 'ready',
+        ({ status }) => !['ready', 'processing'].includes(status),
       )
-    }
     if (current.status !== 'valid' || !current.certificate)
       throw problemOf(current.error, `the order is ${current.status}`)
     const accept = 'application/pem-certificate-chain'
