@@ -87,7 +87,7 @@ export interface Rule {
 
 /** A KIngress, or the merged rules of a shared host, as the gateway sees it. */
 export interface IngressRoute {
-  /** `namespace/name`; `shared/<host>` for merged rules. */
+  /** `namespace/name`; `~shared/<host>` for merged rules. */
   readonly key: string
   /** Hex SHA-256 of the KIngress' spec, namespace and name; answered to network probes. */
   readonly hash: string
