@@ -23,8 +23,10 @@ export interface SessionUser {
 const maxSessions = 256
 /** Connections being opened to one pod at once. */
 const maxConnecting = 16
-/** Requests that a connection is thought to take before any has said how many. */
+/** Requests that a connection is thought to take while none has said how many. */
 const assumedStreams = 100
+/** More than anybody sends at once, for pods without a limit. */
+const mostStreams = 1_000_000
 /** How long the first connection of a pod rests, and the others. */
 const idleMs = { first: 60_000, other: 4000 }
 const tickMs = 1000
@@ -105,7 +107,7 @@ export class PodSession extends Deadline {
     return (
       this.#state === 'open' &&
       connection.canRequest &&
-      (this.#heard || connection.openStreams < this.#sessions.streams)
+      (this.#heard || connection.openStreams < this.#sessions.known)
     )
   }
 
@@ -131,8 +133,7 @@ export class PodSession extends Deadline {
 
   #hear(): void {
     this.#heard = true
-    this.#sessions.streams = this.connection.maxConcurrent
-    this.#sessions.serve()
+    this.#sessions.heard(this.connection.maxConcurrent)
   }
 
   #connected(pod: Pod): void {
@@ -162,8 +163,9 @@ export class PodSessions {
   readonly #pod: Pod
   readonly #context: UpstreamContext
   readonly #sessions: PodSession[] = []
-  /** How many streams a connection takes, as far as known. */
-  streams = assumedStreams
+  /** How many streams a connection took that has said so: so many are sent to a new one before it says. */
+  known = 1
+  #assumed = assumedStreams
   #connecting = 0
   #waiting: SessionUser[] = []
   #serving = false
@@ -193,6 +195,12 @@ export class PodSessions {
   /** The first connection stays longer than those that came for a burst. */
   first(session: PodSession): boolean {
     return this.#sessions[0] === session
+  }
+
+  /** A connection has said how many streams it takes. */
+  heard(streams: number): void {
+    this.known = this.#assumed = Math.min(Math.max(streams, 1), mostStreams)
+    this.serve()
   }
 
   opened(): void {
@@ -248,7 +256,7 @@ export class PodSessions {
 
   #connectMore(): void {
     while (
-      this.#waiting.length > this.#connecting * Math.max(1, this.streams) &&
+      this.#waiting.length > this.#connecting * this.#assumed &&
       this.#connecting < maxConnecting &&
       this.#sessions.length < maxSessions
     ) {
