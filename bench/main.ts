@@ -5,6 +5,7 @@ import { table, type Row } from './row.ts'
 const benches: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   start: async () => (await import('./start.ts')).rows(),
   'cold-start': async () => (await import('./cold-start.ts')).rows(),
+  warm: async () => (await import('./warm.ts')).rows(),
   proxy: async () => (await import('../src/serving/gateway/gateway.bench.ts')).benchGateway(),
   http2: async () => (await import('../src/lib/http2/http2.bench.ts')).benchHttp2(),
   scale: async () => (await import('./five-thousand.ts')).rows(),
