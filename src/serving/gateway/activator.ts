@@ -175,6 +175,7 @@ export class Revision {
       a.address < b.address ? -1 : a.address > b.address ? 1 : 0,
     )
     if (pods.length > 0) this.#wokenMs = Number.NEGATIVE_INFINITY
+    else if (target.kind === 'service') this.#dismiss()
     else if (this.queue.size > 0) this.wake()
     this.#serve()
   }
@@ -184,9 +185,14 @@ export class Revision {
     this.#gone = true
     for (const pod of this.#pods) this.#leave(pod)
     this.#pods = []
+    this.#dismiss()
+    this.#memory?.releaseRevision(this.#place)
+  }
+
+  /** Nobody will come for those who wait. */
+  #dismiss(): void {
     for (let waiting = this.queue.shift(); waiting; waiting = this.queue.shift())
       waiting.revisionGone()
-    this.#memory?.releaseRevision(this.#place)
   }
 
   #leave(pod: Pod): void {

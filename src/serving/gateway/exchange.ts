@@ -187,8 +187,9 @@ export abstract class Exchange extends Deadline implements Claimant, ExchangeRec
   }
 
   revisionGone(): void {
-    const [, name] = this.revision.target.key.split('/')
-    this.fail(revisionNotFound(name ?? ''))
+    const { key, kind } = this.revision.target
+    const [, name = ''] = key.split('/')
+    this.fail(kind === 'service' ? noEndpoints(key) : revisionNotFound(name))
   }
 
   /** The client is gone. */
@@ -358,6 +359,12 @@ export function coldRequest(record: ExchangeRecord, wallMs: number, nowMs: numbe
     },
   }
 }
+
+/** `key`: `namespace/name:port` of a core Service. */
+export const noEndpoints = (key: string): Answer => ({
+  status: 503,
+  body: `Service ${key} has no ready endpoints\n`,
+})
 
 export const revisionNotFound = (name: string): Answer => ({
   status: 404,

@@ -23,6 +23,7 @@ import {
 import {
   type Exchange,
   type ExchangeContext,
+  noEndpoints,
   type Requester,
   revisionNotFound,
 } from './exchange.ts'
@@ -308,11 +309,6 @@ const unknownHost = (head: RequestHead): Answer => ({
 const unknownPath = (head: RequestHead): Answer => ({
   status: 404,
   body: `404: no route of host "${head.host}" takes this path: the host is known, but none of its rules matches ${head.method} ${head.target.slice(0, 200)} with these headers\n`,
-})
-
-const noEndpoints = (key: string): Answer => ({
-  status: 503,
-  body: `Service ${key} has no ready endpoints\n`,
 })
 
 function unknownTarget({ revision }: Destination): Answer {

@@ -82,6 +82,72 @@ test('who came first has a host until it goes; replacing one changes only its ow
   assert.deepEqual([...table.keys()], [])
 })
 
+/** The first of the paths in the order of KIngress (or as given) that a naive reading finds to match. */
+function naive(paths: readonly Path[], ordered: boolean, target: string, tag: string) {
+  const headerCount = ({ headers = {} }: Path) => Object.keys(headers).length
+  const better = (a: Path, b: Path): boolean =>
+    headerCount(a) !== headerCount(b)
+      ? headerCount(a) > headerCount(b)
+      : (a.path ?? '').length > (b.path ?? '').length
+  const fitting = paths.filter(
+    ({ path = '', headers = {} }) =>
+      target.slice(0, path.length) === path &&
+      Object.values(headers).every((match) => 'exact' in match && match.exact === tag),
+  )
+  let best = fitting[0]
+  if (!ordered) for (const path of fitting) if (best && better(path, best)) best = path
+  return best?.splits[0]?.revision
+}
+
+test('the order of rules is the one that a naive reading gives', () => {
+  const path = fc.record(
+    {
+      path: fc.constantFrom('/', '/a', '/a/b', '/b', ''),
+      headers: fc.constantFrom<Path['headers']>({}, { t: { exact: 'x' } }, { t: { exact: 'y' } }),
+    },
+    { requiredKeys: [] },
+  )
+  fc.assert(
+    fc.property(
+      fc.array(fc.array(path, { maxLength: 4 }), { maxLength: 3 }),
+      fc.boolean(),
+      fc.constantFrom('/', '/a', '/a/b/c', '/c'),
+      fc.constantFrom('x', 'y', 'z'),
+      (rules, ordered, target, tag) => {
+        let count = 0
+        const named = rules.map((paths) =>
+          paths.map(({ path, headers }) =>
+            to(`${count++}`, { ...(path !== undefined && { path }), ...(headers && { headers }) }),
+          ),
+        )
+        const table = tableOf(
+          ingress(
+            'n/a',
+            named.map((paths) => ({ paths, ordered })),
+          ),
+        )
+        assert.equal(
+          goes(table, target, `t: ${tag}\r\n`),
+          naive(named.flat(), ordered, target, tag),
+        )
+      },
+    ),
+    { numRuns: 1000 },
+  )
+})
+
+test('a path whose regular expression cannot be read takes nothing, and is told of', () => {
+  const complaints: string[] = []
+  const table = new RouteTable(undefined, (message, key) => complaints.push(`${key}: ${message}`))
+  table.set(
+    ingress('n/a', [
+      { ordered: true, paths: [to('bad', { path: '(', pathType: 'regex' }), to('good')] },
+    ]),
+  )
+  assert.equal(goes(table, '/('), 'good')
+  assert.match(complaints.join(), /^n\/a: the regular expression of the path, "\("/)
+})
+
 test('any percentages are exact over each hundred requests and spread evenly', () => {
   fc.assert(
     fc.property(fc.array(fc.nat({ max: 40 }), { minLength: 2, maxLength: 4 }), (shares) => {

@@ -1,6 +1,7 @@
 /** Routing with real sockets: what the route table decides, carried out. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { randomInt, seededRandom } from '../../lib/random.ts'
 import type { Path, RevisionTarget, Rule, Split, ToGateway } from './feed.ts'
 import {
   type App,
@@ -447,6 +448,51 @@ test('a mirror that reads nothing, answers badly or is not there changes nothing
   for (let sent = 0; sent < size; sent += 1_000_000) client.send('x'.repeat(1_000_000))
   assert.equal((await client.response('POST')).body, `${size}`)
   client.socket.destroy()
+})
+
+test('with or without a mirror the original is the same, byte by byte', async () => {
+  const random = seededRandom(5)
+  const requests = Array.from({ length: 80 }, (_, i) => {
+    const size = [0, 1, 100, 5000, 70_000][randomInt(random, 5)]!
+    const text = String.fromCharCode(97 + (i % 26)).repeat(size)
+    if (size === 0) return get(`/${i}`)
+    if (random.next() < 0.5)
+      return `PUT /${i} HTTP/1.1\r\nHost: ${host}\r\nContent-Length: ${size}\r\n\r\n${text}`
+    const cut = randomInt(random, size)
+    const chunks = [text.slice(0, cut), text.slice(cut)].filter((chunk) => chunk !== '')
+    return `PUT /${i} HTTP/1.1\r\nHost: ${host}\r\nTransfer-Encoding: chunked\r\n\r\n${chunks.map((chunk) => `${chunk.length.toString(16)};x=y\r\n${chunk}\r\n`).join('')}0\r\nT: 1\r\n\r\n`
+  })
+  /** What the app gets and the client sees. */
+  const transcript = async (mirrored: boolean): Promise<readonly string[]> => {
+    const seen: string[] = []
+    await using app = await startApp(({ head, body, answer }) => {
+      const lines = head.names.map((name, i) => `${name}: ${head.values[i]}`)
+      seen.push(
+        [
+          head.method,
+          head.target,
+          ...lines.filter((line) => !/^x-request-id/i.test(line)),
+          body,
+        ].join('\n'),
+      )
+      answer(`${head.target} ${body.length}`)
+    })
+    await using mirror = await startApp(({ answer }) => answer('other'))
+    await using routing = await Routing.start()
+    const mirrors = [{ to: { service: 'ns/copy:80', percent: 100 }, percent: 70 }]
+    routing
+      .target('ns/rev', [app])
+      .target('ns/copy:80', [mirror], { kind: 'service' })
+      .paths({ splits: all({ revision: 'ns/rev' }), ...(mirrored && { filters: { mirrors } }) })
+    const client = await routing.fixture.client()
+    for (const request of requests) {
+      const { status, headers, body } = await client.send(request).response()
+      seen.push(`${status} ${[...headers]} ${body}`)
+    }
+    client.socket.destroy()
+    return seen
+  }
+  assert.deepEqual(await transcript(true), await transcript(false))
 })
 
 test('splits go round over paths of a shared host, each by itself', async () => {

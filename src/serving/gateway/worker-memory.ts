@@ -308,6 +308,10 @@ class SharedShareCounter implements ShareCounter {
   }
 
   change(before: number, after: number, jump: (n: number) => number): void {
+    if (before === 0) {
+      Atomics.store(this.#words, this.#weights, after | 0)
+      return
+    }
     const found = Atomics.compareExchange(this.#words, this.#weights, before | 0, after | 0)
     if (found >>> 0 === before >>> 0) Atomics.add(this.#words, this.#position, jump(this.peek()))
   }
