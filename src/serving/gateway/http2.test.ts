@@ -42,7 +42,7 @@ async function startHttp2App(answer: Answering, options: ServerOptions = {}): Pr
   })
   server.on('stream', (stream, headers) => {
     stream.on('error', () => {})
-    answer(stream, headers, sessions.indexOf(stream.session!))
+    answer(stream, headers, sessions.indexOf(stream.session as ServerHttp2Session))
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return {
