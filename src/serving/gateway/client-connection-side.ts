@@ -104,7 +104,7 @@ export class ClientConnectionSide implements ClientSide, Served {
 
   respond(head: ResponseHead, end: boolean, exchange: MessageExchange): void {
     const { minor, keepAlive, method } = this.#head
-    const { destination, edits } = exchange
+    const { edits } = exchange
     const { status } = head
     const bodiless = method === 'HEAD' || status === 204 || status === 304
     if (bodiless) this.#framing = 'none'
@@ -128,7 +128,7 @@ export class ClientConnectionSide implements ClientSide, Served {
           upgrade: false,
           chunked: this.#framing === 'chunked',
         },
-        destination.response,
+        exchange.routeEdit,
         edits.responseEdit === undefined ? undefined : edits.responseEdit(exchange, status),
       ),
       'latin1',

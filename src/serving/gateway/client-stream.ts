@@ -71,13 +71,13 @@ export class ClientStream implements Http2StreamUser, ClientSide, Requester {
   }
 
   respond(head: ResponseHead, end: boolean, exchange: MessageExchange): void {
-    const { destination, edits } = exchange
+    const { edits } = exchange
     this.appendable = head.contentLength < 0
     this.#stream.respond(
       head.status,
       responseList(
         head,
-        destination.response,
+        exchange.routeEdit,
         edits.responseEdit === undefined ? undefined : edits.responseEdit(exchange, head.status),
       ),
       end,

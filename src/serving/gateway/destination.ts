@@ -16,10 +16,6 @@ export interface Destination {
   readonly follow: string | undefined
   /** Changes to the request's head. */
   readonly request: HeaderEdit | undefined
-  /** Of `request`: header lines to add, each with CRLF. */
-  readonly addedLines: string
-  /** Of `request`: lower-case names that are left out; undefined = none. */
-  readonly replaced: ReadonlySet<string> | undefined
   /** Changes to the head of the app's final answer. */
   readonly response: HeaderEdit | undefined
   /** The Host the app sees instead of the client's. */
@@ -72,8 +68,6 @@ export const directDestination = (revision: string): Destination => ({
   revision,
   follow: undefined,
   request: undefined,
-  addedLines: '',
-  replaced: undefined,
   response: undefined,
   host: undefined,
   target: undefined,
@@ -99,7 +93,7 @@ export function splitDestination(path: Path, split: Split): Destination {
   return {
     revision: split.revision ?? split.service ?? '',
     follow: split.host?.toLowerCase(),
-    ...requestFields(changes.edit),
+    request: changes.edit,
     response: responseEdit(path.filters?.responseHeaders, split.filters?.responseHeaders),
     host: changes.host,
     target: filters.rewritePath && rewriter(prefixOf(path), filters.rewritePath),
@@ -126,7 +120,7 @@ export function joinDestinations(outer: Destination, inner: Destination): Destin
   return {
     revision: inner.revision,
     follow: inner.follow,
-    ...requestFields(joinEdits(outer.request, inner.request)),
+    request: joinEdits(outer.request, inner.request),
     response: joinEdits(inner.response, outer.response),
     host: outer.host ?? inner.host,
     target: first && second ? (target) => second(first(target)) : (first ?? second),
@@ -156,14 +150,6 @@ export function seenThrough({ request, target }: Destination, head: RequestHead)
   }
   return seen
 }
-
-const requestFields = (
-  request: HeaderEdit | undefined,
-): Pick<Destination, 'request' | 'addedLines' | 'replaced'> => ({
-  request,
-  addedLines: request?.lines ?? '',
-  replaced: request?.drops,
-})
 
 /** `kn.route.tag` of a request (contracts/serving.md 4.10). A tag that only the client knows would make labels without end. */
 export function routeTag({ tag }: Destination, { ids }: RequestHead): string {

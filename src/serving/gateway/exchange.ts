@@ -252,7 +252,7 @@ export abstract class Exchange extends Deadline implements Claimant, ExchangeRec
   }
 
   /** What the route changes in the head of the pod's final answer. */
-  protected get routeEdit(): HeaderEdit | undefined {
+  get routeEdit(): HeaderEdit | undefined {
     const { affinity, destination } = this
     if (affinity === undefined) return destination.response
     return joinEdits(destination.response, affinity.edit(this.pod, this.revision.pods))

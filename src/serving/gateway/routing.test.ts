@@ -1,5 +1,7 @@
 /** Routing with real sockets: what the route table decides, carried out. */
 import assert from 'node:assert/strict'
+import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2'
+import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import { randomInt, seededRandom } from '../../lib/random.ts'
 import type { Path, RevisionTarget, Rule, Split, ToGateway } from './feed.ts'
@@ -493,6 +495,57 @@ test('with or without a mirror the original is the same, byte by byte', async ()
     return seen
   }
   assert.deepEqual(await transcript(true), await transcript(false))
+})
+
+test('HTTP/2: a client gets its cookie, an h2c target its copies', async () => {
+  const copied = signal<string>()
+  const server = createHttp2Server((request, response) => {
+    let body = ''
+    request.setEncoding('utf8')
+    request.on('data', (text: string) => (body += text))
+    request.on('end', () => {
+      copied.resolve(`${request.method} ${request.url} ${body}`)
+      response.end()
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  await using app = await startApp(({ body, answer }) => answer(body))
+  await using routing = await Routing.start()
+  const session = connectHttp2(`http://127.0.0.1:${routing.fixture.gateway.http.port}`)
+  try {
+    routing
+      .target('ns/rev', [app], { sessionAffinity: { cookie: 'stay' } })
+      .tell({
+        type: 'revision',
+        revision: {
+          ...revisionDefaults,
+          key: 'ns/copy',
+          protocol: 'h2c',
+          backends: [{ host: '127.0.0.1', port, pod: 'copy' }],
+        },
+      })
+      .paths({
+        filters: { mirrors: [{ to: { revision: 'ns/copy', percent: 100 }, percent: 100 }] },
+        splits: all({ revision: 'ns/rev' }),
+      })
+    const stream = session.request({ ':method': 'POST', ':path': '/p?q', ':authority': host })
+    const answered = signal<unknown>()
+    stream.on('response', (headers) => answered.resolve(headers['set-cookie']))
+    let body = ''
+    stream.setEncoding('utf8')
+    stream.on('data', (text: string) => (body += text))
+    const ended = new Promise((resolve) => stream.on('end', resolve))
+    stream.end('whole')
+    assert.match(String(await answered.promise), /^stay=/)
+    await ended
+    assert.equal(body, 'whole')
+    assert.equal(await copied.promise, 'POST /p?q whole')
+  } finally {
+    session.destroy()
+    await routing.fixture.gateway.stop(0)
+    server.close()
+  }
 })
 
 test('splits go round over paths of a shared host, each by itself', async () => {
