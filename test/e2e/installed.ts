@@ -1,0 +1,27 @@
+/** Programs that tests need from outside: taken from the PATH, else installed from Debian once, where that is allowed. */
+import { spawnSync } from 'node:child_process'
+
+const tried = new Map<string, boolean>()
+
+/** True when `command` can be run, after installing `debianPackage` if need be (root with apt only). */
+export function installed(command: string, debianPackage: string): boolean {
+  let found = tried.get(command)
+  if (found === undefined)
+    tried.set(command, (found = isThere(command) || install(command, debianPackage)))
+  return found
+}
+
+const isThere = (command: string): boolean =>
+  spawnSync('sh', ['-c', 'command -v "$0"', command], { stdio: 'ignore' }).status === 0
+
+function install(command: string, debianPackage: string): boolean {
+  if (process.getuid?.() !== 0 || !isThere('apt-get')) return false
+  const apt = (...args: readonly string[]) =>
+    spawnSync('apt-get', ['-qq', '-o', 'DPkg::Lock::Timeout=60', ...args], {
+      stdio: 'ignore',
+      timeout: 180_000,
+      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+    }).status === 0
+  const get = () => apt('install', '-y', '--no-install-recommends', debianPackage)
+  return (get() || (apt('update') && get())) && isThere(command)
+}
