@@ -225,31 +225,63 @@ test('ours at ours: a graceful end serves what is open', async () => {
 })
 
 const run = promisify(execFile)
-const missing =
-  spawnSync('which', ['h2load']).status === 0 ? false : 'nghttp2-client is not installed'
+const missing = (command: string, how: string): string | false =>
+  spawnSync('which', [command]).status === 0 ? false : `${command} is not installed (${how})`
 
-test("nghttp2's tools at our server", { skip: missing }, async () => {
+test(
+  "nghttp2's tools at our server",
+  { skip: missing('h2load', 'apt-get install nghttp2-client') },
+  async () => {
+    await using server = await listen({
+      onStream(stream, _head, endStream) {
+        stream.respond(200, fields({ 'x-answer': 'yes', server: 'ours' }), false)
+        if (endStream) {
+          stream.write(Buffer.from('Hello, world'))
+          stream.end()
+        }
+        return new Echo(stream)
+      },
+    })
+    const url = `http://127.0.0.1:${server.port}/`
+    const load = await run('h2load', ['-n2000', '-c5', '-m20', url])
+    assert.match(load.stdout, /2000 succeeded, 0 failed, 0 errored, 0 timeout/)
+    // A body up and down, through windows of 65,535 bytes; nghttp says of the connection what it sees.
+    const upload = await run(
+      'h2load',
+      ['-n20', '-c1', '-m3', '-w16', '-W16', `-d${fileURLToPath(import.meta.url)}`, url],
+      { timeout: 60_000 },
+    ).catch((error: unknown) => ({ stdout: String(error) }))
+    assert.match(upload.stdout, /20 succeeded, 0 failed, 0 errored, 0 timeout/)
+    const told = await run('nghttp', ['-nv', '-H', 'x-a: 1', '--trailer', 'x-t: 1', url])
+    assert.match(told.stdout, /recv \(stream_id=\d+\) x-answer: yes/)
+    assert.doesNotMatch(told.stdout, /error_code=(?!NO_ERROR)/)
+  },
+)
+
+const h2spec = missing('h2spec', 'go install github.com/summerwind/h2spec/cmd/h2spec@latest')
+
+test('h2spec at our server', { skip: h2spec }, async () => {
   await using server = await listen({
     onStream(stream, _head, endStream) {
-      stream.respond(200, fields({ 'x-answer': 'yes', server: 'ours' }), false)
-      if (endStream) {
+      const answer = (): void => {
+        stream.respond(200, fields({ 'content-type': 'text/plain' }), false)
         stream.write(Buffer.from('Hello, world'))
         stream.end()
       }
-      return new Echo(stream)
+      const user = new Recorder()
+      user.stream = stream
+      if (endStream) answer()
+      else void user.done.then(answer)
+      return user
     },
   })
-  const url = `http://127.0.0.1:${server.port}/`
-  const load = await run('h2load', ['-n2000', '-c5', '-m20', url])
-  assert.match(load.stdout, /2000 succeeded, 0 failed, 0 errored, 0 timeout/)
-  // A body up and down, through windows of 65,535 bytes; nghttp says of the connection what it sees.
-  const upload = await run(
-    'h2load',
-    ['-n20', '-c1', '-m3', '-w16', '-W16', `-d${fileURLToPath(import.meta.url)}`, url],
-    { timeout: 60_000 },
-  ).catch((error: unknown) => ({ stdout: String(error) }))
-  assert.match(upload.stdout, /20 succeeded, 0 failed, 0 errored, 0 timeout/)
-  const told = await run('nghttp', ['-nv', '-H', 'x-a: 1', '--trailer', 'x-t: 1', url])
-  assert.match(told.stdout, /recv \(stream_id=\d+\) x-answer: yes/)
-  assert.doesNotMatch(told.stdout, /error_code=(?!NO_ERROR)/)
+  const { stdout } = await run('h2spec', [
+    '-h',
+    '127.0.0.1',
+    '-p',
+    String(server.port),
+    '-o',
+    '2',
+  ]).catch((error: unknown) => ({ stdout: String(Object(error).stdout) }))
+  assert.match(stdout, /tests, \d+ passed, 0 skipped, 0 failed/)
 })

@@ -6,6 +6,7 @@ import { HpackDecoder } from './decoder.ts'
 import { HpackEncoder } from './encoder.ts'
 import { codeLength, huffmanDecode, huffmanEncode, huffmanLength } from './huffman.ts'
 import { Kind } from './kinds.ts'
+import { fieldName, rememberedSpellings } from './names.ts'
 
 type Pair = [name: string, value: string]
 
@@ -293,6 +294,17 @@ test('no text can break out of its field', () => {
   const into = Buffer.alloc(200)
   const end = new HpackEncoder(4096).field('x-a', 'a\r\nb\0Ċ\u{1F600}', into, 0)
   assert.deepEqual(decode(new HpackDecoder(4096), into.subarray(0, end)), [['x-a', 'a??b????']])
+})
+
+test('names in ever new spellings are forgotten again, ours are not', () => {
+  const type = fieldName('content-type')
+  for (let i = 0; i < 20_000; i++) {
+    assert.equal(fieldName(`X-Name-${i}`).text, `x-name-${i}`)
+    assert.ok(rememberedSpellings() <= 4096)
+  }
+  fieldName('x'.repeat(10_000))
+  assert.equal(fieldName('content-type'), type)
+  assert.equal(fieldName('Content-TYPE'), type)
 })
 
 test('the tables hold no more than they may, however many fields come', () => {

@@ -60,7 +60,7 @@ const codings: Readonly<Record<string, Coding>> = {
 const staticIndexes = new Map<string, number>()
 for (let i = staticTable.length - 1; i > 0; i--) staticIndexes.set(staticTable[i]!.name, i)
 
-/** Spellings are other people's: not more than this many are remembered. */
+/** Spellings are other people's: when there are so many of them, all but our own are forgotten. */
 const maxSpellings = 4096
 const longestRemembered = 128
 const bySpelling = new Map<string, FieldName>()
@@ -73,8 +73,13 @@ function make(text: string): FieldName {
   }
 }
 
-for (const name of [...staticIndexes.keys(), ...Object.keys(codings)])
-  if (!bySpelling.has(name)) bySpelling.set(name, make(name))
+const own = new Map(
+  [...staticIndexes.keys(), ...Object.keys(codings)].map((name) => [name, make(name)]),
+)
+for (const [text, name] of own) bySpelling.set(text, name)
+
+/** How many spellings are remembered. */
+export const rememberedSpellings = (): number => bySpelling.size
 
 /** The name in any spelling. */
 export function fieldName(spelling: string): FieldName {
@@ -91,6 +96,10 @@ export function fieldName(spelling: string): FieldName {
 }
 
 function remember(spelling: string, name: FieldName): void {
-  if (bySpelling.size < maxSpellings && spelling.length <= longestRemembered)
-    bySpelling.set(spelling, name)
+  if (spelling.length > longestRemembered) return
+  if (bySpelling.size >= maxSpellings) {
+    bySpelling.clear()
+    for (const [text, known] of own) bySpelling.set(text, known)
+  }
+  bySpelling.set(spelling, name)
 }
