@@ -125,7 +125,12 @@ export function startController<T extends KubeObject, World>(
       refusal = thrown
     }
     // What was written above may be what a request waits for: whoever goes on from there goes first.
-    if (urgent && plan.status !== undefined && hasWrites(plan)) await turn()
+    if (urgent && plan.status !== undefined && hasWrites(plan)) {
+      await turn()
+      // The status is of what was observed, whoever has changed something else meanwhile.
+      const latest = own.get(keyOf(object))
+      if (latest && latest.metadata.uid === current.metadata.uid) current = latest
+    }
     const status =
       refusal !== undefined && plan.statusOnFailure
         ? plan.statusOnFailure(StatusError.from(refusal))
