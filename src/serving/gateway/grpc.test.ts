@@ -15,6 +15,7 @@ import {
   type ServiceError,
   status,
 } from '@grpc/grpc-js'
+import { systemClock } from '../../lib/clock.ts'
 import type { Backend } from './feed.ts'
 import { Fixture, host, signal } from './gateway.fixture.ts'
 
@@ -119,7 +120,7 @@ class Caller extends Client implements Disposable {
         responseDeserialize,
         request,
         new Metadata(),
-        deadlineMs === undefined ? {} : { deadline: Date.now() + deadlineMs },
+        deadlineMs === undefined ? {} : { deadline: systemClock.now() + deadlineMs },
         (error, answer) => {
           result = { answer, error: error ?? undefined }
         },
