@@ -57,8 +57,14 @@ export function joinEdits(
   if (one === undefined) return other
   if (other === undefined) return one
   const { drops } = other
-  const kept = drops ? one.fields.filter(([name]) => !drops.has(name)) : one.fields
-  return headerEdit([...kept, ...other.fields], [...(one.drops ?? []), ...(drops ?? [])])
+  if (drops === undefined)
+    return {
+      drops: one.drops,
+      fields: [...one.fields, ...other.fields],
+      lines: one.lines + other.lines,
+    }
+  const kept = one.fields.filter(([name]) => !drops.has(name))
+  return headerEdit([...kept, ...other.fields], [...(one.drops ?? []), ...drops])
 }
 
 function isField(name: string, value: string): boolean {
