@@ -99,7 +99,8 @@ export const up: Command = {
     }
     out.print(`API         ${platform.endpoints.api}`)
     const { gateway, gatewayTls } = platform.endpoints
-    if (gateway) out.print(`Gateway     ${gateway}${gatewayTls ? `  ${gatewayTls}` : ''}`)
+    if (gateway) out.print(`Gateway     ${gateway}`)
+    if (gatewayTls) out.print(`            ${gatewayTls}`)
     out.print(`Kubeconfig  ${platform.endpoints.kubeconfig}`)
     out.print(`Ready in ${Math.round(platform.readyAfterMs)} ms. Ctrl-C stops it.`)
     for (const directory of args.strings('deploy')) await deploy(directory, config, out)
