@@ -136,7 +136,8 @@ class Connection {
   }
 
   get usable(): boolean {
-    return this.#ended === undefined && !this.#socket.readableEnded
+    const { readableEnded, writableEnded } = this.#socket
+    return this.#ended === undefined && !readableEnded && !writableEnded
   }
 
   close(): void {

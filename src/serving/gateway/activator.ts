@@ -8,6 +8,7 @@ import type { Affinity } from './affinity.ts'
 import { choose, hasSlot } from './balancer.ts'
 import { type QueueBudget, WaitQueue, type Waiter } from './breaker.ts'
 import type { Backend, RevisionTarget } from './feed.ts'
+import type { Loans } from './lending.ts'
 import type { RevisionMetrics } from './metrics.ts'
 import type { Drains } from './drain.ts'
 import { addressOf, Pod, type UpstreamContext } from './pod.ts'
@@ -35,6 +36,8 @@ export interface RevisionContext extends UpstreamContext {
   readonly metrics: (target: RevisionTarget) => RevisionMetrics
   /** Counts over all workers; absent = there is one. */
   readonly memory?: WorkerMemory | undefined
+  /** Another gateway takes over: slots of pods that have a limit are borrowed from it. */
+  readonly loans?: Loans | undefined
   /** Says that a request waits for a revision without a pod. */
   wake(revision: string): void
 }
@@ -95,13 +98,15 @@ export class Revision {
    * no more may wait.
    */
   acquire(claimant: Claimant): Pod | undefined | 'full' {
-    if (this.#waiting === 0) {
+    const loans = this.#loans
+    if (this.#waiting === 0 && loans === undefined) {
       const pod = this.#take(claimant)
       if (pod) return pod
     }
     if (!this.queue.push(claimant)) return 'full'
+    if (loans) loans.want(this.target.key)
     // A slot may have come free at another worker before it could see that somebody waits here.
-    if (this.#memory !== undefined && this.#waiting === 1) {
+    else if (this.#memory !== undefined && this.#waiting === 1) {
       const pod = this.#take(claimant)
       if (pod) {
         this.queue.remove(claimant)
@@ -115,13 +120,14 @@ export class Revision {
   /** Gives a slot back. */
   release(pod: Pod): void {
     this.#give(pod)
-    if (this.#waiting > 0) this.#freed()
+    if (this.#waiting > 0 && this.#loans === undefined) this.#freed()
   }
 
   /** Puts a claimant whose pod refused back to the head of the queue; the pod rests a moment. */
   refused(claimant: Claimant, pod: Pod): void {
     this.queue.unshift(claimant)
     this.#give(pod)
+    this.#loans?.want(this.target.key)
     if (!pod.refusing) {
       pod.refusing = true
       const restMs = Math.min(refusalMs.first * 2 ** pod.refusals++, refusalMs.longest)
@@ -260,9 +266,47 @@ export class Revision {
   }
 
   #give(pod: Pod): void {
+    this.#loans?.gave(this.target.key, pod.address, pod.name)
     pod.inFlight--
     if (pod.place >= 0) this.#memory?.give(pod.place)
     if (pod.leaving && pod.inFlight === 0) this.#left(pod)
+  }
+
+  /** Slots are borrowed, if this revision has a limit at all. */
+  get #loans(): Loans | undefined {
+    return this.target.containerConcurrency > 0 ? this.#context.loans : undefined
+  }
+
+  /** `context.loans` has just been set, or taken away. */
+  loansChanged(): void {
+    const loans = this.#loans
+    if (loans === undefined) {
+      this.#serve()
+      return
+    }
+    for (const pod of [...this.#pods, ...this.#departed])
+      for (let i = 0; i < pod.inFlight; i++) loans.held(this.target.key, pod)
+    for (let i = 0; i < this.queue.size; i++) loans.want(this.target.key)
+  }
+
+  /** A slot was lent that was wanted. */
+  lent(address: string, name: string): void {
+    const loans = this.#loans
+    const pod = this.queue.size > 0 && loans ? this.occupy(address, name) : undefined
+    if (pod) this.queue.shift()?.granted(pod)
+    else {
+      loans?.gave(this.target.key, address, name)
+      if (this.queue.size > 0) loans?.want(this.target.key)
+    }
+  }
+
+  /** Takes a slot of this very pod, whatever its limit; undefined when there is no such pod. */
+  occupy(address: string, name: string): Pod | undefined {
+    const pod = this.#pods.find((known) => known.address === address && known.name === name)
+    if (!pod) return undefined
+    pod.inFlight++
+    if (pod.place >= 0) this.#memory?.take(pod.place, Infinity)
+    return pod
   }
 
   /** How many wait for the same slots. */
@@ -284,7 +328,7 @@ export class Revision {
   /** Hands free slots to those who wait, in order. */
   #serve(): void {
     // A granted request can end at once and release; the loop that runs already sees it.
-    if (this.#serving) return
+    if (this.#serving || this.#loans !== undefined) return
     this.#serving = true
     while (this.queue.size > 0) {
       const pod = this.#take(this.queue.first)

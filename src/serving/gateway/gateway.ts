@@ -16,6 +16,7 @@ import { Drains } from './drain.ts'
 import { coldRequest } from './exchange.ts'
 import type { FromGateway, GatewaySettings, RevisionStat, ToGateway } from './feed.ts'
 import { type Change, Front } from './front.ts'
+import { Lender, Loans, type Lent, type Loan } from './lending.ts'
 import { RevisionMetrics } from './metrics.ts'
 import { addressOf } from './pod.ts'
 import { Observer } from './observer.ts'
@@ -88,6 +89,14 @@ export interface Gateway {
   receive(message: ToGateway): void
   /** Messages to the control plane: wake at once, stats each second. One listener; undefined = nobody listens. */
   listen(listener: ((message: FromGateway) => void) | undefined): void
+  /**
+   * Another gateway takes over: slots of pods with a limit are borrowed from it by `say` from now on, and come by
+   * `lent`. Resolves when it has been told what is held. Undefined: no more.
+   */
+  borrow(say: ((loan: Loan) => void) | undefined): Promise<void>
+  lent(lent: Lent): void
+  /** The other side: what the gateway before this one says; undefined = it is gone. Slots go to `answer`. */
+  lend(loan: Loan | undefined, answer: (lent: Lent) => void): void
   /** Stops accepting, finishes what is in flight within `graceMs`, cuts the rest, closes. */
   stop(graceMs: number): Promise<void>
   /**
@@ -159,6 +168,9 @@ export async function startGateway(options: GatewayOptions): Promise<WorkerGatew
       budget,
       drains,
       memory,
+      get loans() {
+        return loans
+      },
       queueCapacity: limits.queuePerRevision,
       metrics: (target) => new RevisionMetrics(target),
       wake: (revision) => listener?.({ type: 'wake', revision }),
@@ -186,6 +198,9 @@ export async function startGateway(options: GatewayOptions): Promise<WorkerGatew
     },
     options.clusterDomain ?? 'cluster.local',
   )
+
+  let loans: Loans | undefined
+  let lender: Lender | undefined
 
   const contextFor = (
     local: boolean,
@@ -357,6 +372,7 @@ export async function startGateway(options: GatewayOptions): Promise<WorkerGatew
           return
         case 'sync':
           front.apply(pending, whole)
+          lender?.informed()
           pending = []
           whole = false
           tls.synced()
@@ -396,6 +412,21 @@ export async function startGateway(options: GatewayOptions): Promise<WorkerGatew
     },
     stop: (graceMs) => shutDown(graceMs, 0),
     retire: (graceMs) => shutDown(graceMs, Math.min(graceMs, quietMs)),
+    borrow(say) {
+      loans = say && new Loans(memory?.worker ?? 0, say)
+      for (const revision of front.revisions.values()) revision.loansChanged()
+      return Promise.resolve()
+    },
+    lent({ revision, address, pod }) {
+      const known = front.revisions.get(revision)
+      if (known) known.lent(address, pod)
+      else loans?.gave(revision, address, pod)
+    },
+    lend(loan, answer) {
+      lender ??= new Lender(clock, front.revisions)
+      if (loan) lender.receive(loan, answer)
+      else lender.end()
+    },
     report: () => stats.report(clock.monotonic()),
     view,
     [Symbol.asyncDispose]: () => shutDown(0, 0),

@@ -19,14 +19,17 @@ import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import type { FromGateway, ToGateway } from './feed.ts'
 import type { Gateway } from './gateway.ts'
+import type { Lent, Loan } from './lending.ts'
 import { linkDescriptor, socketsToPass } from './inherited-sockets.ts'
 import { readLines } from './lines.ts'
 
 type ToSuccessor =
   | { readonly type: 'go' }
+  | { readonly type: 'loan'; readonly loan: Loan }
   | { readonly type: 'feed'; readonly message: FromGateway }
 type ToPredecessor =
   | { readonly type: 'started' | 'serving' }
+  | { readonly type: 'lent'; readonly lent: Lent }
   | { readonly type: 'feed'; readonly message: ToGateway }
 
 /** How long a successor may take until it serves. */
@@ -79,13 +82,17 @@ export function handOver(options: HandOverOptions): Promise<boolean> {
       (message) => {
         switch (message.type) {
           case 'started':
-            options.releaseControl().then(
-              () => {
+            options
+              .releaseControl()
+              .then(() => gateway.borrow((loan) => link.send({ type: 'loan', loan })))
+              .then(() => {
                 gateway.listen((said) => link.send({ type: 'feed', message: said }))
                 link.send({ type: 'go' })
-              },
-              (error: unknown) => end(false, error),
-            )
+              })
+              .catch((error: unknown) => end(false, error))
+            return
+          case 'lent':
+            gateway.lent(message.lent)
             return
           case 'serving':
             end(true)
@@ -100,6 +107,7 @@ export function handOver(options: HandOverOptions): Promise<boolean> {
       },
       () => {
         gateway.listen(undefined)
+        void gateway.borrow(undefined)
         end(false, 'it hung up')
       },
     )
@@ -134,12 +142,15 @@ class Successor implements Gateway {
     link.listen(
       (message) => {
         if (message.type === 'go') go()
+        else if (message.type === 'loan')
+          gateway.lend(message.loan, (lent) => link.send({ type: 'lent', lent }))
         else if (message.message.type === 'drained') this.#drained(message.message.id)
         else if (message.message.type !== 'ack') this.#listener?.(message.message)
       },
       () => {
         // It has ended, so it has no requests anywhere. If it died before our turn came, it is our turn.
         for (const id of this.#drains.keys()) this.#drained(id)
+        gateway.lend(undefined, () => {})
         go()
         gone.resolve()
       },
@@ -182,6 +193,18 @@ class Successor implements Gateway {
           this.#link.send({ type: 'serving' })
         }),
     )
+  }
+
+  borrow(say: ((loan: Loan) => void) | undefined): Promise<void> {
+    return this.#gateway.borrow(say)
+  }
+
+  lent(lent: Lent): void {
+    this.#gateway.lent(lent)
+  }
+
+  lend(loan: Loan | undefined, answer: (lent: Lent) => void): void {
+    this.#gateway.lend(loan, answer)
   }
 
   stop(graceMs: number): Promise<void> {

@@ -57,6 +57,17 @@ export async function runWorker(data: WorkerData): Promise<void> {
         say({ type: 'view', id: message.id, view: { gateway: gauges, revisions: [...revisions] } })
         return
       }
+      case 'borrow':
+        void gateway
+          .borrow(message.borrows ? (loan) => say({ type: 'loan', loan }) : undefined)
+          .then(() => say({ type: 'borrows' }))
+        return
+      case 'lent':
+        gateway.lent(message.lent)
+        return
+      case 'lend':
+        gateway.lend(message.loan, (lent) => say({ type: 'lent', lent }))
+        return
       case 'stop':
         ;(message.retire ? gateway.retire(message.graceMs) : gateway.stop(message.graceMs)).then(
           () => say({ type: 'stopped' }),

@@ -9,6 +9,7 @@ import type { GatewayView } from './admin.ts'
 import { FeedCopy } from './feed-copy.ts'
 import type { FromGateway, RevisionStat, ToGateway } from './feed.ts'
 import type { Gateway, GatewayLimits, ListenAddress } from './gateway.ts'
+import type { Lent, Loan } from './lending.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Log, LogLevel } from '../../lib/log.ts'
 import { merge } from './metrics.ts'
@@ -73,6 +74,9 @@ export type ToWorker =
   | { readonly type: 'listening'; readonly listening: boolean }
   | { readonly type: 'report' }
   | { readonly type: 'view'; readonly id: number }
+  | { readonly type: 'borrow'; readonly borrows: boolean }
+  | { readonly type: 'lent'; readonly lent: Lent }
+  | { readonly type: 'lend'; readonly loan: Loan | undefined }
   | { readonly type: 'stop'; readonly graceMs: number; readonly retire: boolean }
 
 /** Worker to main thread. */
@@ -86,6 +90,9 @@ export type FromWorker =
   | { readonly type: 'feed'; readonly message: FromGateway }
   | { readonly type: 'report'; readonly stats: readonly RevisionStat[] }
   | { readonly type: 'view'; readonly id: number; readonly view: GatewayView }
+  | { readonly type: 'loan'; readonly loan: Loan }
+  | { readonly type: 'borrows' }
+  | { readonly type: 'lent'; readonly lent: Lent }
   | { readonly type: 'stopped' }
 
 const statsEveryMs = 1000
@@ -147,6 +154,13 @@ class Workers implements WorkerGroup {
   #reporting = new Set<number>()
   #views = 0
   readonly #viewing = new Map<number, (number: number, view: GatewayView | undefined) => void>()
+  /** Hand-over: this side borrows. */
+  #sayLoan: ((loan: Loan) => void) | undefined
+  #borrowing = new Set<number>()
+  #borrows = (): void => {}
+  /** Hand-over: this side lends, through the first worker. */
+  #answerLoan: ((lent: Lent) => void) | undefined
+  #afterLender = (): void => {}
   #cancelReports = (): void => {}
   #closeAdmin = (): void => {}
   #stopping: { readonly graceMs: number; readonly retire: boolean } | undefined
@@ -187,7 +201,15 @@ class Workers implements WorkerGroup {
     if (message.type === 'sync') {
       const sync = ++this.#syncs
       this.#versions.set(sync, message.version)
-      this.#broadcast({ type: 'feed', message: { type: 'sync', version: sync } })
+      const [lender, ...others] = this.#members
+      if (sync === 1 && this.#answerLoan !== undefined && lender) {
+        // The worker that lends must know what is lent before another serves.
+        this.#afterLender = () => {
+          for (const other of others)
+            this.#tell(other, { type: 'feed', message: { type: 'sync', version: sync } })
+        }
+        this.#tell(lender, { type: 'feed', message: { type: 'sync', version: sync } })
+      } else this.#broadcast({ type: 'feed', message: { type: 'sync', version: sync } })
     } else if (message.type === 'drain') {
       const id = ++this.#drains
       const left = new Set(this.#living().map(({ number }) => number))
@@ -200,6 +222,28 @@ class Workers implements WorkerGroup {
   listen(listener: ((message: FromGateway) => void) | undefined): void {
     this.#listener = listener
     this.#broadcast({ type: 'listening', listening: listener !== undefined })
+  }
+
+  borrow(say: ((loan: Loan) => void) | undefined): Promise<void> {
+    this.#sayLoan = say
+    this.#borrowing = new Set(this.#living().map(({ number }) => number))
+    this.#broadcast({ type: 'borrow', borrows: say !== undefined })
+    return new Promise((resolve) => {
+      this.#borrows = resolve
+      if (this.#borrowing.size === 0) resolve()
+    })
+  }
+
+  lent(lent: Lent): void {
+    const member = this.#members[lent.by]
+    if (member?.thread) this.#tell(member, { type: 'lent', lent })
+    else this.#sayLoan?.({ ...lent, type: 'gave' })
+  }
+
+  lend(loan: Loan | undefined, answer: (lent: Lent) => void): void {
+    this.#answerLoan = answer
+    const [lender] = this.#members
+    if (lender) this.#tell(lender, { type: 'lend', loan })
   }
 
   stop(graceMs: number): Promise<void> {
@@ -313,6 +357,7 @@ class Workers implements WorkerGroup {
     for (const id of this.#draining.keys()) this.#drained(id, member.number)
     for (const viewed of this.#viewing.values()) viewed(member.number, undefined)
     this.#reported(member.number, [])
+    if (this.#borrowing.delete(member.number) && this.#borrowing.size === 0) this.#borrows()
     if (this.#stopping) {
       this.#checkStopped()
       return
@@ -387,6 +432,16 @@ class Workers implements WorkerGroup {
       case 'view':
         this.#viewing.get(message.id)?.(member.number, message.view)
         return
+      case 'loan':
+        this.#sayLoan?.(message.loan)
+        return
+      case 'borrows':
+        this.#borrowing.delete(member.number)
+        if (this.#borrowing.size === 0) this.#borrows()
+        return
+      case 'lent':
+        this.#answerLoan?.(message.lent)
+        return
       case 'stopped':
         member.stopped = true
         void member.thread?.terminate()
@@ -399,6 +454,8 @@ class Workers implements WorkerGroup {
   #fromGateway(member: Member, message: FromGateway): void {
     if (message.type === 'ack') {
       member.acknowledged = message.version
+      this.#afterLender()
+      this.#afterLender = () => {}
       this.#acknowledge()
     } else if (message.type === 'drained') this.#drained(message.id, member.number)
     else this.#listener?.(message)
