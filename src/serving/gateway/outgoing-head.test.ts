@@ -22,8 +22,8 @@ test('a request gets X-Forwarded-*, Forwarded and an id, and keeps the rest as i
   assert.deepEqual(sent('X-Custom: V\xe4lue\r\ncontent-length: 007\r\n'), [
     'POST /x HTTP/1.1',
     'Host: h:1',
-    'X-Custom: V\xe4lue',
     'Content-Length: 7',
+    'X-Custom: V\xe4lue',
     'X-Forwarded-For: 10.0.0.9',
     'X-Forwarded-Proto: http',
     'Forwarded: for=10.0.0.9;proto=http',
