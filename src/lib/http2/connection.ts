@@ -22,6 +22,8 @@ import {
 import { HeadBuilder } from './head.ts'
 import { HpackDecoder } from './hpack/decoder.ts'
 import { clientLimits, serverLimits, type Http2Limits } from './limits.ts'
+import { Liveness } from './liveness.ts'
+import { Outflow, type OutflowOwner } from './outflow.ts'
 import { PeerSettings } from './settings.ts'
 import {
   Http2Stream,
@@ -74,9 +76,6 @@ export interface RequestLine {
 
 /** Our table of received fields, bytes. */
 const headerTableBytes = 4096
-/** More waiting output than this and writers are told to wait. */
-const fullBytes = 131_072
-const maxPings = 8
 /** Every server worth its name allows as many (RFC 9113 6.5.2 asks for no less). */
 const guessedConcurrent = 100
 /** What a malformed message costs: nobody sends one by accident. */
@@ -84,7 +83,7 @@ const malformedPrice = 10
 /** How long a GOAWAY may take to reach a client before the final one follows, ms. */
 const graceMs = 1000
 
-export class Http2Connection implements FrameHandler, StreamOwner {
+export class Http2Connection implements FrameHandler, StreamOwner, OutflowOwner {
   /** Over: all methods are without effect. */
   closed = false
   readonly #server: boolean
@@ -97,34 +96,24 @@ export class Http2Connection implements FrameHandler, StreamOwner {
   readonly #peer = new PeerSettings()
   readonly #streams = new Map<number, Http2Stream>()
   readonly #ended = new EndedStreams()
-  /** Streams whose users were told to wait. */
-  readonly #waiting = new Set<Http2Stream>()
+  readonly #outflow: Outflow
+  readonly #liveness: Liveness
   readonly #resets: Budget
   readonly #noise: Budget
   /** Client: the id of the next request. Server: unused. */
   #nextId = 1
   /** Server: the highest id that the client used. */
   #lastPeerId = 0
-  #sendWindow = defaultWindowBytes
   #receiveLeft: number
   #owed = 0
   /** The stream of the DATA frame that is passing; undefined: its bytes are for nobody. */
   #dataStream: Http2Stream | undefined
   #dataEnds = false
   #settingsSeen = false
-  #settingsSentMs: number
-  #settingsAcked = false
   /** Calls into the connection that have not returned. */
   #depth = 0
   #flushPlanned = false
-  #sinkFull = false
   #nowMs: number
-  #heardMs: number
-  /** Since when the reader is inside the frame after this many others, as far as ticks saw. */
-  #midwaySinceMs = -1
-  #midwayAfter = 0
-  #pongs: (() => void)[] = []
-  #pingsSent = 0
   /** We end; GOAWAY has been sent, the final one when `finalGoAway`. */
   #leaving = false
   #leavingMs = 0
@@ -151,8 +140,8 @@ export class Http2Connection implements FrameHandler, StreamOwner {
     this.#resets = new Budget(limits.resetBurst, limits.resetsPerSecond, nowMs)
     this.#noise = new Budget(limits.noiseBurst, limits.noisePerSecond, nowMs)
     this.#nowMs = nowMs
-    this.#heardMs = nowMs
-    this.#settingsSentMs = nowMs
+    this.#outflow = new Outflow(this.#writer, this, limits.maxPendingBytes)
+    this.#liveness = new Liveness(limits, this.#reader, this.#writer, nowMs)
     this.#receiveLeft = Math.max(limits.connectionWindowBytes, defaultWindowBytes)
     this.#depth++
     const writer = this.#writer
@@ -198,7 +187,7 @@ export class Http2Connection implements FrameHandler, StreamOwner {
   receive(bytes: Buffer, nowMs: number): void {
     if (this.closed) return
     this.#nowMs = nowMs
-    this.#heardMs = nowMs
+    this.#liveness.heardMs = nowMs
     this.#depth++
     try {
       this.#reader.read(bytes)
@@ -211,9 +200,9 @@ export class Http2Connection implements FrameHandler, StreamOwner {
   /** The socket has room again. */
   drained(): void {
     if (this.closed) return
-    this.#sinkFull = false
+    this.#outflow.full = false
     this.#depth++
-    this.#wake()
+    this.#outflow.wake()
     this.#leave()
   }
 
@@ -254,18 +243,18 @@ export class Http2Connection implements FrameHandler, StreamOwner {
     if (this.#server && this.#settingsSeen) {
       // The answer to the PING tells that the client knows; until then its requests are served (RFC 9113 6.8).
       this.#writer.goAway(maxStreamId, ErrorCode.noError, '')
-      this.#sendPing(() => this.#sendFinalGoAway())
+      this.#liveness.ping(() => this.#sendFinalGoAway())
     } else this.#sendFinalGoAway()
     this.#leave()
   }
 
   /** Measures that the peer is there: `pong` is called when the answer comes. False: too many are on the way. */
   ping(pong: () => void): boolean {
-    if (this.closed || this.#pongs.length >= maxPings) return false
+    if (this.closed) return false
     this.#depth++
-    this.#sendPing(pong)
+    const sent = this.#liveness.ping(pong)
     this.#leave()
-    return true
+    return sent
   }
 
   /** To be called about once a second: keep-alive, stalled streams, unanswered SETTINGS. */
@@ -273,29 +262,21 @@ export class Http2Connection implements FrameHandler, StreamOwner {
     if (this.closed) return
     this.#nowMs = nowMs
     this.#depth++
-    const { stallMs, settingsTimeoutMs, keepAliveMs } = this.#limits
-    if (!this.#settingsAcked && nowMs - this.#settingsSentMs > settingsTimeoutMs)
-      this.destroy(
-        new Http2Error(
-          ErrorCode.settingsTimeout,
-          `SETTINGS were not acknowledged within ${settingsTimeoutMs} ms`,
-        ),
-      )
-    else if (this.#midwayTooLong(nowMs))
-      this.destroy(
-        new Http2Error(
-          ErrorCode.enhanceYourCalm,
-          `a frame or header block was not finished within ${this.#limits.frameTimeoutMs} ms`,
-        ),
-      )
-    else if (keepAliveMs > 0 && nowMs - this.#heardMs > 2 * keepAliveMs)
-      this.destroy(new Error(`nothing was heard of the peer for ${2 * keepAliveMs} ms`))
+    const { stallMs } = this.#limits
+    const fault = this.#liveness.check(nowMs)
+    if (fault) this.destroy(fault)
     else {
-      if (keepAliveMs > 0 && nowMs - this.#heardMs > keepAliveMs && this.#pongs.length === 0)
-        this.#sendPing(() => {})
       if (this.#leaving && !this.#finalGoAway && nowMs - this.#leavingMs > graceMs)
         this.#sendFinalGoAway()
-      if (stallMs > 0) this.#dropStalled(nowMs - stallMs)
+      if (stallMs > 0)
+        for (const stream of this.#outflow.stalled(nowMs - stallMs))
+          this.#drop(
+            stream,
+            new Http2Error(
+              ErrorCode.enhanceYourCalm,
+              `no window for the body within ${stallMs} ms`,
+            ),
+          )
       if (this.#streams.size === 0) this.#writer.release()
     }
     this.#leave()
@@ -319,8 +300,6 @@ export class Http2Connection implements FrameHandler, StreamOwner {
       stream.user.reset(code, reason)
     }
     this.#streams.clear()
-    this.#waiting.clear()
-    this.#pongs = []
     this.#options.onClosed?.(error)
   }
 
@@ -342,13 +321,7 @@ export class Http2Connection implements FrameHandler, StreamOwner {
   sendData(stream: Http2Stream, data: Buffer): boolean {
     if (stream.closed || stream.localEnded || data.length === 0) return true
     this.#depth++
-    const sent = stream.pendingBytes === 0 ? this.#sendNow(stream, data, 0) : 0
-    if (sent < data.length) this.#keep(stream, data, sent)
-    const roomy = stream.pendingBytes === 0 && !this.#sinkFull && this.#writer.length < fullBytes
-    if (!roomy && !stream.waiting) {
-      stream.waiting = true
-      this.#waiting.add(stream)
-    }
+    const roomy = this.#outflow.send(stream, data, this.#nowMs)
     this.#leave()
     return roomy
   }
@@ -385,6 +358,25 @@ export class Http2Connection implements FrameHandler, StreamOwner {
       stream.owed = 0
     }
     this.#leave()
+  }
+
+  /** @internal See OutflowOwner. */
+  pendingSent(stream: Http2Stream): void {
+    this.#sendEndNow(stream)
+  }
+
+  /** @internal See OutflowOwner. */
+  pendingOverflowed(stream: Http2Stream): void {
+    const most = this.#limits.maxPendingBytes
+    this.#drop(
+      stream,
+      new Http2Error(ErrorCode.internalError, `more than ${most} bytes wait for the peer's window`),
+    )
+  }
+
+  /** @internal See OutflowOwner. */
+  dataSent(): void {
+    this.#noise.earn(3)
   }
 
   // -- what the reader finds -----------------------------------------------------------------------------------------
@@ -519,7 +511,7 @@ export class Http2Connection implements FrameHandler, StreamOwner {
         if (length % 6 !== 0 || ((flags & Flag.ack) !== 0 && length > 0))
           throw sizeError('SETTINGS', length)
         if ((flags & Flag.ack) !== 0) {
-          this.#settingsAcked = true
+          this.#liveness.settingsAcked = true
           this.#spendNoise(1)
         } else this.#settings(bytes, start, length)
         return
@@ -528,7 +520,7 @@ export class Http2Connection implements FrameHandler, StreamOwner {
         if (length !== 8) throw sizeError('PING', length)
         this.#spendNoise(1)
         if ((flags & Flag.ack) === 0) this.#writer.ping(true, bytes, start)
-        else if (bytes[start] === pingMark) this.#pongs.shift()?.()
+        else this.#liveness.pong(bytes, start)
         return
       case FrameType.goAway:
         if (streamId !== 0) throw protocolError('GOAWAY on a stream')
@@ -674,73 +666,9 @@ export class Http2Connection implements FrameHandler, StreamOwner {
     return Math.max(this.#limits.streamWindowBytes, defaultWindowBytes)
   }
 
-  /** Sends what windows allow; returns the index behind it. */
-  #sendNow(stream: Http2Stream, data: Buffer, from: number): number {
-    while (from < data.length) {
-      const length = Math.min(
-        data.length - from,
-        stream.sendWindow,
-        this.#sendWindow,
-        defaultFrameBytes,
-      )
-      if (length <= 0) return from
-      this.#writer.data(stream.id, data, from, length)
-      stream.sendWindow -= length
-      this.#sendWindow -= length
-      this.#noise.earn(3)
-      from += length
-    }
-    return from
-  }
-
-  #keep(stream: Http2Stream, data: Buffer, from: number): void {
-    const bytes = data.length - from
-    if (stream.pendingBytes + bytes > this.#limits.maxPendingBytes) {
-      this.#resetNow(stream, ErrorCode.internalError)
-      stream.user.reset(
-        ErrorCode.internalError,
-        new Error(`more than ${this.#limits.maxPendingBytes} bytes wait for the peer's window`),
-      )
-      return
-    }
-    if (stream.pendingBytes === 0) stream.stalledMs = this.#nowMs
-    ;(stream.pending ??= []).push(Buffer.from(data.subarray(from)))
-    stream.pendingBytes += bytes
-  }
-
-  /** Sends of what waits on one stream what windows allow. */
-  #sendPending(stream: Http2Stream): void {
-    const { pending } = stream
-    while (pending !== undefined && pending.length > 0) {
-      const bytes = pending[0]!
-      const sent = this.#sendNow(stream, bytes, stream.pendingStart)
-      if (sent > stream.pendingStart) stream.stalledMs = this.#nowMs
-      stream.pendingBytes -= sent - stream.pendingStart
-      stream.pendingStart = sent
-      if (sent < bytes.length) return
-      pending.shift()
-      stream.pendingStart = 0
-    }
-    stream.stalledMs = -1
-    if (stream.localEnded && !stream.closed) this.#sendEndNow(stream)
-  }
-
   #connectionWindow(increment: number): void {
     if (increment === 0) throw protocolError('WINDOW_UPDATE of 0')
-    this.#sendWindow += increment
-    if (this.#sendWindow > maxWindowBytes)
-      throw new Http2Error(ErrorCode.flowControlError, 'the window of the connection overflows')
-    for (const stream of this.#waiting) {
-      if (this.#sendWindow <= 0) break
-      if (stream.pendingBytes === 0) continue
-      this.#sendPending(stream)
-      // To the end of the row, so that nobody starves.
-      if (stream.pendingBytes > 0 && this.#sendWindow <= 0 && stream.sendWindow > 0) {
-        this.#waiting.delete(stream)
-        this.#waiting.add(stream)
-      }
-    }
-    this.#wake()
+    this.#outflow.widen(increment, this.#nowMs)
   }
 
   #streamWindowUpdate(streamId: number, increment: number): void {
@@ -754,20 +682,7 @@ export class Http2Connection implements FrameHandler, StreamOwner {
       this.#streamError(stream, ErrorCode.flowControlError, 'the window of the stream overflows')
     else {
       stream.sendWindow += increment
-      if (stream.pendingBytes > 0) this.#sendPending(stream)
-      if (stream.waiting) this.#wake()
-    }
-  }
-
-  /** Tells those who wait and have nothing pending that there is room. */
-  #wake(): void {
-    if (this.#sinkFull || this.#waiting.size === 0) return
-    for (const stream of this.#waiting) {
-      if (stream.pendingBytes > 0) continue
-      this.#waiting.delete(stream)
-      stream.waiting = false
-      if (!stream.closed && !stream.localEnded) stream.user.writable()
-      if (this.#sinkFull || this.#writer.length >= fullBytes) return
+      this.#outflow.widened(stream, this.#nowMs)
     }
   }
 
@@ -777,31 +692,6 @@ export class Http2Connection implements FrameHandler, StreamOwner {
     this.#writer.windowUpdate(0, this.#owed)
     this.#receiveLeft += this.#owed
     this.#owed = 0
-  }
-
-  #midwayTooLong(nowMs: number): boolean {
-    const reader = this.#reader
-    if (!reader.midway) this.#midwaySinceMs = -1
-    else if (this.#midwaySinceMs < 0 || this.#midwayAfter !== reader.completed) {
-      this.#midwaySinceMs = nowMs
-      this.#midwayAfter = reader.completed
-    } else
-      return (
-        this.#limits.frameTimeoutMs > 0 && nowMs - this.#midwaySinceMs > this.#limits.frameTimeoutMs
-      )
-    return false
-  }
-
-  #dropStalled(beforeMs: number): void {
-    for (const stream of this.#waiting) {
-      if (stream.stalledMs < 0 || stream.stalledMs >= beforeMs) continue
-      const message = `no window for the body within ${this.#limits.stallMs} ms`
-      this.#resetNow(stream, ErrorCode.enhanceYourCalm)
-      stream.user.reset(
-        ErrorCode.enhanceYourCalm,
-        new Http2Error(ErrorCode.enhanceYourCalm, message),
-      )
-    }
   }
 
   // -- settings, pings, farewells ------------------------------------------------------------------------------------
@@ -821,16 +711,9 @@ export class Http2Connection implements FrameHandler, StreamOwner {
         stream.sendWindow += change
         if (stream.sendWindow > maxWindowBytes)
           throw new Http2Error(ErrorCode.flowControlError, 'the window of a stream overflows')
-        if (change > 0 && stream.pendingBytes > 0) this.#sendPending(stream)
+        if (change > 0) this.#outflow.widened(stream, this.#nowMs)
       }
-    if (change > 0) this.#wake()
     if (!this.#server && this.maxConcurrent > most) this.#options.onCapacity?.()
-  }
-
-  #sendPing(pong: () => void): void {
-    pingBytes.writeUInt32BE(this.#pingsSent++ >>> 0, 4)
-    this.#writer.ping(false, pingBytes, 0)
-    this.#pongs.push(pong)
   }
 
   #sendFinalGoAway(): void {
@@ -887,10 +770,7 @@ export class Http2Connection implements FrameHandler, StreamOwner {
     stream.pending = undefined
     stream.pendingBytes = 0
     stream.endTrailers = undefined
-    if (stream.waiting) {
-      stream.waiting = false
-      this.#waiting.delete(stream)
-    }
+    this.#outflow.forget(stream)
     if (stream.held > 0) {
       if (!this.closed) this.#giveConnectionBack(stream.held)
       stream.held = 0
@@ -915,10 +795,15 @@ export class Http2Connection implements FrameHandler, StreamOwner {
     this.#refuseNow(streamId, code)
   }
 
+  /** Ends a stream that cannot go on. */
+  #drop(stream: Http2Stream, error: Http2Error): void {
+    this.#resetNow(stream, error.code)
+    stream.user.reset(error.code, error)
+  }
+
   /** The peer broke the rules on a stream. */
   #streamError(stream: Http2Stream, code: number, message: string): void {
-    this.#resetNow(stream, code)
-    stream.user.reset(code, new Http2Error(code, message))
+    this.#drop(stream, new Http2Error(code, message))
     this.#spendResets(malformedPrice)
   }
 
@@ -977,20 +862,14 @@ export class Http2Connection implements FrameHandler, StreamOwner {
 
   #write(): void {
     if (this.closed || this.#writer.length === 0) return
-    if (!this.#writer.flush(this.#options.sink)) this.#sinkFull = true
-    else if (this.#waiting.size > 0 && !this.#sinkFull) {
-      this.#depth++
-      this.#wake()
-      this.#leave()
-    }
+    if (!this.#writer.flush(this.#options.sink)) this.#outflow.full = true
+    this.#depth++
+    this.#outflow.wake()
+    this.#leave()
   }
 }
 
 const noFields: OutgoingFields = { names: [], values: [] }
-/** The first byte of our own pings. */
-const pingMark = 0x65
-const pingBytes = Buffer.from([pingMark, 0x62, 0x62, 0, 0, 0, 0, 0])
-
 const protocolError = (message: string): Http2Error =>
   new Http2Error(ErrorCode.protocolError, message)
 const sizeError = (what: string, length: number): Http2Error =>

@@ -4,7 +4,7 @@
  */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { connect } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -147,7 +147,7 @@ export function parseH2load(text: string): { requests: number; perSecond: number
 }
 
 async function startHaproxy(folder: string, upstreamPort: number) {
-  const port = 40_000 + (process.pid % 20_000)
+  const port = await freePort()
   const file = join(folder, 'haproxy.cfg')
   writeFileSync(
     file,
@@ -181,6 +181,18 @@ backend app
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
   throw new Error('haproxy does not listen')
+}
+
+/** A port that nobody listens on now. */
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.on('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address()
+      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0))
+    })
+  })
 }
 
 /** A child on one core, where the machine has two and `taskset`. */
