@@ -110,7 +110,10 @@ test('bad patterns are refused with the place; none runs away', () => {
     )
   fc.assert(
     fc.property(
-      fc.string({ unit: fc.constantFrom(...'ab()[]{}|*+?\\^$.,12:-i<>P'), maxLength: 30 }),
+      fc.string({
+        unit: fc.constantFrom(...'ab()[]{}|*+?\\^$.,12:-i<>P'.split('')),
+        maxLength: 30,
+      }),
       (s) => {
         try {
           new Pattern(s).matches('ab12')
