@@ -2,7 +2,6 @@
  * Hot path, security-critical. One HTTP/2 connection of either role (RFC 9113), without a socket: bytes go in by `receive`, bytes come
  * out through a sink. What hostile peers can make it hold or do is bounded by `limits.ts` and `budget.ts`.
  */
-import type { RequestHead } from '../http1/head.ts'
 import { Budget } from './budget.ts'
 import { Ended, EndedStreams } from './ended-streams.ts'
 import { ErrorCode, errorName, Http2Error } from './error.ts'
@@ -23,6 +22,7 @@ import { HeadBuilder } from './head.ts'
 import { HpackDecoder } from './hpack/decoder.ts'
 import { clientLimits, serverLimits, type Http2Limits } from './limits.ts'
 import { Liveness } from './liveness.ts'
+import type { Http2Options, RequestLine } from './options.ts'
 import { Outflow, type OutflowOwner } from './outflow.ts'
 import { PeerSettings } from './settings.ts'
 import {
@@ -32,47 +32,6 @@ import {
   type OutgoingFields,
   type StreamOwner,
 } from './stream.ts'
-
-/** What a connection does to the outside. */
-export interface Http2Sink {
-  /** Sends bytes, which are the sink's from now on. False: the socket is full; call `drained()` when it is not. */
-  write(bytes: Buffer): boolean
-  /** Sends what was written, then ends the socket. Called once. */
-  close(): void
-}
-
-export interface Http2Options {
-  readonly role: 'server' | 'client'
-  readonly limits?: Partial<Http2Limits>
-  readonly sink: Http2Sink
-  /** Monotonic milliseconds now. */
-  readonly nowMs: number
-  /**
-   * Runs `flush` soon, once. What is to be sent is gathered until then, so that one write carries all of it; a gateway hands in
-   * `FlushBatch.add`. Absent: everything is written at the end of the call that made it.
-   */
-  readonly schedule?: (flush: () => void) => void
-  /**
-   * Server: a request came; answer by the stream's methods, now or later. For CONNECT `head.target` is the authority. Returns whoever is to
-   * hear of the stream.
-   */
-  onStream?(stream: Http2Stream, head: RequestHead, endStream: boolean): Http2StreamUser
-  /** The peer takes no new streams; those above `lastStreamId` were reset with REFUSED_STREAM. */
-  onGoAway?(code: number, lastStreamId: number): void
-  /** Client: a stream has ended or the peer allows more of them: `canRequest` may have become true. */
-  onCapacity?(): void
-  /** The connection is over; all streams have been told. Without error: it ended as agreed. */
-  onClosed?(error: Error | undefined): void
-}
-
-/** The pseudo-headers of a request. */
-export interface RequestLine {
-  readonly method: string
-  readonly scheme: string
-  readonly authority: string
-  /** Path with query; `*` for OPTIONS. */
-  readonly path: string
-}
 
 /** Our table of received fields, bytes. */
 const headerTableBytes = 4096

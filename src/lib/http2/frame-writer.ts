@@ -2,7 +2,7 @@
  * Hot path. Writes the frames that a connection sends. An end of stream that follows the stream's last frame directly is a flag set
  * in that frame instead of another frame.
  */
-import type { Http2Sink } from './connection.ts'
+import type { Http2Sink } from './options.ts'
 import { errorName } from './error.ts'
 import {
   defaultFrameBytes,

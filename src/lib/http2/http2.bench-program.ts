@@ -4,7 +4,8 @@
  */
 import http2 from 'node:http2'
 import { connect, createServer, type Socket } from 'node:net'
-import { Http2Connection, type Http2Options } from './connection.ts'
+import { Http2Connection } from './connection.ts'
+import type { Http2Options } from './options.ts'
 import { systemClock } from '../clock.ts'
 import type { RequestHead, ResponseHead } from '../http1/head.ts'
 import { ErrorCode } from './error.ts'

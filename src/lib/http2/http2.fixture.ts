@@ -2,7 +2,8 @@
 import type { AddressInfo } from 'node:net'
 import { createServer, connect, type Server, type Socket } from 'node:net'
 import type { RequestHead, ResponseHead } from '../http1/head.ts'
-import { Http2Connection, type Http2Options } from './connection.ts'
+import { Http2Connection } from './connection.ts'
+import type { Http2Options } from './options.ts'
 import { FlushBatch } from './flush-batch.ts'
 import {
   frameHeaderBytes,

@@ -2,7 +2,7 @@
  * Hot path. The bytes that a connection is about to send, written frame after frame into slabs of memory. A slab goes to the sink in
  * parts and is never written to again where the sink has it, so nothing is copied a second time.
  */
-import type { Http2Sink } from './connection.ts'
+import type { Http2Sink } from './options.ts'
 import { defaultFrameBytes, frameHeaderBytes } from './frames.ts'
 
 const firstSlabBytes = 4096
