@@ -1,7 +1,8 @@
 /** The bench runs at its smallest size, so that it never rots. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { benchGateway, parseWrk } from './gateway.bench.ts'
+import { benchGateway, installed, parseWrk } from './gateway.bench.ts'
+import { benchGatewayHttp2, parseH2load } from './http2.bench.ts'
 
 test('the bench of the gateway measures requests through it', async () => {
   const rows = await benchGateway({ connections: [2], seconds: 1, rounds: 1 })
@@ -29,4 +30,20 @@ Transfer/sec:      5.00MB
     p50Ms: 0.838,
     p99Ms: 1200,
   })
+})
+
+test('reads what h2load prints, and takes no failures for speed', () => {
+  const text = `finished in 2.00s, 18185.00 req/s, 674.83KB/s
+requests: 36370 total, 36470 started, 36370 done, 36370 succeeded, 0 failed, 0 errored, 0 timeout
+status codes: 36370 2xx, 0 3xx, 0 4xx, 0 5xx
+`
+  assert.deepEqual(parseH2load(text), { requests: 36_370, perSecond: 18_185 })
+  assert.throws(() => parseH2load(text.replace('36370 2xx, 0 3xx', '36000 2xx, 370 3xx')))
+  assert.throws(() => parseH2load(text.replace('0 failed', '1 failed')))
+})
+
+test('the bench of HTTP/2 measures requests through the gateway, where h2load and haproxy are', async () => {
+  const rows = await benchGatewayHttp2({ loads: [[2, 2]], seconds: 1, rounds: 1 })
+  for (const { name, value } of rows) assert.ok(name.includes('CPU') || value > 0, name)
+  assert.equal(rows.length, installed('h2load') && installed('haproxy') ? 4 : 0)
 })

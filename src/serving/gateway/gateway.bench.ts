@@ -39,7 +39,8 @@ const without: Readonly<Record<string, string>> = {
   haproxy: 'only compared with the app itself',
 }
 
-const host = 'bench.default.localhost'
+export const benchHost = 'bench.default.localhost'
+const host = benchHost
 
 /** Answers every request head with the same 13 bytes; cheap, so that the proxy is what is measured. */
 const appSource = `
@@ -209,7 +210,12 @@ export function parseWrk(text: string): {
   }
 }
 
-async function startGatewayProcess(folder: string, appPort: number) {
+/** A gateway on the first core that knows `benchHost`, served by one pod on this port. */
+export async function startGatewayProcess(
+  folder: string,
+  appPort: number,
+  protocol: 'http1' | 'h2c' = 'http1',
+) {
   const control = join(folder, 'control.sock')
   const child = pinned(0, process.execPath, [
     '--max-semi-space-size=4', // as the platform starts it
@@ -244,7 +250,7 @@ async function startGatewayProcess(folder: string, appPort: number) {
         key: 'default/bench-00001',
         service: 'bench',
         configuration: 'bench',
-        protocol: 'http1',
+        protocol,
         containerConcurrency: 0,
         timeoutMs: 300_000,
         responseStartTimeoutMs: 0,
@@ -294,6 +300,12 @@ backend app
 `,
   )
   const child = pinned(0, 'haproxy', ['-db', '-f', file])
+  await listening(port)
+  return { child, port }
+}
+
+/** Waits until something listens on this port of the loopback address. */
+export async function listening(port: number): Promise<void> {
   for (let attempt = 0; attempt < 100; attempt++) {
     const open = await new Promise<boolean>((resolve) => {
       const socket = connect({ host: '127.0.0.1', port })
@@ -303,21 +315,21 @@ backend app
       })
       socket.on('error', () => resolve(false))
     })
-    if (open) return { child, port }
+    if (open) return
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
-  throw new Error('haproxy does not listen')
+  throw new Error(`nobody listens on port ${port}`)
 }
 
 /** A child on one core, where the machine has two and `taskset`. */
-function pinned(core: number, command: string, args: readonly string[]): ChildProcess {
+export function pinned(core: number, command: string, args: readonly string[]): ChildProcess {
   const stdio: ['ignore', 'pipe', 'ignore'] = ['ignore', 'pipe', 'ignore']
   return installed('taskset')
     ? spawn('taskset', ['-c', String(core), command, ...args], { stdio })
     : spawn(command, args, { stdio })
 }
 
-function firstLine(child: ChildProcess): Promise<string> {
+export function firstLine(child: ChildProcess): Promise<string> {
   return new Promise((resolve, reject) => {
     let text = ''
     child.stdout?.on('data', (bytes: Buffer) => {
@@ -328,7 +340,7 @@ function firstLine(child: ChildProcess): Promise<string> {
   })
 }
 
-function output(child: ChildProcess): Promise<string> {
+export function output(child: ChildProcess): Promise<string> {
   return new Promise((resolve, reject) => {
     let text = ''
     child.stdout?.on('data', (bytes: Buffer) => (text += bytes.toString()))
@@ -338,7 +350,7 @@ function output(child: ChildProcess): Promise<string> {
 }
 
 /** User and system time of a process so far (`/proc`, ticks of 10 ms); NaN elsewhere. */
-function cpuMicros(pid: number): number {
+export function cpuMicros(pid: number): number {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
@@ -350,7 +362,7 @@ function cpuMicros(pid: number): number {
 
 const found = new Map<string, boolean>()
 
-function installed(command: string): boolean {
+export function installed(command: string): boolean {
   let known = found.get(command)
   if (known === undefined) {
     try {
@@ -364,7 +376,7 @@ function installed(command: string): boolean {
   return known
 }
 
-function median(values: readonly number[]): number {
+export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b)
   return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
 }
