@@ -211,16 +211,18 @@ export function request(
   host: string,
   {
     path = '/',
+    method = 'GET',
     agent,
     timeoutMs = 30_000,
     headers = {},
-  }: { path?: string; agent?: Agent; timeoutMs?: number; headers?: Record<string, string> } = {},
+  }: { path?: string; method?: string; agent?: Agent; timeoutMs?: number; headers?: Record<string, string> } = {},
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const call = httpRequest(
       {
         ...gateway,
         path,
+        method,
         ...(agent && { agent }),
         headers: { ...headers, host },
         timeout: timeoutMs,
@@ -257,7 +259,7 @@ export async function until<T>(
 }
 
 /** Sets keys of a ConfigMap in knative-serving; they take effect without a restart. */
-export const configure = (ebb: Ebb, map: string, data: Record<string, string>): Promise<string> =>
+export const configure = (ebb: Ebb, map: string, data: Record<string, string | null>): Promise<string> =>
   ebb.ok(
     '-n',
     'knative-serving',
