@@ -7,7 +7,8 @@ const benches: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   'cold-start': async () => (await import('./cold-start.ts')).rows(),
   warm: async () => (await import('./warm.ts')).rows(),
   proxy: async () => (await import('../src/serving/gateway/gateway.bench.ts')).benchGateway(),
-  http2: async () => (await import('../src/serving/gateway/http2.bench.ts')).benchGatewayHttp2(),
+  'proxy-http2': async () =>
+    (await import('../src/serving/gateway/http2.bench.ts')).benchGatewayHttp2(),
   http2: async () => (await import('../src/lib/http2/http2.bench.ts')).benchHttp2(),
   scale: async () => (await import('./five-thousand.ts')).rows(),
   store: async () => (await import('../src/kube/store/store.bench.ts')).benchStore(),
