@@ -106,7 +106,7 @@ async function firstAnswers(
 const idle = (ebb: Ebb): readonly number[] =>
   processesMentioning(ebb.dataDir).filter(
     (pid) =>
-      readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('warm-interpreter') &&
+      readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('launcher/warm-interpreter') &&
       readlinkSync(`/proc/${pid}/fd/1`) === '/dev/null',
   )
 

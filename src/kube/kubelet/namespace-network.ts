@@ -25,7 +25,7 @@ export interface NamespaceNetworkOptions {
   readonly log: Log
   readonly clock: Clock
   /** Namespaces kept ready. */
-  readonly spare?: number
+  readonly spare: number
 }
 
 const namespaceFolder = '/run/netns'
@@ -42,8 +42,7 @@ const batchSize = 16
 
 /** Sets up the bridge. Throws when the machine does not allow it. */
 export async function namespaceNetwork(options: NamespaceNetworkOptions): Promise<Network> {
-  const { ip, nsenter, log, clock } = options
-  const spare = options.spare ?? 6
+  const { ip, nsenter, log, clock, spare } = options
   const id = options.id.slice(0, 8)
   const bridge = `ebb-${id}`
   // Links of one group are deleted together, which takes as long as deleting one.

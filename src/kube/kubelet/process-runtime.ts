@@ -49,6 +49,8 @@ export interface ProcessRuntime extends Runtime {
 const systemPath = ['/usr/local/bin', '/usr/bin', '/bin', '/usr/local/sbin', '/usr/sbin', '/sbin']
 /** What pods get to end in when the runtime is disposed while they run. */
 const disposeGraceMs = 5_000
+/** Namespaces kept ready besides those that interpreters wait in. */
+const spareNamespaces = 6
 const networkCommandLimitMs = 20_000
 
 /** Connects to the launcher of this data directory, or starts one; cleans up networks that a crash left over. */
@@ -345,7 +347,7 @@ const notStarted = (
 })
 
 async function openNetwork(
-  { network, log, clock }: ProcessRuntimeOptions,
+  { network, log, clock, warmInterpreters: interpreters = 0 }: ProcessRuntimeOptions,
   launcher: Launcher,
   id: string,
   inUse: readonly SandboxRecord[],
@@ -370,6 +372,7 @@ async function openNetwork(
       inUse,
       log,
       clock,
+      spare: spareNamespaces + interpreters,
       run: (argv, input) =>
         launcher.run({
           argv,

@@ -61,13 +61,13 @@ export function warmInterpreters(options: WarmInterpretersOptions): WarmInterpre
   const failed = (error: unknown) => log.error('idle interpreters could not be changed', { error })
   const cool = (place: string) => void launcher.cool(place).catch(failed)
 
-  const fillLater = () => {
+  const fillLater = (waitMs = quietMs) => {
     if (!used || size === 0) return
     const now = clock.monotonic()
     if (!cancel) waitingSince = now
     cancel?.()
     const rest = waitingSince + longestWaitMs - now
-    cancel = clock.after(Math.max(0, Math.min(quietMs, rest)), () => {
+    cancel = clock.after(Math.max(0, Math.min(waitMs, rest)), () => {
       cancel = undefined
       fill()
     })
@@ -76,7 +76,7 @@ export function warmInterpreters(options: WarmInterpretersOptions): WarmInterpre
   const fill = () => {
     while (idle.length < size) {
       const place = freePlace()
-      if (place === undefined) return fillLater() // namespaces are being made
+      if (place === undefined) return fillLater(longestWaitMs) // namespaces are being made
       idle.push(place.name)
       void launcher.warm(place.name, [...place.enter, ...argv]).catch(failed)
     }
