@@ -69,9 +69,10 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   const targets = started.use(createServiceTargets(source))
   const settings = started.use(settingsPart(source))
   const certificates = started.use(servingCertificates(source, log.child({ part: 'tls' })))
-  const { issuance, local, challenges, prepare } = createCertificateIssuance(options)
+  const signing = createCertificateIssuance(options)
+  const { issuance, local, challenges } = signing
   const ownCertificates = started.use(localCertificates({ source, local, clock, log }))
-  const prepared = options.gatewayTls && prepare()
+  const prepared = options.gatewayTls && signing.prepare()
   const shared = started.use(createSharedHosts(source, targets))
   const ingresses = started.use(createIngressView(source, targets, shared))
   const link = started.use(

@@ -17,7 +17,7 @@ const isThere = (command: string): boolean =>
 function install(command: string, debianPackage: string): boolean {
   if (process.getuid?.() !== 0 || !isThere('apt-get')) return false
   const apt = (...args: readonly string[]) =>
-    spawnSync('apt-get', ['-qq', '-o', 'DPkg::Lock::Timeout=60', ...args], {
+    spawnSync('/usr/bin/env', ['apt-get', '-qq', '-o', 'DPkg::Lock::Timeout=60', ...args], {
       stdio: 'ignore',
       timeout: 180_000,
       env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },

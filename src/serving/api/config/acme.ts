@@ -96,8 +96,17 @@ local-domains: ""
 
 /** Suffixes that no public authority signs for. sslip.io and nip.io are names of private addresses, mostly. */
 const privateDomains = [
-  ...['localhost', 'local', 'internal', 'test', 'example', 'invalid', 'home.arpa', 'lan'],
-  ...['cluster.local', 'sslip.io', 'nip.io'],
+  'localhost',
+  'local',
+  'internal',
+  'test',
+  'example',
+  'invalid',
+  'home.arpa',
+  'lan',
+  'cluster.local',
+  'sslip.io',
+  'nip.io',
 ]
 
 const isUnder = (name: string, domain: string): boolean =>

@@ -42,11 +42,11 @@ function source() {
   }
   return {
     feed,
-    put(kind: Kind, object: KubeObject) {
+    put: (kind: Kind, object: KubeObject) => {
       cache(kind).put(object)
       changed(kind, object)
     },
-    remove(kind: Kind, object: KubeObject) {
+    remove: (kind: Kind, object: KubeObject) => {
       cache(kind).remove(keyOf(object))
       changed(kind, object)
     },

@@ -39,7 +39,9 @@ const redirected = { 'http-protocol': 'Redirected' }
 
 test('a Certificate of its own name, asked for when external-domain-tls says so', () => {
   const { apply, told, scheme } = plan(mapping())
-  assert.deepEqual((apply[0]?.desired as Certificate).spec, {
+  const [wanted] = apply
+  assert.ok(wanted)
+  assert.deepEqual((wanted.desired as Certificate).spec, {
     dnsNames: ['www.shop.com'],
     domain: 'www.shop.com',
     secretName: 'www.shop.com',
