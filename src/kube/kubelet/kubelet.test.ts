@@ -221,6 +221,7 @@ test('a pod runs, becomes ready, logs, and ends within its grace', async (t) => 
       'GREETING',
       'HOME',
       'HOSTNAME',
+      'NODE_COMPILE_CACHE',
       'PATH',
       'POD',
       'PORT',
