@@ -4,8 +4,10 @@
  * has had its share to within one. Any run of requests as long as the sum is thus exact, whoever counts it
  * (`share-counter.ts`).
  *
- * The sequence is the one of proportionate-fair scheduling on one processor (Baruah and others, 1996): the j-th turn of
- * a destination with weight w of W falls into the places [j·W/w, (j+1)·W/w), and the earliest deadline goes first.
+ * Of two destinations each takes its places around the middle of its due time, so that neither is ahead or behind by
+ * more than half a request whatever the weights, and a change of weights can go on nearly where it was. Of more the
+ * sequence is that of proportionate-fair scheduling on one processor (Baruah and others, 1996): the j-th turn of a
+ * destination with weight w of W falls into the places [j·W/w, (j+1)·W/w), and the earliest deadline goes first.
  */
 import type { ShareCounter } from './share-counter.ts'
 
@@ -58,7 +60,8 @@ export class WeightedChoice<T> {
       this.#table = before.#table
       return
     }
-    if (this.#total <= longestTable) this.#table = sequence(this.#weights, this.#total)
+    if (used.length > 2 && this.#total <= longestTable)
+      this.#table = sequence(this.#weights, this.#total)
     const known = before !== undefined && before.#identity !== 0 ? before : undefined
     this.#counter.change(known === undefined ? 0 : known.#identity, this.#identity, (n) =>
       known === undefined ? 0 : this.#jump(n, known),
@@ -80,8 +83,8 @@ export class WeightedChoice<T> {
   }
 
   /**
-   * Without a table: the first takes its places evenly, what is left falls to the others in the same way. Exact over
-   * the whole sequence; with many destinations the share at a point may be off by a little more than one.
+   * The first takes its places evenly, what is left falls to the others in the same way. Exact over the whole sequence;
+   * with more than two destinations the share at a point may be off by a little more than one.
    */
   #halve(place: number): number {
     const weights = this.#weights
