@@ -215,7 +215,13 @@ export function request(
     agent,
     timeoutMs = 30_000,
     headers = {},
-  }: { path?: string; method?: string; agent?: Agent; timeoutMs?: number; headers?: Record<string, string> } = {},
+  }: {
+    path?: string
+    method?: string
+    agent?: Agent
+    timeoutMs?: number
+    headers?: Record<string, string>
+  } = {},
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const call = httpRequest(
@@ -259,7 +265,11 @@ export async function until<T>(
 }
 
 /** Sets keys of a ConfigMap in knative-serving; they take effect without a restart. */
-export const configure = (ebb: Ebb, map: string, data: Record<string, string | null>): Promise<string> =>
+export const configure = (
+  ebb: Ebb,
+  map: string,
+  data: Record<string, string | null>,
+): Promise<string> =>
   ebb.ok(
     '-n',
     'knative-serving',

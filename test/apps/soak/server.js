@@ -1,8 +1,10 @@
 // Answers with what it was asked, so that a client notices an answer that is another's, too short or twice:
 // X-Id comes back, X-Size bytes follow, after X-Wait milliseconds. Bodies are counted.
+// POST /die ends it as a crash would.
 import { createServer } from 'node:http'
 
 const server = createServer((request, response) => {
+  if (request.method === 'POST' && request.url === '/die') process.kill(process.pid, 'SIGKILL')
   const { 'x-id': id = '', 'x-size': size = '0', 'x-wait': wait = '0' } = request.headers
   let received = 0
   request.on('data', (bytes) => (received += bytes.length))
