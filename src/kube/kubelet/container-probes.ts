@@ -13,6 +13,8 @@ export interface ContainerProbesOptions {
   readonly target: ProbeTarget
   readonly clock: Clock
   readonly random: Random
+  /** How many programs are coming up at the moment: the more, the longer between two looks at each. */
+  readonly eagerProbes?: () => number
   /** One attempt of a probe. */
   readonly probe: typeof runProbe
   /** True: the startup probe has succeeded before, or there is none. */
@@ -54,6 +56,7 @@ export function startContainerProbes(options: ContainerProbesOptions): Disposabl
         random: options.random,
         attempt: (timeoutMs) => options.probe(wanted, timeoutMs, options.target),
         onChange,
+        ...(options.eagerProbes && { others: options.eagerProbes }),
         onFailure: (output) => options.onUnhealthy(kind, output),
         ...(initially !== undefined && { initially }),
         ...(options.atOnce && { atOnce: true }),

@@ -2,6 +2,7 @@
  * The node agent: registers the node, and keeps one worker for each pod that is bound to it. Pods come from an
  * informer; what a previous control plane left running is adopted, what nobody knows any more is stopped.
  */
+import { availableParallelism } from 'node:os'
 import { sleep, type Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Random } from '../../lib/random.ts'
@@ -22,6 +23,7 @@ import {
   nodeStatus,
   type NodeFacts,
 } from './node-status.ts'
+import { createStartGate } from './start-gate.ts'
 import { createFrozenPods } from './frozen-pods.ts'
 import type { PodLogs } from './pod-logs.ts'
 import type { OnPodStep } from './pod-steps.ts'
@@ -56,6 +58,8 @@ export interface KubeletDeps {
 }
 
 const heartbeatMs = 10_000
+/** Programs that may come up at the same time: enough that none waits for another's disk. */
+const startsPerCore = 3
 /** Ends of pods that no API object stands for. */
 const strayGraceMs = 10_000
 
@@ -77,9 +81,12 @@ export async function startKubelet(deps: KubeletDeps): Promise<AsyncDisposable> 
     ...deps,
     limitBytes: deps.frozenMemoryLimit ?? (() => Number.POSITIVE_INFINITY),
   })
+  const startGate = createStartGate(clock, startsPerCore * availableParallelism())
   const workerDeps: PodWorkerDeps = {
     ...deps,
     frozenPods,
+    startGate,
+    eagerProbes: () => startGate.starting,
     beforeFreeze: deps.beforeFreeze ?? deps.beforeStop ?? (async () => {}),
     hostIP: machineAddress(),
     allocatable: allocatable(deps.dataDir),

@@ -33,6 +33,7 @@ import type { runProbe, ProbeDefinition } from './probe.ts'
 import { probeTarget } from './probe-target.ts'
 import { countFailure } from './restart-backoff.ts'
 import type { Container, ContainerExit, Runtime, Sandbox } from './runtime.ts'
+import type { StartGate } from './start-gate.ts'
 import { startFailure } from './start-failure.ts'
 import { StatusWriter } from './status-writer.ts'
 import { planPod, podText } from './sync-pod.ts'
@@ -50,6 +51,9 @@ export interface PodWorkerDeps extends LaunchDeps {
   /** Resolves once nobody sends requests to a pod that has become not ready; aborted when it thaws before. */
   readonly beforeFreeze: (pod: Pod, signal: AbortSignal) => Promise<void>
   readonly frozenPods: FrozenPods
+  readonly startGate: StartGate
+  /** How many programs are coming up at the moment. */
+  readonly eagerProbes: () => number
   /** One attempt of a probe. */
   readonly probe: typeof runProbe
   /** Is told each step of a start. */
@@ -86,6 +90,8 @@ interface Running {
   readonly container: Container
   readonly definition: ContainerDefinition
   probes: Disposable
+  /** To be called when it has come up. */
+  readonly isUp: () => void
   killing: boolean
   /** Resolves when the container has ended and its state says so. */
   ended: Promise<void>
@@ -111,6 +117,8 @@ export class PodWorker {
   #syncing = false
   #syncAgain = false
   #terminating: Promise<void> | undefined
+  /** Aborted when nothing is to be started any more. */
+  readonly #ending = new AbortController()
   readonly #grace: GracePeriod
   readonly #freezer: PodFreezer
   #deleted = false
@@ -172,6 +180,7 @@ export class PodWorker {
   /** Lets go: no more probes, writes or decisions; containers run on. */
   async detach(): Promise<void> {
     this.#detached = true
+    this.#ending.abort()
     this.#freezer.detach()
     for (const name of this.#awaited.keys()) this.#stopAwaiting(name)
     this.#cancelWake()
@@ -307,16 +316,18 @@ export class PodWorker {
     if (!sandbox) return
     const launch = await prepareLaunch(pod, definition, sandbox, this.#deps)
     this.#stopAwaiting(name)
-    if (this.#terminating || this.#detached) return
+    const isUp = await this.#deps.startGate.enter(this.#ending.signal)
+    if (this.#terminating || this.#detached) return isUp()
     const { image } = launch
     const attempt = this.#state(name).restarts + 1
     this.#step('spawn')
-    const container = await runtime.start({
-      ...launch,
-      attempt,
-      logPath: logs.path(pod, name, attempt),
+    const start = { ...launch, attempt, logPath: logs.path(pod, name, attempt) }
+    const container = await runtime.start(start).catch((error: unknown) => {
+      isUp()
+      throw error
     })
     this.#step('started')
+    void container.exited.then(isUp)
     const before = this.#state(name)
     const { last, imageFailures: _, ...rest } = before
     const previous = before.state.is === 'terminated' ? terminatedOf(before) : last
@@ -360,7 +371,8 @@ export class PodWorker {
       ready: unprobed,
       state: { is: 'running', startedAtMs: container.startedAtMs },
     })
-    this.#watch(container, definition, undefined)
+    if (unprobed) isUp()
+    this.#watch(container, definition, undefined, isUp)
     void logs.opened(pod, name, attempt)
     this.#event('Normal', 'Created', `Created container: ${name}`, name)
     this.#event('Normal', 'Started', `Started container ${name}`, name)
@@ -458,10 +470,12 @@ export class PodWorker {
     container: Container,
     definition: ContainerDefinition,
     wasReady: boolean | undefined,
+    isUp: () => void = () => {},
   ): void {
     const running: Running = {
       container,
       definition,
+      isUp,
       probes: noProbes,
       killing: false,
       ended: Promise.resolve(),
@@ -490,7 +504,10 @@ export class PodWorker {
       },
       onProbe: () => this.#step('probe'),
       onReady: (ready) => {
-        if (ready) this.#step('alive')
+        if (ready) {
+          running.isUp()
+          this.#step('alive')
+        }
         this.#set(name, { ...this.#state(name), ready })
         this.#report()
       },
@@ -692,6 +709,7 @@ export class PodWorker {
     this.#cancelWake()
     this.#cancelDeadline()
     for (const { probes } of this.#running.values()) probes[Symbol.dispose]()
+    this.#ending.abort()
     this.#freezer.end()
     this.#deps.frozenPods.remove(this.uid)
     const pod = this.#pod

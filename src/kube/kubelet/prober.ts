@@ -20,6 +20,8 @@ export interface ProberOptions {
   readonly onChange: (success: boolean, output: string) => void
   /** A single failed attempt: an `Unhealthy` event. Of eager attempts before the first success only a few are told. */
   readonly onFailure: (output: string) => void
+  /** How many programs are coming up at the moment; an eager search leaves them the processor. */
+  readonly others?: () => number
   /** The answer when probing begins; a readiness that was known before a restart of the node agent. */
   readonly initially?: boolean
   /** With `initially`: the first look is now. Without it there may be a period until then. */
@@ -29,6 +31,8 @@ export interface ProberOptions {
 /** Until the first success of an eager probe: intervals grow from the first to the second. */
 const eagerFirstMs = 2
 const eagerLastMs = 50
+/** So much a program that is coming up, if that is more: looking at many must not keep them from it. */
+const eagerShareMs = 0.5
 /** So many quick attempts before the interval grows: most programs listen within this time. */
 const eagerQuick = 100
 const eagerTimeoutMs = 300
@@ -86,7 +90,8 @@ export function startProber(options: ProberOptions): Disposable {
   function nextDelay(success: boolean): number {
     if (!searching()) return periodMs
     if (success) return 0 // towards a success threshold above one
-    if (attempts <= eagerQuick) return eagerFirstMs
+    const quickMs = Math.max(eagerFirstMs, (options.others?.() ?? 0) * eagerShareMs)
+    if (attempts <= eagerQuick) return quickMs
     return Math.min(eagerFirstMs * 2 ** Math.floor((attempts - eagerQuick) / 20 + 1), eagerLastMs)
   }
 
