@@ -3,11 +3,21 @@ import { basename, resolve } from 'node:path'
 import { systemClock } from '../lib/clock.ts'
 import type { Built } from '../image/build.ts'
 import { dataDirOf } from '../platform/config.ts'
-import type { Command, Flag } from './command.ts'
+import { UsageError, type Arguments, type Command, type Flag } from './command.ts'
 
-export const bundleFlag: Flag = {
-  type: 'boolean',
-  description: 'join a Node program and its packages into one file, which starts sooner',
+export const bundleFlags: Readonly<Record<string, Flag>> = {
+  bundle: {
+    type: 'boolean',
+    description: 'join a Node program and its packages into one file, which starts sooner',
+  },
+  'no-bundle': { type: 'boolean', description: 'do not, though package.json asks for it' },
+}
+
+/** Undefined when neither flag is given: package.json decides. */
+export function bundleOf(args: Arguments): boolean | undefined {
+  if (args.boolean('bundle') && args.boolean('no-bundle'))
+    throw new UsageError('--bundle and --no-bundle exclude each other')
+  return args.boolean('bundle') ? true : args.boolean('no-bundle') ? false : undefined
 }
 
 export const build: Command = {
@@ -24,13 +34,13 @@ export const build: Command = {
       value: 'REF',
       description: 'name of the image (default dev.local/NAME-OF-DIR:latest)',
     },
-    bundle: bundleFlag,
+    ...bundleFlags,
   },
   positionals: [1, 1],
   async run(args, out) {
     const path = resolve(args.positionals[0] ?? '.')
     const reference = args.string('tag') ?? defaultReference(path)
-    const bundle = args.boolean('bundle')
+    const bundle = bundleOf(args)
     const dataDir = dataDirOf(args.string('data-dir'))
     const { digest, notes } = await buildPath(path, reference, dataDir, bundle)
     for (const note of notes) out.note(`ebb build: ${note}`)
@@ -56,7 +66,7 @@ export async function buildPath(
   path: string,
   reference: string,
   dataDir: string,
-  bundle = false,
+  bundle?: boolean,
 ): Promise<Built> {
   const { openContentStore } = await import('../image/content-store.ts')
   const { buildImage } = await import('../image/build.ts')
@@ -65,6 +75,6 @@ export async function buildPath(
     reference,
     store: await openContentStore(dataDir),
     clock: systemClock,
-    bundle,
+    ...(bundle !== undefined && { bundle }),
   })
 }

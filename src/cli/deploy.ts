@@ -7,7 +7,7 @@ import { dataDirOf, layoutOf } from '../platform/config.ts'
 import { Revision } from '../serving/api/revision.ts'
 import { Service } from '../serving/api/service.ts'
 import { clientOf } from './api-client.ts'
-import { buildPath, bundleFlag, defaultReference, imageName } from './build.ts'
+import { buildPath, bundleFlags, bundleOf, defaultReference, imageName } from './build.ts'
 import { UsageError, type Command, type Output } from './command.ts'
 
 /** How long a Service may take to become ready; kn waits as long. */
@@ -28,7 +28,7 @@ export const deploy: Command = {
       multiple: true,
       description: 'environment variable (may be repeated)',
     },
-    bundle: bundleFlag,
+    ...bundleFlags,
   },
   positionals: [1, 1],
   async run(args, out) {
@@ -40,6 +40,7 @@ export const deploy: Command = {
     })
     const name = args.string('name')
     const namespace = args.string('namespace')
+    const bundle = bundleOf(args)
     const { url } = await deployDirectory(
       {
         directory: args.positionals[0] ?? '.',
@@ -47,7 +48,7 @@ export const deploy: Command = {
         ...(name !== undefined && { name }),
         ...(namespace !== undefined && { namespace }),
         env,
-        bundle: args.boolean('bundle'),
+        ...(bundle !== undefined && { bundle }),
       },
       out,
     )
@@ -62,13 +63,13 @@ export interface Deployment {
   readonly name?: string
   readonly namespace?: string
   readonly env?: readonly { readonly name: string; readonly value: string }[]
-  /** One file of program and packages. */
+  /** One file of program and packages; undefined = as package.json says. */
   readonly bundle?: boolean
 }
 
 /** Throws an Error with the Service's own reason and message when it does not become ready. */
 export async function deployDirectory(
-  { directory, dataDir, name, namespace, env = [], bundle = false }: Deployment,
+  { directory, dataDir, name, namespace, env = [], bundle }: Deployment,
   out: Output,
 ): Promise<{ readonly name: string; readonly url: string }> {
   const path = resolve(directory)

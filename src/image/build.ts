@@ -22,7 +22,7 @@ export interface BuildOptions {
   readonly reference: string
   readonly store: ContentStore
   readonly clock: Clock
-  /** True: a Node program and its packages become one file (bundle.ts). */
+  /** A Node program and its packages become one file (bundle.ts); undefined = what package.json says, else not. */
   readonly bundle?: boolean
 }
 
@@ -44,7 +44,7 @@ export async function buildImage({
   reference,
   store,
   clock,
-  bundle = false,
+  bundle,
 }: BuildOptions): Promise<Built> {
   const name = normalizeReference(reference)
   const project = await readProject(path)
@@ -58,7 +58,7 @@ export async function buildImage({
     ...(await packLayer(store, project.root, project.files, folder)),
     what: 'program',
   })
-  const program = await bundled(project, bundle)
+  const program = await bundled(project, bundle ?? project.bundle)
   if (program.file !== undefined)
     layers.push({ ...(await packBundle(store, program.file)), what: 'bundle' })
   const config = await store.put(

@@ -23,11 +23,18 @@ async function folder(t: TestContext, files: Readonly<Record<string, string>>): 
 }
 
 /** Builds with and without a bundle and runs both images' commands. */
-async function build(t: TestContext, files: Readonly<Record<string, string>>, bundle = true) {
+async function build(
+  t: TestContext,
+  files: Readonly<Record<string, string>>,
+  bundle: boolean | 'as package.json says' = true,
+) {
   const path = await folder(t, files)
   const store = await openContentStore(await folder(t, {}))
   const options = { path, reference: 'x', store, clock: new SimClock() }
-  const { digest, notes } = await buildImage({ ...options, bundle })
+  const { digest, notes } = await buildImage({
+    ...options,
+    ...(typeof bundle === 'boolean' && { bundle }),
+  })
   const manifest = await readManifest(store, digest)
   const rootfs = await unpackImage(store, digest, manifest.layers)
   const run = () => {
@@ -142,6 +149,18 @@ test('what can not be bundled is taken as it is, and says why', async (t) => {
   assert.match(shell.notes.join(), /the command is "\.\/run"; expected node and a file/)
   const plain = await build(t, { 'index.js': '' }, false)
   assert.deepEqual([plain.notes, plain.cmd], [[], ['node', 'index.js']])
+})
+
+test('package.json may ask for a bundle', async (t) => {
+  const files = { 'index.js': '', 'package.json': '{"ebb":{"bundle":true}}' }
+  const cmd = async (bundle: false | 'as package.json says') =>
+    (await build(t, files, bundle)).cmd[1]
+  assert.equal(await cmd('as package.json says'), 'index.bundle.mjs')
+  assert.equal(await cmd(false), 'index.js')
+  await assert.rejects(build(t, { 'index.js': '', 'package.json': '{"ebb":{"bundle":"yes"}}' }), {
+    name: 'BuildError',
+    message: /expected "ebb": \{ "bundle": true \} or false, found \{"bundle":"yes"\}/,
+  })
 })
 
 test('the same input makes the same bundle', async (t) => {

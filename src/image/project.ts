@@ -15,6 +15,8 @@ export interface Project {
   /** Files below node_modules, likewise. */
   readonly modules: readonly string[]
   readonly command: readonly string[]
+  /** package.json asks for a bundle: `"ebb": { "bundle": true }`. */
+  readonly bundle: boolean
 }
 
 const mainFiles = ['index', 'server', 'app', 'main'].flatMap((name) =>
@@ -33,7 +35,13 @@ export async function readProject(path: string): Promise<Project> {
         `${path}: expected a JavaScript or TypeScript file or a folder; to run an executable, put it into a folder with a Procfile (web: ./server)`,
       )
     const file = basename(path)
-    return { root: dirname(path), files: [file], modules: [], command: ['node', file] }
+    return {
+      root: dirname(path),
+      files: [file],
+      modules: [],
+      command: ['node', file],
+      bundle: false,
+    }
   }
   const ignored = ignoreRules(
     (await readText(join(path, '.ebbignore'))) ??
@@ -48,7 +56,13 @@ export async function readProject(path: string): Promise<Project> {
   const files = all.filter((file) => !isModule(file))
   const command = await startCommand(path, files)
   await checkDependencies(path, modules)
-  return { root: path, files: files.sort(), modules: modules.sort(), command }
+  return {
+    root: path,
+    files: files.sort(),
+    modules: modules.sort(),
+    command,
+    bundle: await wantsBundle(path),
+  }
 }
 
 async function startCommand(root: string, files: readonly string[]): Promise<readonly string[]> {
@@ -90,6 +104,7 @@ export function commandOf(line: string): readonly string[] {
 
 interface Manifest {
   readonly main?: unknown
+  readonly ebb?: unknown
   readonly scripts?: Readonly<Record<string, unknown>>
   readonly dependencies?: Readonly<Record<string, unknown>>
 }
@@ -104,6 +119,17 @@ async function readManifest(root: string): Promise<Manifest | undefined> {
     // reported below
   }
   throw new BuildError(`${join(root, 'package.json')}: expected a JSON object`)
+}
+
+async function wantsBundle(root: string): Promise<boolean> {
+  const ebb = (await readManifest(root))?.ebb
+  if (ebb === undefined) return false
+  const bundle: unknown = typeof ebb === 'object' && ebb ? Reflect.get(ebb, 'bundle') : ebb
+  if (bundle !== undefined && typeof bundle !== 'boolean')
+    throw new BuildError(
+      `${join(root, 'package.json')}: expected "ebb": { "bundle": true } or false, found ${JSON.stringify(ebb)}`,
+    )
+  return bundle ?? false
 }
 
 async function checkDependencies(root: string, modules: readonly string[]): Promise<void> {
