@@ -141,3 +141,63 @@ test('limits in milliseconds, the h2c port name, and ready addresses only', () =
     { host: '10.0.0.2', port: 8080, pod: 'u2', podName: 'p2' },
   ])
 })
+
+test('hosts with a certificate redirect when plain HTTP is to be redirected; taken hosts are left out', () => {
+  const split = { serviceNamespace: 'ns', serviceName: 'app-00001', servicePort: 80 }
+  const spec: Ingress['spec'] = {
+    httpOption: 'Redirected',
+    tls: [{ hosts: ['Safe.example.com'], secretName: 's', secretNamespace: 'ns' }],
+    rules: [
+      {
+        hosts: ['safe.example.com', 'plain.example.com', 'gone.example.com'],
+        visibility: 'ExternalIP',
+        http: { paths: [{ splits: [split] }] },
+      },
+      {
+        hosts: ['gone.example.com'],
+        visibility: 'ClusterLocal',
+        http: { paths: [{ splits: [split] }] },
+      },
+    ],
+  }
+  const surroundings = {
+    backend: () => ({ host: 'app.ns.svc.cluster.local' }),
+    taken: (host: string) => host === 'gone.example.com',
+  }
+  const paths = [{ splits: [{ host: 'app.ns.svc.cluster.local', percent: 100 }] }]
+  const route = ingressRoute(ingress(spec), surroundings)
+  assert.deepEqual(route.rules, [
+    { hosts: ['plain.example.com'], visibility: 'ExternalIP', paths },
+    { hosts: ['safe.example.com'], visibility: 'ExternalIP', paths, redirectToHttps: true },
+  ])
+  assert.equal(route.hash, ingressHash(ingress(spec)))
+  const open = ingressRoute(ingress({ ...spec, httpOption: 'Enabled' }), surroundings)
+  assert.ok(open.rules.every(({ redirectToHttps }) => !redirectToHttps))
+})
+
+test('what a template asks of the gateway by annotation', () => {
+  const target = (annotations: Record<string, string>) => {
+    const plain = revision()
+    return revisionTarget({ ...plain, metadata: { ...plain.metadata, annotations } }, undefined)
+  }
+  assert.deepEqual(
+    [
+      target({ 'ebb.dev/session-affinity': 'cookie' }).sessionAffinity,
+      target({ 'ebb.dev/session-affinity': 'cookie:Mine' }).sessionAffinity,
+      target({ 'ebb.dev/session-affinity': 'header:X-User' }).sessionAffinity,
+      target({ 'ebb.dev/session-affinity': 'pod' }).sessionAffinity,
+      target({ 'ebb.dev/long-lived-streams': 'true' }).longLivedStreams,
+      target({ 'ebb.dev/long-lived-streams': 'false' }).longLivedStreams,
+      target({}).longLivedStreams,
+    ],
+    [
+      { cookie: 'ebb-session' },
+      { cookie: 'Mine' },
+      { header: 'X-User' },
+      undefined,
+      true,
+      false,
+      undefined,
+    ],
+  )
+})
