@@ -116,3 +116,20 @@ test('framing of responses (RFC 9112 6.3)', () => {
   assert.equal(framing(200, 'Transfer-Encoding: gzip, chunked\r\n'), 'chunked')
   assert.equal(framing(200, 'Transfer-Encoding: gzip\r\n'), 'close')
 })
+
+test('trailers are read when they are wanted, and payload is counted', () => {
+  const text = '3\r\nabc\r\n2;x\r\nde\r\n0\r\nX-Sum:  5 \r\nX-Empty:\r\n\r\n'
+  for (const size of [1, 2, 7, text.length]) {
+    const body = new Body('chunked', 0)
+    body.keepTrailers = true
+    read(body, text, size)
+    assert.deepEqual(body.trailers, { names: ['X-Sum', 'X-Empty'], values: ['5', ''] })
+    assert.equal(body.payloadBytes, 5)
+  }
+  const unasked = new Body('chunked', 0)
+  read(unasked, text)
+  assert.equal(unasked.trailers, undefined)
+  const plain = new Body('length', 4)
+  read(plain, 'abcdef')
+  assert.equal(plain.payloadBytes, 4)
+})
