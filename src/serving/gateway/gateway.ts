@@ -49,7 +49,7 @@ export interface GatewayLimits {
   readonly idleTimeoutMs: number
   /** From an accepted connection to the end of its TLS handshake. */
   readonly handshakeTimeoutMs: number
-  /** TLS handshakes at one time; further connections are closed. */
+  /** TLS handshakes at one time; beyond, the oldest is cut. */
   readonly handshakes: number
 }
 

@@ -28,7 +28,7 @@ export interface TlsFrontOptions {
   readonly protocols: readonly string[]
   /** From the accepted connection to the end of the handshake. */
   readonly handshakeTimeoutMs: number
-  /** Handshakes at one time; further connections are closed. */
+  /** Handshakes at one time; beyond, the oldest is cut. */
   readonly handshakes: number
   /** 48 bytes that all workers of one port share. Default: random, new each day. */
   readonly ticketKeys?: Buffer
@@ -87,10 +87,13 @@ export class TlsFront {
   accept(socket: Socket): void {
     const { deadlines, clock, handshakeTimeoutMs } = this.#options
     const address = addressOf(socket)
-    if (this.#handshakes.size >= this.#options.handshakes || this.#handshakes.has(address)) {
-      socket.destroy()
-      return
-    }
+    // Handshakes take milliseconds: the oldest is of somebody who dawdles.
+    if (this.#handshakes.size >= this.#options.handshakes)
+      for (const [oldest, handshake] of this.#handshakes) {
+        this.#done(oldest, handshake)
+        handshake.socket.destroy()
+        break
+      }
     const handshake = new Handshake(socket)
     this.#handshakes.set(address, handshake)
     deadlines.set(handshake, clock.monotonic() + handshakeTimeoutMs)

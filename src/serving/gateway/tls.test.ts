@@ -294,11 +294,11 @@ test('a handshake that does not end is cut, and there are only so many at a time
     if (bytes) socket.write(Buffer.from(bytes, 'hex'))
     return { socket, closed }
   }
-  const silent = await dial('')
+  const oldest = await dial('')
   const slow = await dial('16030100c801')
-  const third = await dial('')
-  // The third finds no room; the first two go when their time is over.
-  assert.equal(await third.closed, 'closed')
+  const silent = await dial('')
+  // The third takes the place of the first; the others go when their time is over.
+  assert.equal(await oldest.closed, 'closed')
   let cut = 0
   for (const { closed } of [silent, slow]) void closed.then(() => cut++)
   await clock.advance(4000)
@@ -328,6 +328,54 @@ test('garbage in a handshake ends that connection and no other', async () => {
   const [answer] = (await once(good, 'data')) as [Buffer]
   assert.match(answer.toString(), /^HTTP\/1.1 200/)
   good.destroy()
+})
+
+test('an upgraded connection is a tunnel through TLS too, also when one side says no more', async () => {
+  await using app = await startApp(
+    ({ socket, raw }) => {
+      raw('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n')
+      socket.on('data', (bytes: Buffer) => socket.write(bytes))
+      socket.on('end', () => socket.end('bye'))
+    },
+    { bodies: false },
+  )
+  await using fixture = await Fixture.start({ tls: true, revision: { backends: [app.backend] } })
+  tell(fixture, 'ns/exact', [host], exact)
+  const client = await open(fixture)
+  let text = ''
+  client.on('data', (bytes: Buffer) => (text += bytes))
+  client.write(get('/', 'Connection: Upgrade\r\nUpgrade: echo\r\n'))
+  while (!text.endsWith('\r\n\r\n')) await once(client, 'data')
+  assert.match(text, /^HTTP\/1.1 101 /)
+  text = ''
+  const much = 'x'.repeat(300_000)
+  client.write(much)
+  while (text.length < much.length) await once(client, 'data')
+  assert.equal(text, much)
+  client.end()
+  await once(client, 'close')
+  assert.equal(text, `${much}bye`)
+})
+
+test('stopping closes idle TLS connections at once and lets requests end', async () => {
+  const answered = Promise.withResolvers<() => void>()
+  await using app = await startApp(({ answer }) => answered.resolve(() => answer('late')))
+  await using fixture = await Fixture.start({ tls: true, revision: { backends: [app.backend] } })
+  tell(fixture, 'ns/exact', [host], exact)
+  const idle = await open(fixture)
+  const busy = await open(fixture)
+  busy.write(get())
+  const answer = await answered.promise
+  const closed = once(idle, 'close')
+  idle.resume()
+  const stopped = fixture.gateway.stop(30_000)
+  await closed
+  const response = once(busy, 'data') as Promise<[Buffer]>
+  answer()
+  const [bytes] = await response
+  assert.match(bytes.toString(), /^HTTP\/1.1 200 OK[^]*late$/)
+  busy.resume()
+  await stopped
 })
 
 test('challenges are answered before anything else, for their host only', async () => {
