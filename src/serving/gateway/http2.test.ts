@@ -15,6 +15,7 @@ import {
 } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
+import { SimClock } from '../../testing/sim-clock.ts'
 import type { Backend } from './feed.ts'
 import { Client, Fixture, get, host, signal, startApp } from './gateway.fixture.ts'
 
@@ -755,4 +756,49 @@ test('redirects, probes and metrics know requests of HTTP/2', async () => {
   const { body } = await metrics.send('GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n').response()
   metrics.socket.destroy()
   assert.match(body, /http_server_request_duration_seconds_count\{[^}]*version="2"[^}]*\} 1/)
+})
+
+test('connections without requests are ended, those of clients and those to pods', async () => {
+  await using app = await startHttp2App(echo)
+  const clock = new SimClock()
+  await using gateway = await Fixture.start({
+    clock,
+    limits: { idleTimeoutMs: 120_000, headTimeoutMs: 60_000 },
+    revision: { protocol: 'h2c', backends: [app.backend] },
+  })
+  using client = new Http2Client(gateway.gateway.http.port)
+  using silent = new Http2Client(gateway.gateway.http.port)
+  await once(silent.session, 'remoteSettings')
+  assert.equal((await client.request()).status, 201)
+  const podClosed = once(app.sessions[0]!, 'close')
+  const silentClosed = once(silent.session, 'close')
+  await clock.advance(64_000)
+  await podClosed
+  await silentClosed
+  assert.equal(client.session.closed, false)
+  const closed = once(client.session, 'close')
+  // Another request, another minute of grace.
+  assert.equal((await client.request()).status, 201)
+  await clock.advance(100_000)
+  assert.equal(client.session.closed, false)
+  await clock.advance(30_000)
+  await closed
+})
+
+test('a burst at zero over one connection opens few connections, and loses nothing', async () => {
+  await using gateway = await Fixture.start({ revision: { protocol: 'h2c' } })
+  using client = new Http2Client(gateway.gateway.http.port)
+  const waiting = Array.from({ length: 240 }, (_, i) => client.request({ ':path': `/${i}` }))
+  await gateway.message((message) => message.type === 'wake')
+  await using app = await startHttp2App(
+    (stream, headers) => {
+      stream.respond({ ':status': 200 })
+      stream.end(headers[':path'])
+    },
+    { settings: { maxConcurrentStreams: 100 } },
+  )
+  gateway.revision({ protocol: 'h2c', backends: [app.backend] })
+  const answers = await Promise.all(waiting)
+  answers.forEach(({ status, body }, i) => assert.deepEqual([status, body], [200, `/${i}`]))
+  assert.ok(app.sessions.length <= 3, `${app.sessions.length} connections`)
 })
