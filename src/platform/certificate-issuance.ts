@@ -38,12 +38,23 @@ export function createCertificateIssuance({
   const challenges = createFacts()
   challenges.complete()
   let authority: Promise<LocalAuthority> | undefined
+  let ca: string | undefined
+  const open = async (): Promise<LocalAuthority> => {
+    const opened = await ensureLocalAuthority(layout.certificates, clock)
+    ca = opened.ca
+    return opened
+  }
   const prepared = (): Promise<LocalAuthority> =>
-    (authority ??= ensureLocalAuthority(layout.certificates, clock).catch((error: unknown) => {
+    (authority ??= open().catch((error: unknown) => {
       authority = undefined
       throw error
     }))
-  const local: LocalAuthority = { sign: async (names) => (await prepared()).sign(names) }
+  const local: LocalAuthority = {
+    get ca() {
+      return ca
+    },
+    sign: async (names) => (await prepared()).sign(names),
+  }
   let issuer: Promise<AcmeIssuer> | undefined
   const acme: AcmeIssuer = {
     async sign(order) {

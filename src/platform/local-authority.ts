@@ -46,6 +46,7 @@ export async function ensureLocalAuthority(
   }
   const issuer = ca
   return {
+    ca: issuer.cert,
     async sign(names) {
       const [first = ''] = names
       const { cert, key } = await issue({

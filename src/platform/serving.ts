@@ -72,7 +72,11 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   const signing = createCertificateIssuance(options)
   const { issuance, local, challenges } = signing
   const ownCertificates = started.use(localCertificates({ source, local, clock, log }))
-  const prepared = options.gatewayTls && signing.prepare()
+  const prepared =
+    options.gatewayTls &&
+    signing.prepare().catch((error: unknown) => {
+      log.error('the own certificate authority can not be had', { error })
+    })
   const shared = started.use(createSharedHosts(source, targets))
   const ingresses = started.use(createIngressView(source, targets, shared))
   const link = started.use(
@@ -109,6 +113,8 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   })
   await installRouting(client, hello.http.port)
 
+  // Before the controllers look: what an authority signed that is no more is signed anew.
+  await prepared
   let decided: (revision: ObjectKey) => void = () => {}
   const autoscaler = createAutoscaler({ clock, onDecision: (key) => decided(objectKey(key)) })
   started.use(autoscaler.start())
@@ -147,7 +153,6 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
   started.use(link.onCertificateWanted((host) => ownCertificates.wanted(host)))
   started.use(link.onCold((request) => coldStarts.answered(request)))
   await informers.synced()
-  await prepared
 
   const running = started.move()
   return {

@@ -18,6 +18,7 @@ function world({ days = 90 }: { days?: number } = {}) {
   const clock = new SimClock()
   const signed: { by: 'local' | 'acme'; names: readonly string[] }[] = []
   let signing = 0
+  const local: { ca: string | undefined } = { ca: undefined }
   const make = async (names: readonly string[]): Promise<Signed> => {
     signing++
     const { cert, key } = await issue({
@@ -38,9 +39,13 @@ function world({ days = 90 }: { days?: number } = {}) {
   const issuance = createIssuance({
     clock,
     local: {
-      sign: (names) => {
+      get ca() {
+        return local.ca
+      },
+      sign: async (names) => {
         signed.push({ by: 'local', names })
-        return make(names)
+        const made = await make(names)
+        return { ...made, ...(local.ca !== undefined && { ca: local.ca }) }
       },
     },
     acme: { sign: (order) => acme.sign(order) },
@@ -90,7 +95,7 @@ function world({ days = 90 }: { days?: number } = {}) {
     const ready = status?.conditions?.find(({ type }) => type === 'Ready')
     return [ready?.status, ready?.reason].filter(Boolean).join(' ')
   }
-  return { clock, cluster, signed, acme, settle, put, configure, told, get }
+  return { clock, cluster, signed, acme, local, settle, put, configure, told, get }
 }
 
 const withAcme = { 'directory-url': 'https://acme.example/dir', 'agree-terms': 'true' }
@@ -242,4 +247,17 @@ test("somebody else's Secret is left alone; a damaged or foreign certificate of 
   assert.equal(signed.length, 3)
   assert.equal(told(), 'True')
   cluster.delete(Certificate, keyOf({ ...ours, metadata: { ...ours.metadata, name: 'c' } }))
+})
+
+test('another authority of our own signs anew', async () => {
+  const { put, settle, told, local, signed } = world()
+  local.ca = 'one'
+  put(['a.localhost'])
+  await settle()
+  await settle()
+  assert.equal(signed.length, 1)
+  local.ca = 'two'
+  await settle()
+  assert.equal(signed.length, 2)
+  assert.equal(told(), 'True')
 })

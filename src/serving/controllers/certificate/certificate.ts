@@ -33,6 +33,8 @@ export interface World {
   readonly certificate: Certificate
   readonly secret: Secret | undefined
   readonly issuer: Issuer | { readonly kind: 'none'; readonly message: string }
+  /** Certificate of the own authority, PEM, once it is known. */
+  readonly localCA: string | undefined
   /** Undefined while the Secret is as it should be, or nobody can be asked. */
   readonly issue: Issue | undefined
 }
@@ -51,14 +53,16 @@ export const certificateReconciler = (
     const issuer = issuerOf(certificate, readConfig(read, configAcme))
     const key = keyOf(certificate)
     const foreign = secret !== undefined && !isMadeFor(secret, certificate)
-    const due = renewalMs({ certificate, secret, issuer }) <= nowMs
+    const { localCA } = issuance
+    const due = renewalMs({ certificate, secret, issuer, localCA }) <= nowMs
     if (!due || foreign || issuer.kind === 'none') {
       issuance.forget(key)
-      return { certificate, secret, issuer, issue: undefined }
+      return { certificate, secret, issuer, localCA, issue: undefined }
     }
     const { uid = '' } = certificate.metadata
     const names = certificate.spec.dnsNames
-    return { certificate, secret, issuer, issue: issuance.look({ key, uid, names, issuer }) }
+    const issue = issuance.look({ key, uid, names, issuer })
+    return { certificate, secret, issuer, localCA, issue }
   },
 
   plan(world, nowMs) {
@@ -95,11 +99,12 @@ const issuerText = (issuer: World['issuer']): string =>
   issuer.kind === 'acme' ? (issuer.settings.directoryUrl ?? '') : issuer.kind
 
 /** When the next certificate is to be asked for: 0 when there is none that would do. */
-function renewalMs({ certificate, secret, issuer }: Omit<World, 'issue'>): number {
+function renewalMs({ certificate, secret, issuer, localCA }: Omit<World, 'issue'>): number {
   const content = secret && tlsContent(secret)
   if (content === undefined || typeof content === 'string') return 0
   if (!certificate.spec.dnsNames.every(content.covers)) return 0
   if (secret?.metadata.annotations?.[issuerAnnotation] !== issuerText(issuer)) return 0
+  if (issuer.kind === 'local' && localCA !== undefined && content.ca !== localCA) return 0
   const { notBeforeMs, notAfterMs } = content
   return notBeforeMs + ((notAfterMs - notBeforeMs) * 2) / 3
 }

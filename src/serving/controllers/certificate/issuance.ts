@@ -18,6 +18,8 @@ export interface Signed {
 
 /** The platform's own authority. */
 export interface LocalAuthority {
+  /** Its own certificate, PEM; undefined while it is not known yet. What another signed is signed anew. */
+  readonly ca?: string | undefined
   /** A certificate for these names, valid from now on. */
   sign(names: readonly string[]): Promise<Signed>
 }
@@ -75,6 +77,8 @@ export interface IssueRequest {
 }
 
 export interface Issuance {
+  /** Certificate of the platform's own authority, PEM, once it is known. */
+  readonly localCA: string | undefined
   /** How far it is. Starts what is not under way. */
   look(request: IssueRequest): Issue
   /** The Certificate has what it wanted, or is gone. */
@@ -165,6 +169,9 @@ export function createIssuance({ clock, local, acme }: IssuanceOptions): Issuanc
   }
 
   return {
+    get localCA() {
+      return local.ca
+    },
     look(request) {
       const id = keyText(request.key)
       const subject = JSON.stringify([request.uid, request.names, request.issuer])

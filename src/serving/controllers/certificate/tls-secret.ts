@@ -14,6 +14,8 @@ export interface TlsContent {
   /** PEM texts. */
   readonly chain: string
   readonly privateKey: string
+  /** Of a private authority; '' of others. */
+  readonly ca: string
   readonly notBeforeMs: number
   readonly notAfterMs: number
   /** True when the certificate covers the name, `*.` names as they are. */
@@ -44,6 +46,7 @@ function parse({ data = {} }: Secret): TlsContent | string {
     return {
       chain,
       privateKey,
+      ca: decode(data['ca.crt']),
       notBeforeMs: Date.parse(leaf.validFrom),
       notAfterMs: Date.parse(leaf.validTo),
       covers: (name) => names.has(name) || leaf.checkHost(name, { subject: 'never' }) !== undefined,
