@@ -28,7 +28,8 @@ import { createFrozenPods } from './frozen-pods.ts'
 import type { PodLogs } from './pod-logs.ts'
 import type { OnPodStep } from './pod-steps.ts'
 import { runProbe } from './probe.ts'
-import { PodWorker, type PodWorkerDeps, type Recovered } from './pod-worker.ts'
+import type { PodWorkerDeps } from './pod-record.ts'
+import { PodWorker, type Recovered } from './pod-worker.ts'
 import type { Images, Runtime } from './runtime.ts'
 
 export interface KubeletDeps {

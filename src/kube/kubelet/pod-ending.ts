@@ -1,0 +1,189 @@
+/**
+ * Ends one pod, or one of its containers: hooks, TERM, KILL at the end of the grace, sidecars last; then its network, its
+ * API object and its logs. Follows the kubelet's killPod; a grace may only be shortened.
+ */
+import { sleep } from '../../lib/clock.ts'
+import { keyOf } from '../api/meta.ts'
+import { Pod } from '../api/pod.ts'
+import { hasReason } from '../api/status-error.ts'
+import type { Client } from '../client/client.ts'
+import { isSidecar } from './container-state.ts'
+import { GracePeriod } from './grace-period.ts'
+import { runHook } from './hooks.ts'
+import type { PodRecord, PodWorkerDeps, RunningContainer } from './pod-record.ts'
+import { probeTarget } from './probe-target.ts'
+import { podText } from './sync-pod.ts'
+
+/** After SIGKILL a process is gone, or never will be. */
+const killLimitMs = 10_000
+/** Where Knative's queue-proxy answers when a pod has drained; here the gateway says so, through `beforeStop`. */
+const drainPort = 8022
+/** Grace of pods that do not say. */
+export const defaultGraceSeconds = 30
+
+export interface EndingHooks {
+  /** No alarm of this pod is to ring any more. */
+  rest(): void
+  /** Before the first signal: nothing is started any more, and what is frozen goes on, so that it hears of its end. */
+  beforeEnd(): void
+  /** Resolves when nothing is being started. */
+  settled(): Promise<void>
+}
+
+export class PodEnding {
+  readonly #record: PodRecord
+  readonly #deps: PodWorkerDeps
+  readonly #hooks: EndingHooks
+  readonly #grace: GracePeriod
+  #terminated: Promise<void> | undefined
+
+  constructor(record: PodRecord, deps: PodWorkerDeps, hooks: EndingHooks) {
+    this.#record = record
+    this.#deps = deps
+    this.#hooks = hooks
+    this.#grace = new GracePeriod(deps.clock)
+  }
+
+  /** TERM, and KILL when the grace is over. Resolves when the container has ended. */
+  async kill(running: RunningContainer, graceMs: number): Promise<void> {
+    const { runtime, clock } = this.#deps
+    running.killing = true
+    running.probes[Symbol.dispose]()
+    await runtime.signal(running.container.id, 'SIGTERM').catch(() => {})
+    const cancel = clock.after(graceMs, () => {
+      void runtime.signal(running.container.id, 'SIGKILL').catch(() => {})
+    })
+    await running.container.exited
+    cancel()
+  }
+
+  /** All containers have ended for good: the network goes, status and logs stay. */
+  async finish(phase: 'Succeeded' | 'Failed'): Promise<void> {
+    this.#record.finished = phase
+    this.#hooks.rest()
+    await Promise.all(
+      [...this.#record.running.values()].map((running) => this.kill(running, this.#graceMs())), // sidecars
+    )
+    this.#record.report()
+    await this.#deps.runtime
+      .removeSandbox(this.#record.uid)
+      .catch((error: unknown) =>
+        this.#deps.log.error('sandbox could not be removed', {
+          pod: podText(this.#record.pod),
+          error,
+        }),
+      )
+  }
+
+  /** The pod has run for longer than it may. */
+  async exceeded(): Promise<void> {
+    if (this.#record.isTerminating || this.#record.finished || this.#record.detached) return
+    const message = 'Pod was active on the node longer than the specified deadline'
+    this.#record.verdict = { reason: 'DeadlineExceeded', message }
+    this.#record.finished = 'Failed'
+    this.#hooks.rest()
+    this.#record.event('Normal', 'DeadlineExceeded', message)
+    await this.#stopContainers(this.#graceMs())
+    await this.finish('Failed')
+  }
+
+  #graceMs(): number {
+    return (this.#record.pod.spec.terminationGracePeriodSeconds ?? defaultGraceSeconds) * 1000
+  }
+
+  /** Ends the pod within `graceMs` and removes it from the API. A later call may only shorten the grace. */
+  terminate(graceMs: number): Promise<void> {
+    const { log } = this.#deps
+    this.#grace.shorten(graceMs)
+    this.#record.isTerminating = true
+    this.#terminated ??= this.#terminateNow().catch((error: unknown) =>
+      log.error('pod could not be ended', { pod: podText(this.#record.pod), error }),
+    )
+    return this.#terminated
+  }
+
+  async #terminateNow(): Promise<void> {
+    const { client, runtime, logs, beforeStop, log, onGone } = this.#deps
+    this.#hooks.rest()
+    for (const { probes } of this.#record.running.values()) probes[Symbol.dispose]()
+    this.#hooks.beforeEnd()
+    const pod = this.#record.pod
+    if (this.#record.running.size > 0 && !this.#record.deleted)
+      await this.#grace.within(
+        beforeStop(pod).catch((error: unknown) => log.error('pod was not drained', { error })),
+      )
+    await this.#stopContainers()
+    await this.#hooks.settled()
+    await this.#stopContainers() // what was being started just then
+    if (!this.#record.deleted) {
+      const failed = [...this.#record.states.values()].some(
+        ({ state }) => state.is === 'terminated' && state.exitCode !== 0,
+      )
+      this.#record.finished ??= failed ? 'Failed' : 'Succeeded'
+      this.#record.report()
+      await this.#record.writer.flushed()
+    }
+    const removed = runtime
+      .removeSandbox(this.#record.uid)
+      .catch((error: unknown) =>
+        log.error('sandbox could not be removed', { pod: podText(pod), error }),
+      )
+    if (!this.#record.deleted) await this.#deletePod(client, pod)
+    await removed
+    await logs.remove(pod)
+    this.#record.writer.stop()
+    onGone(this.#record.uid)
+  }
+
+  async #deletePod(client: Client, pod: Pod): Promise<void> {
+    for (let failures = 0; !this.#record.deleted && !this.#record.detached; failures++) {
+      try {
+        return await client.delete(Pod, keyOf(pod), {
+          gracePeriodSeconds: 0,
+          preconditions: { uid: this.#record.uid },
+        })
+      } catch (error) {
+        if (hasReason(error, 'NotFound', 'Conflict')) return
+        this.#deps.log.error('ended pod could not be deleted', { pod: podText(pod), error })
+        await sleep(this.#deps.clock, Math.min(100 * 2 ** failures, 10_000))
+      }
+    }
+  }
+
+  /** Hooks, TERM, KILL at the end of the grace; sidecars after the others. */
+  async #stopContainers(graceMs?: number): Promise<void> {
+    if (graceMs !== undefined) this.#grace.shorten(graceMs)
+    const sidecars = [...this.#record.running.values()].filter(({ definition }) =>
+      isSidecar(definition),
+    )
+    const mains = [...this.#record.running.values()].filter(
+      (running) => !sidecars.includes(running),
+    )
+    await Promise.all(mains.map((running) => this.#stop(running)))
+    for (const running of sidecars.reverse()) await this.#stop(running)
+  }
+
+  async #stop(running: RunningContainer): Promise<void> {
+    const { runtime, clock } = this.#deps
+    const { container, definition } = running
+    running.probes[Symbol.dispose]()
+    running.killing = true
+    this.#record.event(
+      'Normal',
+      'Killing',
+      `Stopping container ${definition.name}`,
+      definition.name,
+    )
+    const preStop = definition.lifecycle?.preStop
+    if (preStop && preStop.httpGet?.port !== drainPort) {
+      const target = probeTarget(definition, container.id, this.#record.sandbox, this.#deps)
+      const problem = await runHook(preStop, this.#grace.leftMs, target, clock)
+      if (problem !== undefined)
+        this.#record.event('Warning', 'FailedPreStopHook', 'PreStopHook failed', definition.name)
+    }
+    await runtime.signal(container.id, 'SIGTERM').catch(() => {})
+    if (await this.#grace.within(running.ended)) return
+    await runtime.signal(container.id, 'SIGKILL').catch(() => {})
+    await Promise.race([running.ended, sleep(clock, killLimitMs)])
+  }
+}
