@@ -151,6 +151,15 @@ test('what can not be bundled is taken as it is, and says why', async (t) => {
   assert.deepEqual([plain.notes, plain.cmd], [[], ['node', 'index.js']])
 })
 
+test('a package that is not there is missed when it is asked for, not before', async (t) => {
+  const { run, notes } = await build(t, {
+    'index.js': `const optional = (load) => { try { return load() } catch (error) { return error.code } }
+console.log(optional(() => require('not-installed')), optional(() => require('node:path').sep))`,
+  })
+  assert.equal(run().stdout, 'MODULE_NOT_FOUND /\n')
+  assert.deepEqual(notes, ['1 file is one now'])
+})
+
 test('package.json may ask for a bundle', async (t) => {
   const files = { 'index.js': '', 'package.json': '{"ebb":{"bundle":true}}' }
   const cmd = async (bundle: false | 'as package.json says') =>

@@ -105,7 +105,7 @@ export async function bundleProgram(root: string, entry: string): Promise<Bundle
       logLevel: 'silent',
       define: perFile,
       banner: { js: banner },
-      plugins: [ownPlaces(root, join(root, entry), folder, loading)],
+      plugins: [missingPackages, ownPlaces(root, join(root, entry), folder, loading)],
     })
   } catch (error) {
     throw new NotBundled(`${entry} can't be bundled: ${firstError(error)}`)
@@ -116,6 +116,18 @@ export async function bundleProgram(root: string, entry: string): Promise<Bundle
     return found.contents
   }
   return { file, code: output(''), map: output('.map'), notes: notesOf(result.metafile, loading) }
+}
+
+/** A package that is not there may never be asked for, as optional ones are not: the program finds out, as it always did. */
+const missingPackages: Plugin = {
+  name: 'missing-packages',
+  setup(build) {
+    build.onResolve({ filter: /^[^./]/ }, async ({ path, pluginData, ...options }) => {
+      if (options.kind === 'entry-point' || pluginData === missingPackages) return undefined
+      const found = await build.resolve(path, { ...options, pluginData: missingPackages })
+      return found.errors.length > 0 ? { path, external: true } : found
+    })
+  },
 }
 
 /** Gives each module that asks for it its own names of itself, as an expression of where the bundle lies. */
@@ -176,8 +188,9 @@ function notesOf({ inputs }: Metafile, loading: ReadonlySet<string>): readonly s
       [...loading].flatMap((file) => /.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(file)?.[1] ?? []),
     ),
   ].sort()
+  const count = Object.keys(inputs).length
   return [
-    `${Object.keys(inputs).length} files are one now`,
+    count === 1 ? '1 file is one now' : `${count} files are one now`,
     ...(own.length > 0
       ? [
           `${own.join(', ')}: what is loaded there by a computed name is read from its own file, and shares no module with the bundle`,
