@@ -5,6 +5,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { openSync, closeSync, mkdirSync, readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { MessageChannel } from 'node:worker_threads'
 import { strippedEntry } from '../kube/kubelet/stripped-entry.ts'
 import { sleep, type Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
@@ -74,12 +75,19 @@ async function handOver(
     args,
     graceMs: handoverGraceMs,
   } satisfies ToGateway)
-  for (let tries = 0; tries < handoverTries; tries++) {
-    const now = await greet(socketPath)
-    if (now && now.pid !== before.pid) return true
-    await sleep(clock, handoverTryMs)
+  // Alarms of the clock do not keep a process alive in which nothing else has been started; a port does.
+  const { port1, port2 } = new MessageChannel()
+  port1.ref()
+  try {
+    for (let tries = 0; tries < handoverTries; tries++) {
+      const now = await greet(socketPath)
+      if (now && now.pid !== before.pid) return true
+      await sleep(clock, handoverTryMs)
+    }
+    return false
+  } finally {
+    port2.close()
   }
-  return false
 }
 
 /** Streams of a gateway that handed over may last so long. */

@@ -69,11 +69,17 @@ export function handOver(options: HandOverOptions): Promise<boolean> {
       if (over) return
       over = true
       cancel()
-      if (!serves) {
-        log.error('the successor does not serve', { why })
+      if (serves) {
+        resolve(true)
+        return
+      }
+      log.error('the successor does not serve', { why })
+      const gone = (): void => resolve(false)
+      if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) gone()
+      else {
+        child.once('exit', gone)
         child.kill('SIGKILL')
       }
-      resolve(serves)
     }
     const cancel = clock.after(successorMs, () => end(false, 'it took too long'))
     child.on('error', (error) => end(false, error))

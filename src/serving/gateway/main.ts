@@ -172,7 +172,11 @@ async function handOverTo(args: readonly string[], graceMs: number): Promise<voi
   })
   handingOver = false
   if (!serves) {
-    if (released) control = await openControl()
+    if (released) {
+      // What the successor may have left.
+      await unlink(socketPath).catch(() => {})
+      control = await openControl()
+    }
     return
   }
   ending = true
