@@ -646,6 +646,27 @@ test('a client that does not read holds its pod, not our memory; the other strea
   }
 })
 
+test('large answers are whole, also of a server that says NO_ERROR in place of the last frame', async () => {
+  const size = 20_000_000
+  // Node's server resets like this when the request was never read.
+  await using app = await startHttp2App((stream, headers) => {
+    stream.respond(headers['x-length'] ? { 'content-length': size } : {})
+    stream.end(Buffer.alloc(size, 'z'))
+  })
+  await using gateway = await Fixture.start({
+    revision: { protocol: 'h2c', backends: [app.backend] },
+  })
+  using client = new Http2Client(gateway.gateway.http.port)
+  for (const headers of [{}, { 'x-length': '1' }]) {
+    const { body, code } = await client.request(headers)
+    assert.deepEqual([body.length, code], [size, NGHTTP2_NO_ERROR])
+  }
+  for (const lines of ['', 'x-length: 1\r\n']) {
+    const { body, whole } = await gateway.request(get('/', lines))
+    assert.deepEqual([body.length, whole], [size, true])
+  }
+})
+
 test('a pod that does not read holds its client', async () => {
   const taken = signal<ServerHttp2Stream>()
   await using app = await startHttp2App((stream) => taken.resolve(stream))

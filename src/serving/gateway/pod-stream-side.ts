@@ -18,6 +18,8 @@ export class PodStreamSide implements SessionUser, Http2StreamUser, PodSide {
   /** The connection had served others before. */
   #reused = false
   #answering = false
+  /** The head of the final response. */
+  #response: ResponseHead | undefined
 
   constructor(exchange: MessageExchange) {
     this.#exchange = exchange
@@ -79,6 +81,7 @@ export class PodStreamSide implements SessionUser, Http2StreamUser, PodSide {
 
   headers(head: ResponseHead, endStream: boolean): void {
     this.#answering = true
+    this.#response = head
     if (endStream) this.#finish()
     this.#exchange.podHead(head, endStream)
   }
@@ -103,6 +106,14 @@ export class PodStreamSide implements SessionUser, Http2StreamUser, PodSide {
   reset(code: number, error: Error): void {
     this.ended = true
     this.#stream = undefined
+    // A node:http2 server that never reads the request says NO_ERROR in place of END_STREAM when all is sent.
+    if (code === ErrorCode.noError && this.#response !== undefined) {
+      const { contentLength } = this.#response
+      if (contentLength < 0 || contentLength === this.#exchange.responseBytes) {
+        this.#exchange.podEnd(undefined)
+        return
+      }
+    }
     const how =
       code === ErrorCode.refusedStream
         ? 'unseen'
