@@ -8,7 +8,7 @@ import { jsonLog } from '../../lib/log.ts'
 import { systemRandom } from '../../lib/random.ts'
 import { startGateway } from './gateway.ts'
 import { WorkerMemory } from './worker-memory.ts'
-import type { FromWorker, ToWorker, WorkerData } from './workers.ts'
+import type { FromWorker, ToWorker, WorkerData } from './worker-protocol.ts'
 
 const standardOutput = 1
 

@@ -7,13 +7,14 @@
 import { isMainThread, Worker, workerData } from 'node:worker_threads'
 import type { GatewayView } from './admin.ts'
 import { FeedCopy } from './feed-copy.ts'
-import type { FromGateway, RevisionStat, ToGateway } from './feed.ts'
+import type { FromGateway, ToGateway } from './feed.ts'
 import type { Gateway, GatewayLimits, ListenAddress } from './gateway.ts'
 import type { Lent, Loan } from './lending.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Log, LogLevel } from '../../lib/log.ts'
-import { merge } from './metrics.ts'
 import { defaultLimits } from './gateway.ts'
+import { ReportSum, sumOf } from './report-sum.ts'
+import type { FromWorker, ToWorker, WorkerData } from './worker-protocol.ts'
 import { createMemory, memorySize, WorkerMemory, type MemorySize } from './worker-memory.ts'
 
 /** An address with the sockets that are bound to it: of each socket, the file descriptors that lead to it. */
@@ -53,47 +54,6 @@ export const threadFor = (data: WorkerData): Worker =>
     workerData: data,
     resourceLimits: { maxYoungGenerationSizeMb: youngMB },
   })
-
-/** What a worker is started with. */
-export interface WorkerData {
-  readonly gatewayWorker: number
-  readonly memory: SharedArrayBuffer
-  readonly size: MemorySize
-  readonly logLevel: LogLevel
-  readonly http: ListenAddress
-  readonly local: ListenAddress
-  readonly https?: ListenAddress
-  readonly clusterDomain?: string
-  readonly limits: GatewayLimits
-  readonly ticketKeys?: Uint8Array
-}
-
-/** Main thread to worker. */
-export type ToWorker =
-  | { readonly type: 'feed'; readonly message: ToGateway }
-  | { readonly type: 'listening'; readonly listening: boolean }
-  | { readonly type: 'report' }
-  | { readonly type: 'view'; readonly id: number }
-  | { readonly type: 'borrow'; readonly borrows: boolean }
-  | { readonly type: 'lent'; readonly lent: Lent }
-  | { readonly type: 'lend'; readonly loan: Loan | undefined }
-  | { readonly type: 'stop'; readonly graceMs: number; readonly retire: boolean }
-
-/** Worker to main thread. */
-export type FromWorker =
-  | {
-      readonly type: 'listening'
-      readonly http: ListenAddress
-      readonly local: ListenAddress
-      readonly https?: ListenAddress
-    }
-  | { readonly type: 'feed'; readonly message: FromGateway }
-  | { readonly type: 'report'; readonly stats: readonly RevisionStat[] }
-  | { readonly type: 'view'; readonly id: number; readonly view: GatewayView }
-  | { readonly type: 'loan'; readonly loan: Loan }
-  | { readonly type: 'borrows' }
-  | { readonly type: 'lent'; readonly lent: Lent }
-  | { readonly type: 'stopped' }
 
 const statsEveryMs = 1000
 const restartMs = { first: 10, longest: 5000 }
@@ -150,8 +110,7 @@ class Workers implements WorkerGroup {
   readonly #versions = new Map<number, number>()
   #drains = 0
   readonly #draining = new Map<number, { readonly id: number; readonly left: Set<number> }>()
-  #reports: Map<string, RevisionStat> | undefined
-  #reporting = new Set<number>()
+  readonly #reports = new ReportSum((stats) => this.#listener?.({ type: 'stats', stats }))
   #views = 0
   readonly #viewing = new Map<number, (number: number, view: GatewayView | undefined) => void>()
   /** Hand-over: this side borrows. */
@@ -356,7 +315,7 @@ class Workers implements WorkerGroup {
     member.acknowledged = 0
     for (const id of this.#draining.keys()) this.#drained(id, member.number)
     for (const viewed of this.#viewing.values()) viewed(member.number, undefined)
-    this.#reported(member.number, [])
+    this.#reports.add(member.number, [])
     if (this.#borrowing.delete(member.number) && this.#borrowing.size === 0) this.#borrows()
     if (this.#stopping) {
       this.#checkStopped()
@@ -427,7 +386,7 @@ class Workers implements WorkerGroup {
         this.#fromGateway(member, message.message)
         return
       case 'report':
-        this.#reported(member.number, message.stats)
+        this.#reports.add(member.number, message.stats)
         return
       case 'view':
         this.#viewing.get(message.id)?.(member.number, message.view)
@@ -483,40 +442,10 @@ class Workers implements WorkerGroup {
 
   #reportLater(): void {
     this.#cancelReports = this.#options.clock.after(statsEveryMs, () => {
-      // A worker that did not answer for a second is left out.
-      this.#flushReports()
-      this.#reports = new Map()
-      this.#reporting = new Set(this.#living().map(({ number }) => number))
+      this.#reports.ask(this.#living().map(({ number }) => number))
       this.#broadcast({ type: 'report' })
       this.#reportLater()
     })
-  }
-
-  #reported(worker: number, stats: readonly RevisionStat[]): void {
-    const reports = this.#reports
-    if (!reports || !this.#reporting.delete(worker)) return
-    for (const stat of stats) {
-      const before = reports.get(stat.revision)
-      reports.set(
-        stat.revision,
-        before
-          ? {
-              revision: stat.revision,
-              concurrency: before.concurrency + stat.concurrency,
-              requestCount: before.requestCount + stat.requestCount,
-              seconds: Math.max(before.seconds, stat.seconds),
-            }
-          : stat,
-      )
-    }
-    if (this.#reporting.size === 0) this.#flushReports()
-  }
-
-  #flushReports(): void {
-    const reports = this.#reports
-    this.#reports = undefined
-    if (reports && reports.size > 0)
-      this.#listener?.({ type: 'stats', stats: [...reports.values()] })
   }
 
   // -- metrics ------------------------------------------------------------------------------------------------------
@@ -530,16 +459,7 @@ class Workers implements WorkerGroup {
       const done = (): void => {
         cancel()
         this.#viewing.delete(id)
-        const sum = (of: (view: GatewayView) => number): number =>
-          views.reduce((total, view) => total + of(view), 0)
-        resolve({
-          gateway: {
-            connections: sum(({ gateway }) => gateway.connections),
-            waiting: sum(({ gateway }) => gateway.waiting),
-            rejected: sum(({ gateway }) => gateway.rejected),
-          },
-          revisions: merge(views.flatMap(({ revisions }) => [...revisions])),
-        })
+        resolve(sumOf(views))
       }
       const cancel = this.#options.clock.after(statsEveryMs, done)
       this.#viewing.set(id, (worker, view) => {
