@@ -11,6 +11,7 @@ import {
   open,
   readdir,
   readFile,
+  rename,
   rm,
   stat,
   truncate,
@@ -124,20 +125,26 @@ export function openPodLogs({ dataDir, clock, maxBytes = 10 << 20 }: PodLogsOpti
   const dropBeginning = async (log: Writing): Promise<void> => {
     const block = 1 << 16
     const upTo = Math.floor((log.size - maxBytes) / block) * block
-    const punched =
-      fallocate !== undefined &&
-      (await run(fallocate, ['--punch-hole', '--offset', '0', '--length', String(upTo), log.path]))
-    if (punched) log.start = upTo
-    else {
-      await truncate(log.path, 0)
-      log.start = log.size = 0
-    }
+    const holes = ['--punch-hole', '--offset', '0', '--length', String(upTo), log.path]
+    // Told before it is done: who reads meanwhile must not find nothing where lines were.
+    await startAt(log, upTo)
+    if (fallocate !== undefined && (await run(fallocate, holes))) return
+    await truncate(log.path, 0)
+    log.size = 0
+    await startAt(log, 0)
+  }
+
+  /** Notes where the log begins from now on. */
+  const startAt = async (log: Writing, start: number): Promise<void> => {
+    log.start = start
     const marks = await readMarks(log.path)
-    const kept = marks.filter(({ size }) => size > log.start)
+    const kept = marks.filter(({ size }) => size > start && size <= log.size)
+    // All of it or nothing: a reader may look at any moment.
     await writeFile(
-      `${log.path}.marks`,
-      `start ${log.start}\n${kept.map(({ size, timeMs }) => `${size} ${timeMs}\n`).join('')}`,
+      `${log.path}.marks.new`,
+      `start ${start}\n${kept.map(({ size, timeMs }) => `${size} ${timeMs}\n`).join('')}`,
     )
+    await rename(`${log.path}.marks.new`, `${log.path}.marks`)
   }
 
   const logs: PodLogs = {
