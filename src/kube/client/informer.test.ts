@@ -260,22 +260,29 @@ test('property: the indexes answer what a search would', () => {
 
 test('a kind that the server may lack counts as empty until the server has it', async () => {
   const clock = new SimClock()
+  const missing = new StatusError('NotFound', 'the server could not find the requested resource')
   const server = new Scripted()
-  server.fail = new StatusError('NotFound', 'the server could not find the requested resource')
+  server.fail = missing
   const options = { client: server.client, clock, log: silent }
-  await using informers = createInformers({ ...options, optional: [ConfigMap] })
+  const informers = createInformers({ ...options, optional: [ConfigMap] })
   const informer = informers.for(ConfigMap)
   await informers.synced()
   assert.equal(informer.size, 0)
   const added: string[] = []
-  using _ = informer.subscribe((_type, object) => added.push(object.metadata.name))
+  informer.subscribe((_type, object) => added.push(object.metadata.name))
   server.fail = undefined
   server.items = [at('a', 1)]
   await clock.advance(60_000)
   assert.deepEqual(added, ['a'])
+  const disposed = informers[Symbol.asyncDispose]()
+  await server.push(undefined)
+  await disposed
+  const disposed = informers[Symbol.asyncDispose]()
+  await server.push(undefined)
+  await disposed
 
   const insisting = new Scripted()
-  insisting.fail = new StatusError('NotFound', 'the server could not find the requested resource')
+  insisting.fail = missing
   await using others = createInformers({ ...options, client: insisting.client })
   let synced = false
   void others.synced([ConfigMap]).then(() => (synced = true))
