@@ -11,6 +11,8 @@ import type { Specialisation } from './protocol.ts'
 
 /** Waits before an interpreter that died is started again: doubled each time it dies, from the first to the last. */
 const backOffMs = { first: 1_000, last: 60_000 }
+/** One that is not ready by then never will be, and is started again. */
+const readyLimitMs = 30_000
 /** More than anybody has a use for; more than that are not kept. */
 const maxIdle = 64
 
@@ -83,10 +85,15 @@ export class WarmPool {
     idle.ready = false
     const channel = channelOf(child)
     channel?.on('error', () => {})
-    channel?.once('data', () => (idle.ready = true))
+    idle.cancel = this.#clock.after(readyLimitMs, () => child.kill('SIGKILL'))
+    channel?.once('data', () => {
+      idle.cancel?.()
+      idle.ready = true
+    })
     const again = () => {
       if (!this.#idle.has(idle) || idle.child !== child) return
       delete idle.child
+      idle.cancel?.()
       idle.ready = false
       const waitMs = Math.min(backOffMs.first * 2 ** idle.failures++, backOffMs.last)
       idle.cancel = this.#clock.after(waitMs, () => this.#start(idle))
