@@ -4,7 +4,7 @@
  */
 import { isIPv4 } from 'node:net'
 import { hostname } from 'node:os'
-import type { Clock } from '../lib/clock.ts'
+import { sleep, type Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
 import type { Random } from '../lib/random.ts'
 import { openContentStore } from '../image/content-store.ts'
@@ -58,6 +58,9 @@ export interface Kube extends AsyncDisposable {
   /** For a start that fails: disposing leaves pods running that were found running. */
   keepFoundPods(): void
 }
+
+/** Time for a gateway of another process to hear that a pod is not ready, and to finish what it has sent there. */
+const foreignGatewayMs = 2_000
 
 /** Controllers act as an administrator whose writes need not wait for the disk: they would redo a lost one. */
 const controllerUser: UserInfo = {
@@ -159,7 +162,10 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
       onStep: options.onPodStep,
       async beforeFreeze(pod, signal) {
         await leftEndpoints(informers, pod, signal)
-        if (!signal.aborted) await options.drained(pod)
+        if (signal.aborted) return
+        // A gateway beside this platform hears of it by its own watch, and nobody asks it what is in flight.
+        if (config.knative) await options.drained(pod)
+        else await sleep(clock, foreignGatewayMs, signal)
       },
       frozenMemoryLimit: () => frozenMemoryLimit(informers),
     }),
