@@ -8,7 +8,7 @@ import type { FieldError } from '../../knative/field-error.ts'
 import type { AutoscalerConfig } from './config/autoscaler.ts'
 
 /** On a Revision's template: how long its last pod stays frozen. `0s` = not at all. */
-export const freezeForAnnotation = 'ebb.dev/freeze-for'
+const freezeForAnnotation = 'ebb.dev/freeze-for'
 
 /** The longest that is taken. */
 const longestMs = 24 * 3_600_000
