@@ -277,9 +277,6 @@ test('a kind that the server may lack counts as empty until the server has it', 
   const disposed = informers[Symbol.asyncDispose]()
   await server.push(undefined)
   await disposed
-  const disposed = informers[Symbol.asyncDispose]()
-  await server.push(undefined)
-  await disposed
 
   const insisting = new Scripted()
   insisting.fail = missing
