@@ -4,7 +4,7 @@
  * where the machine allows, a network of its own.
  */
 import { createHash } from 'node:crypto'
-import { chownSync, existsSync, mkdirSync } from 'node:fs'
+import { chownSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Clock } from '../../lib/clock.ts'
@@ -72,10 +72,13 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
     void launcher
       .atEnd({ argv: network.cleanup, timeoutMs: networkCommandLimitMs, limitBytes: 1 << 16 })
       .catch((error: unknown) => log.error('clean-up not noted', { error }))
+  const nodeSeen = join(dataDir, 'run', 'node-seen')
   warm = warmInterpreters({
     launcher,
     network,
     size: options.warmInterpreters ?? 0,
+    used: existsSync(nodeSeen),
+    onUsed: () => writeQuietly(nodeSeen),
     argv: options.warmInterpreters ? idleInterpreter(dataDir) : [],
     clock,
     log,
@@ -301,6 +304,15 @@ function compileCache(env: ContainerSpec['env'], rootfs: string): Readonly<Recor
   const folder = compiledFolder(rootfs)
   const own = 'NODE_COMPILE_CACHE' in env || 'NODE_DISABLE_COMPILE_CACHE' in env
   return own || !existsSync(folder) ? {} : { NODE_COMPILE_CACHE: folder }
+}
+
+/** An empty file that only saves a moment the next time. */
+function writeQuietly(path: string): void {
+  try {
+    writeFileSync(path, '')
+  } catch {
+    // A full disk: the next control plane waits for the first Node program again.
+  }
 }
 
 function makeFolders(home: string, user: ContainerSpec['user']): void {

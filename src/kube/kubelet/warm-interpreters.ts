@@ -38,6 +38,10 @@ export interface WarmInterpretersOptions {
   readonly network: Network
   /** How many are kept; 0 = none. */
   readonly size: number
+  /** A Node program was started before, by a control plane that is gone. */
+  readonly used?: boolean
+  /** The first Node program is started. */
+  readonly onUsed?: () => void
   /** Command line of an idle interpreter. */
   readonly argv: readonly string[]
   readonly clock: Clock
@@ -54,7 +58,7 @@ export function warmInterpreters(options: WarmInterpretersOptions): WarmInterpre
   /** Places of pods that have not used their interpreter yet. */
   const held = new Map<string, string>()
   const isNode = new Map<string, boolean>()
-  let used = false
+  let used = options.used ?? false
   let cancel: (() => void) | undefined
   let waitingSince = 0
 
@@ -93,6 +97,8 @@ export function warmInterpreters(options: WarmInterpretersOptions): WarmInterpre
     if (at >= 0) idle.splice(at, 1)
   }
 
+  fillLater(longestWaitMs) // the platform starts, and needs the CPU itself
+
   return {
     async acquire(podUid, ports, images) {
       if (size === 0 || network.mode === 'host') return await network.acquire(ports)
@@ -126,6 +132,7 @@ export function warmInterpreters(options: WarmInterpretersOptions): WarmInterpre
         if (cancel) fillLater() // later still
         return undefined
       }
+      if (!used) options.onUsed?.()
       used = true
       fillLater()
       return place === undefined ? undefined : { ...warm, place }
