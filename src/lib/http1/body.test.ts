@@ -61,6 +61,8 @@ test('malformed chunks are refused', () => {
     '0\r\n bad: folded\r\n\r\n',
     '0\r\nA: b\nC: d\r\n\r\n',
     '0\r\n\rX',
+    '0\r\nA: b\r\nContent-length: 5\r\n\r\n',
+    '0\r\nHOST: h\r\n\r\n',
     `1;${'x'.repeat(20_000)}\r\n`,
     `0\r\nT: ${'x'.repeat(70_000)}\r\n\r\n`,
   ])

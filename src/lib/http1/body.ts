@@ -2,7 +2,7 @@
  * Hot path, security-critical. Says where a message's body ends while its buffers pass through untouched: by
  * Content-Length, by chunks (extensions and trailers included, RFC 9112 7.1), or at the connection's end.
  */
-import { tokenLower, valueByte } from './fields.ts'
+import { Field, fieldOf, hashStep, tokenLower, valueByte } from './fields.ts'
 import type { RequestHead, ResponseHead } from './head.ts'
 import { badRequest } from './http-error.ts'
 
@@ -77,6 +77,9 @@ export class Body {
   #extensionBytes = 0
   #trailerBytes = 0
   #trailerText = ''
+  /** Of the trailer being read. */
+  #trailerName = ''
+  #trailerHash = 0
 
   /** `length` in bytes, for `length` framing only. */
   constructor(framing: Framing, length: number) {
@@ -204,13 +207,19 @@ export class Body {
           }
           if (tokenLower[code] === 0) throw badRequest('malformed trailer')
           this.#takeTrailer(code)
+          this.#trailerName = ''
+          this.#trailerHash = 0
+          this.#nameTrailer(code)
           state = State.trailerName
           break
         case State.trailerName:
           this.#countTrailer()
           this.#takeTrailer(code)
-          if (code === 58) state = State.trailerValue
-          else if (tokenLower[code] === 0) throw badRequest('malformed trailer')
+          if (code === 58) {
+            this.#checkTrailer()
+            state = State.trailerValue
+          } else if (tokenLower[code] === 0) throw badRequest('malformed trailer')
+          else this.#nameTrailer(code)
           break
         case State.trailerValue:
           this.#countTrailer()
@@ -240,6 +249,18 @@ export class Body {
 
   #takeTrailer(code: number): void {
     if (this.keepTrailers) this.#trailerText += String.fromCharCode(code)
+  }
+
+  #nameTrailer(code: number): void {
+    this.#trailerName += String.fromCharCode(code)
+    this.#trailerHash = hashStep(this.#trailerHash, tokenLower[code]!)
+  }
+
+  /** Where a message ends and who it is for is not said behind it (RFC 9110 6.5.1): a pod that merges trailers would believe it. */
+  #checkTrailer(): void {
+    const field = fieldOf(this.#trailerHash, this.#trailerName)
+    if (field > Field.other && field <= Field.upgrade)
+      throw badRequest(`${this.#trailerName} in the trailers`)
   }
 
   #countTrailer(): void {

@@ -100,6 +100,7 @@ describe('request heads', () => {
       [get('Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n'), 400, /last/],
       [get('Transfer-Encoding: gzip, chunked\r\n'), 501, /only/],
       [get('Transfer-Encoding: \x0bchunked\r\n'), 400, /control character/],
+      [get('Transfer-Encoding: \xa0chunked\r\n'), 400, /end in chunked/],
       [get('Expect: more\r\n'), 417, /expectation/],
       ['GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n', 400, /HTTP\/1.0/],
       ['GET / HTTP/1.1\r\n\r\n', 400, /Host is missing/],
@@ -118,6 +119,8 @@ describe('request heads', () => {
       ['GET / HTTP/11\r\nHost: h\r\n\r\n', 400, /version/],
       ['GET / http/1.1\r\nHost: h\r\n\r\n', 400, /version/],
       ['CONNECT h:1 HTTP/1.1\r\nHost: h\r\n\r\n', 405, /CONNECT/],
+      ['CONNECT /x HTTP/1.1\r\nHost: h\r\n\r\n', 405, /CONNECT/],
+      ['GET /a#b HTTP/1.1\r\nHost: h\r\n\r\n', 400, /fragment/],
       ['GET / HTTP/1.2\r\nHost: h\r\n\r\n', 505, /1\.2/],
       ['PRI * HTTP/2.0\r\n\r\n', 505, /2\.0/],
     ]
@@ -149,6 +152,8 @@ describe('response heads', () => {
     assert.equal(head.keepAliveSeconds, 5)
     assert.equal(response('HTTP/1.1 200\r\n\r\n').reason, '')
     assert.equal(response('HTTP/1.0 200 OK\r\n\r\n').keepAlive, false)
+    const lines = 'Connection: keep-alive\r\nTransfer-Encoding: chunked\r\n'
+    assert.equal(response(`HTTP/1.0 200 OK\r\n${lines}\r\n`).keepAlive, false)
   })
 
   test('a pod cannot smuggle either', () => {

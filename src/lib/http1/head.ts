@@ -143,7 +143,9 @@ export function parseRequestHead(
     if (codings !== 1) throw new HttpError(501, 'only the transfer coding chunked is known')
   }
   if (hosts === 0 && head.minor === 1) throw badRequest('Host is missing')
-  if (target.charCodeAt(0) !== 47) {
+  // What follows a # never leaves a client (RFC 3986 3.5); routes and pods would disagree about it.
+  if (target.includes('#')) throw badRequest('a fragment in the request target')
+  if (target.charCodeAt(0) !== 47 || method === 'CONNECT') {
     target = absoluteTarget(head, target)
     head.target = target
   }
@@ -192,6 +194,8 @@ export function parseResponseHead(
   parseFields(text, at + 2, head, maxFields)
   if (head.coded && head.contentLength >= 0)
     throw badRequest('both Content-Length and Transfer-Encoding')
+  // Who speaks HTTP/1.0 can't know where chunks end (RFC 9112 6.1).
+  if (head.coded && head.minor === 0) head.keepAlive = false
   const { ids } = head
   for (let i = 0; i < ids.length; i++) {
     if (ids[i] !== Field.keepAlive) continue
@@ -269,7 +273,7 @@ function framing(head: Fields, field: Field, value: string): void {
       for (const coding of value.split(',')) {
         if (head.chunked) throw badRequest('chunked must be the last transfer coding')
         codings++
-        head.chunked = coding.trim().toLowerCase() === 'chunked'
+        head.chunked = trimBlanks(coding).toLowerCase() === 'chunked'
       }
       head.coded = true
       return
@@ -280,13 +284,16 @@ function framing(head: Fields, field: Field, value: string): void {
   }
 }
 
+/** Without outer spaces and tabs. Not `trim`, for which letters that no other parser skips are blanks too. */
+const trimBlanks = (text: string): string => text.replace(/^[ \t]+|[ \t]+$/g, '')
+
 function connectionOptions(head: Fields, value: string): void {
   if (value === 'keep-alive' || value === 'Keep-Alive') {
     if (head.minor === 0) head.keepAlive = true
     return
   }
   for (const option of value.toLowerCase().split(',')) {
-    const token = option.trim()
+    const token = trimBlanks(option)
     if (token === 'close') {
       head.keepAlive = false
       // Remembered, so that a later keep-alive does not undo it.

@@ -249,11 +249,11 @@ function isToken(text: string): boolean {
   return text.length > 0
 }
 
-/** Visible ASCII only, as in a request line of HTTP/1.1. */
+/** Visible ASCII only and no fragment, as in a request line of HTTP/1.1. */
 function isTarget(text: string): boolean {
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i)
-    if (code <= 32 || code >= 127) return false
+    if (code <= 32 || code >= 127 || code === 35) return false
   }
   return true
 }

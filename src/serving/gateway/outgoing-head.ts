@@ -52,9 +52,15 @@ const quoted = (address: string): string => {
   return address.startsWith('[') ? `"${address}"` : `"[${address}]"`
 }
 
-/** True when the request asks for another protocol that is to be tunnelled. `h2c` is never tunnelled. */
+/**
+ * True when the request asks for another protocol that is to be tunnelled. `h2c` is never tunnelled, not even as one of several:
+ * requests in the tunnel would pass all rules by. HTTP/1.0 knows no upgrades (RFC 9110 7.8).
+ */
 export const wantsUpgrade = (head: RequestHead): boolean =>
-  head.connectionUpgrade && head.upgrade !== '' && head.upgrade.toLowerCase() !== 'h2c'
+  head.connectionUpgrade &&
+  head.minor === 1 &&
+  head.upgrade !== '' &&
+  !/\bh2c?\b/i.test(head.upgrade)
 
 /** The path and query that the app sees. */
 export const targetFor = (head: RequestHead, destination: Destination): string =>
