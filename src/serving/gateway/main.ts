@@ -41,6 +41,12 @@ const workers = workerCount(flags.get('workers') ?? '1')
 const predecessor = flags.get('predecessor')
 const sockets = sentSockets(flags.get('sockets') ?? '')
 
+/** Signals that come too early must not end the process. */
+let ready = false
+process.on('SIGUSR2', () => {
+  if (ready) void handOverTo(ownCommand(), defaultHandoverMs)
+})
+
 // A second gateway must not take connections from the first.
 if (predecessor === undefined) await removeStale(socketPath)
 
@@ -90,7 +96,7 @@ log.info('gateway is listening', {
 process.on('SIGTERM', () => end(defaultGraceMs))
 process.on('SIGINT', () => end(defaultGraceMs))
 process.on('SIGHUP', () => {})
-process.on('SIGUSR2', () => void handOverTo(ownCommand(), defaultHandoverMs))
+ready = true
 
 function startOne(): Promise<Gateway> {
   /** Past the stream of the process: that one writes to files synchronously. */
