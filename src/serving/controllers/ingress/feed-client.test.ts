@@ -14,6 +14,7 @@ import { Revision } from '../../api/revision.ts'
 import type { FromGateway, ToGateway } from '../../gateway/feed.ts'
 import { readLines } from '../../gateway/lines.ts'
 import { connectGateway, type FeedSource } from './feed-client.ts'
+import { createFacts, type Fact } from './feed-part.ts'
 import { ingressHash } from './snapshot.ts'
 
 /** Caches by hand. */
@@ -250,4 +251,39 @@ test('stats and wakes reach their listeners; a drain ends with its answer or wit
   gateway.cut()
   await stopped
   assert.equal(link.connected, false)
+})
+
+test('facts of other parts: with everything, when they change, again to a gateway that knows nothing', async () => {
+  await using gateway = new FakeGateway()
+  const source = new Source()
+  const facts = createFacts()
+  const shared = (hash: string): Fact => ({
+    type: 'ingress',
+    ingress: { key: '~shared/h', hash, rules: [] },
+  })
+  facts.tell(shared('one'))
+  source.ready()
+  const options = { socketPath: gateway.path, source, parts: [facts] }
+  await using link = connectGateway({ ...options, clock: systemClock, log: silent })
+  const acknowledged = Promise.withResolvers<void>()
+  link.onAcknowledged(() => acknowledged.resolve())
+  facts.complete()
+  const first = await gateway.sync()
+  assert.deepEqual(summary(first.messages), ['reset', 'ingress ~shared/h'])
+
+  facts.tell(shared('two'))
+  const second = await gateway.sync()
+  assert.deepEqual(summary(second.messages), ['ingress ~shared/h'])
+  const key = { namespace: '~shared', name: 'h' }
+  assert.equal(link.acknowledged(key, 'two'), false)
+  gateway.send({ type: 'ack', version: second.version })
+  await acknowledged.promise
+  assert.equal(link.acknowledged(key, 'two'), true)
+  assert.equal(link.acknowledged(key, 'one'), false)
+
+  gateway.cut()
+  const again = await gateway.sync()
+  assert.deepEqual(summary(again.messages), ['reset', 'ingress ~shared/h'])
+  facts.tell({ type: 'ingress-gone', key: '~shared/h' })
+  assert.deepEqual(summary((await gateway.sync()).messages), ['ingress-gone ~shared/h'])
 })
