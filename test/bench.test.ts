@@ -1,0 +1,69 @@
+/** The benches of the gateway run at their smallest size, so that they never rot, and read what their tools print. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { rows as bodies } from '../bench/gateway/bodies.ts'
+import { rows as connections } from '../bench/gateway/connections.ts'
+import { rows as http2 } from '../bench/gateway/http2.ts'
+import { parseH2load, parseWrk } from '../bench/gateway/load.ts'
+import { installed } from '../bench/gateway/peers.ts'
+import { rows as proxy } from '../bench/gateway/proxy.ts'
+import { rows as webSocket } from '../bench/gateway/websocket.ts'
+import type { Row } from '../bench/row.ts'
+
+const valueOf = (rows: readonly Row[], name: string): number =>
+  rows.find((row) => row.name === name)?.value ?? assert.fail(JSON.stringify(rows))
+
+test('requests through the gateway are measured', async () => {
+  const rows = await proxy({ connections: [2], seconds: 1, rounds: 1 })
+  assert.ok(valueOf(rows, 'gateway, 2 connections: requests') > 10)
+  assert.ok(valueOf(rows, 'gateway, 2 connections: CPU a request') > 0)
+})
+
+test('WebSockets, bodies and resting connections are measured', async () => {
+  if (installed('haproxy')) {
+    const rows = await webSocket({ sockets: 2, seconds: 1, rounds: 1 })
+    assert.ok(valueOf(rows, 'gateway, WebSocket echo, 2 sockets: messages there and back') > 10)
+  }
+  const moved = await bodies({ bytes: 2 ** 20, rounds: 1 })
+  assert.ok(valueOf(moved, 'gateway, 1 MiB down: speed') > 0)
+  assert.ok(valueOf(moved, 'gateway, 1 MiB up: speed') > 0)
+  const held = await connections({ idle: 200, webSockets: 50 })
+  assert.ok(valueOf(held, 'gateway, 200 idle connections: memory of one') < 200)
+})
+
+test('HTTP/2 through the gateway is measured, where h2load and haproxy are', async () => {
+  const rows = await http2({ loads: [[2, 2]], seconds: 1, rounds: 1 })
+  for (const { name, value } of rows) assert.ok(value > 0, name)
+  assert.equal(rows.length, installed('h2load') && installed('haproxy') ? 4 : 0)
+})
+
+test('reads what wrk prints, and takes no failures for speed', () => {
+  const text = `Running 1s test @ http://127.0.0.1:8080/
+  1 threads and 50 connections
+  Latency Distribution
+     50%  838.00us
+     75%    1.10ms
+     90%    2.00ms
+     99%    1.20s
+  49478 requests in 1.00s, 5.00MB read
+Requests/sec:  49470.50
+Transfer/sec:      5.00MB
+`
+  assert.deepEqual(parseWrk(text), {
+    requests: 49478,
+    perSecond: 49470.5,
+    p50Ms: 0.838,
+    p99Ms: 1200,
+  })
+  assert.throws(() => parseWrk(`${text}  Non-2xx or 3xx responses: 3\n`))
+})
+
+test('reads what h2load prints, and takes no failures for speed', () => {
+  const text = `finished in 2.00s, 18185.00 req/s, 674.83KB/s
+requests: 36370 total, 36470 started, 36370 done, 36370 succeeded, 0 failed, 0 errored, 0 timeout
+status codes: 36370 2xx, 0 3xx, 0 4xx, 0 5xx
+`
+  assert.deepEqual(parseH2load(text), { requests: 36_370, perSecond: 18_185 })
+  assert.throws(() => parseH2load(text.replace('36370 2xx, 0 3xx', '36000 2xx, 370 3xx')))
+  assert.throws(() => parseH2load(text.replace('0 failed', '1 failed')))
+})
