@@ -3,9 +3,14 @@ import { test } from 'node:test'
 import { seededRandom } from '../../lib/random.ts'
 import { SimClock } from '../../testing/sim-clock.ts'
 import type { ProbeDefinition } from './probe.ts'
-import { startProber, type ProbeKind } from './prober.ts'
+import { startProber, type ProbeKind, type ProberOptions } from './prober.ts'
 
-function probing(kind: ProbeKind, probe: ProbeDefinition, initially?: boolean) {
+function probing(
+  kind: ProbeKind,
+  probe: ProbeDefinition,
+  initially?: boolean,
+  more: Partial<ProberOptions> = {},
+) {
   const clock = new SimClock()
   const seen: string[] = []
   const attempts: number[] = []
@@ -22,6 +27,7 @@ function probing(kind: ProbeKind, probe: ProbeDefinition, initially?: boolean) {
     onChange: (success) => seen.push(`${clock.monotonic()} ${success}`),
     onFailure: (output) => seen.push(`${clock.monotonic()} ${output}`),
     ...(initially !== undefined && { initially }),
+    ...more,
   })
   return { clock, seen, attempts, control, prober }
 }
@@ -47,6 +53,24 @@ test('an eager probe tries every few milliseconds, slower later, and once a seco
   const count = attempts.length
   await clock.advance(3_000)
   assert.equal(attempts.length, count + 3)
+})
+
+test('the more programs come up, the longer between two looks at each', async () => {
+  const { clock, attempts } = probing('Readiness', { periodSeconds: 0 }, undefined, {
+    others: () => 20,
+  })
+  await clock.advance(30)
+  assert.deepEqual(attempts, [0, 10, 20, 30])
+})
+
+test('what was ready before is looked at within a period, or at once', async () => {
+  const later = probing('Readiness', { periodSeconds: 10 }, true)
+  await later.clock.advance(0)
+  assert.deepEqual(later.attempts, [])
+  const now = probing('Readiness', { periodSeconds: 10 }, true, { atOnce: true })
+  await now.clock.advance(0)
+  assert.deepEqual(now.attempts, [0])
+  assert.deepEqual(now.seen.slice(1), [], 'one failure changes nothing')
 })
 
 test('a ready container becomes unready after three failures in a row, and ready again after one success', async () => {
