@@ -91,6 +91,8 @@ export class ClientConnection extends Deadline implements Client, Requester {
   #idleLimitMs: number
   #bodyBlocked = false
   #paused = false
+  /** While lingering: bytes of answers that the client had not taken when it was looked at last. */
+  #unsent = 0
 
   constructor(socket: Socket, context: ClientContext) {
     super()
@@ -332,14 +334,29 @@ export class ClientConnection extends Deadline implements Client, Requester {
 
   override expire(nowMs: number): void {
     const { headTimeoutMs, deadlines } = this.#context
-    const limitMs =
-      this.#phase === 'idle' ? this.#idleLimitMs : this.#phase === 'head' ? headTimeoutMs : lingerMs
     if (this.#phase === 'busy' || this.#phase === 'closed') return
+    const limitMs =
+      this.#phase === 'idle'
+        ? this.#idleLimitMs
+        : this.#phase === 'head'
+          ? headTimeoutMs
+          : this.#lingerLimitMs(nowMs)
     const dueMs = this.#phaseMs + limitMs
-    if (nowMs < dueMs) deadlines.set(this, dueMs)
+    if (nowMs < dueMs)
+      deadlines.set(this, this.#phase === 'lingering' ? Math.min(dueMs, nowMs + lingerMs) : dueMs)
     else if (this.#phase === 'head')
       this.answer({ status: 408, body: 'the request head took too long' }, undefined, false)
     else this.socket.destroy()
+  }
+
+  /** A client that still takes the last answer, however slowly, gets all of it. */
+  #lingerLimitMs(nowMs: number): number {
+    const left = this.socket.writableLength
+    if (left !== this.#unsent) {
+      this.#unsent = left
+      this.#phaseMs = nowMs
+    }
+    return left > 0 ? this.#context.idleTimeoutMs : lingerMs
   }
 
   /** Says no more; what the client still sends is thrown away for a while, so that it can read the last answer. */
@@ -350,6 +367,7 @@ export class ClientConnection extends Deadline implements Client, Requester {
     this.#pending = undefined
     this.#bodyBlocked = false
     this.socket.end()
+    this.#unsent = this.socket.writableLength
     this.#flow()
     this.#context.deadlines.set(this, this.#phaseMs + lingerMs)
   }

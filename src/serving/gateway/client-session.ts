@@ -29,6 +29,8 @@ export class ClientSession extends Deadline implements Client {
   #idleSinceMs: number
   #served = false
   #endedMs = -1
+  /** Since it has ended: bytes that the client had not taken when it was looked at last. */
+  #unsent = 0
 
   /**
    * Takes over a socket that nobody else listens to. `known`: the client as `context.closed` knows it, if not as this; `first`:
@@ -80,7 +82,12 @@ export class ClientSession extends Deadline implements Client {
   override expire(nowMs: number): void {
     const connection = this.#connection
     if (connection.closed) {
-      if (nowMs - this.#endedMs < lingerMs) this.#context.deadlines.set(this, nowMs + tickMs)
+      // A client that still takes what is left, however slowly, gets all of it.
+      const left = this.#socket.writableLength
+      if (left !== this.#unsent) this.#endedMs = nowMs
+      this.#unsent = left
+      const limitMs = left > 0 ? this.#context.idleTimeoutMs : lingerMs
+      if (nowMs - this.#endedMs < limitMs) this.#context.deadlines.set(this, nowMs + tickMs)
       else this.#socket.destroy()
       return
     }

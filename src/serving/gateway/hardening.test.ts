@@ -23,7 +23,7 @@ describe('malformed and hostile clients', () => {
       [post('Content-Length: 0x0\r\n', ''), 400],
       [post('X: y\nTransfer-Encoding: chunked\r\n', '0\r\n\r\n'), 400],
       [`GET / HTTP/1.1\nHost: ${host}\n\n`, 400],
-      ['PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 505],
+      ['PRI * HTTP/2.0\r\nX: y\r\n\r\nSM\r\n\r\n', 505],
       [`GET /${'x'.repeat(70_000)} HTTP/1.1\r\nHost: ${host}\r\n\r\n`, 414],
       [get('/', `X: ${'x'.repeat(70_000)}\r\n`), 431],
       [get('/', 'X: y\r\n'.repeat(300)), 431],

@@ -11,6 +11,8 @@ import { requestText, trailerLines, writeChunk } from './outgoing-head.ts'
 import type { Upstream, UpstreamUser } from './pod.ts'
 import { maxResponseFields, maxResponseHeadBytes } from './pod-limits.ts'
 
+const tooLong = 'its head is too long'
+
 export class PodConnectionSide implements UpstreamUser, PodSide {
   ended = false
   readonly #exchange: MessageExchange
@@ -21,6 +23,7 @@ export class PodConnectionSide implements UpstreamUser, PodSide {
   #left = 0
   #partial: Buffer | undefined
   #answering = false
+  #interimBytes = 0
   #response: ResponseHead | undefined
   #responseBody: Body | undefined
   #paused = false
@@ -136,14 +139,18 @@ export class PodConnectionSide implements UpstreamUser, PodSide {
     for (;;) {
       const end = findHeadEnd(bytes, at)
       if (end < 0) {
-        if (bytes.length - at > maxResponseHeadBytes) throw new Error('its head is too long')
+        if (bytes.length - at > maxResponseHeadBytes) throw new Error(tooLong)
         this.#partial = Buffer.from(bytes.subarray(at))
         return -1
       }
+      if (end - at > maxResponseHeadBytes) throw new Error(tooLong)
       const head = parseResponseHead(bytes, at, end, maxResponseFields)
+      this.#interimBytes += end - at
       at = end
       if (head.status === 101) throw new Error('it switches protocols unasked')
       if (head.status < 200) {
+        if (this.#interimBytes > maxResponseHeadBytes)
+          throw new Error('its interim answers have no end')
         this.#exchange.podInterim(head)
         continue
       }

@@ -2,6 +2,7 @@
  * Hot path. A backend with its kept-alive connections. Connections are opened a limited number at a time, so that thousands of
  * requests let go at once do not overrun a pod's listen queue; the others take the connections that come free.
  */
+import { readSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import type { Clock } from '../../lib/clock.ts'
 import { Deadline, type Deadlines } from './deadlines.ts'
@@ -75,6 +76,12 @@ export class Upstream extends Deadline {
         },
       },
     })
+    const { socket } = this
+    const destroy = socket._destroy.bind(socket)
+    socket._destroy = (error, done) => {
+      if (error && this.user && this.#state === 'open') this.#readLast(socket)
+      destroy(error, done)
+    }
     this.socket.on('connect', () => this.#connected())
     this.socket.on('error', (error) => (this.#error = error))
     this.socket.on('end', () => this.#ended())
@@ -118,6 +125,27 @@ export class Upstream extends Deadline {
     this.#state = 'open'
     this.#context.deadlines.cancel(this)
     this.pod.opened(this)
+  }
+
+  /**
+   * The connection broke. A pod that answers before it has read the request (413 to an upload) and closes makes our next
+   * write fail while its answer is still to be read: Node would throw that away.
+   */
+  #readLast(socket: Socket): void {
+    this.#state = 'closed'
+    const handle: unknown = Reflect.get(socket, '_handle')
+    const fd: unknown =
+      typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'fd') : undefined
+    if (typeof fd !== 'number' || fd < 0) return
+    try {
+      for (;;) {
+        const count = readSync(fd, readBuffer)
+        if (count === 0 || this.user === undefined) return
+        this.user.received(readBuffer.subarray(0, count))
+      }
+    } catch {
+      // Nothing (more) is there.
+    }
   }
 
   #ended(): void {

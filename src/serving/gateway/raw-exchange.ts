@@ -26,6 +26,8 @@ import type { Destination } from './route-table.ts'
 /** Up to here a body piece is sent in one write with its head: one copy is cheaper than a second write. */
 const smallBytes = 16_384
 
+const tooLong = 'its head is too long'
+
 export class RawExchange extends Exchange implements Served, UpstreamUser {
   override readonly clientProtocol = 'http1'
   readonly #connection: ClientConnection
@@ -37,6 +39,7 @@ export class RawExchange extends Exchange implements Served, UpstreamUser {
   #bodySent = false
   /** The start of a response head whose end is missing. */
   #partial: Buffer | undefined
+  #interimBytes = 0
   #response: ResponseHead | undefined
   #responseBody: Body | undefined
   #keepAlive = true
@@ -182,11 +185,13 @@ export class RawExchange extends Exchange implements Served, UpstreamUser {
         for (;;) {
           const end = findHeadEnd(bytes, at)
           if (end < 0) {
-            if (bytes.length - at > maxResponseHeadBytes) throw new Error('its head is too long')
+            if (bytes.length - at > maxResponseHeadBytes) throw new Error(tooLong)
             this.#partial = Buffer.from(bytes.subarray(at))
             return
           }
-          const head = parseResponseHead(bytes, at, end, maxResponseFields)
+          const start = at
+          if (end - start > maxResponseHeadBytes) throw new Error(tooLong)
+          const head = parseResponseHead(bytes, start, end, maxResponseFields)
           at = end
           if (head.status === 101) {
             this.#switchProtocols(head, bytes.subarray(at))
@@ -196,6 +201,9 @@ export class RawExchange extends Exchange implements Served, UpstreamUser {
             text = this.#begin(head)
             break
           }
+          this.#interimBytes += end - start
+          if (this.#interimBytes > maxResponseHeadBytes)
+            throw new Error('its interim answers have no end')
           if (this.head.minor === 1)
             this.#connection.socket.write(
               responseText(head, { clientMinor: 1, keepAlive: true, upgrade: false }),
@@ -318,6 +326,9 @@ export class RawExchange extends Exchange implements Served, UpstreamUser {
 
   #switchProtocols(head: ResponseHead, rest: Buffer): void {
     if (!wantsUpgrade(this.head)) throw new Error('it switches protocols unasked')
+    const asked = this.head.upgrade.toLowerCase().split(/[ \t]*,[ \t]*/)
+    if (!asked.includes(head.upgrade.toLowerCase()))
+      throw new Error(`it switches to "${head.upgrade}", and "${this.head.upgrade}" was asked for`)
     this.begin(101)
     this.#response = head
     this.tunnelling = true
@@ -385,5 +396,6 @@ export class RawExchange extends Exchange implements Served, UpstreamUser {
       upstream.idle()
     }
     this.end(101)
+    this.#connection.completed(false, this.endedMs)
   }
 }
