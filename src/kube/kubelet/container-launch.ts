@@ -10,6 +10,7 @@ import type { Pod } from '../api/pod.ts'
 import { Secret } from '../api/secret.ts'
 import { hasReason } from '../api/status-error.ts'
 import type { Client } from '../client/client.ts'
+import { resourcesOf, securityOf } from './container-limits.ts'
 import type { ContainerDefinition } from './container-state.ts'
 import { ConfigError, envReferences, expand, resolveEnv, type EnvWorld } from './env.ts'
 import type { ContainerSpec, ImageHandle, Images, Sandbox } from './runtime.ts'
@@ -42,6 +43,8 @@ export async function prepareLaunch(
   const image = await deps.images.ensure(definition.image ?? '', pullPolicy(definition))
   const world = await worldOf(pod, definition, sandbox, deps, find)
   const user = userOf(pod, definition, image)
+  const resources = resourcesOf(definition)
+  const security = securityOf(pod, definition)
   return {
     podUid,
     namespace,
@@ -52,6 +55,8 @@ export async function prepareLaunch(
     workingDir: definition.workingDir || image.config.workingDir,
     mounts: await prepareVolumes(pod, definition, sandbox, deps),
     ...(user && { user }),
+    ...(resources && { resources }),
+    ...(security && { security }),
     ...(pod.metadata.annotations?.[warmAnnotation] === 'disabled' && { warm: false }),
   }
 }

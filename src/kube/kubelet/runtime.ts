@@ -45,9 +45,35 @@ export interface ContainerSpec {
     readonly readOnly: boolean
   }[]
   readonly user?: { readonly uid: number; readonly gid?: number }
+  /** What it may take of the machine. Absent = as much as there is. */
+  readonly resources?: ContainerResources
+  /** What the pod says about users and privileges. Absent = nothing. */
+  readonly security?: ContainerSecurity
   /** False: always a new process, even where the runtime has one started ahead. */
   readonly warm?: boolean
   readonly logPath: string
+}
+
+/** Limits and requests of a container, where the pod states them. */
+export interface ContainerResources {
+  readonly memoryLimitBytes?: number
+  /** Thousandths of a core. */
+  readonly cpuLimitMillis?: number
+  readonly cpuRequestMillis?: number
+}
+
+/** The securityContext of a container with its pod's merged in; only what they say. */
+export interface ContainerSecurity {
+  readonly runAsUser?: number
+  readonly runAsGroup?: number
+  /** Further groups: the pod's fsGroup and supplementalGroups. */
+  readonly groups?: readonly number[]
+  readonly privileged?: boolean
+  readonly allowPrivilegeEscalation?: boolean
+  readonly readOnlyRootFilesystem?: boolean
+  /** Without `CAP_`. */
+  readonly addCapabilities?: readonly string[]
+  readonly dropCapabilities?: readonly string[]
 }
 
 /** An image that is present and unpacked. */
