@@ -2,7 +2,7 @@
  * The images of the content store, as the node agent and Knative's tag resolution ask for them: by name, whatever
  * registry that name speaks of, or by digest.
  */
-import type { ContentStore } from '../../image/content-store.ts'
+import type { ContentStore, Descriptor } from '../../image/content-store.ts'
 import { readManifest } from '../../image/manifest.ts'
 import {
   digestReference,
@@ -16,8 +16,14 @@ import { ImageError, type ImageHandle, type Images } from './runtime.ts'
 
 type Unpacked = Pick<ImageHandle, 'rootfs' | 'config'>
 
-/** Finds images in `store` and unpacks them beside it, once a manifest. */
-export function openImages(store: ContentStore): Images {
+/** Makes an image's files ready to run, once a manifest; answers the handle's `rootfs`. */
+export type PrepareImage = (digest: string, layers: readonly Descriptor[]) => Promise<string>
+
+/** Finds images in `store` and prepares them; as a rule, unpacks them beside it. */
+export function openImages(
+  store: ContentStore,
+  prepare: PrepareImage = (digest, layers) => unpackImage(store, digest, layers),
+): Images {
   // One promise a manifest, so that pods that start together unpack once. Failures are forgotten.
   const unpacked = new Map<string, Promise<Unpacked>>()
   const waiting = new Set<() => void>()
@@ -29,7 +35,7 @@ export function openImages(store: ContentStore): Images {
       promise = (async () => {
         const manifest = await readManifest(store, digest)
         return {
-          rootfs: await unpackImage(store, digest, manifest.layers),
+          rootfs: await prepare(digest, manifest.layers),
           config: manifest.config,
         }
       })()
