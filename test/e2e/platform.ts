@@ -72,8 +72,8 @@ export interface Ebb extends AsyncDisposable {
   file(name: string, text: string): Promise<string>
   /** Kills the control plane with -9 and waits until it is gone. */
   kill(): Promise<void>
-  /** Starts it again on the same directory. */
-  restart(): Promise<void>
+  /** Starts it again on the same directory, with these flags besides. */
+  restart(...args: readonly string[]): Promise<void>
   /** What `ebb up` printed so far. */
   readonly output: string
 }
@@ -113,7 +113,7 @@ export async function startEbb(options: { args?: readonly string[] } = {}): Prom
   let output = ''
   let endpoints: { api: string; gateway?: string; pid: number }
 
-  const start = async () => {
+  const start = async (...more: readonly string[]) => {
     output = ''
     child = spawn(
       process.execPath,
@@ -127,6 +127,7 @@ export async function startEbb(options: { args?: readonly string[] } = {}): Prom
         '--gateway',
         '127.0.0.1:0',
         ...(options.args ?? []),
+        ...more,
       ],
       { stdio: ['ignore', 'pipe', 'pipe'] },
     )

@@ -4,14 +4,8 @@
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import { randomInt, seededRandom } from '../../src/lib/random.ts'
-import {
-  configure,
-  hurry,
-  processesMentioning,
-  startEbb,
-  until,
-  type Ebb,
-} from '../e2e/platform.ts'
+import { configure, hurry, request, startEbb, until, type Ebb } from '../e2e/platform.ts'
+import { http2Client, SharedSession } from './http2-client.ts'
 import { client, type Account, type Failure } from './traffic.ts'
 
 export interface SoakOptions {
@@ -40,18 +34,18 @@ export interface Fault {
 export type FaultName =
   | 'rollout'
   | 'quiet'
-  | 'burst'
   | 'kill pod'
   | 'delete pod'
   | 'kill control plane'
+  | 'replace gateway'
 
 const faults: readonly FaultName[] = [
   'rollout',
   'quiet',
-  'burst',
   'kill pod',
   'delete pod',
   'kill control plane',
+  'replace gateway',
 ]
 
 const host = 'soak.default.localhost'
@@ -78,6 +72,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
   await ebb.build('soak', 'dev.local/soak:1')
   await hurry(ebb)
   let generation = 1
+  let workers = 1
   const rollout = async (): Promise<void> => {
     const file = await ebb.file('soak.yaml', manifest(generation++))
     await ebb.ok('apply', '-f', file)
@@ -101,8 +96,9 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
   const done: Fault[] = []
   let active = options.clients
   let over = false
-  const clients = Array.from({ length: options.clients }, (_, at) =>
-    client(`c${at}`, {
+  const sessions: SharedSession[] = []
+  const clients = Array.from({ length: options.clients }, (_, at) => {
+    const traffic = {
       address: ebb.gateway,
       host,
       random: seededRandom(options.seed * 1000 + at),
@@ -110,13 +106,18 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
       account,
       stopped: () => over,
       pauseMs: () => (at < active ? 0 : 50),
-    }),
-  )
+    }
+    // Every fourth client speaks HTTP/2, three to a connection.
+    if (at % 4 !== 3) return client(`c${at}`, traffic)
+    if (at % 12 === 3) sessions.push(new SharedSession(ebb.gateway))
+    return http2Client(`h${at}`, sessions.at(-1)!, traffic)
+  })
   while (sinceMs() < durationMs) {
     await pause(options.faultEveryMs)
     const what = faults[randomInt(random, faults.length)]!
     done.push({ atMs: sinceMs(), what })
     say(`${(sinceMs() / 1000).toFixed(1)} s: ${what} (${account.answered} answered so far)`)
+    active = options.clients
     switch (what) {
       case 'rollout':
         await rollout()
@@ -124,11 +125,8 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
       case 'quiet':
         active = randomInt(random, 2)
         break
-      case 'burst':
-        active = options.clients
-        break
       case 'kill pod':
-        killPod(await podsOf(ebb), randomInt(random, 100))
+        await killPod(ebb)
         break
       case 'delete pod': {
         const names = await podsOf(ebb)
@@ -138,7 +136,13 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
       }
       case 'kill control plane':
         await ebb.kill()
-        await ebb.restart()
+        await ebb.restart('--gateway-workers', String(workers))
+        break
+      case 'replace gateway':
+        // A gateway with other flags than wanted hands its sockets to one that has them.
+        workers = 3 - workers
+        await ebb.kill()
+        await ebb.restart('--gateway-workers', String(workers))
         break
       default:
         what satisfies never
@@ -146,6 +150,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
   }
   over = true
   await Promise.all(clients)
+  for (const session of sessions) session.close()
   await until('the service is ready after all', async () =>
     /True/.test((await ebb.kubectl('get', 'ksvc', 'soak', '--no-headers')).stdout),
   )
@@ -182,14 +187,6 @@ const podsOf = async (ebb: Ebb): Promise<readonly string[]> =>
     .split(' ')
     .filter((name) => name !== '')
 
-/** Kills the program of one of these pods with -9, if it still runs. */
-function killPod(names: readonly string[], draw: number): void {
-  const name = names[draw % Math.max(1, names.length)]
-  if (name === undefined) return
-  for (const pid of processesMentioning(`HOSTNAME=${name}\0`))
-    try {
-      process.kill(pid, 'SIGKILL')
-    } catch {
-      // It has just ended by itself.
-    }
-}
+/** Has one of the pods kill itself, as kill -9 does; whichever the gateway picks. */
+const killPod = (ebb: Ebb): Promise<unknown> =>
+  request(ebb.gateway, host, { path: '/die', method: 'POST' }).catch(() => undefined)

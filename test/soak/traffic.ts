@@ -25,12 +25,14 @@ export interface Account {
   longestMs: number
 }
 
-interface Wanted {
+export interface Wanted {
   readonly id: string
   readonly method: 'GET' | 'POST'
   readonly size: number
   readonly text: string
   readonly uploaded: number
+  /** Milliseconds that the app thinks. */
+  readonly wait: number
 }
 
 export interface TrafficOptions {
@@ -47,7 +49,7 @@ export interface TrafficOptions {
 
 /** One client: keeps a connection, opens another when the gateway has closed it. */
 export async function client(name: string, options: TrafficOptions): Promise<void> {
-  const { account, random, startedMs } = options
+  const { random } = options
   let connection: Connection | undefined
   for (let i = 0; !options.stopped(); i++) {
     const pauseMs = options.pauseMs()
@@ -56,28 +58,13 @@ export async function client(name: string, options: TrafficOptions): Promise<voi
       continue
     }
     const wanted = draw(`${name}-${i}`, options.host, random)
-    const sentMs = performance.now()
-    account.sent++
-    try {
+    const answered = await account(wanted, options, async () => {
       // A connection that was closed while it rested had no request on it.
       if (!connection?.usable) connection = await Connection.open(options.address)
-      const revision = await connection.exchange(wanted)
-      account.answered++
-      account.byRevision.set(revision, (account.byRevision.get(revision) ?? 0) + 1)
-    } catch (error) {
-      account.failures.push({
-        id: wanted.id,
-        method: wanted.method,
-        sentMs: sentMs - startedMs,
-        failedMs: performance.now() - startedMs,
-        what: (error as Error).message,
-      })
-      connection?.close()
-      connection = undefined
-    }
-    account.longestMs = Math.max(account.longestMs, performance.now() - sentMs)
+      return await connection.exchange(wanted)
+    })
     // Some clients come back on new connections.
-    if (randomInt(random, 200) === 0) {
+    if (!answered || randomInt(random, 200) === 0) {
       connection?.close()
       connection = undefined
     }
@@ -85,7 +72,34 @@ export async function client(name: string, options: TrafficOptions): Promise<voi
   connection?.close()
 }
 
-function draw(id: string, host: string, random: Random): Wanted {
+/** Carries out one request and writes down what became of it. `exchange` answers the revision that answered. */
+export async function account(
+  { id, method }: Wanted,
+  { account, startedMs }: TrafficOptions,
+  exchange: () => Promise<string>,
+): Promise<boolean> {
+  const sentMs = performance.now()
+  account.sent++
+  try {
+    const revision = await exchange()
+    account.answered++
+    account.byRevision.set(revision, (account.byRevision.get(revision) ?? 0) + 1)
+    return true
+  } catch (error) {
+    account.failures.push({
+      id,
+      method,
+      sentMs: sentMs - startedMs,
+      failedMs: performance.now() - startedMs,
+      what: (error as Error).message,
+    })
+    return false
+  } finally {
+    account.longestMs = Math.max(account.longestMs, performance.now() - sentMs)
+  }
+}
+
+export function draw(id: string, host: string, random: Random): Wanted {
   const kind = randomInt(random, 100)
   const size = kind < 80 ? randomInt(random, 200) : randomInt(random, 100_000)
   const wait = kind % 20 === 0 ? randomInt(random, 100) : 0
@@ -97,6 +111,7 @@ function draw(id: string, host: string, random: Random): Wanted {
     method,
     size,
     uploaded,
+    wait,
     text:
       `${method} /${id} HTTP/1.1\r\nHost: ${host}\r\nX-Id: ${id}\r\nX-Size: ${size}\r\n` +
       `X-Wait: ${wait}\r\n${length}\r\n${'x'.repeat(uploaded)}`,
