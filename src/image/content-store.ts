@@ -5,9 +5,12 @@
  */
 import { createHash, randomUUID } from 'node:crypto'
 import { readFileSync, watch } from 'node:fs'
-import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
+import { systemClock, type Clock } from '../lib/clock.ts'
+import { openIngest, type Ingest } from './ingest.ts'
 import { normalizeReference } from './reference.ts'
+import { syncFolder } from './sync-folder.ts'
 
 /** OCI content descriptor. */
 export interface Descriptor {
@@ -23,6 +26,16 @@ export interface Tag {
   readonly reference: string
   readonly digest: string
   readonly taggedAtMs: number
+  /** It came from a registry, which may mean something else by it now. */
+  readonly pulled?: boolean
+}
+
+/** A blob as it lies there. */
+export interface StoredBlob {
+  readonly digest: string
+  readonly size: number
+  /** When it came, or was last wanted by something that came. */
+  readonly changedAtMs: number
 }
 
 export interface ContentStore {
@@ -32,15 +45,32 @@ export interface ContentStore {
   put(mediaType: string, bytes: Uint8Array): Promise<Descriptor>
   /** Stores a stream under its digest without holding it in memory. */
   putStream(mediaType: string, chunks: AsyncIterable<Uint8Array>): Promise<Descriptor>
+  /** Begins, or goes on with, a blob whose digest and size are known. Check `has` first. */
+  ingest(descriptor: Pick<Descriptor, 'digest' | 'size'>): Promise<Ingest>
   /** The blob, verified against its digest. Throws an Error when it is missing or damaged. */
   read(digest: string): Promise<Buffer>
   has(digest: string): Promise<boolean>
+  /** Like `has`, and keeps what is there from being collected for a while. */
+  claim(digest: string): Promise<boolean>
   /** Where the blob's bytes lie. */
   blobPath(digest: string): string
   /** Lets a name mean a manifest from now on. Throws InvalidReference. */
-  tag(reference: string, digest: string, nowMs: number): Promise<void>
+  tag(
+    reference: string,
+    digest: string,
+    nowMs: number,
+    options?: { readonly pulled?: boolean },
+  ): Promise<void>
   /** The manifest digest a name means now. Throws InvalidReference. */
   find(reference: string): Promise<string | undefined>
+  /** The same with all that is known of the name. */
+  findTag(reference: string): Promise<Tag | undefined>
+  /** Forgets a name; false when there was none. */
+  untag(reference: string): Promise<boolean>
+  /** All blobs, in no order. */
+  blobs(): Promise<readonly StoredBlob[]>
+  /** Removes a blob; nothing must need it any more. */
+  remove(digest: string): Promise<void>
   /** All names, sorted. */
   list(): Promise<readonly Tag[]>
   /** Calls back soon after any process gave a name; perhaps more often. */
@@ -48,7 +78,10 @@ export interface ContentStore {
 }
 
 /** Opens `<dataDir>/images`, making it when needed. */
-export async function openContentStore(dataDir: string): Promise<ContentStore> {
+export async function openContentStore(
+  dataDir: string,
+  clock: Clock = systemClock,
+): Promise<ContentStore> {
   const directory = join(dataDir, 'images')
   const blobs = join(directory, 'blobs', 'sha256')
   const names = join(directory, 'names')
@@ -65,20 +98,32 @@ export async function openContentStore(dataDir: string): Promise<ContentStore> {
   }
   const namePath = (reference: string) =>
     join(names, `${createHash('sha256').update(reference).digest('hex')}.json`)
+  const tagOf = (reference: string): Tag | undefined => {
+    const name = normalizeReference(reference)
+    const found = readTag(namePath(name))
+    return found?.reference === name ? found : undefined
+  }
   const has = (digest: string) =>
     stat(blobPath(digest)).then(
       () => true,
       () => false,
     )
 
+  const claim = (digest: string) =>
+    utimes(blobPath(digest), clock.now() / 1000, clock.now() / 1000).then(
+      () => true,
+      async () => await has(digest), // somebody else's file can't be touched
+    )
+
   return {
     directory,
     blobPath,
     has,
+    claim,
 
     async put(mediaType, bytes) {
       const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`
-      if (!(await has(digest))) await writeWhole(incoming, blobPath(digest), [bytes])
+      if (!(await claim(digest))) await writeWhole(incoming, blobPath(digest), [bytes])
       return { mediaType, digest, size: bytes.length }
     },
 
@@ -101,6 +146,11 @@ export async function openContentStore(dataDir: string): Promise<ContentStore> {
       return { mediaType, digest, size }
     },
 
+    async ingest({ digest, size }) {
+      const path = blobPath(digest)
+      return await openIngest({ incoming, path, digest, size })
+    },
+
     async read(digest) {
       const bytes = await readFile(blobPath(digest))
       const found = createHash('sha256').update(bytes).digest('hex')
@@ -109,16 +159,39 @@ export async function openContentStore(dataDir: string): Promise<ContentStore> {
       return bytes
     },
 
-    async tag(reference, digest, taggedAtMs) {
-      const tag: Tag = { reference: normalizeReference(reference), digest, taggedAtMs }
+    async tag(reference, digest, taggedAtMs, { pulled = false } = {}) {
+      const tag: Tag = {
+        reference: normalizeReference(reference),
+        digest,
+        taggedAtMs,
+        ...(pulled && { pulled }),
+      }
       await writeWhole(incoming, namePath(tag.reference), [Buffer.from(`${JSON.stringify(tag)}\n`)])
     },
 
-    async find(reference) {
-      const name = normalizeReference(reference)
-      const found = readTag(namePath(name))
-      return found?.reference === name ? found.digest : undefined
+    find: async (reference) => tagOf(reference)?.digest,
+    findTag: async (reference) => tagOf(reference),
+
+    async untag(reference) {
+      const tag = tagOf(reference)
+      if (!tag) return false
+      await rm(namePath(tag.reference), { force: true })
+      await syncFolder(names)
+      return true
     },
+
+    async blobs() {
+      const found: StoredBlob[] = []
+      for (const name of await readdir(blobs)) {
+        if (!/^[a-f0-9]{64}$/.test(name)) continue
+        const info = await stat(join(blobs, name)).catch(() => undefined)
+        if (info)
+          found.push({ digest: `sha256:${name}`, size: info.size, changedAtMs: info.mtimeMs })
+      }
+      return found
+    },
+
+    remove: (digest) => rm(blobPath(digest), { force: true }),
 
     async list() {
       const found: Tag[] = []
@@ -155,9 +228,9 @@ function readTag(path: string): Tag | undefined {
   }
   const value: unknown = JSON.parse(text)
   if (typeof value !== 'object' || value === null) return undefined
-  const { reference, digest, taggedAtMs = 0 } = value as Partial<Tag>
+  const { reference, digest, taggedAtMs = 0, pulled } = value as Partial<Tag>
   return typeof reference === 'string' && typeof digest === 'string'
-    ? { reference, digest, taggedAtMs }
+    ? { reference, digest, taggedAtMs, ...(pulled === true && { pulled }) }
     : undefined
 }
 
@@ -182,15 +255,5 @@ async function writeWhole(
   } catch (error) {
     await rm(temporary, { force: true })
     throw error
-  }
-}
-
-/** A rename survives a power loss only once its folder is synced. */
-export async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r')
-  try {
-    await folder.sync()
-  } finally {
-    await folder.close()
   }
 }
