@@ -4,3 +4,4 @@ import { step } from './step.ts'
 step('format', 'oxfmt', '--check')
 step('dead files, exports, dependencies', 'knip')
 step('tests', 'npm', 'test')
+step('fuzzing of the data plane for a minute', 'node', 'test/fuzz/main.ts', '--seconds', '60')

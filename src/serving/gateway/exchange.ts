@@ -120,6 +120,7 @@ export abstract class Exchange extends Deadline implements Claimant, ExchangeRec
   /** When the head was whole: timeouts and durations count from here. */
   readonly #startMs: number
   #lastWriteMs: number
+  #started = false
   /** The pod whose slot is held. */
   #slot: Pod | undefined
   #refusedSinceMs = -1
@@ -161,6 +162,7 @@ export abstract class Exchange extends Deadline implements Claimant, ExchangeRec
 
   start(): void {
     const { revision } = this
+    this.#started = true
     revision.meter.start(this.#startMs)
     this.context.deadlines.set(this, this.#dueMs())
     const pod = revision.acquire(this)
@@ -325,7 +327,8 @@ export abstract class Exchange extends Deadline implements Claimant, ExchangeRec
     this.endedMs = nowMs
     context.deadlines.cancel(this)
     revision.queue.remove(this)
-    revision.meter.stop(nowMs)
+    // A body can be found bad before the request was started.
+    if (this.#started) revision.meter.stop(nowMs)
     revision.metrics.finished({
       method: this.head.method,
       status,

@@ -13,7 +13,7 @@ import {
 import { silent } from '../../lib/log.ts'
 import { seededRandom } from '../../lib/random.ts'
 import type { Backend, FromGateway, Path, RevisionTarget } from './feed.ts'
-import { type Gateway, type GatewayLimits, startGateway } from './gateway.ts'
+import { type GatewayLimits, startGateway, type WorkerGateway } from './gateway.ts'
 
 export interface AppRequest {
   readonly head: RequestHead
@@ -214,12 +214,12 @@ export const get = (path = '/', lines = ''): string =>
   `GET ${path} HTTP/1.1\r\nHost: ${host}\r\n${lines}\r\n`
 
 export class Fixture {
-  readonly gateway: Gateway
+  readonly gateway: WorkerGateway
   readonly messages: FromGateway[] = []
   #waiting: { test: (message: FromGateway) => boolean; resolve: () => void }[] = []
   #version = 0
 
-  private constructor(gateway: Gateway) {
+  private constructor(gateway: WorkerGateway) {
     this.gateway = gateway
     gateway.listen((message) => {
       this.messages.push(message)

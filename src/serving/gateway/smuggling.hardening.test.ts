@@ -342,6 +342,7 @@ describe('smuggling', { timeout: 60_000 }, () => {
     const path = `/control-${controls++}`
     const { status, body } = await fixture.request(get(path))
     assert.deepEqual([status, body], [200, `GET ${path} 0`])
+    for (const { inFlight } of fixture.gateway.view().revisions) assert.equal(inFlight, 0)
     const saw = pod.seen.splice(0).map(({ method, url, body: sent }) => `${method} ${url} ${sent}`)
     assert.deepEqual(saw, [...expected, `GET ${path} `])
     assert.deepEqual(pod.complaints.splice(0), [])

@@ -1,0 +1,21 @@
+/** `npm run fuzz -- [--seconds N] [--seed N]`: a minute by default. Ends with 1 and the seed of the round at the first broken promise. */
+import { parseArgs } from 'node:util'
+import { fuzz } from './fuzz.ts'
+
+const { values } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '60' },
+    seed: { type: 'string', default: String(Math.floor(Math.random() * 1e9)) },
+  },
+})
+const seed = Number(values.seed)
+const durationMs = Number(values.seconds) * 1000
+if (!Number.isSafeInteger(seed) || !(durationMs > 0)) {
+  console.error('--seconds wants a number above 0 and --seed a whole number')
+  process.exit(2)
+}
+console.log(`fuzzing for ${values.seconds} s, seed ${seed}`)
+const { rounds, connections, requests, heapMb } = await fuzz({ seed, durationMs, say: console.log })
+console.log(
+  `${rounds} rounds, ${connections} connections, ${requests} requests seen by pods, heap ${heapMb.join(' to ')} MB: nothing found`,
+)
