@@ -1,6 +1,12 @@
 /** `ebb controllers`: Knative alone, as a client of any Kubernetes API. */
 import { resolve } from 'node:path'
-import { dataDirOf, defaultGateway, parseAddress, parseTlsAddress } from '../platform/config.ts'
+import {
+  dataDirOf,
+  defaultGateway,
+  parseAddress,
+  parseMetricsAddress,
+  parseTlsAddress,
+} from '../platform/config.ts'
 import { UsageError, type Command } from './command.ts'
 import { stopSignal } from './stop-signal.ts'
 
@@ -22,6 +28,11 @@ export const controllers: Command = {
       type: 'string',
       value: 'HOST:PORT',
       description: 'where services are reached by TLS, or off (default: port 8443 of the gateway)',
+    },
+    metrics: {
+      type: 'string',
+      value: 'HOST:PORT',
+      description: 'where the gateway tells its metrics, or off (default: 127.0.0.1:9090)',
     },
     domain: { type: 'string', value: 'DOMAIN', description: 'suffix of service URLs' },
     'log-level': {
@@ -48,6 +59,7 @@ export const controllers: Command = {
         dataDir: dataDirOf(args.string('data-dir')),
         gateway,
         gatewayTls: parseTlsAddress(args.string('gateway-tls'), gateway),
+        metrics: parseMetricsAddress(args.string('metrics'), gateway),
         ...(domain !== undefined && { domain }),
         logLevel,
       },

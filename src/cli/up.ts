@@ -6,6 +6,7 @@ import {
   defaultApi,
   defaultGateway,
   parseAddress,
+  parseMetricsAddress,
   parseTlsAddress,
   type PlatformConfig,
 } from '../platform/config.ts'
@@ -34,6 +35,11 @@ export const up: Command = {
       type: 'string',
       value: 'HOST:PORT',
       description: 'where services are reached by TLS, or off (default: port 8443 of the gateway)',
+    },
+    metrics: {
+      type: 'string',
+      value: 'HOST:PORT',
+      description: 'where the gateway tells its metrics, or off (default: 127.0.0.1:9090)',
     },
     domain: {
       type: 'string',
@@ -129,9 +135,9 @@ function configOf(args: Arguments): PlatformConfig {
     }
   }
   const gateway = address('gateway')
-  const tls = (): PlatformConfig['gatewayTls'] => {
+  const optional = (name: string, parse: typeof parseTlsAddress) => {
     try {
-      return parseTlsAddress(args.string('gateway-tls'), gateway)
+      return parse(args.string(name), gateway)
     } catch (error) {
       throw new UsageError((error as Error).message)
     }
@@ -153,7 +159,8 @@ function configOf(args: Arguments): PlatformConfig {
     dataDir: dataDirOf(args.string('data-dir')),
     api: address('api'),
     gateway,
-    gatewayTls: tls(),
+    gatewayTls: optional('gateway-tls', parseTlsAddress),
+    metrics: optional('metrics', parseMetricsAddress),
     gatewayWorkers: Number(workers),
     ...(domain !== undefined && { domain }),
     runtime: choice('runtime', ['auto', 'process']),

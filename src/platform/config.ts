@@ -12,8 +12,8 @@ export interface Address {
   readonly port: number
 }
 
-/** Where TLS is served. */
-export interface TlsAddress extends Address {
+/** Where something is to be served that may be elsewhere too. */
+export interface WantedAddress extends Address {
   /** Nobody asked for this very port: any free one will do when it is taken. */
   readonly fallback?: boolean
 }
@@ -23,7 +23,9 @@ export interface PlatformConfig {
   readonly api: Address
   readonly gateway: Address
   /** Undefined = no TLS. */
-  readonly gatewayTls: TlsAddress | undefined
+  readonly gatewayTls: WantedAddress | undefined
+  /** Where the gateway tells its metrics; undefined = nowhere. */
+  readonly metrics: WantedAddress | undefined
   /** Domain suffix of public URLs; undefined = keep what config-domain says, `localhost` at first. */
   readonly domain?: string
   readonly runtime: 'auto' | 'process'
@@ -57,11 +59,21 @@ export function parseAddress(text: string, flag: string): Address {
 export function parseTlsAddress(
   text: string | undefined,
   gateway: Address,
-): TlsAddress | undefined {
+): WantedAddress | undefined {
   if (text === 'off') return undefined
   if (text !== undefined) return parseAddress(text, 'gateway-tls')
   const { host, port } = gateway
   return { host, port: port === 0 ? 0 : port === 80 ? 443 : 8443, fallback: true }
+}
+
+/** `HOST:PORT` or `off`; without a flag port 9090 of this machine alone, where Knative's components have theirs. */
+export function parseMetricsAddress(
+  text: string | undefined,
+  gateway: Address,
+): WantedAddress | undefined {
+  if (text === 'off') return undefined
+  if (text !== undefined) return parseAddress(text, 'metrics')
+  return { host: '127.0.0.1', port: gateway.port === 0 ? 0 : 9090, fallback: true }
 }
 
 /** Host and port as they stand in a URL. */

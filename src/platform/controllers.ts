@@ -16,7 +16,7 @@ import { DomainMapping } from '../serving/api/domain-mapping.ts'
 import { systemClock } from '../lib/clock.ts'
 import { jsonLog, type LogLevel } from '../lib/log.ts'
 import { systemRandom } from '../lib/random.ts'
-import { addressText, layoutOf, type Address, type TlsAddress } from './config.ts'
+import { addressText, layoutOf, type Address, type WantedAddress } from './config.ts'
 import { takeControl } from './control-socket.ts'
 import { ensureGatewayProcess } from './gateway-process.ts'
 import { startServing } from './serving.ts'
@@ -26,7 +26,8 @@ export interface ControllersConfig {
   /** Holds the gateway's socket and log; not the other platform's own directory. */
   readonly dataDir: string
   readonly gateway: Address
-  readonly gatewayTls: TlsAddress | undefined
+  readonly gatewayTls: WantedAddress | undefined
+  readonly metrics: WantedAddress | undefined
   readonly domain?: string
   readonly logLevel: LogLevel
 }
@@ -67,6 +68,7 @@ export async function startControllers(
     programDir: layout.programs,
     http: config.gateway,
     https: config.gatewayTls,
+    admin: config.metrics,
     clock,
     log,
   })
@@ -81,6 +83,7 @@ export async function startControllers(
       layout,
       gateway: config.gateway,
       gatewayTls: config.gatewayTls,
+      metrics: config.metrics,
       ...(config.domain !== undefined && { domain: config.domain }),
       resolveDigest: (image) => images.resolve(image),
     }),

@@ -9,7 +9,7 @@ export async function isFree(address: Address): Promise<boolean> {
 /** Throws an Error that names the flag and says what to do. */
 export async function assertFree(
   address: Address,
-  flag: 'api' | 'gateway' | 'gateway-tls',
+  flag: 'api' | 'gateway' | 'gateway-tls' | 'metrics',
 ): Promise<void> {
   const code = await problemOf(address)
   if (code === undefined) return

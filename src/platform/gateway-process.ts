@@ -12,7 +12,7 @@ import type { Log } from '../lib/log.ts'
 import type { GatewayLink, Hello } from '../serving/controllers/ingress/feed-client.ts'
 import type { ToGateway } from '../serving/gateway/feed.ts'
 import { socketsToPass } from '../serving/gateway/inherited-sockets.ts'
-import { addressText, type Address, type TlsAddress } from './config.ts'
+import { addressText, type Address, type WantedAddress } from './config.ts'
 import { assertFree, isFree } from './free-address.ts'
 import { bindSockets, type ListeningSockets } from './listening-sockets.ts'
 import { firstWord, sayAndSeeOff } from './unix-peer.ts'
@@ -24,7 +24,9 @@ export interface GatewayProcessOptions {
   readonly programDir: string
   readonly http: Address
   /** Undefined = no TLS. */
-  readonly https: TlsAddress | undefined
+  readonly https: WantedAddress | undefined
+  /** Where metrics are told; undefined = nowhere. */
+  readonly admin: WantedAddress | undefined
   /** Threads that serve. Default 1. */
   readonly workers?: number
   readonly clock: Clock
@@ -40,17 +42,26 @@ export async function ensureGatewayProcess(
   options: GatewayProcessOptions,
 ): Promise<ChildProcess | undefined> {
   const running = await greet(options.socketPath)
-  if (running && serves(running.http, options.http) && servesTls(running.https, options.https))
+  if (
+    running &&
+    serves(running.http, options.http) &&
+    servesWanted(running.https, options.https) &&
+    servesWanted(running.admin, options.admin)
+  )
     if (await isAsWanted(running, options)) return undefined
   if (!running || !serves(running.http, options.http)) await assertFree(options.http, 'gateway')
-  const https = await freeTls(options.https, running?.https)
+  const https = await freeWanted('gateway-tls', options.https, running?.https)
+  const admin = await freeWanted('metrics', options.admin, running?.admin)
   if (running) await stopGateway(options.socketPath, graceMs)
-  return forkGateway({ ...options, https }, { host: '127.0.0.1', port: 0 })
+  return forkGateway({ ...options, https, admin }, { host: '127.0.0.1', port: 0 })
 }
 
 /** True when the gateway that runs has these flags, or has made room for one that has. */
 async function isAsWanted(running: Hello, options: GatewayProcessOptions): Promise<boolean> {
-  const wanted = flagsOf({ ...options, http: running.http, https: running.https }, running.local)
+  const wanted = flagsOf(
+    { ...options, http: running.http, https: running.https, admin: running.admin },
+    running.local,
+  )
   if (running.command === wanted.join(' ')) return true
   if (!running.handover) return false
   options.log.info('the gateway has other flags than wanted: it hands over', {
@@ -106,14 +117,16 @@ async function socketsFor(
   options: GatewayProcessOptions,
   local: Address,
 ): Promise<ReadonlyMap<string, ListeningSockets> | undefined> {
-  const { socketPath, http, https, workers = 1 } = options
+  const { socketPath, http, https, admin, workers = 1 } = options
   const before = held.get(socketPath)
   const sockets = new Map<string, ListeningSockets>()
-  for (const [name, address] of Object.entries({ http, local, https })) {
+  for (const [name, address] of Object.entries({ http, local, https, admin })) {
     if (!address) continue
     const known = before?.get(name)
     const bound =
-      known && serves(known.address, address) ? known : await bindSockets(address, workers)
+      known && serves(known.address, address)
+        ? known
+        : await bindSockets(address, name === 'admin' ? 1 : workers)
     // Whoever opens it says best what is wrong with it.
     if (bound) sockets.set(name, bound)
   }
@@ -123,13 +136,14 @@ async function socketsFor(
 }
 
 /** What is to be listened on, now that the wanted port may be taken. A running gateway's own will be free. */
-async function freeTls(
-  wanted: TlsAddress | undefined,
+async function freeWanted(
+  flag: 'gateway-tls' | 'metrics',
+  wanted: WantedAddress | undefined,
   running: Address | undefined,
-): Promise<TlsAddress | undefined> {
-  if (!wanted || (running && servesTls(running, { ...wanted, fallback: false }))) return wanted
+): Promise<WantedAddress | undefined> {
+  if (!wanted || (running && servesWanted(running, { ...wanted, fallback: false }))) return wanted
   if (wanted.fallback) return (await isFree(wanted)) ? wanted : { ...wanted, port: 0 }
-  await assertFree(wanted, 'gateway-tls')
+  await assertFree(wanted, flag)
   return wanted
 }
 
@@ -139,7 +153,7 @@ const graceMs = 5_000
 const serves = (actual: Address, wanted: Address): boolean =>
   actual.host === wanted.host && (wanted.port === 0 || wanted.port === actual.port)
 
-const servesTls = (actual: Address | undefined, wanted: TlsAddress | undefined): boolean =>
+const servesWanted = (actual: Address | undefined, wanted: WantedAddress | undefined): boolean =>
   actual === undefined || wanted === undefined
     ? actual === wanted
     : serves(actual, wanted.fallback ? { ...wanted, port: 0 } : wanted)
@@ -166,7 +180,12 @@ export function superviseGateway(link: GatewayLink, options: GatewayProcessOptio
       if (!(await greet(options.socketPath))) {
         options.log.error('the gateway is gone; starting another', { pid: last?.pid })
         await forkGateway(
-          { ...options, http: last?.http ?? options.http, https: last?.https ?? options.https },
+          {
+            ...options,
+            http: last?.http ?? options.http,
+            https: last?.https ?? options.https,
+            admin: last?.admin ?? options.admin,
+          },
           last?.local ?? { host: '127.0.0.1', port: 0 },
         )
       }
@@ -191,6 +210,7 @@ async function forkGateway(options: GatewayProcessOptions, local: Address): Prom
       ...options,
       http: addressOf('http', options.http),
       https: options.https && addressOf('https', options.https),
+      admin: options.admin && addressOf('admin', options.admin),
     },
     addressOf('local', local),
   )
@@ -220,11 +240,13 @@ const flagsOf = (
   {
     http,
     https,
+    admin,
     socketPath,
     workers = 1,
   }: {
     readonly http: Address
     readonly https: Address | undefined
+    readonly admin: Address | undefined
     readonly socketPath: string
     readonly workers?: number
   },
@@ -233,6 +255,7 @@ const flagsOf = (
   '--http',
   addressText(http),
   ...(https ? ['--https', addressText(https)] : []),
+  ...(admin ? ['--admin', addressText(admin)] : []),
   '--local',
   addressText(local),
   '--control',

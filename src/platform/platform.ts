@@ -39,6 +39,8 @@ export interface Endpoints {
   readonly gatewayTls?: string
   /** Certificate of the authority that signs hosts no public one knows: for browsers and `curl --cacert`. */
   readonly localCA?: string
+  /** Prometheus' text; absent without `--metrics`. */
+  readonly metrics?: string
   readonly kubeconfig: string
   readonly pid: number
 }
@@ -76,6 +78,7 @@ export async function startPlatform(
         programDir: layout.programs,
         http: config.gateway,
         https: config.gatewayTls,
+        admin: config.metrics,
         workers: config.gatewayWorkers ?? 1,
         clock: systemClock,
         log,
@@ -103,6 +106,7 @@ export async function startPlatform(
         ...kube.deps,
         gateway: config.gateway,
         gatewayTls: config.gatewayTls,
+        metrics: config.metrics,
         gatewayWorkers: config.gatewayWorkers ?? 1,
         ...(config.domain !== undefined && { domain: config.domain }),
         resolveDigest: (image) => kube.images.resolve(image),
@@ -120,6 +124,7 @@ export async function startPlatform(
         gatewayTls: `https://${addressText(serving.https)}`,
         localCA: localAuthorityPath(layout.certificates),
       }),
+      ...(serving.metrics && { metrics: `http://${addressText(serving.metrics)}/metrics` }),
     }),
     kubeconfig: layout.kubeconfig,
     pid: process.pid,
@@ -136,18 +141,21 @@ export async function startPlatform(
 }
 
 /** Nothing when the file is missing or damaged: it is written anew. */
-function lastEndpoints(layout: Layout): Pick<Partial<Endpoints>, 'api' | 'gateway' | 'gatewayTls'> {
+function lastEndpoints(
+  layout: Layout,
+): Pick<Partial<Endpoints>, 'api' | 'gateway' | 'gatewayTls' | 'metrics'> {
   let found: unknown
   try {
     found = JSON.parse(readFileSync(layout.endpoints, 'utf8'))
   } catch {
     return {}
   }
-  const { api, gateway, gatewayTls } = Object(found) as Readonly<Record<string, unknown>>
+  const { api, gateway, gatewayTls, metrics } = Object(found) as Readonly<Record<string, unknown>>
   return {
     ...(typeof api === 'string' && { api }),
     ...(typeof gateway === 'string' && { gateway }),
     ...(typeof gatewayTls === 'string' && { gatewayTls }),
+    ...(typeof metrics === 'string' && { metrics }),
   }
 }
 
@@ -199,6 +207,10 @@ async function withPortsOfLastTime(
     gatewayTls: config.gatewayTls && {
       ...config.gatewayTls,
       ...(await keep(config.gatewayTls, last.gatewayTls)),
+    },
+    metrics: config.metrics && {
+      ...config.metrics,
+      ...(await keep(config.metrics, last.metrics)),
     },
   }
 }

@@ -28,13 +28,15 @@ import { createServiceTargets } from '../serving/controllers/ingress/service-tar
 import { settingsPart } from '../serving/controllers/ingress/settings.ts'
 import { installServing, managedDomain } from '../serving/controllers/install.ts'
 import { createCertificateIssuance } from './certificate-issuance.ts'
-import type { Address, Layout, TlsAddress } from './config.ts'
+import type { Address, Layout, WantedAddress } from './config.ts'
 import { superviseGateway, type GatewayProcessOptions } from './gateway-process.ts'
 
 export interface ServingOptions extends ControllerDeps {
   readonly layout: Layout
   readonly gateway: Address
-  readonly gatewayTls: TlsAddress | undefined
+  readonly gatewayTls: WantedAddress | undefined
+  /** Where the gateway tells its metrics; undefined = nowhere. */
+  readonly metrics: WantedAddress | undefined
   /** Default 1. */
   readonly gatewayWorkers?: number
   /** Undefined = what config-domain says already, `localhost` at first. */
@@ -48,6 +50,7 @@ export interface Serving extends AsyncDisposable {
   readonly gateway: Address
   readonly local: Address
   readonly https: Address | undefined
+  readonly metrics: Address | undefined
   readonly coldStarts: ColdStarts
 }
 
@@ -95,6 +98,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     programDir: layout.programs,
     http: options.gateway,
     https: options.gatewayTls,
+    admin: options.metrics,
     workers: options.gatewayWorkers ?? 1,
     clock,
     log,
@@ -160,6 +164,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     gateway: hello.http,
     local: hello.local,
     https: hello.https,
+    metrics: hello.admin,
     coldStarts,
     async [Symbol.asyncDispose]() {
       // Otherwise the gateway that is stopped here would be started again.

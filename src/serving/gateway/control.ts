@@ -70,6 +70,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
       http: gateway.http,
       local: gateway.local,
       ...(gateway.https && { https: gateway.https }),
+      ...(gateway.admin && { admin: gateway.admin }),
       ...(options.command !== undefined && { command: options.command }),
       ...(options.handover && { handover: true }),
     })

@@ -223,6 +223,8 @@ export type FromGateway =
       readonly local: { readonly host: string; readonly port: number }
       /** The TLS listener, if there is one. */
       readonly https?: { readonly host: string; readonly port: number }
+      /** The listener for metrics, if there is one. */
+      readonly admin?: { readonly host: string; readonly port: number }
       /** The flags it was started with, and whether it can hand its sockets over. */
       readonly command?: string
       readonly handover?: boolean

@@ -22,7 +22,8 @@ export async function startAdmin(
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    server.listen({ host: address.host, port: address.port }, resolve)
+    const [fd] = address.fds ?? []
+    server.listen(fd === undefined ? { host: address.host, port: address.port } : { fd }, resolve)
   })
   const bound = server.address()
   return {
