@@ -114,8 +114,10 @@ function headerMap(head: RequestHead): ReadonlyMap<string, TemplateValue> {
     else lists.set(canonical, [value])
   }
   const map = new Map<string, TemplateValue>(lists)
-  map.set('Get', (name) => lists.get(canonicalName(String(name)))?.[0] ?? '')
-  map.set('Values', (name) => lists.get(canonicalName(String(name))) ?? [])
+  const named = (name: TemplateValue): readonly string[] =>
+    (typeof name === 'string' && lists.get(canonicalName(name))) || []
+  map.set('Get', (name) => named(name)[0] ?? '')
+  map.set('Values', named)
   return map
 }
 

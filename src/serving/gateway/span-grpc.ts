@@ -22,9 +22,10 @@ export function exportByGrpc(endpoint: string, body: Buffer, timeoutMs: number):
     })
     let status: string | undefined
     let message = ''
-    const take = (headers: Readonly<Record<string, unknown>>): void => {
-      if (headers['grpc-status'] !== undefined) status = String(headers['grpc-status'])
-      if (headers['grpc-message'] !== undefined) message = String(headers['grpc-message'])
+    const take = (headers: NodeJS.Dict<string | string[] | number>): void => {
+      const { 'grpc-status': code, 'grpc-message': text } = headers
+      if (code !== undefined) status = code.toString()
+      if (text !== undefined) message = text.toString()
     }
     call.on('response', take)
     call.on('trailers', take)
