@@ -48,6 +48,7 @@ const openProcess =
       runtime,
       dataDir,
       sleeper: imageAt(rootfs),
+      shell: ['/bin/sh', '-c'],
       logPath: (attempt) => join(dataDir, `${attempt}.log`),
     }
   }

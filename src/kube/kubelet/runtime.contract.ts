@@ -1,6 +1,8 @@
 /** What every runtime does, whatever it runs containers with. Each implementation's test calls this. */
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import { test, type TestContext } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
 import type { ContainerSpec, ImageHandle, Runtime } from './runtime.ts'
 
 export interface RuntimeUnderTest {
@@ -8,6 +10,8 @@ export interface RuntimeUnderTest {
   /** An image whose program runs until SIGTERM, which ends it with 143 or by the signal. */
   readonly sleeper: ImageHandle
   readonly logPath: (attempt: number) => string
+  /** Command line before a line of shell, inside the image; absent where nothing really runs. */
+  readonly shell?: readonly string[]
 }
 
 export function runtimeContract(
@@ -79,5 +83,82 @@ export function runtimeContract(
     const { runtime } = await open(t)
     await runtime.signal('nobody', 'SIGTERM')
     await runtime.removeSandbox('nobody')
+  })
+
+  /** A container that runs a line of shell; undefined where nothing really runs. */
+  const run = async (under: RuntimeUnderTest, line: string, more: Partial<ContainerSpec> = {}) => {
+    if (!under.shell) return undefined
+    await under.runtime.createSandbox(sandbox('a'))
+    return await under.runtime.start({
+      ...spec(under, 'a'),
+      command: [...under.shell, line],
+      ...more,
+    })
+  }
+
+  test(`${name}: environment and working directory reach the program, its output the log`, async (t) => {
+    const under = await open(t)
+    const line = 'echo "$COLOR"; pwd >&2; exit 3'
+    const container = await run(under, line, { env: { COLOR: 'blue=1 2' } })
+    if (!container) return t.skip('nothing really runs')
+    const { exitCode, reason } = await container.exited
+    assert.deepEqual({ exitCode, reason }, { exitCode: 3, reason: 'Error' })
+    const log = await readFile(under.logPath(0), 'utf8')
+    assert.deepEqual(log.trim().split('\n').length, 2, log)
+    assert.match(log, /blue=1 2/)
+    assert.match(log, new RegExp(`${under.sleeper.config.workingDir}$`, 'm'))
+  })
+
+  test(`${name}: success is Completed`, async (t) => {
+    const container = await run(await open(t), 'exit 0')
+    if (!container) return t.skip('nothing really runs')
+    const { exitCode, reason } = await container.exited
+    assert.deepEqual({ exitCode, reason }, { exitCode: 0, reason: 'Completed' })
+  })
+
+  test(`${name}: commands run beside the program, cut off in time and size`, async (t) => {
+    const under = await open(t)
+    const container = await run(under, 'while :; do sleep 1; done', { env: { COLOR: 'blue' } })
+    if (!container) return t.skip('nothing really runs')
+    const { runtime, shell = [] } = under
+    const sh = (line: string, timeoutMs = 10_000, limitBytes = 100) =>
+      runtime.exec(container.id, [...shell, line], { timeoutMs, limitBytes })
+    assert.deepEqual(await sh('echo $COLOR; exit 3'), { exitCode: 3, output: 'blue\n' })
+    assert.deepEqual(await sh('echo 1234567890', 10_000, 6), { exitCode: 0, output: '123456' })
+    assert.equal((await sh('sleep 60', 300)).exitCode, 124)
+    const nobody = await runtime.exec('nobody', ['true'], { timeoutMs: 1_000, limitBytes: 10 })
+    assert.equal(nobody.exitCode, 126)
+  })
+
+  test(`${name}: a program that can not be executed has ended with StartError`, async (t) => {
+    const under = await open(t)
+    const container = await run(under, '', { command: ['/no/such/program'] })
+    if (!container) return t.skip('nothing really runs')
+    assert.equal(container.pid, 0)
+    const { exitCode, reason, message } = await container.exited
+    assert.deepEqual({ exitCode, reason }, { exitCode: 128, reason: 'StartError' })
+    assert.match(message ?? '', /no\/such\/program/)
+  })
+
+  test(`${name}: a stopped container does nothing until it goes on`, async (t) => {
+    const under = await open(t)
+    const container = await run(under, 'while :; do echo tick; sleep 0.02; done')
+    if (!container) return t.skip('nothing really runs')
+    const { runtime } = under
+    const written = async () => (await readFile(under.logPath(0))).length
+    const changes = async (changed: boolean) => {
+      for (let before = await written(); ; before = await written()) {
+        await setTimeout(200)
+        if (((await written()) !== before) === changed) return
+      }
+    }
+    await changes(true)
+    await runtime.signal(container.id, 'SIGSTOP')
+    await changes(false)
+    assert.ok(runtime.memoryBytes === undefined || (await runtime.memoryBytes(container.id)) > 0)
+    await runtime.signal(container.id, 'SIGCONT')
+    await changes(true)
+    await runtime.signal(container.id, 'SIGKILL')
+    assert.equal((await container.exited).exitCode, 137)
   })
 }

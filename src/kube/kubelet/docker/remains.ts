@@ -1,0 +1,56 @@
+/** Everything of one data directory in an engine, removed: at the end of a platform, or after one that was killed. */
+import { createHash } from 'node:crypto'
+import { sleep, type Clock } from '../../../lib/clock.ts'
+import type { Engine } from './engine.ts'
+import { label, networkName, ofPlatform, repositoryOf } from './labels.ts'
+
+/** How a data directory is named in labels. */
+export const platformOf = (dataDir: string): string =>
+  createHash('sha256').update(dataDir).digest('hex').slice(0, 12)
+
+const pollMs = 50
+
+/** Containers get SIGTERM and `graceMs`; then they go, and network and images with them. False when there was nothing. */
+export async function removeRemains(
+  engine: Engine,
+  platform: string,
+  graceMs: number,
+  clock: Clock,
+): Promise<boolean> {
+  const all = await engine.containers(ofPlatform(platform))
+  const programs = all.filter(({ labels }) => labels[label.role] !== 'holder')
+  await Promise.all(
+    programs.map(async ({ id, state }) => {
+      if (state === 'paused') await engine.unpause(id)
+      if (state !== 'running' && state !== 'paused') return
+      await engine.kill(id, (await engine.inspect(id))?.stopSignal || 'SIGTERM')
+    }),
+  )
+  const end = clock.monotonic() + graceMs
+  for (let left = programs.map(({ id }) => id); left.length > 0;) {
+    const running = new Set(
+      (await engine.containers(ofPlatform(platform)))
+        .filter(({ state }) => state === 'running')
+        .map(({ id }) => id),
+    )
+    left = left.filter((id) => running.has(id))
+    if (left.length === 0 || clock.monotonic() >= end) break
+    await sleep(clock, pollMs)
+  }
+  await removeContainers(engine, platform)
+  await engine.removeNetwork(networkName(platform))
+  const images = await engine.images(repositoryOf(platform))
+  await Promise.all(images.map((name) => engine.removeImage(name)))
+  return all.length > 0
+}
+
+/** Programs first, so that none loses its network while it runs. */
+async function removeContainers(engine: Engine, platform: string): Promise<void> {
+  const all = await engine.containers(ofPlatform(platform))
+  for (const holders of [false, true])
+    await Promise.all(
+      all
+        .filter(({ labels }) => (labels[label.role] === 'holder') === holders)
+        .map(({ id }) => engine.remove(id)),
+    )
+}
