@@ -29,7 +29,7 @@ import {
 } from './exchange.ts'
 import type { RevisionTarget, ToGateway } from './feed.ts'
 import { Mirrors, type MirrorTarget } from './mirror.ts'
-import type { Answer } from './outgoing-head.ts'
+import type { Answer, ClientIdentity } from './outgoing-head.ts'
 import { looksLikeProbe, probeAnswer } from './probes.ts'
 import { redirectAnswer, toHttps, type OwnPorts } from './redirect.ts'
 import {
@@ -53,6 +53,10 @@ export type Change = Extract<
 export interface FrontContext extends RevisionContext, ExchangeContext {
   /** Hears of paths that are left out because they cannot be understood. */
   readonly complain?: ((message: string, ingress: string) => void) | undefined
+  /** Told of probes that were answered for a revision. */
+  readonly probed?:
+    | ((client: ClientIdentity, head: RequestHead, target: RevisionTarget, status: number) => void)
+    | undefined
 }
 
 /** A host whose routes say that another host's routes decide, and so on: so often. */
@@ -145,7 +149,7 @@ export class Front {
   route<E extends Exchange>(client: Requester<E>, head: RequestHead, local: boolean): E | Answer {
     const host = this.#hostName(head.host)
     let route = this.#table.host(host, local)
-    if (looksLikeProbe(head)) return this.#probe(head, host, route, local)
+    if (looksLikeProbe(head)) return this.#probe(client, head, host, route, local)
     if (route === undefined) {
       const direct = local ? this.#direct(head, host) : undefined
       if (direct) return this.#open(client, head, direct)
@@ -271,7 +275,13 @@ export class Front {
     return name && namespace ? directDestination(`${namespace}/${name}`) : undefined
   }
 
-  #probe(head: RequestHead, host: string, route: HostRoute | undefined, local: boolean): Answer {
+  #probe(
+    client: Requester,
+    head: RequestHead,
+    host: string,
+    route: HostRoute | undefined,
+    local: boolean,
+  ): Answer {
     // Not `next`: a probe must not take a turn in the traffic split.
     const path = route && matchPath(route, head)
     const key = path
@@ -280,11 +290,13 @@ export class Front {
         ? this.#direct(head, host)?.revision
         : undefined
     const revision = key === undefined ? undefined : this.revisions.get(key)
-    return probeAnswer(head, {
+    const answer = probeAnswer(head, {
       hash: route?.hash,
       ready: revision?.ready,
       stopping: this.#context.stopping,
     })
+    if (revision) this.#context.probed?.(client.identity, head, revision.target, answer.status)
+    return answer
   }
 
   #hostName(host: string): string {

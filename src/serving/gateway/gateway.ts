@@ -183,6 +183,9 @@ export async function startGateway(options: GatewayOptions): Promise<WorkerGatew
       get finished() {
         return observer.finished
       },
+      get probed() {
+        return observer.probed
+      },
       get requestEdit() {
         return observer.requestEdit
       },

@@ -30,6 +30,15 @@ test('a request is logged by the template when the log is on, and not any more w
   assert.equal(world.lines.length, 1)
 })
 
+test('probes are logged where that is asked for', async () => {
+  await using world = await observed({
+    requestLogTemplate: '{{.Request.RequestURI}} {{.Response.Code}}',
+    logProbes: true,
+  })
+  await world.fixture.request(get('/probe', 'K-Network-Probe: probe\r\nK-Network-Hash: a\r\n'))
+  assert.deepEqual(world.lines, ['/probe 200\n'])
+})
+
 test('a template that is none turns the log off, and requests are answered', async () => {
   await using app = await startApp(hello)
   await using world = await observed(

@@ -4,11 +4,13 @@
  */
 import type { Clock } from '../../lib/clock.ts'
 import { Field } from '../../lib/http1/fields.ts'
+import type { RequestHead } from '../../lib/http1/head.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Random } from '../../lib/random.ts'
 import type { ExchangeRecord } from './exchange.ts'
-import type { GatewaySettings } from './feed.ts'
+import type { GatewaySettings, RevisionTarget } from './feed.ts'
 import { headerEdit, type HeaderEdit } from './header-edit.ts'
+import type { ClientIdentity } from './outgoing-head.ts'
 import { RequestLog } from './request-log.ts'
 import { fieldValue } from './route-table.ts'
 import { SpanExporter } from './span-exporter.ts'
@@ -33,6 +35,9 @@ interface Traced {
 /** The members are those of ExchangeContext; undefined while there is nothing to do. */
 export class Observer implements AsyncDisposable {
   finished: ((record: ExchangeRecord) => void) | undefined
+  probed:
+    | ((client: ClientIdentity, head: RequestHead, target: RevisionTarget, status: number) => void)
+    | undefined
   requestEdit: ((record: ExchangeRecord) => HeaderEdit | undefined) | undefined
   responseEdit: ((record: ExchangeRecord, status: number) => HeaderEdit | undefined) | undefined =
     serverTiming
@@ -62,6 +67,10 @@ export class Observer implements AsyncDisposable {
     this.#samplingRate = tracing?.samplingRate ?? 0
     this.requestEdit = tracing && ((record) => this.#trace(record).edit)
     this.responseEdit = (settings.serverTiming ?? true) ? serverTiming : undefined
+    const requestLog = settings.logProbes ? this.#log : undefined
+    this.probed =
+      requestLog &&
+      ((client, head, target, status) => logProbe(requestLog, client, head, target, status))
     this.finished = this.#log || this.#exporter ? (record) => this.#finished(record) : undefined
   }
 
@@ -151,6 +160,28 @@ export class Observer implements AsyncDisposable {
       }),
     )
   }
+}
+
+function logProbe(
+  log: RequestLog,
+  client: ClientIdentity,
+  head: RequestHead,
+  target: RevisionTarget,
+  status: number,
+): void {
+  log.log({
+    head,
+    version: head.minor === 0 ? '1.0' : '1.1',
+    secure: client.scheme === 'https',
+    remoteAddress: client.address,
+    status,
+    responseBytes: 0,
+    seconds: 0,
+    target,
+    podName: '',
+    podIP: '',
+    traceparent: '',
+  })
 }
 
 const versionOf = ({ clientProtocol, head }: ExchangeRecord): string =>
