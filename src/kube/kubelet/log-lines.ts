@@ -9,8 +9,8 @@ export interface Mark {
 
 export interface LogRequest {
   readonly path: string
-  /** Offset of the first byte there is. */
-  readonly start: number
+  /** Offset of the first byte there is now. What lies before it may read as zeros. */
+  readonly start: () => number
   readonly marks: () => Promise<readonly Mark[]>
   readonly options: {
     readonly timestamps: boolean
@@ -55,14 +55,21 @@ export async function* logLines(request: LogRequest): AsyncGenerator<Uint8Array>
         if (options.timestamps) stamps = stamper(await request.marks())
         continue
       }
-      const chunk = Buffer.from(buffer.subarray(0, bytesRead))
-      if (!stamps) yield cut(chunk)
-      else {
-        const out = stampLines(chunk, offset, fresh, (at) => stamps?.(at) ?? request.nowMs())
-        fresh = chunk.at(-1) === newline
-        yield cut(out)
+      const start = request.start()
+      if (start > offset) {
+        // Given back while we read, perhaps: what came are zeros. The rest of a line that was begun is gone.
+        if (!fresh) yield cut(Buffer.of(newline))
+        fresh = true
+        offset = await nextLine(file, start, (await file.stat()).size)
+        continue
       }
+      const chunk = Buffer.from(buffer.subarray(0, bytesRead))
+      const out = stamps
+        ? stampLines(chunk, offset, fresh, (at) => stamps?.(at) ?? request.nowMs())
+        : chunk
+      fresh = chunk.at(-1) === newline
       offset += bytesRead
+      yield cut(out)
     }
   } finally {
     await file.close()
@@ -72,7 +79,8 @@ export async function* logLines(request: LogRequest): AsyncGenerator<Uint8Array>
 /** Offset of the first line asked for. */
 async function beginning(file: FileHandle, { start, options, marks }: LogRequest): Promise<number> {
   const { size } = await file.stat()
-  let offset = start > 0 ? await nextLine(file, start, size) : 0
+  const first = start()
+  let offset = first > 0 ? await nextLine(file, first, size) : 0
   if (options.sinceMs !== undefined) {
     const { sinceMs } = options
     const known = await marks()

@@ -123,6 +123,35 @@ test('the beginning of a large log is given back to the disk, at a line', async 
   assert.ok(left.endsWith('000000000008191\n'))
 })
 
+test('a reader whose place is given back goes on at the next line there is', async (t) => {
+  const { logs, path } = await logsOf(t, '', '', 1 << 18)
+  await logs.opened(pod, 'c', 0)
+  const block = Array.from({ length: 8192 }, (_, i) => `${String(i).padStart(16, '0')}\n`).join('')
+  await appendFile(path, block) // lines that no chunk ends with
+  const all = { follow: false, previous: false, timestamps: false }
+  const chunks = logs.read(pod, 'c', all, new AbortController().signal)[Symbol.asyncIterator]()
+  let out = Buffer.from((await chunks.next()).value ?? '').toString()
+  for (let i = 0; i < 8; i++) await appendFile(path, block)
+  while (!(await readFile(`${path}.marks`, 'utf8')).startsWith('start '));
+  for (let next = await chunks.next(); !next.done; next = await chunks.next())
+    out += Buffer.from(next.value).toString()
+  const lines = out.trimEnd().split('\n')
+  assert.ok(lines.every((line) => /^0\d{0,15}$/.test(line)))
+  assert.ok(lines.filter((line) => line.length < 16).length <= 1, 'one line was cut')
+  assert.ok(lines.length < 9 * 8192)
+  assert.equal(lines.at(-1), '0000000000008191')
+})
+
+test('what came right before the end has its time', async (t) => {
+  const { logs, path, read } = await logsOf(t, 'one\n')
+  await logs.opened(pod, 'c', 0)
+  await appendFile(path, 'two\n')
+  const followed = read({ follow: true })
+  logs.closed(pod, 'c', 0)
+  await followed
+  assert.match(await readFile(`${path}.marks`, 'utf8'), /^8 \d+$/m)
+})
+
 test('the end of a log is at most 2048 bytes and 80 lines', async (t) => {
   const { logs } = await logsOf(t, Array.from({ length: 100 }, (_, i) => `${i}\n`).join(''))
   assert.equal((await logs.tail(pod, 'c', 0)).split('\n')[0], '20')

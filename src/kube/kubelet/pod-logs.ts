@@ -75,11 +75,15 @@ const pollMs = 250
 
 interface Writing {
   readonly path: string
+  /** What a previous control plane noted is known. */
+  ready: Promise<void>
   watcher: FSWatcher | undefined
   size: number
+  /** Offset of the first byte that was not given back; told before that is done. */
   start: number
   open: boolean
-  noting: boolean
+  /** Settles when the growth that is being looked at is noted. */
+  noting: Promise<void> | undefined
   again: boolean
   readonly listeners: Set<() => void>
 }
@@ -95,12 +99,13 @@ export function openPodLogs({ dataDir, clock, maxBytes = 10 << 20 }: PodLogsOpti
   const pathOf = (pod: KubeObject, container: string, attempt: number) =>
     join(folderOf(pod), container, `${attempt}.log`)
 
-  const note = async (log: Writing): Promise<void> => {
-    if (log.noting) {
-      log.again = true
-      return
-    }
-    log.noting = true
+  const note = (log: Writing): Promise<void> => {
+    log.again = true
+    log.noting ??= noteGrowth(log).finally(() => (log.noting = undefined))
+    return log.noting
+  }
+
+  const noteGrowth = async (log: Writing): Promise<void> => {
     try {
       do {
         log.again = false
@@ -113,11 +118,9 @@ export function openPodLogs({ dataDir, clock, maxBytes = 10 << 20 }: PodLogsOpti
           if (size - log.start > maxBytes * 2) await dropBeginning(log)
           await sleep(clock, markEveryMs)
         }
-      } while (log.again && log.open)
+      } while (log.again)
     } catch {
       // The pod, and with it the log, was removed meanwhile; or the disk is full and timestamps become coarser.
-    } finally {
-      log.noting = false
     }
   }
 
@@ -126,7 +129,7 @@ export function openPodLogs({ dataDir, clock, maxBytes = 10 << 20 }: PodLogsOpti
     const block = 1 << 16
     const upTo = Math.floor((log.size - maxBytes) / block) * block
     const holes = ['--punch-hole', '--offset', '0', '--length', String(upTo), log.path]
-    // Told before it is done: who reads meanwhile must not find nothing where lines were.
+    // Told before it is done: who reads meanwhile looks afterwards whether what was read was still there.
     await startAt(log, upTo)
     if (fallocate !== undefined && (await run(fallocate, holes))) return
     await truncate(log.path, 0)
@@ -155,18 +158,21 @@ export function openPodLogs({ dataDir, clock, maxBytes = 10 << 20 }: PodLogsOpti
       if (writing.has(path)) return
       const log: Writing = {
         path,
+        ready: Promise.resolve(),
         watcher: undefined,
         size: 0,
         start: 0,
         open: true,
-        noting: false,
+        noting: undefined,
         again: false,
         listeners: new Set(),
       }
+      log.ready = (async () => {
+        log.size = (await readMarks(path)).at(-1)?.size ?? 0
+        log.start = await startOf(path)
+      })()
       writing.set(path, log)
-      const marks = await readMarks(path)
-      log.size = marks.at(-1)?.size ?? 0
-      log.start = await startOf(path)
+      await log.ready
       try {
         log.watcher = watch(path, { persistent: false }, () => void note(log))
         log.watcher.on('error', () => log.watcher?.close())
@@ -185,9 +191,9 @@ export function openPodLogs({ dataDir, clock, maxBytes = 10 << 20 }: PodLogsOpti
       const log = writing.get(path)
       if (!log) return
       log.watcher?.close()
-      writing.delete(path)
       void note(log).finally(() => {
         log.open = false
+        if (writing.get(path) === log) writing.delete(path)
         for (const listener of log.listeners) listener()
       })
     },
@@ -224,9 +230,11 @@ export function openPodLogs({ dataDir, clock, maxBytes = 10 << 20 }: PodLogsOpti
       }
       const path = join(folder, `${attempt}.log`)
       const live = writing.get(path)
+      await live?.ready
+      const start = live ? 0 : await startOf(path)
       yield* logLines({
         path,
-        start: await startOf(path),
+        start: () => live?.start ?? start,
         marks: () => readMarks(path),
         options,
         nowMs: () => clock.now(),
