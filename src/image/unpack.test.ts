@@ -66,13 +66,23 @@ const hostile: Readonly<Record<string, readonly Entry[]>> = {
   'a path that climbs': [{ name: '../evil', text: 'x' }],
   'a path that climbs later': [{ name: 'a/../../evil', text: 'x' }],
   'an absolute path': [{ name: '/etc/evil', text: 'x' }],
-  'an absolute link': [{ name: 'l', type: 'symlink', linkname: '/etc' }],
-  'a link that climbs': [{ name: 'a/l', type: 'symlink', linkname: '../../etc' }],
-  'a file below a link': [
-    { name: 'l', type: 'symlink', linkname: 'd' },
+  'a file below a file': [
+    { name: 'l', text: 'd' },
+    { name: 'l/x', text: 'x' },
+  ],
+  'a file below a circle of links': [
+    { name: 'l', type: 'symlink', linkname: 'm' },
+    { name: 'm', type: 'symlink', linkname: 'l' },
     { name: 'l/x', text: 'x' },
   ],
   'a hard link outside': [{ name: 'h', type: 'link', linkname: '../../etc/passwd' }],
+  'an absolute hard link': [{ name: 'h', type: 'link', linkname: '/etc/passwd' }],
+  'a hard link to outside by a link': [
+    { name: 'd', type: 'symlink', linkname: '/etc' },
+    { name: 'h', type: 'link', linkname: 'd/passwd' },
+  ],
+  'a hard link to nothing': [{ name: 'h', type: 'link', linkname: 'none' }],
+  'a link to nowhere': [{ name: 'h', type: 'symlink', linkname: '' }],
   'a device': [{ name: 'sda', type: 'block-device', devmajor: 8, devminor: 0 }],
   'a pipe': [{ name: 'p', type: 'fifo' }],
   'a whiteout of the folder itself': [{ name: '.wh...' }],

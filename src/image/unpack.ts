@@ -1,26 +1,54 @@
 /**
- * Unpacks an image's layers into one folder (image-spec: layers, whiteouts). Programs run there without a root of their
- * own, so whatever could reach outside is refused: paths that climb, links that leave, devices. The folder gets its
- * name only when it is complete.
+ * Unpacks an image's layers into one folder (image-spec 1.1: layers, whiteouts). Nothing is ever written outside it:
+ * paths that climb are refused, links are followed as if the folder were the root of all files, and are stored such
+ * that they lead nowhere else, as programs run there without a root of their own. Devices are refused, setuid is taken
+ * away. The folder gets its name only when it is complete.
  */
 import { createHash, randomUUID } from 'node:crypto'
-import { createReadStream, createWriteStream } from 'node:fs'
-import { chmod, link, lstat, mkdir, readdir, rename, rm, stat, symlink } from 'node:fs/promises'
-import { dirname, join, normalize } from 'node:path'
-import { pipeline } from 'node:stream/promises'
+import { createReadStream } from 'node:fs'
+import {
+  chmod,
+  link,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  readlink,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises'
+import { dirname, join, normalize, relative } from 'node:path'
 import { Transform } from 'node:stream'
 import { createGunzip, createZstdDecompress } from 'node:zlib'
-import type { Header } from 'tar-stream'
 import type { ContentStore, Descriptor } from './content-store.ts'
+import { syncFolder } from './sync-folder.ts'
+import { readTar, type TarEntry } from './tar-reader.ts'
 
-const maxBytes = 16 * 2 ** 30
+/** What an image may come to. */
+export interface Limits {
+  /** Of all its files together. Default 16 GiB. */
+  readonly maxBytes?: number
+  /** How many times its size a layer may decompress to, beyond its first 512 MiB. Default 250. */
+  readonly maxRatio?: number
+}
+
 const maxEntries = 1_000_000
+const freeBytes = 512 * 2 ** 20
+/** Files up to this size are written in one go. */
+const smallFile = 1 << 20
+/** As Linux has it. */
+const maxLinksFollowed = 40
+const maxPathBytes = 4096
 
 /** Folder with the files of the image, made when it is not there yet. Throws when the image can't be trusted or read. */
 export async function unpackImage(
   store: ContentStore,
   digest: string,
   layers: readonly Descriptor[],
+  limits: Limits = {},
 ): Promise<string> {
   const root = join(store.directory, 'rootfs', digest.slice(7))
   if (await isFolder(root)) return root
@@ -28,156 +56,286 @@ export async function unpackImage(
   const temporary = join(dirname(root), `.${randomUUID()}`)
   await mkdir(temporary, { mode: 0o755 })
   try {
-    const limits = { bytes: 0, entries: 0 }
-    for (const layer of layers) await unpackLayer(store, layer, temporary, limits)
+    const budget = { bytes: limits.maxBytes ?? 16 * 2 ** 30, entries: maxEntries }
+    for (const layer of layers)
+      await unpackLayer(store, layer, temporary, budget, limits.maxRatio ?? 250)
     await rename(temporary, root).catch(async (error: unknown) => {
       if (!(await isFolder(root))) throw error // else another process was quicker
     })
+    await syncFolder(dirname(root))
     return root
   } finally {
     await rm(temporary, { recursive: true, force: true })
   }
 }
 
+interface Budget {
+  bytes: number
+  entries: number
+}
+
 async function unpackLayer(
   store: ContentStore,
   layer: Descriptor,
   root: string,
-  limits: { bytes: number; entries: number },
+  budget: Budget,
+  maxRatio: number,
 ): Promise<void> {
-  const { extract } = await import('tar-stream')
-  const tar = extract()
-  const closed = new Promise<void>((resolve) => tar.once('close', () => resolve()))
   const hash = createHash('sha256')
-  const verified = new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      hash.update(chunk)
-      done(null, chunk)
-    },
-  })
-  const decompressed = /[+.]gzip$/.test(layer.mediaType)
-    ? createGunzip()
-    : layer.mediaType.endsWith('+zstd')
-      ? createZstdDecompress()
-      : new Transform({ transform: (chunk, _encoding, done) => done(null, chunk) })
-  const fed = pipeline(
-    createReadStream(store.blobPath(layer.digest)),
-    verified,
-    decompressed,
-    async (chunks) => {
-      for await (const chunk of chunks) {
-        if (tar.write(chunk)) continue
-        await Promise.race([
-          closed,
-          new Promise<void>((resolve) => tar.once('drain', () => resolve())),
-        ])
-        if (tar.destroyed) throw new Error('the archive could not be read to its end')
-      }
-      tar.end(undefined)
-    },
-  )
-  const placed = new Set<string>()
-  const read = async () => {
-    for await (const entry of tar) {
-      if (++limits.entries > maxEntries) throw new Error(`more than ${maxEntries} files`)
-      limits.bytes += entry.header.size ?? 0
-      if (limits.bytes > maxBytes) throw new Error(`more than ${maxBytes} bytes`)
-      await place(entry.header, entry, root, placed)
-      entry.resume()
-    }
-  }
+  const file = createReadStream(store.blobPath(layer.digest), { highWaterMark: 256 << 10 })
+  const decompressor = decompressorOf(layer.mediaType)
+  const compressed = file.on('data', (chunk) => hash.update(chunk))
+  const stream = decompressor ? compressed.pipe(decompressor) : compressed.pipe(passing())
+  file.on('error', (error) => stream.destroy(error))
+  stream.on('error', () => {}) // whoever reads it gets it
   try {
-    await Promise.all([fed, read()])
+    const placing = new LayerPlacing(root)
+    for await (const entry of readTar(bounded(stream, layer.size, maxRatio))) {
+      if (--budget.entries < 0) throw new Error(`more than ${maxEntries} files`)
+      budget.bytes -= entry.size
+      if (budget.bytes < 0) throw new Error('the image unpacks to more bytes than it may')
+      await placing.place(entry)
+    }
   } catch (error) {
     throw new Error(
       `layer ${layer.digest}: ${error instanceof Error ? error.message : String(error)}`,
-      {
-        cause: error,
-      },
+      { cause: error },
     )
+  } finally {
+    file.destroy()
+    stream.destroy()
   }
   const found = `sha256:${hash.digest('hex')}`
   if (found !== layer.digest)
     throw new Error(`layer ${layer.digest} is damaged: its content has ${found}`)
 }
 
-async function place(
-  header: Header,
-  content: AsyncIterable<unknown>,
-  root: string,
-  placed: Set<string>,
-): Promise<void> {
-  const name = normalize(`./${header.name}`).replace(/\/$/, '')
-  if (header.name.startsWith('/') || header.name.split('/').includes('..') || name.includes('\0'))
-    throw new Error(`"${header.name}" leads out of the image`)
-  if (name === '.') return
-  const path = join(root, name)
-  await checkParents(root, name)
-  const base = name.slice(name.lastIndexOf('/') + 1)
-  if (base === '.wh..wh..opq') return await clear(dirname(path), placed)
-  if (base.startsWith('.wh.')) {
+function decompressorOf(mediaType: string): Transform | undefined {
+  if (/[+.]gzip$/.test(mediaType)) return createGunzip({ chunkSize: 256 << 10 })
+  if (/[+.]zstd$/.test(mediaType)) return createZstdDecompress({ chunkSize: 256 << 10 })
+  return undefined
+}
+
+const passing = () => new Transform({ transform: (chunk, _encoding, done) => done(null, chunk) })
+
+/** Ends a layer that decompresses to more than anybody packs: a bomb. */
+async function* bounded(
+  stream: AsyncIterable<unknown>,
+  size: number,
+  maxRatio: number,
+): AsyncGenerator<Uint8Array> {
+  const most = freeBytes + size * maxRatio
+  let seen = 0
+  for await (const chunk of stream) {
+    if (!(chunk instanceof Uint8Array)) continue
+    seen += chunk.length
+    if (seen > most)
+      throw new Error(`it decompresses to more than ${maxRatio} times its ${size} bytes`)
+    yield chunk
+  }
+}
+
+/** Places the entries of one layer over what is there from the layers below. */
+class LayerPlacing {
+  readonly #root: string
+  /** What this layer has put there, with the folders it lies in: whiteouts are for what is below. */
+  readonly #placed = new Set<string>()
+  readonly #emptied = new Set<string>()
+  /** Folders known to be folders, by their path in the image: most entries lie beside the one before. */
+  readonly #folders = new Map<string, string>()
+
+  constructor(root: string) {
+    this.#root = root
+    this.#folders.set('', root)
+  }
+
+  async place(entry: TarEntry): Promise<void> {
+    const parts = partsOf(entry.name)
+    const base = parts.pop()
+    if (base === undefined) return
+    if (base.startsWith('.wh.')) return await this.#whiteout(parts, base, entry.name)
+    const folder = await this.#folder(parts, true)
+    if (folder === undefined) return
+    const path = join(folder, base)
+    const key = [...parts, base].join('/')
+    const existing = await lstat(path).catch(() => undefined)
+    if (entry.type === 'directory') {
+      if (!existing?.isDirectory()) {
+        if (existing) await this.#remove(path, key)
+        await mkdir(path, { mode: 0o755 })
+      }
+      // The platform itself has to be able to fill and to remove it.
+      await chmod(path, (entry.mode & 0o777) | 0o700)
+      this.#placed.add(path)
+      return
+    }
+    if (existing) await this.#remove(path, key)
+    switch (entry.type) {
+      case 'file':
+        await this.#file(entry, path)
+        break
+      case 'symlink':
+        await symlink(inward(this.#root, folder, entry.linkName), path)
+        break
+      case 'link': {
+        const target = partsOf(entry.linkName)
+        const name = target.pop()
+        const targetFolder = await this.#folder(target, false)
+        const from =
+          targetFolder === undefined || name === undefined ? '' : join(targetFolder, name)
+        const info = from === '' ? undefined : await lstat(from).catch(() => undefined)
+        if (!info?.isFile() && !info?.isSymbolicLink())
+          throw new Error(
+            `link "${entry.name}" to "${entry.linkName}" is not to a file of the image`,
+          )
+        await link(from, path)
+        break
+      }
+      default:
+        throw new Error(
+          `"${entry.name}" is a ${entry.type}: only files, folders and links are unpacked`,
+        )
+    }
+    this.#placed.add(path)
+  }
+
+  async #file(entry: TarEntry, path: string): Promise<void> {
+    const mode = entry.mode & 0o777 // no setuid, no setgid
+    if (entry.size <= smallFile) {
+      const chunks: Uint8Array[] = []
+      for await (const chunk of entry.content()) chunks.push(Buffer.from(chunk))
+      return await writeFile(path, Buffer.concat(chunks), { mode: mode | 0o200, flag: 'wx' }).then(
+        () => chmod(path, mode),
+      )
+    }
+    const file = await open(path, 'wx', 0o600)
+    try {
+      for await (const chunk of entry.content()) await file.writeFile(chunk)
+      await file.chmod(mode)
+    } finally {
+      await file.close()
+    }
+  }
+
+  async #whiteout(parts: readonly string[], base: string, name: string): Promise<void> {
+    const folder = await this.#folder(parts, false)
+    if (base === '.wh..wh..opq') {
+      if (folder !== undefined) await this.#empty(folder)
+      return
+    }
     const hidden = base.slice(4)
     if (hidden === '' || hidden === '.' || hidden === '..')
       throw new Error(`"${name}" is no whiteout`)
-    return await rm(join(dirname(path), hidden), { recursive: true, force: true })
+    if (folder === undefined) return
+    await this.#hide(join(folder, hidden), [...parts, hidden].join('/'))
   }
-  await mkdir(dirname(path), { recursive: true, mode: 0o755 })
-  placed.add(path)
-  const mode = (header.mode ?? 0o644) & 0o777 // no setuid, no setgid
-  const existing = await lstat(path).catch(() => undefined)
-  if (header.type === 'directory') {
-    if (existing && !existing.isDirectory()) await rm(path, { force: true })
-    await mkdir(path, { recursive: true })
-    return await chmod(path, mode | 0o700)
-  }
-  if (existing) await rm(path, { recursive: true, force: true })
-  switch (header.type) {
-    case 'file':
-    case 'contiguous-file':
-      return await pipeline(content, createWriteStream(path, { mode, flags: 'wx' }))
-    case 'symlink': {
-      const target = header.linkname ?? ''
-      if (target.startsWith('/') || climbs(name, target))
-        throw new Error(`link "${name}" to "${target}" leads out of the image`)
-      return await symlink(target, path)
-    }
-    case 'link': {
-      const target = normalize(`./${header.linkname ?? ''}`)
-      if (header.linkname?.startsWith('/') || target.startsWith('..'))
-        throw new Error(`link "${name}" to "${header.linkname}" leads out of the image`)
-      await checkParents(root, target)
-      if (!(await lstat(join(root, target))).isFile())
-        throw new Error(`link "${name}" is not to a file`)
-      return await link(join(root, target), path)
-    }
-    default:
-      throw new Error(`"${name}" is a ${header.type}: only files, folders and links are unpacked`)
-  }
-}
 
-/** Links on the way would lead a later entry elsewhere; they stay inside, but are refused all the same. */
-async function checkParents(root: string, name: string): Promise<void> {
-  const parts = name.split('/').slice(0, -1)
-  let path = root
-  for (const part of parts) {
-    path = join(path, part)
+  /** Removes what lower layers have put there. */
+  async #hide(path: string, key: string): Promise<void> {
+    if (!this.#placed.has(path)) return await this.#remove(path, key)
+    const info = await lstat(path).catch(() => undefined)
+    if (info?.isDirectory()) await this.#empty(path)
+  }
+
+  /** Opaque whiteout: what lower layers put into the folder goes, what this layer puts there stays. */
+  async #empty(folder: string): Promise<void> {
+    if (this.#emptied.has(folder)) return
+    this.#emptied.add(folder)
+    for (const entry of await readdir(folder).catch(() => [])) {
+      const path = join(folder, entry)
+      await this.#hide(path, relative(this.#root, path))
+    }
+  }
+
+  async #remove(path: string, key: string): Promise<void> {
     const info = await lstat(path).catch(() => undefined)
     if (!info) return
-    if (!info.isDirectory()) throw new Error(`"${name}" lies below something that is no folder`)
+    // A folder, or a link to one, may be known under many names.
+    if (info.isDirectory() || info.isSymbolicLink()) {
+      this.#folders.clear()
+      this.#folders.set('', this.#root)
+    } else this.#folders.delete(key)
+    await rm(path, { recursive: true, force: true })
+  }
+
+  /**
+   * The real folder that a path of the image means; links on the way are followed inside the image. Made if `make`, else
+   * undefined when it is missing.
+   */
+  async #folder(parts: readonly string[], make: boolean): Promise<string | undefined> {
+    const key = parts.join('/')
+    const known = this.#folders.get(key)
+    if (known !== undefined) {
+      if (make) this.#note(known)
+      return known
+    }
+    const waiting = [...parts].reverse()
+    const here: string[] = []
+    for (let followed = 0; waiting.length > 0;) {
+      const part = waiting.pop() ?? ''
+      if (part === '' || part === '.') continue
+      if (part === '..') {
+        here.pop()
+        continue
+      }
+      const path = join(this.#root, ...here, part)
+      const info = await lstat(path).catch(() => undefined)
+      if (info?.isSymbolicLink()) {
+        if (++followed > maxLinksFollowed) throw new Error(`"${key}" leads through too many links`)
+        const target = await readlink(path)
+        if (target.startsWith('/')) here.length = 0
+        waiting.push(...target.split('/').reverse())
+        continue
+      }
+      if (!info) {
+        if (!make) return undefined
+        await mkdir(path, { mode: 0o755 })
+      } else if (!info.isDirectory()) {
+        if (!make) return undefined
+        throw new Error(`"${key}" lies below something that is no folder`)
+      }
+      here.push(part)
+    }
+    const found = join(this.#root, ...here)
+    this.#folders.set(key, found)
+    if (make) this.#note(found)
+    return found
+  }
+
+  /** Something of this layer lies in it. */
+  #note(folder: string): void {
+    for (let path = folder; path.length > this.#root.length && !this.#placed.has(path);)
+      path = (this.#placed.add(path), dirname(path))
   }
 }
 
-/** Opaque whiteout: what lower layers put into the folder goes, what this layer puts there stays. */
-async function clear(folder: string, placed: Set<string>): Promise<void> {
-  for (const entry of await readdir(folder).catch(() => [])) {
-    const path = join(folder, entry)
-    if (![...placed].some((kept) => kept === path || kept.startsWith(`${path}/`)))
-      await rm(path, { recursive: true, force: true })
-  }
+/** Parts of a name in an archive. Throws for one that leads out of it. */
+function partsOf(name: string): string[] {
+  if (name.startsWith('/') || name.split('/').includes('..') || name.includes('\0'))
+    throw new Error(`"${name}" leads out of the image`)
+  if (Buffer.byteLength(name) > maxPathBytes) throw new Error('a path is too long')
+  return name.split('/').filter((part) => part !== '' && part !== '.')
 }
 
-const climbs = (name: string, target: string): boolean =>
-  normalize(join('.', dirname(name), target)).startsWith('..')
+/**
+ * A link's target such that it means the same below a root of its own, and outside of one leads nowhere else: relative,
+ * and climbing no further than the image's root.
+ */
+export function inward(root: string, folder: string, target: string): string {
+  if (target === '' || target.includes('\0') || Buffer.byteLength(target) > maxPathBytes)
+    throw new Error('a link has no target that can be used')
+  const depth = folder === root ? 0 : relative(root, folder).split('/').length
+  const up = Array.from({ length: depth }, () => '..')
+  const absolute = target.startsWith('/')
+  const parts = (absolute ? target : normalize(target))
+    .split('/')
+    .filter((part) => part !== '' && part !== '.')
+  let climbed = 0
+  while (parts[climbed] === '..') climbed++
+  if (!absolute && climbed <= depth) return target
+  // Above the root there is the root.
+  return [...up, ...parts.slice(climbed)].join('/') || '.'
+}
 
 const isFolder = (path: string): Promise<boolean> =>
   stat(path).then(

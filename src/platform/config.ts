@@ -28,16 +28,62 @@ export interface PlatformConfig {
   readonly metrics: WantedAddress | undefined
   /** Domain suffix of public URLs; undefined = keep what config-domain says, `localhost` at first. */
   readonly domain?: string
-  readonly runtime: 'auto' | 'process'
+  readonly runtime: 'auto' | 'process' | 'docker'
+  /** Containers may be privileged where the runtime can make them so. Default false. */
+  readonly allowPrivileged?: boolean
+  /** The environment's words on where Docker is. */
+  readonly dockerEnvironment?: Readonly<Record<string, string | undefined>>
   readonly network: 'auto' | 'namespaces' | 'host'
   /** False: API, workloads and node agent only. */
   readonly knative: boolean
   /** Node processes kept started and idle for pods to come; 0 = none. */
   readonly warmInterpreters: number
   readonly logLevel: 'debug' | 'info' | 'error'
+  /** Default: what the environment says. */
+  readonly registries?: RegistryEnvironment
   /** Threads of the gateway that serve. Default 1. */
   readonly gatewayWorkers?: number
 }
+
+/** What of flags and environment concerns registries. */
+export interface RegistryEnvironment {
+  /** No registry is asked, whatever else is configured. */
+  readonly offline?: boolean
+  /** A `registries.yaml`, for as long as config-registries names no registries. */
+  readonly file?: string
+  /** Folder of Docker's `config.json`. */
+  readonly dockerConfigFolder: string
+  /** The environment's proxy settings. */
+  readonly proxy: Readonly<Record<string, string | undefined>>
+}
+
+const proxyNames = [
+  'HTTP_PROXY',
+  'HTTPS_PROXY',
+  'NO_PROXY',
+  'http_proxy',
+  'https_proxy',
+  'no_proxy',
+]
+
+export const registryEnvironment = (): RegistryEnvironment => ({
+  dockerConfigFolder: process.env['DOCKER_CONFIG'] || join(homedir(), '.docker'),
+  proxy: Object.fromEntries(
+    proxyNames.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])),
+  ),
+})
+
+const dockerNames = [
+  'DOCKER_HOST',
+  'CONTAINER_HOST',
+  'DOCKER_CONFIG',
+  'DOCKER_CONTEXT',
+  'DOCKER_TLS_VERIFY',
+  'XDG_RUNTIME_DIR',
+]
+
+export const dockerEnvironment = (): Readonly<Record<string, string | undefined>> =>
+  Object.fromEntries(dockerNames.map((name) => [name, process.env[name]]))
 
 export const defaultApi = '127.0.0.1:6443'
 export const defaultGateway = '127.0.0.1:8080'

@@ -7,6 +7,7 @@ import { httpApi } from '../kube/client/node/http-api.ts'
 import { readKubeconfig } from '../kube/client/node/kubeconfig.ts'
 import { createRecorder } from '../kube/client/recorder.ts'
 import { typedClient } from '../kube/client/typed-client.ts'
+import { pullKeys } from '../kube/kubelet/pull-secrets.ts'
 import { openImages } from '../kube/kubelet/images.ts'
 import { routingKinds } from '../routing/api/kinds.ts'
 import { Certificate } from '../serving/api/certificate.ts'
@@ -16,7 +17,14 @@ import { DomainMapping } from '../serving/api/domain-mapping.ts'
 import { systemClock } from '../lib/clock.ts'
 import { jsonLog, type LogLevel } from '../lib/log.ts'
 import { systemRandom } from '../lib/random.ts'
-import { addressText, layoutOf, type Address, type WantedAddress } from './config.ts'
+import {
+  addressText,
+  layoutOf,
+  registryEnvironment,
+  type Address,
+  type WantedAddress,
+} from './config.ts'
+import { openImageSource } from './image-source.ts'
 import { takeControl } from './control-socket.ts'
 import { ensureGatewayProcess } from './gateway-process.ts'
 import { startServing } from './serving.ts'
@@ -61,7 +69,11 @@ export async function startControllers(
   const client = typedClient(api, { user: { username: '', groups: [] }, durable: false })
   const informers = started.use(createInformers({ client, clock, log, optional: optionalKinds }))
   const recorder = createRecorder({ client, clock, random: systemRandom, log })
-  const images = openImages(await openContentStore(imageDirectory(config)))
+  const store = await openContentStore(imageDirectory(config))
+  const source = started.use(
+    openImageSource({ store, informers, clock, log, environment: registryEnvironment() }),
+  )
+  const images = openImages(store, undefined, source.registry)
   await ensureGatewayProcess({
     socketPath: layout.gatewaySocket,
     logPath: layout.gatewayLog,
@@ -85,7 +97,7 @@ export async function startControllers(
       gatewayTls: config.gatewayTls,
       metrics: config.metrics,
       ...(config.domain !== undefined && { domain: config.domain }),
-      resolveDigest: (image) => images.resolve(image),
+      resolveDigest: (image, identity) => images.resolve(image, () => pullKeys(client, identity)),
     }),
   )
   const running = started.move()

@@ -8,6 +8,7 @@ import { sleep, type Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
 import type { Random } from '../lib/random.ts'
 import { openContentStore } from '../image/content-store.ts'
+import { unpackImage } from '../image/unpack.ts'
 import { coreKinds } from '../kube/api/kinds.ts'
 import type { UserInfo } from '../kube/api/kind.ts'
 import type { Pod } from '../kube/api/pod.ts'
@@ -20,10 +21,10 @@ import type { ControllerDeps } from '../kube/controller/loop.ts'
 import { startKubeControllers } from '../kube/controllers/controllers.ts'
 import { startKubelet } from '../kube/kubelet/kubelet.ts'
 import { machineAddress } from '../kube/kubelet/node-status.ts'
-import { openImages } from '../kube/kubelet/images.ts'
+import { openImages, type PrepareImage } from '../kube/kubelet/images.ts'
 import type { OnPodStep } from '../kube/kubelet/pod-steps.ts'
 import { openPodLogs } from '../kube/kubelet/pod-logs.ts'
-import { processRuntime } from '../kube/kubelet/process-runtime.ts'
+import { pullKeys, type PullIdentity } from '../kube/kubelet/pull-secrets.ts'
 import type { Images } from '../kube/kubelet/runtime.ts'
 import { openSqliteStore } from '../kube/store/sqlite-store.ts'
 import { configMapAdmission } from '../serving/api/config-maps.ts'
@@ -32,7 +33,9 @@ import { routeAdmission } from '../routing/controllers/admission.ts'
 import { servingKinds } from '../serving/api/kinds.ts'
 import { frozenMemoryLimit, leftEndpoints } from './freezing.ts'
 import { ensureCertificates, type Certificates } from './certificates.ts'
-import type { Layout, PlatformConfig } from './config.ts'
+import { registryEnvironment, type Layout, type PlatformConfig } from './config.ts'
+import { openRuntime } from './container-runtime.ts'
+import { openImageSource } from './image-source.ts'
 
 export interface KubeOptions {
   readonly config: PlatformConfig
@@ -53,6 +56,8 @@ export interface Kube extends AsyncDisposable {
   readonly port: number
   readonly certificates: Certificates
   readonly images: Images
+  /** The digest a Revision's image has now. */
+  readonly resolveDigest: (image: string, identity: PullIdentity) => Promise<string>
   /** For controllers in this process. */
   readonly deps: ControllerDeps & { readonly client: TypedClient }
   /** For a start that fails: disposing leaves pods running that were found running. */
@@ -120,7 +125,15 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
     log: log.child({ part: 'controllers' }),
     recorder,
   }
-  const images = openImages(contents)
+  const source = started.use(
+    openImageSource({
+      store: contents,
+      informers,
+      clock,
+      log: log.child({ part: 'images' }),
+      environment: config.registries ?? registryEnvironment(),
+    }),
+  )
   const logs = started.use(openPodLogs({ dataDir: layout.dataDir, clock }))
   // Before anything runs, so that a port in use ends the start and not the pods of a previous run.
   const http = started.use(
@@ -136,15 +149,18 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
   )
   const apiAddress = { ip: reachable(config.api.host), port: http.port }
   started.use(startKubeControllers({ ...deps, kinds, apiAddress }))
-  const runtime = started.use(
-    await processRuntime({
-      dataDir: layout.dataDir,
-      socketPath: layout.launcherSocket,
-      network: config.network,
-      warmInterpreters: config.warmInterpreters,
-      clock,
-      log: log.child({ part: 'runtime' }),
-    }),
+  const opened = await openRuntime({
+    config,
+    layout,
+    contents,
+    clock,
+    log: log.child({ part: 'runtime' }),
+  })
+  const runtime = started.use(opened.runtime)
+  const unpack: PrepareImage = (digest, layers) =>
+    unpackImage(contents, digest, layers, source.unpackLimits())
+  const images = opened.withOwnImages(
+    openImages(contents, opened.prepareImage ?? unpack, source.registry),
   )
   const keepFoundPods = () => runtime.adopted && runtime.detach()
   let ready = false
@@ -178,6 +194,7 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
     port: http.port,
     certificates,
     images,
+    resolveDigest: (image, identity) => images.resolve(image, () => pullKeys(client, identity)),
     deps,
     keepFoundPods,
     [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),

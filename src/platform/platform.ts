@@ -109,7 +109,7 @@ export async function startPlatform(
         metrics: config.metrics,
         gatewayWorkers: config.gatewayWorkers ?? 1,
         ...(config.domain !== undefined && { domain: config.domain }),
-        resolveDigest: (image) => kube.images.resolve(image),
+        resolveDigest: kube.resolveDigest,
         onImages: (listener) => kube.images.onTagged?.(listener),
       }),
     )

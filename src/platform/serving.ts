@@ -25,6 +25,7 @@ import { createIngressView } from '../serving/controllers/ingress/ingress-view.t
 import { localCertificates } from '../serving/controllers/certificate/local-certificates.ts'
 import { servingCertificates } from '../serving/controllers/certificate/serving-certificates.ts'
 import { createServiceTargets } from '../serving/controllers/ingress/service-targets.ts'
+import type { ImageIdentity } from '../serving/controllers/revision/digest-resolver.ts'
 import { settingsPart } from '../serving/controllers/ingress/settings.ts'
 import { installServing, managedDomain } from '../serving/controllers/install.ts'
 import { createCertificateIssuance } from './certificate-issuance.ts'
@@ -41,7 +42,7 @@ export interface ServingOptions extends ControllerDeps {
   readonly gatewayWorkers?: number
   /** Undefined = what config-domain says already, `localhost` at first. */
   readonly domain?: string
-  readonly resolveDigest: (image: string) => Promise<string>
+  readonly resolveDigest: (image: string, identity: ImageIdentity) => Promise<string>
   readonly onImages?: (listener: () => void) => Disposable | undefined
 }
 

@@ -13,7 +13,7 @@ import type { Client } from '../client/client.ts'
 import { resourcesOf, securityOf } from './container-limits.ts'
 import type { ContainerDefinition } from './container-state.ts'
 import { ConfigError, envReferences, expand, resolveEnv, type EnvWorld } from './env.ts'
-import type { ContainerSpec, ImageHandle, Images, Sandbox } from './runtime.ts'
+import type { ContainerSpec, ImageHandle, Images, PullRequest, Sandbox } from './runtime.ts'
 import { podText } from './sync-pod.ts'
 import { prepareMounts, type Mount } from './volumes.ts'
 
@@ -36,11 +36,12 @@ export async function prepareLaunch(
   definition: ContainerDefinition,
   sandbox: Sandbox,
   deps: LaunchDeps,
+  request: PullRequest = {},
 ): Promise<Launch> {
   const { namespace = '', name: podName, uid: podUid = '' } = pod.metadata
   const find = <T extends KubeObject>(kind: Kind<T>, name: string) =>
     lookUp(deps.client, kind, namespace, name)
-  const image = await deps.images.ensure(definition.image ?? '', pullPolicy(definition))
+  const image = await deps.images.ensure(definition.image ?? '', pullPolicy(definition), request)
   const world = await worldOf(pod, definition, sandbox, deps, find)
   const user = userOf(pod, definition, image)
   const resources = resourcesOf(definition)

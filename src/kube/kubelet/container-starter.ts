@@ -2,11 +2,14 @@
  * Starts the containers of one pod: prepares image, environment and volumes, waits for its turn, asks the runtime. What
  * could not be started is shown with Kubernetes' reason, and tried again later.
  */
+import type { Keyring } from '../../image/registry/credentials.ts'
 import { endOf, terminatedOf } from './container-end.ts'
 import { prepareLaunch } from './container-launch.ts'
 import { allContainers, type ContainerDefinition, type ContainerState } from './container-state.ts'
 import type { PodRecord, PodWorkerDeps } from './pod-record.ts'
 import { countFailure } from './restart-backoff.ts'
+import { pullKeys } from './pull-secrets.ts'
+import { pulledText } from './pulled-text.ts'
 import type { Container } from './runtime.ts'
 import { startFailure } from './start-failure.ts'
 import { podText } from './sync-pod.ts'
@@ -70,7 +73,12 @@ export class ContainerStarter {
     const pod = this.#record.pod
     const sandbox = this.#record.sandbox
     if (!sandbox) return
-    const launch = await prepareLaunch(pod, definition, sandbox, this.#deps)
+    const launch = await prepareLaunch(pod, definition, sandbox, this.#deps, {
+      keys: () => this.#pullKeys(),
+      onPulling: () =>
+        this.#record.event('Normal', 'Pulling', `Pulling image "${definition.image}"`, name),
+      signal: this.#stopped.signal,
+    })
     this.#stopAwaiting(name)
     const isUp = await this.#deps.startGate.enter(this.#stopped.signal)
     if (this.#record.isTerminating || this.#record.detached) return isUp()
@@ -88,12 +96,7 @@ export class ContainerStarter {
     const { last, imageFailures: _, ...rest } = before
     const previous = before.state.is === 'terminated' ? terminatedOf(before) : last
     const id = `${runtime.name}://${container.id}`
-    this.#record.event(
-      'Normal',
-      'Pulled',
-      `Container image "${definition.image}" already present on machine`,
-      name,
-    )
+    this.#record.event('Normal', 'Pulled', pulledText(definition.image ?? '', image), name)
     const exit = container.pid === 0 ? await container.exited : undefined
     if (exit) {
       const end = endOf(exit, 0, id)
@@ -133,6 +136,20 @@ export class ContainerStarter {
     this.#record.event('Normal', 'Created', `Created container: ${name}`, name)
     this.#record.event('Normal', 'Started', `Started container ${name}`, name)
     this.#record.report()
+  }
+
+  async #pullKeys(): Promise<Keyring> {
+    const { metadata, spec } = this.#record.pod
+    return await pullKeys(
+      this.#deps.client,
+      { namespace: metadata.namespace ?? '', ...spec },
+      (names) =>
+        this.#record.event(
+          'Warning',
+          'FailedToRetrieveImagePullSecret',
+          `Unable to retrieve some image pull secrets (${names.join(', ')}); attempting to pull the image may not succeed.`,
+        ),
+    )
   }
 
   /** A program that can't be executed: RunContainerError until the back-off begins. */
@@ -186,8 +203,11 @@ export class ContainerStarter {
 
   /** There is a new name in the image store: if it is ours, nobody has to wait for the back-off's end. */
   async #imageTagged(name: string, image: string): Promise<void> {
-    const found = await this.#deps.images.resolve(image).catch(() => undefined)
-    if (found === undefined || !this.#awaited.has(name)) return
+    const { images } = this.#deps
+    const found = images.isPresent
+      ? await images.isPresent(image).catch(() => false)
+      : (await images.resolve(image).catch(() => undefined)) !== undefined
+    if (!found || !this.#awaited.has(name)) return
     this.#stopAwaiting(name)
     this.#record.set(name, { ...this.#record.state(name), notBeforeMs: this.#deps.clock.now() })
     this.#hooks.sync()

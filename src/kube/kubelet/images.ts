@@ -1,8 +1,10 @@
 /**
  * The images of the content store, as the node agent and Knative's tag resolution ask for them: by name, whatever
- * registry that name speaks of, or by digest.
+ * registry that name speaks of, or by digest. What was built or imported under a name is what the name means here; what
+ * is missing comes from its registry, if there is one to ask.
  */
-import type { ContentStore, Descriptor } from '../../image/content-store.ts'
+import { existsSync } from 'node:fs'
+import type { ContentStore, Descriptor, Tag } from '../../image/content-store.ts'
 import { readManifest } from '../../image/manifest.ts'
 import {
   digestReference,
@@ -11,18 +13,31 @@ import {
   referenceText,
 } from '../../image/reference.ts'
 import type { Reference } from '../../image/reference.ts'
+import type { Keyring } from '../../image/registry/credentials.ts'
+import type { Puller } from '../../image/registry/puller.ts'
+import { RegistryError } from '../../image/registry/registry-error.ts'
 import { unpackImage } from '../../image/unpack.ts'
-import { ImageError, type ImageHandle, type Images } from './runtime.ts'
+import type { Clock } from '../../lib/clock.ts'
+import { ImageError, type ImageHandle, type Images, type PullRequest } from './runtime.ts'
 
 type Unpacked = Pick<ImageHandle, 'rootfs' | 'config'>
 
 /** Makes an image's files ready to run, once a manifest; answers the handle's `rootfs`. */
 export type PrepareImage = (digest: string, layers: readonly Descriptor[]) => Promise<string>
 
-/** Finds images in `store` and prepares them; as a rule, unpacks them beside it. */
+export interface Registry {
+  readonly clock: Clock
+  /** Opened when the first image is missing. */
+  readonly open: () => Promise<Puller>
+}
+
+const noKeys: Keyring = { find: async () => [] }
+
+/** Finds images in `store` and prepares them; as a rule, unpacks them beside it. Without `registry` nothing is pulled. */
 export function openImages(
   store: ContentStore,
   prepare: PrepareImage = (digest, layers) => unpackImage(store, digest, layers),
+  registry?: Registry,
 ): Images {
   // One promise a manifest, so that pods that start together unpack once. Failures are forgotten.
   const unpacked = new Map<string, Promise<Unpacked>>()
@@ -35,7 +50,7 @@ export function openImages(
       promise = (async () => {
         const manifest = await readManifest(store, digest)
         return {
-          rootfs: await prepare(digest, manifest.layers),
+          rootfs: await prepare(manifest.digest, manifest.layers),
           config: manifest.config,
         }
       })()
@@ -45,27 +60,70 @@ export function openImages(
     return promise
   }
 
-  const digestOf = async (reference: Reference): Promise<string | undefined> => {
+  /** In one go, as the start of a pod waits for it. Images go when nobody uses them, also by another process. */
+  const isHere = (digest: string): boolean => {
+    if (existsSync(store.blobPath(digest))) return true
+    unpacked.delete(digest)
+    return false
+  }
+
+  /** What the name means on this machine. */
+  const present = async (
+    reference: Reference,
+  ): Promise<Pick<Tag, 'digest' | 'pulled'> | undefined> => {
     const { digest } = reference
-    if (digest === undefined) return await store.find(referenceText(reference))
-    return unpacked.has(digest) || (await store.has(digest)) ? digest : undefined
+    const found = digest === undefined ? await store.findTag(referenceText(reference)) : { digest }
+    return found && isHere(found.digest) ? found : undefined
+  }
+
+  const pullerFor = async (reference: Reference): Promise<Puller | undefined> => {
+    const puller = await registry?.open()
+    return puller?.mayAsk(reference) ? puller : undefined
+  }
+
+  const pull = async (
+    text: string,
+    reference: Reference,
+    { onPulling, keys, signal }: PullRequest,
+  ): Promise<{ digest: string; pulled: NonNullable<ImageHandle['pulled']> }> => {
+    onPulling?.()
+    const puller = registry && (await pullerFor(reference))
+    if (!puller) throw missing(text, reference)
+    const startedMs = registry.clock.monotonic()
+    try {
+      const pulling = keys
+        ? keys().then((ring) => puller.pull(reference, ring))
+        : puller.pull(reference, noKeys)
+      const { digest, sizeBytes } = await orAborted(pulling, signal)
+      return { digest, pulled: { tookMs: registry.clock.monotonic() - startedMs, sizeBytes } }
+    } catch (error) {
+      throw notPulled(text, error)
+    }
   }
 
   return {
-    async ensure(text, policy) {
+    async ensure(text, policy, request = {}) {
       const reference = parse(text)
-      const digest = await digestOf(reference)
-      if (digest === undefined) {
-        if (policy === 'Never')
-          throw new ImageError(
-            'ErrImageNeverPull',
-            `Container image "${text}" is not present with pull policy of Never`,
-          )
-        throw missing(text, reference)
-      }
+      let found: { digest: string; pulled?: ImageHandle['pulled'] } | undefined
+      const here = await present(reference)
+      if (here) {
+        const asks = policy === 'Always' && here.pulled && (await pullerFor(reference))
+        found = asks ? await pull(text, reference, request) : { digest: here.digest }
+      } else if (policy === 'Never')
+        throw new ImageError(
+          'ErrImageNeverPull',
+          `Container image "${text}" is not present with pull policy of Never`,
+        )
+      else found = await pull(text, reference, request)
       try {
-        const imageID = digestReference(reference, digest).replace(/^index\./, '')
-        return { reference: text, imageID, ...(await unpack(digest)) }
+        const imageID = digestReference(reference, found.digest).replace(/^index\./, '')
+        const { pulled } = found
+        return {
+          reference: text,
+          imageID,
+          ...(await unpack(found.digest)),
+          ...(pulled && { pulled }),
+        }
       } catch (error) {
         throw new ImageError(
           'ErrImagePull',
@@ -74,11 +132,29 @@ export function openImages(
       }
     },
 
-    async resolve(text) {
+    async resolve(text, keys) {
       const reference = parse(text)
-      const digest = reference.digest ?? (await digestOf(reference))
-      if (digest === undefined) throw missing(text, reference)
-      return digestReference(reference, digest)
+      if (reference.digest !== undefined) return digestReference(reference, reference.digest)
+      const here = await present(reference)
+      if (here && !here.pulled) return digestReference(reference, here.digest)
+      const puller = await pullerFor(reference)
+      if (!puller) {
+        if (here) return digestReference(reference, here.digest)
+        throw missing(text, reference)
+      }
+      try {
+        const ring = keys ? await keys() : noKeys
+        return digestReference(reference, await puller.resolve(reference, ring))
+      } catch (error) {
+        // Without a network, what this machine saw last is the best answer there is.
+        if (here && error instanceof RegistryError && error.problem === 'unreachable')
+          return digestReference(reference, here.digest)
+        throw error
+      }
+    },
+
+    async isPresent(text) {
+      return (await present(parse(text))) !== undefined
     },
 
     onTagged(listener) {
@@ -96,6 +172,33 @@ export function openImages(
       }
     },
   }
+}
+
+/** Others may wait for the same pull, so it goes on. */
+async function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return await promise
+  let abort = () => {}
+  const aborted = new Promise<never>((_resolve, reject) => {
+    abort = () => reject(new Error('the pod is being stopped'))
+    if (signal.aborted) abort()
+    signal.addEventListener('abort', abort, { once: true })
+  })
+  try {
+    return await Promise.race([promise, aborted])
+  } finally {
+    signal.removeEventListener('abort', abort)
+    aborted.catch(() => {})
+    promise.catch(() => {})
+  }
+}
+
+function notPulled(text: string, error: unknown): ImageError {
+  const { message, code } = Object(error) as { readonly message?: string; readonly code?: string }
+  const full = code === 'ENOSPC' || code === 'EDQUOT' ? 'the disk is full: ' : ''
+  return new ImageError(
+    'ErrImagePull',
+    `failed to pull and unpack image "${text}": ${full}${message ?? String(error)}`,
+  )
 }
 
 function parse(text: string): Reference {

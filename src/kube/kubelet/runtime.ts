@@ -2,6 +2,7 @@
  * Runs the containers of pods. One interface, one contract suite (`runtime.contract.ts`); `process` is the first
  * implementation. The node agent (kubelet.ts) decides what to run, when to restart and how to report; a runtime only does.
  */
+import type { Keyring } from '../../image/registry/credentials.ts'
 
 /** Where a pod's containers run: its network. Made before its first container, removed after its last. */
 export interface Sandbox {
@@ -78,6 +79,8 @@ export interface ContainerSecurity {
 
 /** An image that is present and unpacked. */
 export interface ImageHandle {
+  /** Set when it was fetched for this very request. */
+  readonly pulled?: { readonly tookMs: number; readonly sizeBytes: number }
   /** As the pod named it. */
   readonly reference: string
   /** `<repo>@sha256:…` as shown in `containerStatuses[].imageID`. */
@@ -144,12 +147,28 @@ export interface Runtime extends AsyncDisposable {
   >
 }
 
+/** On whose behalf an image is wanted, and who hears of it. */
+export interface PullRequest {
+  /** The pod's own credentials, asked for when a registry has to be asked. */
+  readonly keys?: () => Promise<Keyring>
+  /** A registry is about to be asked. */
+  readonly onPulling?: () => void
+  /** Ends the wait, not the pull. */
+  readonly signal?: AbortSignal
+}
+
 /** Finds images by reference. Missing ones reject with ImageError. */
 export interface Images {
   /** Pulls or finds the image and unpacks it if needed. */
-  ensure(reference: string, policy: 'Always' | 'IfNotPresent' | 'Never'): Promise<ImageHandle>
+  ensure(
+    reference: string,
+    policy: 'Always' | 'IfNotPresent' | 'Never',
+    request?: PullRequest,
+  ): Promise<ImageHandle>
   /** The digest a tag points to now, `<fully qualified repo>@sha256:…`, for Knative's tag resolution. */
-  resolve(reference: string): Promise<string>
+  resolve(reference: string, keys?: () => Promise<Keyring>): Promise<string>
+  /** Whether it could be started without asking anybody; default: whether it resolves. */
+  isPresent?(reference: string): Promise<boolean>
   /** Calls back when there may be an image that was missing before. */
   onTagged?(listener: () => void): Disposable
 }

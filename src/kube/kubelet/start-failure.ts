@@ -62,7 +62,6 @@ function imageEvents({ reason, message }: ImageError, image: string): StartFailu
       return [{ type: 'Warning', reason: 'ErrImageNeverPull', message }]
     case 'ErrImagePull':
       return [
-        { type: 'Normal', reason: 'Pulling', message: `Pulling image "${image}"` },
         {
           type: 'Warning',
           reason: 'Failed',

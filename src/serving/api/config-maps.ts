@@ -17,6 +17,7 @@ import { configFeatures } from './config/features.ts'
 import { configGc } from './config/gc.ts'
 import { configNetwork, type NetworkConfig } from './config/network.ts'
 import { configObservability } from './config/observability.ts'
+import { configRegistries } from './config/registries.ts'
 import { annotation, systemNamespace } from './names.ts'
 
 /** All configs of Serving, whatever they parse to. */
@@ -30,6 +31,7 @@ export const servingConfigs = [
   configGc,
   configNetwork,
   configObservability,
+  configRegistries,
 ] as const
 
 const exampleKey = '_example'

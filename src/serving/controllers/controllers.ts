@@ -20,7 +20,7 @@ import { metricReconciler } from './metric/metric.ts'
 import { podAutoscalerReconciler } from './pod-autoscaler/pod-autoscaler.ts'
 import { unservedPodAutoscalerReconciler } from './pod-autoscaler/unserved.ts'
 import { revisionGcReconciler } from './revision-gc/revision-gc.ts'
-import { createDigestResolver } from './revision/digest-resolver.ts'
+import { createDigestResolver, type ImageIdentity } from './revision/digest-resolver.ts'
 import { revisionReconciler } from './revision/revision.ts'
 import { routeReconciler } from './route/route.ts'
 import { serverlessServiceReconciler } from './serverless-service/serverless-service.ts'
@@ -40,7 +40,7 @@ export interface ServingDeps extends ControllerDeps {
    * The digest that an image reference points to now, `<fully qualified repo>@sha256:…`. Rejects with the registry's
    * error. Asked once an image and revision, with retries.
    */
-  readonly resolveDigest: (image: string) => Promise<string>
+  readonly resolveDigest: (image: string, identity: ImageIdentity) => Promise<string>
   /** Calls back when there may be an image that was missing before. */
   readonly onImages?: (listener: () => void) => Disposable | undefined
 }

@@ -23,9 +23,18 @@ export interface DigestRequest {
   readonly key: ObjectKey
   readonly uid: string
   readonly containers: readonly Container[]
+  /** On whose behalf a registry is asked. */
+  readonly identity?: ImageIdentity
   /** Registries whose images are run by tag. */
   readonly skip: readonly string[]
   readonly timeoutMs: number
+}
+
+/** Who pulls: a Revision's ServiceAccount and pull secrets. */
+export interface ImageIdentity {
+  readonly namespace: string
+  readonly serviceAccountName?: string | undefined
+  readonly imagePullSecrets?: readonly { readonly name?: string }[] | undefined
 }
 
 export interface DigestResolver {
@@ -42,7 +51,7 @@ export interface DigestResolver {
 export interface DigestResolverOptions {
   readonly clock: Clock
   /** Rejects with the registry's error. */
-  readonly resolve: (image: string) => Promise<string>
+  readonly resolve: (image: string, identity: ImageIdentity) => Promise<string>
 }
 
 /** Images looked up at the same time; the others wait their turn. */
@@ -91,7 +100,10 @@ export function createDigestResolver({ clock, resolve }: DigestResolverOptions):
       })
   }
 
-  const resolveOne = (image: string, timeoutMs: number): Promise<string> =>
+  const resolveOne = (
+    image: string,
+    { key, identity, timeoutMs }: DigestRequest,
+  ): Promise<string> =>
     new Promise((done, fail) => {
       waiting.push(() => {
         const startMs = clock.monotonic()
@@ -108,7 +120,9 @@ export function createDigestResolver({ clock, resolve }: DigestResolverOptions):
           fail(new Error(`no answer from the registry within ${timeoutMs / 1000}s`))
           end()
         })
-        resolve(image).then(done, fail).finally(end)
+        resolve(image, identity ?? { namespace: key.namespace })
+          .then(done, fail)
+          .finally(end)
       })
       pump()
     })
@@ -122,7 +136,7 @@ export function createDigestResolver({ clock, resolve }: DigestResolverOptions):
         image = container.image ?? ''
         digests.set(
           container.name,
-          known(image, request.skip) ?? (await resolveOne(image, request.timeoutMs)),
+          known(image, request.skip) ?? (await resolveOne(image, request)),
         )
       }
       search.answer = { kind: 'resolved', digests }

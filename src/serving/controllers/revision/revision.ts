@@ -131,6 +131,7 @@ const lookUp = (revision: Revision, resolver: DigestResolver, config: Deployment
     key: keyOf(revision),
     uid: revision.metadata.uid ?? '',
     containers: [...(revision.spec.initContainers ?? []), ...revision.spec.containers],
+    identity: { namespace: revision.metadata.namespace ?? '', ...revision.spec },
     skip: config.registriesSkippingTagResolving,
     timeoutMs: config.digestResolutionTimeoutMs,
   })
