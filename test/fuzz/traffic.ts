@@ -55,7 +55,7 @@ export function newRequest(random: Random, pod: (typeof pods)[number]): SentRequ
   }
 }
 
-const token = (random: Random): string => `X-${word(random, 1 + randomInt(random, 10))}`
+const token = (random: Random): string => `X-0${word(random, randomInt(random, 10))}`
 
 /** The request in HTTP/1. `last`: the connection ends behind it. */
 export function http1Bytes(random: Random, sent: SentRequest, host: string, last: boolean): Buffer {

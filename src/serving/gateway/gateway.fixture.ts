@@ -52,7 +52,7 @@ export async function startApp(
       for (;;) {
         const end = findHeadEnd(bytes, 0)
         if (end < 0) return
-        const head = parseRequestHead(bytes, 0, end, 200)
+        const head = parseRequestHead(bytes, 0, end, 1000)
         const body = new Body(bodies ? requestFraming(head) : 'none', head.contentLength)
         let text = ''
         const stop = body.advance(
