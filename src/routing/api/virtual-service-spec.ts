@@ -139,7 +139,6 @@ export const virtualServiceName: Kind<VirtualService> = {
 
 /** What a match may ask that cannot be seen here: it takes no request then. */
 export const unseenInMatches = [
-  'scheme',
   'port',
   'sourceLabels',
   'sourceNamespace',

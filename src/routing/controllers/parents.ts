@@ -10,7 +10,7 @@ import { Gateway, type Listener } from '../api/gateway.ts'
 import { gatewayGroup, type ParentReference } from '../api/gateway-api.ts'
 import type { HTTPRoute } from '../api/http-route-spec.ts'
 import { intersection } from '../rules/hostnames.ts'
-import type { ServedHost, Visibility } from '../rules/host-rules.ts'
+import type { Scheme, ServedHost, Visibility } from '../rules/host-rules.ts'
 import type { Lookup } from './seen.ts'
 
 /** The Gateway that is there from the start. */
@@ -54,8 +54,13 @@ const served = (
   { spec }: HTTPRoute,
   hostname: string | undefined,
   visibility: Visibility,
+  scheme?: Scheme,
 ): readonly ServedHost[] =>
-  intersection(spec.hostnames ?? [], hostname).map((host) => ({ host, visibility }))
+  intersection(spec.hostnames ?? [], hostname).map((host) => ({
+    host,
+    visibility,
+    ...(scheme && { scheme }),
+  }))
 
 function attach(
   parentRef: ParentReference,
@@ -117,13 +122,24 @@ function attach(
     )
   return {
     parentRef,
-    hosts: open.flatMap(({ hostname }) => served(route, hostname, visibility)),
+    hosts: open.flatMap((listener) =>
+      served(route, listener.hostname, visibility, schemeOf(listener, gateway)),
+    ),
     listeners: open.map((listener) => `${key} ${listener.name}`),
   }
 }
 
 export const isHttp = ({ protocol }: Listener): boolean =>
   protocol === 'HTTP' || protocol === 'HTTPS'
+
+/**
+ * What clients of a listener speak. Whatever its listeners are, the gateway takes plain HTTP and TLS at one pair of ports:
+ * a Gateway that has no listener for HTTPS leaves the scheme open, so that its routes have both.
+ */
+const schemeOf = ({ protocol }: Listener, { spec }: Gateway): Scheme | undefined => {
+  if (protocol === 'HTTPS') return 'https'
+  return spec.listeners.some((other) => other.protocol === 'HTTPS') ? 'http' : undefined
+}
 
 /** A Gateway with Knative's label `visibility: cluster-local` is for callers inside. */
 const visibilityOf = ({ metadata }: Gateway): Visibility =>

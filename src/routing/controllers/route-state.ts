@@ -70,7 +70,9 @@ const fullHost = (host: string, namespace: string): string =>
     : `${host.toLowerCase()}.${namespace}.svc.cluster.local`
 
 const unique = (hosts: readonly ServedHost[]): readonly ServedHost[] => [
-  ...new Map(hosts.map((one) => [`${one.visibility} ${one.host}`, one])).values(),
+  ...new Map(
+    hosts.map((one) => [`${one.visibility} ${one.host} ${one.scheme ?? ''}`, one]),
+  ).values(),
 ]
 
 function servicesOf({ entries }: HostRules): readonly string[] {

@@ -7,7 +7,7 @@ import type { Ingress } from '../../serving/api/ingress.ts'
 import { label } from '../../serving/api/names.ts'
 import type { Rule } from '../../serving/gateway/feed.ts'
 import { sourceText, type HostRules, type Visibility } from '../rules/host-rules.ts'
-import { describeMatch } from '../rules/match.ts'
+import { describeMatch, matchText } from '../rules/match.ts'
 import { mergeHost } from '../rules/merge.ts'
 
 /** A KIngress that names the host, with its rules for it. */
@@ -39,8 +39,8 @@ export function shareHost(
     else if (owners[0]) refusals.set(sourceText(rules.source), ownedText(host, owners[0].ingress))
     return own
   })
-  const rules = (['ExternalIP', 'ClusterLocal'] as const).flatMap((visibility) => {
-    const those = allowed.filter(({ hosts }) => isServed(hosts, host, visibility))
+  const mergedFor = (visibility: Visibility): readonly Rule[] => {
+    const those = allowed.flatMap((one) => servedBy(one, host, visibility) ?? [])
     if (those.length === 0) return []
     const { paths, refused } = mergeHost(those)
     for (const [{ source }, { first, entry }] of refused)
@@ -49,15 +49,39 @@ export function shareHost(
         `host ${host}, ${describeMatch(entry.path)}: ${sourceText(first)} has it already`,
       )
     return [{ hosts: [host], visibility, ordered: true, paths }]
-  })
+  }
   const left = owners.flatMap(({ ingress, rules }) =>
     takenFrom.has(ingress.metadata.namespace ?? '') ? rules : [],
   )
-  return { rules: [...rules, ...left], refusals, takenFrom }
+  const of = (visibility: Visibility): readonly Rule[] => [
+    ...mergedFor(visibility),
+    ...left.filter((rule) => rule.visibility === visibility),
+  ]
+  const [outside, inside] = [of('ExternalIP'), of('ClusterLocal')]
+  return { rules: [...outside, ...withPublic(inside, outside)], refusals, takenFrom }
 }
 
-const isServed = (hosts: HostRules['hosts'], host: string, visibility: Visibility): boolean =>
-  hosts.some((one) => one.host === host && one.visibility === visibility)
+/** Callers inside get what is for them, and for the rest what everybody gets. */
+function withPublic(inside: readonly Rule[], outside: readonly Rule[]): readonly Rule[] {
+  if (inside.length === 0) return []
+  const known = new Set(inside.flatMap(({ paths }) => paths.map(matchText)))
+  const more = outside.flatMap((rule): readonly Rule[] => {
+    const paths = rule.paths.filter((path) => !known.has(matchText(path)))
+    return paths.length > 0 ? [{ ...rule, visibility: 'ClusterLocal', paths }] : []
+  })
+  return [...inside, ...more]
+}
+
+/** What an object says about a host, for one audience; undefined = nothing. */
+function servedBy(rules: HostRules, host: string, visibility: Visibility): HostRules | undefined {
+  const served = rules.hosts.filter((one) => one.host === host && one.visibility === visibility)
+  const [first] = served
+  if (!first) return undefined
+  const { scheme } = first
+  if (!scheme || served.some((one) => one.scheme !== scheme)) return rules
+  const entries = rules.entries.map(({ at, path }) => ({ at, path: { scheme, ...path } }))
+  return { ...rules, entries }
+}
 
 /** Who a KIngress was made for: `Service default/shop`. */
 export function ownerText({ metadata }: Ingress): string {

@@ -133,6 +133,7 @@ async function platform({ admitted = true } = {}) {
     hosts,
     targets,
     gateway,
+    told,
     paths,
     acknowledge: (key: ObjectKey) => acknowledged.forEach((listener) => listener(key)),
     async apply<T extends KubeObject>(kind: Kind<T>, ...objects: T[]): Promise<void> {
@@ -405,4 +406,83 @@ test('a Service that gets a host which another namespace routes takes it', async
   await world.apply(Ingress, ingress('app.example', 'other'))
   assert.equal(world.paths('app.example'), undefined)
   assert.deepEqual((await world.conditions('r'))['Accepted']?.slice(0, 2), ['False', 'Conflicted'])
+})
+
+test('one Gateway, two listeners: plain HTTP is sent to https, and https has the app', async () => {
+  await using world = await platform()
+  const { Gateway } = await import('../api/gateway.ts')
+  await world.apply(CoreService, service('shop'))
+  await world.apply(Gateway, {
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    kind: 'Gateway',
+    metadata: { name: 'shop', namespace: 'default' },
+    spec: {
+      gatewayClassName: 'ebb',
+      listeners: [
+        { name: 'http', port: 80, protocol: 'HTTP' },
+        { name: 'https', port: 443, protocol: 'HTTPS' },
+      ],
+    },
+  })
+  const attached = (sectionName: string | undefined, rules: HTTPRouteSpec['rules']) =>
+    httpRoute(sectionName ?? 'both', {
+      parentRefs: [{ name: 'shop', ...(sectionName && { sectionName }) }],
+      hostnames: ['shop.example'],
+      ...(rules && { rules }),
+    })
+  const redirect = { type: 'RequestRedirect', requestRedirect: { scheme: 'https' } } as const
+  await world.apply(HTTPRoute, attached('http', [{ filters: [redirect] }]))
+  await world.apply(HTTPRoute, attached('https', [prefix('/', 'shop')]))
+  const schemes = () =>
+    world
+      .told('shop.example')
+      ?.rules.flatMap(({ paths }) =>
+        paths.map(({ scheme, path = '', splits }) => [
+          scheme,
+          path,
+          splits[0]?.service ?? 'redirect',
+        ]),
+      )
+  assert.deepEqual(schemes(), [
+    ['http', '', 'redirect'],
+    ['https', '', 'default/shop:80'],
+  ])
+  // What asks for neither comes last.
+  await world.apply(HTTPRoute, attached(undefined, [prefix('/', 'shop'), prefix('/x', 'shop')]))
+  assert.deepEqual(
+    schemes()?.map(([scheme, path]) => `${scheme} ${path}`),
+    ['undefined /x', 'http ', 'https ', 'undefined '],
+  )
+  assert.match(
+    await refusal(
+      world.client.create(HTTPRoute, {
+        ...attached('https', [prefix('/', 'shop')]),
+        metadata: { name: 'again', namespace: 'default' },
+      }),
+    ),
+    /host shop\.example, any path and scheme https: HTTPRoute default\/https has it already/,
+  )
+})
+
+test('callers inside get the rules for them, and for the rest those for everybody', async () => {
+  await using world = await platform()
+  await world.apply(Ingress, ingress('app.example', 'default'))
+  await world.apply(CoreService, service('public'), service('admin'))
+  const hostnames = ['app.example']
+  await world.apply(
+    HTTPRoute,
+    httpRoute('public', { hostnames, rules: [prefix('/x', 'public')] }),
+    httpRoute('inside', {
+      parentRefs: [{ name: 'knative-local-gateway', namespace: 'knative-serving' }],
+      hostnames,
+      rules: [prefix('/admin', 'admin')],
+    }),
+  )
+  assert.deepEqual(world.paths('app.example'), [
+    ['ExternalIP', '/x default/public:80'],
+    ['ExternalIP', ' default/app-00001'],
+    ['ClusterLocal', '/admin default/admin:80'],
+    ['ClusterLocal', '/x default/public:80'],
+    ['ClusterLocal', ' default/app-00001'],
+  ])
 })

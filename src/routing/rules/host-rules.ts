@@ -5,6 +5,7 @@
 import type { Path, Rule } from '../../serving/gateway/feed.ts'
 
 export type Visibility = Rule['visibility']
+export type Scheme = NonNullable<Path['scheme']>
 
 /** The object that rules come from. */
 export interface Source {
@@ -19,6 +20,8 @@ export interface ServedHost {
   /** Lower case; `*.example.com` for all below, `*` for all. */
   readonly host: string
   readonly visibility: Visibility
+  /** What clients speak to the gateway; absent: either. */
+  readonly scheme?: Scheme
 }
 
 export interface Entry {

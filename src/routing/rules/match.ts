@@ -15,6 +15,7 @@ export function matchText(path: Path): string {
     [...methods].toSorted(),
     entriesOf(headers, (name) => name.toLowerCase()),
     entriesOf(query, (name) => name),
+    path.scheme ?? '',
   ])
 }
 
@@ -41,12 +42,14 @@ export function describeMatch(path: Path): string {
     ...(methods.length > 0 ? [`method ${methods.join(', ')}`] : []),
     ...Object.entries(headers).map(([name, match]) => `header ${name}${value(match)}`),
     ...Object.entries(query).map(([name, match]) => `query parameter ${name}${value(match)}`),
+    ...(path.scheme ? [`scheme ${path.scheme}`] : []),
   ].join(' and ')
 }
 
 /**
  * Precedence of the Gateway API (HTTPRouteRule.matches): exact paths, then (where it leaves the choice) regular
- * expressions, then longer prefixes; then a method, more headers, more query parameters.
+ * expressions, then longer prefixes; then a method, more headers, more query parameters; at last, who
+ * serves one scheme before who serves both.
  */
 export type Rank = readonly [
   kind: number,
@@ -54,10 +57,11 @@ export type Rank = readonly [
   method: number,
   headers: number,
   query: number,
+  scheme: number,
 ]
 
 export function rankOf({ path = '', pathType = 'literal', ...rest }: Path): Rank {
-  const { methods = [], headers = {}, query = {} } = rest
+  const { methods = [], headers = {}, query = {}, scheme } = rest
   const kind = path === '' ? 0 : pathType === 'exact' ? 2 : pathType === 'regex' ? 1 : 0
   return [
     kind,
@@ -65,6 +69,7 @@ export function rankOf({ path = '', pathType = 'literal', ...rest }: Path): Rank
     methods.length > 0 ? 1 : 0,
     Object.keys(headers).length,
     Object.keys(query).length,
+    scheme ? 1 : 0,
   ]
 }
 

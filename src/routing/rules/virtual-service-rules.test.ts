@@ -69,13 +69,21 @@ test('matches: exact, prefix, regex, without case, presence of a header, methods
   )
 })
 
+test('a scheme is asked for where it leaves one of the two', () => {
+  const schemes = [{ exact: 'https' }, { regex: 'http' }, { prefix: 'http' }, {}]
+  assert.deepEqual(
+    paths({ match: schemes.map((scheme) => ({ scheme })), route }).map(({ scheme }) => scheme),
+    ['https', 'http', undefined, undefined],
+  )
+})
+
 test('a match that asks for what cannot be seen takes no request', () => {
   assert.deepEqual(
     paths({
       match: [
         { withoutHeaders: { a: { exact: 'b' } } },
         { sourceLabels: { app: 'x' } },
-        { scheme: { exact: 'https' } },
+        { scheme: { exact: 'ftp' } },
         { port: 443 },
         { uri: { prefix: '/x' }, withoutHeaders: {} },
       ],

@@ -25,7 +25,7 @@ import {
 import type { Backend, BackendProblem } from './backend.ts'
 import type { Translated } from './http-route-rules.ts'
 import { redirectCode } from './http-route-rules.ts'
-import { unlimitedMs } from './host-rules.ts'
+import { unlimitedMs, type Scheme } from './host-rules.ts'
 
 export interface VirtualServiceWorld {
   /** What a destination means. `authority`: the host that the request is rewritten to, if it is. */
@@ -64,6 +64,9 @@ function matchOf(match: HTTPMatchRequest): Partial<Path> | undefined {
   const { uri, ignoreUriCase = false, method, authority, headers = {}, queryParams = {} } = match
   const methods = method && methodsOf(method)
   if (method && !methods) return undefined
+  const schemes = schemesOf(match.scheme)
+  if (schemes.length === 0) return undefined
+  const [scheme, both] = schemes
   const asked: Record<string, StringMatch> = {}
   for (const [name, value] of Object.entries(headers))
     // A header that is only named has to be there.
@@ -75,6 +78,7 @@ function matchOf(match: HTTPMatchRequest): Partial<Path> | undefined {
   return {
     ...pathOf(uri ?? {}, ignoreUriCase),
     ...(methods && { methods }),
+    ...(scheme && !both && { scheme }),
     ...(Object.keys(asked).length > 0 && { headers: asked }),
     ...(query.length > 0 && { query: Object.fromEntries(query) }),
   }
@@ -100,6 +104,17 @@ const stringMatch = ({ exact, prefix, regex }: IstioStringMatch): StringMatch | 
   if (exact !== undefined) return { exact }
   if (regex !== undefined) return { regex }
   return prefix === undefined ? undefined : { regex: `${literal(prefix)}(?s:.*)` }
+}
+
+/** Those of the schemes there are that the match takes. */
+function schemesOf({ exact, prefix, regex }: IstioStringMatch = {}): readonly Scheme[] {
+  const names = regex?.replace(/^\^?\(?|\)?\$?$/g, '').split('|')
+  return (['http', 'https'] as const).filter(
+    (one) =>
+      (exact === undefined || one === exact) &&
+      (prefix === undefined || one.startsWith(prefix)) &&
+      (names === undefined || names.includes(one) || names.includes('https?')),
+  )
 }
 
 /** Host as clients send it may have a port. */

@@ -62,6 +62,8 @@ export interface Path {
   /** How `path` is meant. Default `literal`: any string that begins with it; `prefix`: by whole segments. */
   readonly pathType?: 'literal' | 'prefix' | 'exact' | 'regex'
   readonly methods?: readonly string[]
+  /** What the client speaks to the gateway; absent: either. */
+  readonly scheme?: 'http' | 'https'
   /** All must match; names are case-insensitive. */
   readonly headers?: Readonly<Record<string, StringMatch>>
   /** All must match; the first value of a name counts. */

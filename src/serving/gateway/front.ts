@@ -49,6 +49,8 @@ export type Change = Extract<
   { readonly type: 'ingress' | 'ingress-gone' | 'revision' | 'revision-gone' }
 >
 
+type Scheme = ClientIdentity['scheme']
+
 /** What the front needs besides what revisions and exchanges do. */
 export interface FrontContext extends RevisionContext, ExchangeContext {
   /** Hears of paths that are left out because they cannot be understood. */
@@ -82,7 +84,7 @@ export class Front {
   constructor(context: FrontContext, clusterDomain: string) {
     this.#context = context
     this.#serviceContext = Object.create(context, { stats: { value: new Unreported() } })
-    this.#mirrors = new Mirrors(context, (to, head) => this.#mirrored(to, head))
+    this.#mirrors = new Mirrors(context, (to, head, scheme) => this.#mirrored(to, head, scheme))
     this.#table = new RouteTable(context.memory, context.complain)
     this.#clusterDomain = clusterDomain
   }
@@ -156,10 +158,11 @@ export class Front {
       route = this.#table.wildcard(host, local)
       if (route === undefined) return unknownHost(head)
     }
-    if (route.redirectToHttps && client.identity.scheme === 'http') return toHttps(head, this.ports)
-    const path = matchPath(route, head)
+    const { scheme } = client.identity
+    if (route.redirectToHttps && scheme === 'http') return toHttps(head, this.ports)
+    const path = matchPath(route, head, scheme)
     if (path === undefined) return unknownPath(head)
-    return this.#open(client, head, this.#choose(path, head))
+    return this.#open(client, head, this.#choose(path, head, scheme))
   }
 
   /** What is to be done with a request that goes to `destination`. */
@@ -170,7 +173,7 @@ export class Front {
   ): E | Answer {
     let to = destination
     if (to.follow !== undefined) {
-      const followed = this.#follow(to, head)
+      const followed = this.#follow(to, head, client.identity.scheme)
       if ('body' in followed) return followed
       to = followed
     }
@@ -191,8 +194,8 @@ export class Front {
   }
 
   /** Where a copy of a request goes, with everything that is changed on the way. */
-  #mirrored(rule: Destination, head: RequestHead): MirrorTarget | undefined {
-    const to = rule.follow === undefined ? rule : this.#follow(rule, head)
+  #mirrored(rule: Destination, head: RequestHead, scheme: Scheme): MirrorTarget | undefined {
+    const to = rule.follow === undefined ? rule : this.#follow(rule, head, scheme)
     if ('body' in to || to.redirect !== undefined || to.status !== 0) return undefined
     const revision = this.revisions.get(to.revision)
     if (revision === undefined) return undefined
@@ -200,7 +203,7 @@ export class Front {
   }
 
   /** The destination that the routes of another host give, with all changes on the way; or the answer. */
-  #follow(from: Destination, head: RequestHead): Destination | Answer {
+  #follow(from: Destination, head: RequestHead, scheme: Scheme): Destination | Answer {
     let to = from
     for (let hop = 0; to.follow !== undefined; hop++) {
       const host = to.follow
@@ -211,13 +214,13 @@ export class Front {
         }
       const seen = seenThrough(to, head)
       const route = this.#table.host(host, true) ?? this.#table.wildcard(host, true)
-      const path = route && matchPath(route, seen)
+      const path = route && matchPath(route, seen, scheme)
       if (path === undefined)
         return {
           status: 503,
           body: `the backend of this route is the host "${host}", ${route ? `which has no rule for ${head.method} ${seen.target.slice(0, 200)}` : 'which is not known (yet)'}\n`,
         }
-      to = this.#join(to, this.#choose(path, seen))
+      to = this.#join(to, this.#choose(path, seen, scheme))
     }
     return to
   }
@@ -230,17 +233,17 @@ export class Front {
     return joined
   }
 
-  #choose(path: RoutePath, head: RequestHead): Destination {
-    const stuck = this.#sticky > 0 ? this.#stuck(path, head, 0) : undefined
+  #choose(path: RoutePath, head: RequestHead, scheme: Scheme): Destination {
+    const stuck = this.#sticky > 0 ? this.#stuck(path, head, scheme) : undefined
     return stuck ?? path.choice.next() ?? path.self
   }
 
   /** The share of a path that the request's session belongs to. */
-  #stuck(path: RoutePath, head: RequestHead, hop: number): Destination | undefined {
+  #stuck(path: RoutePath, head: RequestHead, scheme: Scheme): Destination | undefined {
     const { entries } = path.choice
     let header: string | undefined
     for (const { value } of entries) {
-      const found = this.#affinityBehind(value, head, hop)
+      const found = this.#affinityBehind(value, head, scheme, 0)
       if (found === 'here') return value
       header ??= found
     }
@@ -249,12 +252,17 @@ export class Front {
   }
 
   /** `here`: the request's cookie names a revision behind this destination; else the value of its affinity header. */
-  #affinityBehind(to: Destination, head: RequestHead, hop: number): string | undefined {
+  #affinityBehind(
+    to: Destination,
+    head: RequestHead,
+    scheme: Scheme,
+    hop: number,
+  ): string | undefined {
     if (to.follow !== undefined) {
       const route = hop < maxHops ? this.#table.host(to.follow, true) : undefined
-      const path = route && matchPath(route, head)
+      const path = route && matchPath(route, head, scheme)
       for (const { value } of path?.choice.entries ?? []) {
-        const found = this.#affinityBehind(value, head, hop + 1)
+        const found = this.#affinityBehind(value, head, scheme, hop + 1)
         if (found !== undefined) return found
       }
       return undefined
@@ -283,7 +291,7 @@ export class Front {
     local: boolean,
   ): Answer {
     // Not `next`: a probe must not take a turn in the traffic split.
-    const path = route && matchPath(route, head)
+    const path = route && matchPath(route, head, client.identity.scheme)
     const key = path
       ? path.choice.entries[0]?.value.revision
       : local

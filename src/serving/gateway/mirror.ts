@@ -21,16 +21,19 @@ export interface MirrorTarget {
   readonly destination: Destination
 }
 
+type FindTarget = (
+  to: Destination,
+  head: RequestHead,
+  scheme: ClientIdentity['scheme'],
+) => MirrorTarget | undefined
+
 export class Mirrors {
   readonly #context: ExchangeContext
-  readonly #find: (to: Destination, head: RequestHead) => MirrorTarget | undefined
+  readonly #find: FindTarget
   #copies = 0
 
   /** `find` says where a copy goes; undefined = nowhere now. */
-  constructor(
-    context: ExchangeContext,
-    find: (to: Destination, head: RequestHead) => MirrorTarget | undefined,
-  ) {
+  constructor(context: ExchangeContext, find: FindTarget) {
     this.#context = context
     this.#find = find
   }
@@ -45,7 +48,7 @@ export class Mirrors {
     if (wantsUpgrade(exchange.head)) return
     for (const rule of rules) {
       if (!isDue(rule) || this.#copies >= maxCopies) continue
-      const target = this.#find(rule.to, exchange.head)
+      const target = this.#find(rule.to, exchange.head, exchange.client.scheme)
       if (target === undefined) continue
       const { revision, destination } = target
       if (revision.target.kind === 'service' && !revision.ready) continue

@@ -16,7 +16,18 @@ const takes = (
   target: string,
   lines: readonly string[] = [],
   method = 'GET',
-) => matches(requestMatch({ splits: [], ...path }), headOf(method, target, lines))
+  scheme: 'http' | 'https' = 'http',
+) => matches(requestMatch({ splits: [], ...path }), headOf(method, target, lines), scheme)
+
+test('scheme: what the client speaks, whatever else is asked', () => {
+  const over = (path: Partial<Path>, scheme: 'http' | 'https') =>
+    takes(path, '/a', [], 'GET', scheme)
+  assert.equal(over({}, 'https'), true)
+  assert.equal(over({ scheme: 'https' }, 'https'), true)
+  assert.equal(over({ scheme: 'https' }, 'http'), false)
+  assert.equal(over({ scheme: 'http', path: '/a' }, 'http'), true)
+  assert.equal(over({ scheme: 'http', path: '/a' }, 'https'), false)
+})
 
 test('paths: literal, by segment, exact, by regular expression', () => {
   const table: readonly [Path['pathType'], string, string, boolean][] = [

@@ -16,6 +16,7 @@ export interface RequestMatch {
   readonly path: string
   readonly pathPattern: Pattern | undefined
   readonly methods: readonly string[]
+  readonly scheme: Path['scheme']
   readonly headers: readonly NamedMatch[]
   readonly query: readonly NamedMatch[]
 }
@@ -32,6 +33,7 @@ export function requestMatch({
   path = '',
   pathType = 'literal',
   methods = [],
+  scheme,
   headers = {},
   query = {},
 }: Path): RequestMatch {
@@ -40,11 +42,14 @@ export function requestMatch({
     path: pathType === 'prefix' ? path.replace(/\/+$/, '') : path,
     pathPattern: pathType === 'regex' && path !== '' ? pattern(path, 'of the path') : undefined,
     methods,
+    scheme,
     headers: namedMatches(headers, (name) => name.toLowerCase(), 'header'),
     query: namedMatches(query, bytesOf, 'query parameter'),
   }
   const always =
-    match.path === '' && methods.length + match.headers.length + match.query.length === 0
+    match.path === '' &&
+    scheme === undefined &&
+    methods.length + match.headers.length + match.query.length === 0
   return { ...match, always }
 }
 
@@ -56,12 +61,15 @@ export const matchText = (path: Path): string =>
     path.methods ?? [],
     path.headers ?? {},
     path.query ?? {},
+    ...(path.scheme ? [path.scheme] : []),
   ])
 
-export function matches(match: RequestMatch, head: RequestHead): boolean {
+/** `scheme`: what the client speaks. */
+export function matches(match: RequestMatch, head: RequestHead, scheme: 'http' | 'https'): boolean {
   if (match.always) return true
   return (
     (match.path === '' || pathMatches(match, head.target)) &&
+    (match.scheme === undefined || match.scheme === scheme) &&
     (match.methods.length === 0 || match.methods.includes(head.method)) &&
     (match.headers.length === 0 || headersMatch(match.headers, head)) &&
     (match.query.length === 0 || queryMatches(match.query, head.target))

@@ -63,6 +63,19 @@ test('cluster-local hosts are for local callers only', () => {
   assert.ok(table.host('a.n', true))
 })
 
+test('of a host with rules for inside and outside, callers inside get those for inside', () => {
+  const table = tableOf(
+    ingress('n/a', [
+      { hosts: ['a.n'], paths: [to('out')] },
+      { hosts: ['a.n'], visibility: 'ClusterLocal', paths: [to('in')] },
+    ]),
+  )
+  const splits = (local: boolean) =>
+    table.host('a.n', local)?.paths.map(({ choice }) => choice.entries[0]?.value.revision)
+  assert.match(String(splits(false)), /out/)
+  assert.match(String(splits(true)), /in/)
+})
+
 test('who came first has a host until it goes; replacing one changes only its own', () => {
   const table = tableOf(
     ingress('n/a', [{ paths: [to('a')] }]),

@@ -77,9 +77,12 @@ export class RouteTable {
     return this.#ingresses.keys()
   }
 
-  /** The route of a lower-case host without port, by its own name. `local`: cluster-local hosts may be reached too. */
+  /**
+   * The route of a lower-case host without port, by its own name. `local`: cluster-local hosts may be reached too; for a
+   * host that has rules of both kinds those for inside say everything.
+   */
   host(host: string, local: boolean): HostRoute | undefined {
-    return this.#public.get(host) ?? (local ? this.#local.get(host) : undefined)
+    return (local ? this.#local.get(host) : undefined) ?? this.#public.get(host)
   }
 
   /** The route of the longest wildcard that covers a host, for one that has none of its own. */
@@ -94,18 +97,25 @@ export class RouteTable {
 }
 
 /** Where in a host's route the request belongs: the first path whose conditions it meets. */
-export function matchPath(route: HostRoute, head: RequestHead): RoutePath | undefined {
+export function matchPath(
+  route: HostRoute,
+  head: RequestHead,
+  scheme: 'http' | 'https',
+): RoutePath | undefined {
   const { paths } = route
   for (let i = 0; i < paths.length; i++) {
     const path = paths[i]!
-    if (matches(path.match, head)) return path
+    if (matches(path.match, head, scheme)) return path
   }
   return undefined
 }
 
 /** The next destination of a request to this host, or undefined when no path takes it. */
-export const destinationOf = (route: HostRoute, head: RequestHead): Destination | undefined =>
-  matchPath(route, head)?.choice.next()
+export const destinationOf = (
+  route: HostRoute,
+  head: RequestHead,
+  scheme: 'http' | 'https' = 'http',
+): Destination | undefined => matchPath(route, head, scheme)?.choice.next()
 
 /** Lower case, without port and without the dot of a fully qualified name. */
 export function hostName(host: string): string {
