@@ -6,6 +6,7 @@ import { systemClock } from '../lib/clock.ts'
 import { silent } from '../lib/log.ts'
 import type { ToLauncher } from '../kube/kubelet/launcher/protocol.ts'
 import type { Layout } from './config.ts'
+import { removeDockerRemains } from './container-runtime.ts'
 import { stopGateway } from './gateway-process.ts'
 import { sayAndSeeOff } from './unix-peer.ts'
 
@@ -14,13 +15,18 @@ const graceMs = 5_000
 
 /** False when nothing of this data directory ran. */
 export async function stopRemains(layout: Layout): Promise<boolean> {
-  const stopLauncher: ToLauncher = { id: 1, op: 'stop', graceMs }
   const gateway = await stopGateway(layout.gatewaySocket, graceMs)
-  const launcher =
-    (await sayAndSeeOff(layout.launcherSocket, stopLauncher)) || (await stopOrphans(layout))
+  const launcher = await stopLauncher(layout)
+  const containers = await removeDockerRemains(layout, systemClock)
   await rm(layout.controlSocket, { force: true })
   await removeSocketFolder(layout)
-  return gateway || launcher
+  return gateway || launcher || containers
+}
+
+/** Ends a launcher and its pods. False when there were none. */
+export async function stopLauncher(layout: Layout): Promise<boolean> {
+  const stop: ToLauncher = { id: 1, op: 'stop', graceMs }
+  return (await sayAndSeeOff(layout.launcherSocket, stop)) || (await stopOrphans(layout))
 }
 
 /** Pods whose launcher was killed too: another one takes them over to end them, and their networks with them. */

@@ -12,6 +12,8 @@ export interface RuntimeUnderTest {
   readonly logPath: (attempt: number) => string
   /** Command line before a line of shell, inside the image; absent where nothing really runs. */
   readonly shell?: readonly string[]
+  /** How `sleep` is called in that shell, where it is not by its name. */
+  readonly sleep?: string
 }
 
 export function runtimeContract(
@@ -96,6 +98,8 @@ export function runtimeContract(
     })
   }
 
+  const sleep = ({ sleep: command = 'sleep' }: RuntimeUnderTest) => command
+
   test(`${name}: environment and working directory reach the program, its output the log`, async (t) => {
     const under = await open(t)
     const line = 'echo "$COLOR"; pwd >&2; exit 3'
@@ -118,14 +122,16 @@ export function runtimeContract(
 
   test(`${name}: commands run beside the program, cut off in time and size`, async (t) => {
     const under = await open(t)
-    const container = await run(under, 'while :; do sleep 1; done', { env: { COLOR: 'blue' } })
+    const container = await run(under, `while :; do ${sleep(under)} 1; done`, {
+      env: { COLOR: 'blue' },
+    })
     if (!container) return t.skip('nothing really runs')
     const { runtime, shell = [] } = under
     const sh = (line: string, timeoutMs = 10_000, limitBytes = 100) =>
       runtime.exec(container.id, [...shell, line], { timeoutMs, limitBytes })
     assert.deepEqual(await sh('echo $COLOR; exit 3'), { exitCode: 3, output: 'blue\n' })
     assert.deepEqual(await sh('echo 1234567890', 10_000, 6), { exitCode: 0, output: '123456' })
-    assert.equal((await sh('sleep 60', 300)).exitCode, 124)
+    assert.equal((await sh(`${sleep(under)} 60`, 300)).exitCode, 124)
     const nobody = await runtime.exec('nobody', ['true'], { timeoutMs: 1_000, limitBytes: 10 })
     assert.equal(nobody.exitCode, 126)
   })
@@ -142,7 +148,7 @@ export function runtimeContract(
 
   test(`${name}: a stopped container does nothing until it goes on`, async (t) => {
     const under = await open(t)
-    const container = await run(under, 'while :; do echo tick; sleep 0.02; done')
+    const container = await run(under, `while :; do echo tick; ${sleep(under)} 0.02; done`)
     if (!container) return t.skip('nothing really runs')
     const { runtime } = under
     const written = async () => (await readFile(under.logPath(0))).length

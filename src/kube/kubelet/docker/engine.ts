@@ -12,7 +12,7 @@ import {
   type EngineHttp,
 } from './engine-http.ts'
 import { frameContents } from './frames.ts'
-import { list, number, record, text, texts } from './json.ts'
+import { list, number, record, text, texts, type Json } from './json.ts'
 
 export interface EngineFacts {
   /** `20.10.24`. */
@@ -49,12 +49,19 @@ export interface InspectedContainer {
   readonly stopSignal: string
 }
 
+export interface EngineImage {
+  /** `sha256:…`. */
+  readonly id: string
+  readonly config: Json
+}
+
 export interface Engine extends Disposable {
   /** As in DOCKER_HOST. */
   readonly address: string
   readonly facts: EngineFacts
   loadImage(archive: AsyncIterable<Uint8Array>): Promise<void>
-  hasImage(reference: string): Promise<boolean>
+  /** By name or id; undefined when there is none. `config` is as in an OCI image's config. */
+  image(reference: string): Promise<EngineImage | undefined>
   /** Tags below a repository. */
   images(repository: string): Promise<readonly string[]>
   /** Unknown ones, and those in use, are left. */
@@ -158,10 +165,13 @@ function engine(http: EngineHttp, address: string, facts: EngineFacts): Engine {
       }
     },
 
-    hasImage: (reference) =>
-      found(http.json({ path: `/images/${encodeReference(reference)}/json` })).then(
-        (image) => image !== undefined,
-      ),
+    async image(reference) {
+      const path = `/images/${encodeReference(reference)}/json`
+      const image = await found(http.json({ path }))
+      if (image === undefined) return undefined
+      const { Id, Config } = record(image)
+      return { id: text(Id), config: record(Config) }
+    },
 
     async images(repository) {
       const filters = JSON.stringify({ reference: [repository] })

@@ -25,8 +25,8 @@ export function imageLoader(engine: Engine, store: ContentStore, platform: strin
   const once = (name: string, archive: () => AsyncIterable<Uint8Array>): Promise<string> => {
     let loaded = present.get(name)
     if (!loaded) {
-      loaded = engine.hasImage(name).then(async (has) => {
-        if (!has) await engine.loadImage(archive())
+      loaded = engine.image(name).then(async (there) => {
+        if (!there) await engine.loadImage(archive())
         return name
       })
       present.set(name, loaded)

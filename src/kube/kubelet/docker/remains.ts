@@ -1,14 +1,12 @@
 /** Everything of one data directory in an engine, removed: at the end of a platform, or after one that was killed. */
 import { createHash } from 'node:crypto'
-import { sleep, type Clock } from '../../../lib/clock.ts'
+import type { Clock } from '../../../lib/clock.ts'
 import type { Engine } from './engine.ts'
 import { label, networkName, ofPlatform, repositoryOf } from './labels.ts'
 
 /** How a data directory is named in labels. */
 export const platformOf = (dataDir: string): string =>
   createHash('sha256').update(dataDir).digest('hex').slice(0, 12)
-
-const pollMs = 50
 
 /** Containers get SIGTERM and `graceMs`; then they go, and network and images with them. False when there was nothing. */
 export async function removeRemains(
@@ -26,17 +24,11 @@ export async function removeRemains(
       await engine.kill(id, (await engine.inspect(id))?.stopSignal || 'SIGTERM')
     }),
   )
-  const end = clock.monotonic() + graceMs
-  for (let left = programs.map(({ id }) => id); left.length > 0;) {
-    const running = new Set(
-      (await engine.containers(ofPlatform(platform)))
-        .filter(({ state }) => state === 'running')
-        .map(({ id }) => id),
-    )
-    left = left.filter((id) => running.has(id))
-    if (left.length === 0 || clock.monotonic() >= end) break
-    await sleep(clock, pollMs)
-  }
+  const patience = new AbortController()
+  const cancel = clock.after(graceMs, () => patience.abort())
+  // Whoever does not end in time, or is gone already, is removed all the same.
+  await Promise.allSettled(programs.map(({ id }) => engine.wait(id, patience.signal)))
+  cancel()
   await removeContainers(engine, platform)
   await engine.removeNetwork(networkName(platform))
   const images = await engine.images(repositoryOf(platform))

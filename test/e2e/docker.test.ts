@@ -1,0 +1,364 @@
+/**
+ * The Docker runtime on a real dockerd: the contract of runtimes, then a whole platform whose pods are containers FROM
+ * scratch, from the image store to nothing left behind.
+ */
+import assert from 'node:assert/strict'
+import { createHash, randomUUID } from 'node:crypto'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { request } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, test, type TestContext } from 'node:test'
+import { buildImage } from '../../src/image/build.ts'
+import { openContentStore } from '../../src/image/content-store.ts'
+import { findEngine } from '../../src/kube/kubelet/docker/discovery.ts'
+import { dockerRuntime, type DockerRuntime } from '../../src/kube/kubelet/docker/docker-runtime.ts'
+import { openImages } from '../../src/kube/kubelet/images.ts'
+import { runtimeContract, type RuntimeUnderTest } from '../../src/kube/kubelet/runtime.contract.ts'
+import type { ContainerSpec, ImageHandle } from '../../src/kube/kubelet/runtime.ts'
+import { systemClock } from '../../src/lib/clock.ts'
+import { silent } from '../../src/lib/log.ts'
+import { startDockerd, staticBusybox, withoutDockerd, type Dockerd } from './dockerd.ts'
+import { hurry, startEbb, until, withoutKubectl, type Ebb } from './platform.ts'
+
+const busybox = await staticBusybox()
+const skip = withoutDockerd() || (busybox === undefined && 'there is no static busybox')
+
+if (skip) test('the Docker runtime', { skip }, () => {})
+else {
+  let dockerd: Dockerd
+  let box: string
+  before(async () => {
+    dockerd = await startDockerd()
+    box = await mkdtemp(join(tmpdir(), 'ebb-box-'))
+    await mkdir(join(box, 'www'))
+    await writeFile(join(box, 'busybox'), busybox ?? '', { mode: 0o755 })
+    await writeFile(join(box, 'www', 'index.html'), 'hello from a container\n')
+    // Debian's shell in the image is busybox itself.
+    await mkdir(join(box, 'www', 'cgi-bin'))
+    const script =
+      '#!/app/busybox sh\nprintf "Content-Type: text/plain\\r\\n\\r\\n%s\\n" "$TARGET"\n'
+    await writeFile(join(box, 'www', 'cgi-bin', 'target'), script, { mode: 0o755 })
+    // The first process of a container has to ask for SIGTERM, else the kernel keeps it from it.
+    const serve = '#!/app/busybox sh\ntrap exit TERM\n./busybox httpd -f -p 8080 -h www &\nwait\n'
+    await writeFile(join(box, 'serve'), serve, { mode: 0o755 })
+    await writeFile(join(box, 'Procfile'), 'web: ./serve\n')
+  })
+  after(async () => {
+    await shared?.[Symbol.asyncDispose]()
+    await dockerd[Symbol.asyncDispose]()
+    await rm(box, { recursive: true, force: true })
+  })
+
+  interface Opened extends AsyncDisposable {
+    readonly runtime: DockerRuntime
+    readonly image: ImageHandle
+    readonly dataDir: string
+    /** Another control plane on the same directory. */
+    again(): Promise<DockerRuntime>
+  }
+  async function openDocker(reach: 'addresses' | 'ports'): Promise<Opened> {
+    const dataDir = await mkdtemp(join(tmpdir(), 'ebb-docker-'))
+    const store = await openContentStore(dataDir)
+    await buildImage({ path: box, reference: 'box', store, clock: systemClock })
+    const open = async () => {
+      const engine = await findEngine(
+        { env: { DOCKER_HOST: dockerd.host }, home: dataDir, platform: 'linux', uid: 0 },
+        systemClock,
+      )
+      const options = { engine, store, dataDir, clock: systemClock, log: silent, reach }
+      return await dockerRuntime(options)
+    }
+    const runtime = await open()
+    const images = openImages(store, (digest) => runtime.prepareImage(digest))
+    return {
+      runtime,
+      image: await images.ensure('box', 'IfNotPresent'),
+      dataDir,
+      again: open,
+      async [Symbol.asyncDispose]() {
+        await runtime[Symbol.asyncDispose]()
+        await rm(dataDir, { recursive: true, force: true })
+      },
+    }
+  }
+
+  // One for all tests of the contract; each leaves its pods behind for the next to find gone.
+  let shared: Opened | undefined
+  let folders = 0
+  const sleeper = 'trap "exit 143" TERM; while :; do ./busybox sleep 0.05; done'
+  const shell = ['./busybox', 'sh', '-c']
+  const underTest = async (t: TestContext): Promise<RuntimeUnderTest> => {
+    shared ??= await openDocker('addresses')
+    const { runtime, image, dataDir } = shared
+    const folder = join(dataDir, 'logs', String(folders++))
+    t.after(() => Promise.all(['a', 'b'].map((podUid) => runtime.removeSandbox(podUid))))
+    return {
+      runtime,
+      sleeper: { ...image, config: { ...image.config, cmd: [...shell, sleeper] } },
+      shell: ['./busybox', 'sh', '-c'],
+      sleep: './busybox sleep',
+      logPath: (attempt) => join(folder, `${attempt}.log`),
+    }
+  }
+  runtimeContract('docker', underTest)
+
+  const get = (host: string, port: number): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const call = request({ host, port, path: '/index.html' }, (answer) => {
+        let body = ''
+        answer.setEncoding('utf8')
+        answer.on('data', (chunk: string) => (body += chunk))
+        answer.on('end', () => resolve(body))
+      })
+      call.on('error', reject)
+      call.end()
+    })
+
+  test('docker: after a crash pods are found again with their output; what is not whole is removed', async () => {
+    await using opened = await openDocker('ports')
+    const { runtime, image, dataDir } = opened
+    const spec = (podUid: string, line: string): ContainerSpec => ({
+      podUid,
+      namespace: 'ns',
+      podName: podUid,
+      container: 'c',
+      attempt: 0,
+      image,
+      command: [...shell, line],
+      workingDir: '/app',
+      env: {},
+      mounts: [],
+      logPath: join(dataDir, `${podUid}.log`),
+    })
+    const ports = (podUid: string) => ({ podUid, namespace: 'ns', name: podUid, ports: [8080] })
+    const sandbox = await runtime.createSandbox(ports('a'))
+    await runtime.createSandbox(ports('b'))
+    const program =
+      'echo one; ./busybox httpd -p 8080 -h www; while [ ! -e go ]; do ./busybox sleep 0.05; done; echo two; exit 5'
+    const container = await runtime.start(spec('a', program))
+    await runtime.start(spec('b', 'echo gone; exit 9'))
+    assert.equal(sandbox.podIP, '127.0.0.1')
+    const port = sandbox.hostPorts?.[8080] ?? 0
+    await until('it is reached on the loopback', () =>
+      get(sandbox.podIP, port).then(
+        (body) => body === 'hello from a container\n',
+        () => false,
+      ),
+    )
+    await until('its output is copied', async () =>
+      (await readFile(join(dataDir, 'a.log'), 'utf8')).includes('one'),
+    )
+    const limits = { timeoutMs: 5_000, limitBytes: 1_000 }
+    await runtime.exec(container.id, [...shell, '(./busybox sleep 0.3; >go) &'], limits)
+    runtime.detach()
+    await runtime[Symbol.asyncDispose]()
+
+    await using successor = await opened.again()
+    assert.ok(successor.adopted)
+    const found = await successor.recover()
+    const byUid = new Map(found.map((pod) => [pod.sandbox.podUid, pod]))
+    assert.deepEqual(byUid.get('a')?.sandbox, sandbox)
+    const [adopted] = byUid.get('a')?.containers ?? []
+    assert.equal(adopted?.id, container.id)
+    assert.equal((await adopted?.exited)?.exitCode, 5)
+    assert.equal(await readFile(join(dataDir, 'a.log'), 'utf8'), 'one\ntwo\n')
+    assert.equal((await byUid.get('b')?.containers[0]?.exited)?.exitCode, 9)
+    assert.equal(await readFile(join(dataDir, 'b.log'), 'utf8'), 'gone\n')
+  })
+
+  describe('ebb up --runtime docker', { skip: withoutKubectl }, () => {
+    let ebb: Ebb
+    before(async () => {
+      process.env['DOCKER_HOST'] = dockerd.host
+      ebb = await startEbb({ args: ['--runtime', 'docker'] })
+      await hurry(ebb)
+      const built = await ebb.ebb('build', box, '--tag', 'dev.local/box')
+      assert.equal(built.code, 0, built.stderr)
+    })
+    after(() => ebb[Symbol.asyncDispose]())
+
+    const service = {
+      apiVersion: 'serving.knative.dev/v1',
+      kind: 'Service',
+      metadata: { name: 'box', namespace: 'default' },
+      spec: {
+        template: {
+          spec: {
+            containers: [
+              {
+                image: 'dev.local/box',
+                env: [{ name: 'TARGET', value: 'a = b' }],
+                volumeMounts: [{ name: 'files', mountPath: '/app/www/files' }],
+              },
+            ],
+            volumes: [{ name: 'files', configMap: { name: 'files' } }],
+          },
+        },
+      },
+    }
+    const apply = async (object: object) =>
+      ebb.ok('apply', '-f', await ebb.file(`${randomUUID()}.json`, JSON.stringify(object)))
+    const running = async () =>
+      (await ebb.ok('get', 'pods', '--no-headers')).split('\n').filter((line) => line !== '').length
+
+    test('a service of an image FROM scratch sleeps at zero and wakes for a request', async () => {
+      await ebb.ok('create', 'configmap', 'files', '--from-literal=greeting.txt=mounted')
+      await apply(service)
+      await ebb.ok('wait', 'ksvc/box', '--for=condition=Ready', '--timeout=60s')
+      const host = 'box.default.localhost'
+      assert.equal((await ebb.get(host, '/cgi-bin/target')).body, 'a = b\n')
+      assert.equal((await ebb.get(host, '/files/greeting.txt')).body, 'mounted')
+      const node = await ebb.ok('get', 'nodes', '-o', 'jsonpath={..containerRuntimeVersion}')
+      assert.match(node, /^docker:\/\/\d/)
+      await until('it sleeps', async () => (await running()) === 0, 60_000)
+      assert.equal((await ebb.get(host)).body, 'hello from a container\n')
+      assert.equal(await running(), 1)
+    })
+
+    test('containers of a pod share localhost; ends, limits, users and logs are as they were asked for', async () => {
+      const container = (name: string, line: string, more: object = {}) => ({
+        name,
+        image: 'dev.local/box',
+        command: [...shell, line],
+        ...more,
+      })
+      const all = [
+        container('web', 'exec ./busybox httpd -f -p 8080 -h www'),
+        container(
+          'client',
+          'until ./busybox wget -q -O - http://127.0.0.1:8080/ 2>/dev/null; do ./busybox sleep 0.1; done',
+        ),
+        container('fails', 'echo failing >&2; exit 3'),
+        container('hungry', 'exec ./busybox tail /dev/zero', {
+          resources: { limits: { memory: '24Mi' } },
+        }),
+        container(
+          'user',
+          './busybox id -u; ./busybox hostname; ./busybox touch /x 2>/dev/null || echo read-only; echo kept >/data/file && ./busybox cat /data/file',
+          {
+            securityContext: { runAsUser: 1234, readOnlyRootFilesystem: true },
+            volumeMounts: [{ name: 'data', mountPath: '/data' }],
+          },
+        ),
+        container('mighty', 'exit 0', { securityContext: { privileged: true } }),
+      ]
+      await apply({
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { name: 'several', namespace: 'default' },
+        spec: {
+          restartPolicy: 'Never',
+          terminationGracePeriodSeconds: 1,
+          containers: all,
+          volumes: [{ name: 'data', emptyDir: {} }],
+        },
+      })
+      const ends = await until('all but one have ended', async () => {
+        const pod = JSON.parse(await ebb.ok('get', 'pod', 'several', '-o', 'json')) as SeenPod
+        const states = pod.status.containerStatuses ?? []
+        const ended = states.filter(({ state }) => state.terminated)
+        return (
+          ended.length === all.length - 1 &&
+          Object.fromEntries(
+            ended.map(({ name, state: { terminated: end } }) => [
+              name,
+              [end?.exitCode, end?.reason, end?.message ?? ''],
+            ]),
+          )
+        )
+      })
+      const { mighty = [], ...others } = ends
+      assert.deepEqual(others, {
+        client: [0, 'Completed', ''],
+        fails: [3, 'Error', ''],
+        hungry: [137, 'OOMKilled', ''],
+        user: [0, 'Completed', ''],
+      })
+      assert.deepEqual(mighty.slice(0, 2), [128, 'StartError'])
+      assert.match(String(mighty[2]), /privileged containers are refused here/)
+      const logs = (name: string) => ebb.ok('logs', 'several', '-c', name)
+      assert.equal(await logs('client'), 'hello from a container\n')
+      assert.equal(await logs('fails'), 'failing\n')
+      assert.equal(await logs('user'), '1234\nseveral\nread-only\nkept\n')
+      await ebb.ok('delete', 'pod', 'several')
+      await until(
+        'its containers are gone',
+        async () => (await containersOf('several')).length === 0,
+      )
+    })
+
+    test('a killed control plane finds its containers again; afterwards nothing of it is left', async () => {
+      const host = 'box.default.localhost'
+      assert.equal((await ebb.get(host)).status, 200)
+      const before = await containersOf('box')
+      assert.equal(before.length, 2, 'its holder and its program')
+      await ebb.kill()
+      assert.equal((await ebb.get(host)).status, 200)
+      await ebb.restart()
+      assert.equal((await ebb.get(host)).status, 200)
+      assert.deepEqual(await containersOf('box'), before)
+      await ebb.kill()
+      const down = await ebb.ebb('down')
+      assert.equal(down.code, 0, down.stderr)
+      await assertNothingLeft()
+      await ebb.restart()
+      await until('it answers again', async () => (await ebb.get(host)).status === 200)
+      assert.equal((await ebb.ebb('down')).code, 0)
+      await assertNothingLeft()
+    })
+  })
+
+  interface SeenPod {
+    readonly status: {
+      readonly containerStatuses?: readonly {
+        readonly name: string
+        readonly state: {
+          readonly terminated?: {
+            readonly exitCode: number
+            readonly reason: string
+            readonly message?: string
+          }
+        }
+      }[]
+    }
+  }
+
+  interface Listed {
+    readonly Id: string
+    readonly Labels: Readonly<Record<string, string>>
+  }
+  /** Ids of the containers of pods whose names begin so. */
+  async function containersOf(pod: string): Promise<readonly string[]> {
+    const all = (await dockerd.get('/containers/json?all=1')) as readonly Listed[]
+    return all
+      .filter(({ Labels }) => Labels['ebb.dev/pod']?.startsWith(`default/${pod}`))
+      .map(({ Id }) => Id)
+      .sort()
+  }
+
+  /** Of platforms: the contract's own runtime is still there. */
+  async function assertNothingLeft(): Promise<void> {
+    const own = `ebb-${createHash('sha256')
+      .update(shared?.dataDir ?? '')
+      .digest('hex')
+      .slice(0, 12)}`
+    const names = async (path: string, list: (answer: never) => readonly string[]) =>
+      list((await dockerd.get(path)) as never).filter((name) => !name.includes(own.slice(4)))
+    assert.deepEqual(
+      [
+        await names('/containers/json?all=1', (all: readonly Listed[]) => all.map(({ Id }) => Id)),
+        await names('/networks', (all: readonly { Name: string }[]) =>
+          all.map(({ Name }) => Name).toSorted(),
+        ),
+        await names('/volumes', ({ Volumes }: { Volumes: readonly { Name: string }[] | null }) =>
+          (Volumes ?? []).map(({ Name }) => Name),
+        ),
+        await names('/images/json', (all: readonly { RepoTags: readonly string[] | null }[]) =>
+          all.flatMap(({ RepoTags }) => RepoTags ?? []),
+        ),
+      ],
+      [[], ['host', 'none'], [], []],
+    )
+  }
+}

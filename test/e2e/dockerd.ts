@@ -1,0 +1,87 @@
+/**
+ * A Docker Engine of its own for a test: Debian's dockerd with directories, socket and address range of its own, which
+ * touches neither the machine's firewall nor an engine that runs there already.
+ */
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { request } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { installed } from './installed.ts'
+import { until } from './platform.ts'
+
+export interface Dockerd extends AsyncDisposable {
+  /** For DOCKER_HOST. */
+  readonly host: string
+  /** GET, with the answer's JSON. */
+  get(path: string): Promise<unknown>
+}
+
+/** Why there can be none on this machine; false when there can. */
+export function withoutDockerd(): string | false {
+  if (process.platform !== 'linux') return 'dockerd runs on Linux only'
+  if (process.getuid?.() !== 0) return 'dockerd takes root'
+  if (!installed('dockerd', 'docker.io'))
+    return 'there is no dockerd, and docker.io could not be installed'
+  return false
+}
+
+/** Rejects with what dockerd said when it does not come up. */
+export async function startDockerd(): Promise<Dockerd> {
+  const folder = await mkdtemp(join(tmpdir(), 'ebb-dockerd-'))
+  const socket = join(folder, 'docker.sock')
+  const child = spawn(
+    'dockerd',
+    [
+      ...['--data-root', join(folder, 'data'), '--exec-root', join(folder, 'exec')],
+      ...['--pidfile', join(folder, 'pid'), '--host', `unix://${socket}`],
+      ...['--bridge=none', '--iptables=false', '--ip6tables=false', '--ip-masq=false'],
+      ...['--ip-forward=false', '--default-address-pool', 'base=10.213.0.0/16,size=24'],
+    ],
+    { stdio: ['ignore', 'ignore', 'pipe'] },
+  )
+  let said = ''
+  child.stderr.on('data', (chunk: Buffer) => (said = (said + chunk.toString()).slice(-10_000)))
+  const exited = new Promise<void>((resolve) => child.once('close', () => resolve()))
+  const stop = async () => {
+    child.kill('SIGTERM')
+    await exited
+    await rm(folder, { recursive: true, force: true, maxRetries: 5 })
+  }
+  const get = (path: string): Promise<unknown> =>
+    new Promise((resolve, reject) => {
+      const call = request({ socketPath: socket, path }, (answer) => {
+        let body = ''
+        answer.setEncoding('utf8')
+        answer.on('data', (chunk: string) => (body += chunk))
+        answer.on('end', () => {
+          try {
+            resolve(JSON.parse(body))
+          } catch {
+            resolve(body)
+          }
+        })
+      })
+      call.on('error', reject)
+      call.end()
+    })
+  try {
+    await until('dockerd is up', async () => {
+      if (child.exitCode !== null) throw new Error(`dockerd ended: ${said}`)
+      return existsSync(socket) && (await get('/_ping').catch(() => undefined)) === 'OK'
+    })
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  return { host: `unix://${socket}`, get, [Symbol.asyncDispose]: stop }
+}
+
+/** Debian's busybox, linked statically: a whole system for images FROM scratch. Undefined when there is none. */
+export async function staticBusybox(): Promise<Buffer | undefined> {
+  if (!installed('busybox', 'busybox-static')) return undefined
+  const program = await readFile('/bin/busybox').catch(() => undefined)
+  // A dynamic program asks for its interpreter by name.
+  return program?.includes('/ld-linux') || program?.includes('/ld-musl') ? undefined : program
+}
