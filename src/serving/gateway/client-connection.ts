@@ -20,6 +20,7 @@ import type { Exchange, ExchangeContext, Requester } from './exchange.ts'
 import type { Revision } from './activator.ts'
 import { type Answer, answerText, type ClientIdentity, clientIdentity } from './outgoing-head.ts'
 import { RawExchange } from './raw-exchange.ts'
+import { ReadBuffer, readInto } from './read-buffer.ts'
 import type { Destination } from './route-table.ts'
 
 /** What all client connections of a listener share. */
@@ -48,10 +49,11 @@ export interface Served {
   /** Wants the pieces of payload inside the body. */
   readonly payload: Payload | undefined
   start(): void
-  /** A piece of the request's body, framing included. */
+  /** A piece of the request's body, framing included. `bytes` is valid during this call only. */
   body(bytes: Buffer): void
   /** The client's body is not HTTP. The pod must not take what came so far for a whole request. */
   badBody(answer: Answer): void
+  /** `bytes` is valid during this call only. */
   tunnel(bytes: Buffer): void
   tunnelEnded(): void
   /** The socket takes bytes again. */
@@ -72,6 +74,8 @@ export class ClientConnection extends Deadline implements Client, Requester {
   readonly socket: Socket
   readonly identity: ClientIdentity
   readonly #context: ClientContext
+  /** Undefined: what is read comes in memory of its own. */
+  readonly #reader: ReadBuffer | undefined
   /** When the head being served began to arrive, and when it was whole; monotonic milliseconds. */
   arrivedMs = 0
   headMs = 0
@@ -96,13 +100,19 @@ export class ClientConnection extends Deadline implements Client, Requester {
 
   constructor(socket: Socket, context: ClientContext) {
     super()
+    const reader = new ReadBuffer()
+    const taken = readInto(socket, reader, (bytes) => this.#read(reader, bytes))
+    if (taken === undefined) socket.on('data', (bytes: Buffer) => this.#data(bytes))
+    else {
+      socket = taken
+      this.#reader = reader
+    }
     this.socket = socket
     this.#context = context
     this.identity = clientIdentity(socket.remoteAddress ?? '', context.secure ? 'https' : 'http')
     this.#phaseMs = context.clock.monotonic()
     this.#idleLimitMs = Math.min(context.headTimeoutMs, context.idleTimeoutMs)
     context.deadlines.set(this, this.#phaseMs + this.#idleLimitMs)
-    socket.on('data', (bytes: Buffer) => this.#data(bytes))
     socket.on('end', () => this.#ended())
     socket.on('drain', () => this.#drained())
     socket.on('error', () => {}) // 'close' follows
@@ -151,10 +161,16 @@ export class ClientConnection extends Deadline implements Client, Requester {
     this.#flow()
   }
 
+  /** Bytes of the client go on; the client may be writing to their memory afterwards. False: `to` is full. */
+  pass(bytes: Buffer, to: Socket): boolean {
+    return this.#reader === undefined ? to.write(bytes) : this.#reader.pass(bytes, to)
+  }
+
   /** The response is out. */
   completed(keepAlive: boolean, nowMs: number): void {
     this.#exchange = undefined
     this.#body = undefined
+    this.#reader?.share()
     if (!keepAlive) {
       this.#linger()
       return
@@ -192,6 +208,16 @@ export class ClientConnection extends Deadline implements Client, Requester {
   }
 
   // -- bytes --------------------------------------------------------------------------------------------------------
+
+  #read(reader: ReadBuffer, bytes: Buffer): void {
+    if (this.#session) {
+      this.#session.data(bytes)
+      return
+    }
+    this.#data(bytes)
+    const pending = this.#pending
+    if (pending !== undefined && reader.holds(pending)) this.#pending = Buffer.from(pending)
+  }
 
   #data(bytes: Buffer): void {
     const exchange = this.#exchange

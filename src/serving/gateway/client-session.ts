@@ -57,14 +57,14 @@ export class ClientSession extends Deadline implements Client {
       onStream: (stream, head, endStream) => this.#request(stream, head, endStream),
     })
     context.deadlines.set(this, this.nowMs + tickMs)
-    socket.on('data', (bytes: Buffer) => this.#data(bytes))
+    socket.on('data', (bytes: Buffer) => this.data(bytes))
     // A client that has ended its side asks for nothing more; as in Go's server it is gone.
     socket.on('end', () => socket.destroy())
     socket.on('drain', () => this.#connection.drained())
     socket.on('error', () => {}) // 'close' follows
     socket.on('close', () => this.#closed())
     if (context.stopping) this.#connection.goAway()
-    if (first) this.#data(first)
+    if (first) this.data(first)
   }
 
   get idle(): boolean {
@@ -102,7 +102,8 @@ export class ClientSession extends Deadline implements Client {
     else this.#context.deadlines.set(this, nowMs + tickMs)
   }
 
-  #data(bytes: Buffer): void {
+  /** Bytes of the client, valid during the call. */
+  data(bytes: Buffer): void {
     this.nowMs = this.#context.clock.monotonic()
     this.#connection.receive(bytes, this.nowMs)
   }

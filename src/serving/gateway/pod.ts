@@ -9,6 +9,7 @@ import { Deadline, type Deadlines } from './deadlines.ts'
 import type { Backend } from './feed.ts'
 import { connectTimeoutMs } from './pod-limits.ts'
 import { PodSessions } from './pod-session.ts'
+import { bytesOf, ReadBuffer } from './read-buffer.ts'
 
 /** Who uses a connection: one request at a time. */
 export interface UpstreamUser {
@@ -38,13 +39,14 @@ const maxIdle = 256
 /** Unless the pod names another time: below Node's 5 s, the shortest default of a common server. */
 const defaultIdleMs = 4000
 
-/** Everything read from pods lands here first: reading is synchronous, so one buffer serves all connections. */
+/** For the last bytes of a connection that broke. */
 const readBuffer = Buffer.allocUnsafeSlow(65_536)
 
 /** One connection to a pod. */
 export class Upstream extends Deadline {
   readonly pod: Pod
   readonly socket: Socket
+  readonly reader = new ReadBuffer()
   user: UpstreamUser | undefined
   /** It has served a request before, so the pod may be closing it right now. */
   reused = false
@@ -66,9 +68,9 @@ export class Upstream extends Deadline {
       allowHalfOpen: true,
       autoSelectFamily: false,
       onread: {
-        buffer: readBuffer,
-        callback: (count) => {
-          const bytes = readBuffer.subarray(0, count)
+        buffer: this.reader.next,
+        callback: (count, buffer) => {
+          const bytes = bytesOf(buffer, count)
           // Bytes that nobody asked for: the pod is out of step.
           if (this.user) this.user.received(bytes)
           else this.socket.destroy()
@@ -236,6 +238,7 @@ export class Pod {
   release(upstream: Upstream): void {
     upstream.user = undefined
     upstream.reused = true
+    upstream.reader.share()
     if (!upstream.open) return
     const next = this.#nextWaiting()
     if (next) {

@@ -94,25 +94,26 @@ export class RawExchange extends Exchange implements Served, UpstreamUser {
 
   get payload(): Payload | undefined {
     const { tap } = this
-    return tap && ((bytes, start, end) => tap.data(bytes.subarray(start, end)))
+    return tap && ((bytes, start, end) => tap.data(Buffer.from(bytes.subarray(start, end))))
   }
 
   body(bytes: Buffer): void {
     if (this.#requestBody.done) this.bodyEnded()
     const upstream = this.#upstream
     if (upstream === undefined) {
-      ;(this.#early ??= []).push(bytes)
+      ;(this.#early ??= []).push(Buffer.from(bytes))
       this.#connection.blockBody()
       return
     }
     this.#bodySent = true
-    if (!upstream.socket.write(bytes)) this.#connection.blockBody()
+    if (!this.#connection.pass(bytes, upstream.socket)) this.#connection.blockBody()
   }
 
   tunnel(bytes: Buffer): void {
     this.#tunnelUp += bytes.length
     this.tunnelled()
-    if (this.#upstream && !this.#upstream.socket.write(bytes)) this.#connection.blockBody()
+    if (this.#upstream && !this.#connection.pass(bytes, this.#upstream.socket))
+      this.#connection.blockBody()
   }
 
   tunnelEnded(): void {
@@ -170,7 +171,7 @@ export class RawExchange extends Exchange implements Served, UpstreamUser {
     if (this.tunnelling) {
       this.#tunnelDown += bytes.length
       this.tunnelled()
-      this.#toClient(Buffer.from(bytes))
+      this.#toClient(bytes)
       return
     }
     let at = 0
@@ -283,7 +284,7 @@ export class RawExchange extends Exchange implements Served, UpstreamUser {
       if (body.framing === 'chunked' && this.head.minor === 0) {
         if (text !== '') this.#connection.socket.write(text, 'latin1')
         stop = body.advance(bytes, at, (chunk, start, end) =>
-          this.#toClient(Buffer.from(chunk.subarray(start, end))),
+          this.#toClient(chunk.subarray(start, end)),
         )
       } else {
         stop = body.advance(bytes, at)
@@ -293,7 +294,7 @@ export class RawExchange extends Exchange implements Served, UpstreamUser {
           if (text !== '') this.#toClient(text)
         } else {
           if (text !== '') this.#connection.socket.write(text, 'latin1')
-          this.#toClient(Buffer.from(bytes.subarray(at, stop)))
+          this.#toClient(bytes.subarray(at, stop))
         }
       }
     } catch {
@@ -315,9 +316,16 @@ export class RawExchange extends Exchange implements Served, UpstreamUser {
     this.#complete()
   }
 
+  /** Buffers may be used again afterwards. */
   #toClient(data: string | Buffer): void {
     const { socket } = this.#connection
-    const roomy = typeof data === 'string' ? socket.write(data, 'latin1') : socket.write(data)
+    const upstream = this.#upstream
+    const roomy =
+      typeof data === 'string'
+        ? socket.write(data, 'latin1')
+        : upstream
+          ? upstream.reader.pass(data, socket)
+          : socket.write(Buffer.from(data))
     if (!this.tunnelling) this.wrote()
     if (roomy || this.#upstreamPaused) return
     this.#upstreamPaused = true
@@ -345,7 +353,7 @@ export class RawExchange extends Exchange implements Served, UpstreamUser {
     )
     if (rest.length > 0) {
       this.#tunnelDown += rest.length
-      this.#toClient(Buffer.from(rest))
+      this.#toClient(rest)
     }
     this.#connection.startTunnel()
   }
