@@ -82,7 +82,9 @@ export async function startKubelet(deps: KubeletDeps): Promise<AsyncDisposable> 
     ...deps,
     limitBytes: deps.frozenMemoryLimit ?? (() => Number.POSITIVE_INFINITY),
   })
-  const startGate = createStartGate(clock, startsPerCore * availableParallelism())
+  const startGate = createStartGate(clock, startsPerCore * availableParallelism(), (count) =>
+    runtime.comingUp?.(count),
+  )
   const workerDeps: PodWorkerDeps = {
     ...deps,
     frozenPods,

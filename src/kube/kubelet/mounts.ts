@@ -38,7 +38,7 @@ while [ "$count" -gt 0 ]; do
   if [ "$3" = ro ]; then mount -o remount,bind,ro "$target"; fi
   shift 3; count=$((count - 1))
 done
-exec chroot "$view/root" /bin/sh -c 'cd "$1"; PATH=$2; shift 2; exec "$@"' sh "$cwd" "$path" "$@"`
+exec chroot "$view/root" /bin/sh -c 'cd "$1"; PATH=$2; shift 2; unset PWD OLDPWD; exec "$@"' sh "$cwd" "$path" "$@"`
 
 /** Command line that runs what follows with the view, and in the network, of a container that has mounts. */
 export const enterView = (pid: number, cwd: string): readonly string[] => [
@@ -50,7 +50,7 @@ export const enterView = (pid: number, cwd: string): readonly string[] => [
   '--',
   '/bin/sh',
   '-c',
-  'cd "$1"; shift; exec "$@"',
+  'cd "$1"; shift; unset PWD OLDPWD; exec "$@"',
   'sh',
   cwd,
 ]

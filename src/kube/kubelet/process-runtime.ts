@@ -188,6 +188,7 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
     },
 
     signal: (id, signal) => launcher.signal(id, signal),
+    comingUp: (count) => warm.starting(count),
 
     async memoryBytes(id) {
       const place = running.get(id)

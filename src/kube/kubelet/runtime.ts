@@ -133,6 +133,8 @@ export interface Runtime extends AsyncDisposable {
   start(spec: ContainerSpec): Promise<Container>
   /** Sends a signal to the container's whole process group. Unknown ids are ignored. */
   signal(id: string, signal: 'SIGTERM' | 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): Promise<void>
+  /** Is told how many programs are coming up at the moment: what can wait leaves them the processor. */
+  comingUp?(count: number): void
   /** Memory that the container's processes have, in bytes, shared pages counted in part. Absent = not known. */
   memoryBytes?(id: string): Promise<number>
   /** Runs a command inside the container and answers its exit code and output (at most `limitBytes`). */

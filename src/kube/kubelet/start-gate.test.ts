@@ -27,6 +27,19 @@ test('so many at once, the others in their order as those come up, or take too l
   assert.equal(gate.starting, 2)
 })
 
+test('whoever wants to know is told how many are coming up', async () => {
+  const clock = new SimClock()
+  const told: number[] = []
+  const gate = createStartGate(clock, 1, (starting) => told.push(starting))
+  const { signal } = new AbortController()
+  const leave = await gate.enter(signal)
+  const next = gate.enter(signal)
+  leave()
+  await next
+  await clock.advance(1_000)
+  assert.deepEqual(told, [1, 0, 1, 0])
+})
+
 test('who gives up waiting takes nobody’s place', async () => {
   const gate = createStartGate(new SimClock(), 1)
   const leave = await gate.enter(new AbortController().signal)

@@ -17,18 +17,23 @@ export interface StartGate {
 /** A program that takes longer than this to come up keeps nobody else waiting: it may be waiting itself. */
 const longestMs = 1_000
 
-export function createStartGate(clock: Clock, capacity: number): StartGate {
+/** `onChange` is told each new number of starts that are let in and have not come up. */
+export function createStartGate(
+  clock: Clock,
+  capacity: number,
+  onChange: (starting: number) => void = () => {},
+): StartGate {
   let starting = 0
   const waiting = new Set<() => void>()
 
   const admit = (): (() => void) => {
-    starting++
+    onChange(++starting)
     let left = false
     const leave = (): void => {
       if (left) return
       left = true
       cancel()
-      starting--
+      onChange(--starting)
       for (const next of waiting) return next()
     }
     const cancel = clock.after(longestMs, leave)

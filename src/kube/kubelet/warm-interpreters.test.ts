@@ -53,7 +53,7 @@ test('none is started before a Node program was; then where the next pod will be
   await clock.advance(5_000)
   assert.deepEqual(told, [])
   assert.deepEqual(await pod('b', 'node'), { netns: 'ns-1', place: undefined })
-  await clock.advance(99)
+  await clock.advance(149)
   assert.deepEqual(told, ['used'], 'not while pods start')
   await clock.advance(1)
   assert.deepEqual(told, ['used', 'warm ns-2: enter ns-2 node'])
@@ -63,10 +63,10 @@ test('none is started before a Node program was; then where the next pod will be
 test('an image that was no Node program gets a namespace without an interpreter', async () => {
   const { clock, told, pod, interpreters } = setUp('namespaces', 1, 5)
   await pod('a', 'node')
-  await clock.advance(100)
+  await clock.advance(150)
   // Not known yet: the interpreter waits in vain, and is ended.
   assert.deepEqual(await pod('b', 'shell', false), { netns: 'ns-1', place: undefined })
-  await clock.advance(100)
+  await clock.advance(150)
   assert.deepEqual(told.slice(1), [
     'warm ns-1: enter ns-1 node',
     'cool ns-1',
@@ -82,30 +82,50 @@ test('an image that was no Node program gets a namespace without an interpreter'
 test('in the shared network any interpreter will do, and one that was not ready is still there', async () => {
   const { clock, told, pod, interpreters } = setUp('host', 2)
   await pod('a', 'node')
-  await clock.advance(100)
+  await clock.advance(150)
+  assert.deepEqual(told, ['used', 'warm host: node'], 'one after the other')
+  await clock.advance(150)
   assert.deepEqual(told, ['used', 'warm host: node', 'warm host: node'])
   assert.equal((await pod('b', 'node')).place, 'host')
   interpreters.missed('host')
   assert.equal((await pod('c', 'node')).place, 'host')
-  await clock.advance(100)
+  await clock.advance(1_000)
   assert.equal(told.length, 4, 'one in place of the one that was used')
 })
 
-test('starts that follow each other put off a new interpreter for a second at most', async () => {
+test('starts that follow each other put off a new interpreter for five seconds at most', async () => {
   const { clock, told, pod } = setUp('host')
-  for (let i = 0; i < 11; i++) {
+  for (let i = 0; i < 50; i++) {
     await pod(`p${i}`, 'node')
-    await clock.advance(95)
+    assert.equal(told.length, 1)
+    await clock.advance(100)
   }
   assert.equal(told.length, 2)
+})
+
+test('none is started while programs are coming up', async () => {
+  const { clock, told, pod, interpreters } = setUp('host')
+  interpreters.starting(1)
+  await pod('a', 'node')
+  await clock.advance(2_000)
+  assert.equal(told.length, 1)
+  interpreters.starting(0)
+  await clock.advance(149)
+  assert.equal(told.length, 1)
+  await clock.advance(1)
+  assert.equal(told.length, 2)
+  interpreters.starting(1)
+  interpreters.starting(0)
+  await clock.advance(5_000)
+  assert.equal(told.length, 2, 'there is one already')
 })
 
 test('a new launcher has none; size 0 is none at all', async () => {
   const { clock, told, pod, interpreters } = setUp('host')
   await pod('a', 'node')
-  await clock.advance(100)
+  await clock.advance(150)
   interpreters.restarted()
-  await clock.advance(100)
+  await clock.advance(150)
   assert.equal(told.length, 3)
   const off = setUp('host', 0)
   await off.pod('a', 'node')

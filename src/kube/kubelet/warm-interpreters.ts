@@ -10,10 +10,15 @@ import type { Launcher } from './launcher-client.ts'
 import type { WarmStart } from './launcher/protocol.ts'
 import type { Network, PodNetwork } from './network.ts'
 
-/** So long nothing must have been started before another interpreter is: it takes the CPU that a starting pod needs. */
-const quietMs = 100
+/**
+ * So long no program must have been coming up before another interpreter is started: it takes the CPU that they need, and
+ * where one woke others often follow.
+ */
+const quietMs = 150
 /** But no longer than this. */
-const longestWaitMs = 1_000
+const longestWaitMs = 5_000
+/** When the platform starts, it needs the CPU itself. */
+const firstWaitMs = 1_000
 const maxImages = 1_000
 
 export interface WarmInterpreters extends Disposable {
@@ -29,6 +34,8 @@ export interface WarmInterpreters extends Disposable {
   missed(place: string): void
   /** The pod's network goes. */
   release(podUid: string): void
+  /** So many programs are coming up at the moment. */
+  starting(count: number): void
   /** The launcher was started anew and knows of none. */
   restarted(): void
 }
@@ -61,6 +68,7 @@ export function warmInterpreters(options: WarmInterpretersOptions): WarmInterpre
   let used = options.used ?? false
   let cancel: (() => void) | undefined
   let waitingSince = 0
+  let comingUp = 0
 
   const failed = (error: unknown) => log.error('idle interpreters could not be changed', { error })
   const cool = (place: string) => void launcher.cool(place).catch(failed)
@@ -70,20 +78,21 @@ export function warmInterpreters(options: WarmInterpretersOptions): WarmInterpre
     const now = clock.monotonic()
     if (!cancel) waitingSince = now
     cancel?.()
-    const rest = waitingSince + longestWaitMs - now
-    cancel = clock.after(Math.max(0, Math.min(waitMs, rest)), () => {
+    const rest = Math.max(0, waitingSince + longestWaitMs - now)
+    cancel = clock.after(comingUp > 0 ? rest : Math.min(waitMs, rest), () => {
       cancel = undefined
       fill()
     })
   }
 
+  /** One after the other: they would take the CPU from each other, and from whoever wakes meanwhile. */
   const fill = () => {
-    while (idle.length < size) {
-      const place = freePlace()
-      if (place === undefined) return fillLater(longestWaitMs) // namespaces are being made
-      idle.push(place.name)
-      void launcher.warm(place.name, [...place.enter, ...argv]).catch(failed)
-    }
+    if (idle.length >= size) return
+    const place = freePlace()
+    if (place === undefined) return fillLater(firstWaitMs) // namespaces are being made
+    idle.push(place.name)
+    void launcher.warm(place.name, [...place.enter, ...argv]).catch(failed)
+    if (idle.length < size) fillLater()
   }
 
   const freePlace = () => {
@@ -97,7 +106,7 @@ export function warmInterpreters(options: WarmInterpretersOptions): WarmInterpre
     if (at >= 0) idle.splice(at, 1)
   }
 
-  fillLater(longestWaitMs) // the platform starts, and needs the CPU itself
+  fillLater(firstWaitMs)
 
   return {
     async acquire(podUid, ports, images) {
@@ -148,6 +157,11 @@ export function warmInterpreters(options: WarmInterpretersOptions): WarmInterpre
       if (place === undefined) return
       held.delete(podUid)
       cool(place)
+    },
+
+    starting(count) {
+      comingUp = count
+      if (cancel) fillLater()
     },
 
     restarted() {
