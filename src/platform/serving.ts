@@ -9,6 +9,7 @@ import type { Client } from '../kube/client/client.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { ControllerDeps } from '../kube/controller/loop.ts'
 import { startRoutingControllers } from '../routing/controllers/controllers.ts'
+import { gatewayCertificates } from '../routing/controllers/listener-tls.ts'
 import { installRouting } from '../routing/controllers/install.ts'
 import { createSharedHosts } from '../routing/controllers/shared-hosts.ts'
 import { createAutoscaler } from '../serving/autoscaler/autoscaler.ts'
@@ -82,6 +83,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
       log.error('the own certificate authority can not be had', { error })
     })
   const shared = started.use(createSharedHosts(source, targets))
+  started.use(gatewayCertificates(source, certificates))
   const ingresses = started.use(createIngressView(source, targets, shared))
   const link = started.use(
     connectGateway({

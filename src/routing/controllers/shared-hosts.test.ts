@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { coreKinds } from '../../kube/api/kinds.ts'
 import type { KubeObject, ObjectKey } from '../../kube/api/meta.ts'
 import { Namespace } from '../../kube/api/namespace.ts'
+import { Secret } from '../../kube/api/secret.ts'
 import { Service as CoreService } from '../../kube/api/service.ts'
 import type { Kind } from '../../kube/api/kind.ts'
 import { StatusError } from '../../kube/api/status-error.ts'
@@ -13,6 +14,8 @@ import { createServiceTargets } from '../../serving/controllers/ingress/service-
 import type { IngressRoute } from '../../serving/gateway/feed.ts'
 import { inMemoryPlatform } from '../../testing/platform.ts'
 import { settle, SimClock } from '../../testing/sim-clock.ts'
+import { issue } from '../../platform/certificate-issue.ts'
+import { Gateway } from '../api/gateway.ts'
 import { HTTPRoute } from '../api/http-route.ts'
 import type { HTTPRouteSpec } from '../api/http-route-spec.ts'
 import { routingKinds } from '../api/kinds.ts'
@@ -22,6 +25,7 @@ import type { VirtualServiceSpec } from '../api/virtual-service-spec.ts'
 import { routeAdmission } from './admission.ts'
 import { startRoutingControllers } from './controllers.ts'
 import { installRouting } from './install.ts'
+import { gatewayCertificates } from './listener-tls.ts'
 import { createSharedHosts } from './shared-hosts.ts'
 
 const service = (name: string, namespace = 'default', port = 80): CoreService => ({
@@ -129,6 +133,7 @@ async function platform({ admitted = true } = {}) {
     ])
   return {
     ...memory,
+    source,
     clock,
     hosts,
     targets,
@@ -254,7 +259,6 @@ test('parents that are not there, do not allow the namespace or the host refuse 
     return (await world.conditions(name))['Accepted']?.slice(0, 2)
   }
   const gateways = world.client
-  const { Gateway } = await import('../api/gateway.ts')
   await gateways.create(Gateway, {
     apiVersion: 'gateway.networking.k8s.io/v1',
     kind: 'Gateway',
@@ -410,7 +414,6 @@ test('a Service that gets a host which another namespace routes takes it', async
 
 test('one Gateway, two listeners: plain HTTP is sent to https, and https has the app', async () => {
   await using world = await platform()
-  const { Gateway } = await import('../api/gateway.ts')
   await world.apply(CoreService, service('shop'))
   await world.apply(Gateway, {
     apiVersion: 'gateway.networking.k8s.io/v1',
@@ -485,4 +488,103 @@ test('callers inside get the rules for them, and for the rest those for everybod
     ['ClusterLocal', '/x default/public:80'],
     ['ClusterLocal', ' default/app-00001'],
   ])
+})
+
+test('an HTTPS listener shows the certificate of its Secret, and says what is wrong with it', async () => {
+  await using world = await platform()
+  const named: string[] = []
+  using _certificates = gatewayCertificates(world.source, {
+    name: (user, wanted) =>
+      void named.push(
+        `${user}: ${[...wanted].map(([secret, hosts]) => `${secret} ${hosts.join()}`).join()}`,
+      ),
+  })
+  const key = { namespace: 'default', name: 'shop' }
+  const listener = (name: string, port: number, more: object) => ({
+    name,
+    port,
+    protocol: 'HTTPS',
+    ...more,
+  })
+  await world.apply(Gateway, {
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    kind: 'Gateway',
+    metadata: key,
+    spec: {
+      gatewayClassName: 'ebb',
+      listeners: [
+        listener('own', 443, { tls: { certificateRefs: [{ name: 'pair' }] } }),
+        listener('foreign', 444, {
+          hostname: 'b.example',
+          tls: { certificateRefs: [{ name: 'pair', namespace: 'other' }] },
+        }),
+        listener('none', 445, {}),
+        listener('raw', 446, { tls: { mode: 'Passthrough' } }),
+      ],
+    },
+  })
+  const said = async () => {
+    const { status } = await world.client.get(Gateway, key)
+    const find = (
+      conditions: readonly { type: string; status: string; reason: string }[] = [],
+      type: string,
+    ) => {
+      const found = conditions.find((one) => one.type === type)
+      return `${found?.status} ${found?.reason}`
+    }
+    return [
+      find(status?.conditions, 'Programmed'),
+      ...(status?.listeners ?? []).map(
+        ({ conditions }) =>
+          `${find(conditions, 'Programmed')}, ${find(conditions, 'ResolvedRefs')}`,
+      ),
+    ]
+  }
+  assert.deepEqual(await said(), [
+    'False Invalid',
+    'False Invalid, False InvalidCertificateRef',
+    'False Invalid, False RefNotPermitted',
+    'False Invalid, False InvalidCertificateRef',
+    'False Invalid, False InvalidCertificateRef',
+  ])
+  assert.equal(named.at(-1), 'Gateway default/shop: ')
+  const pair = await issue({
+    subject: 'CN=test',
+    hosts: ['a.example', '*.a.example'],
+    notBefore: new Date(0),
+    notAfter: new Date(world.clock.now() + 60_000),
+  })
+  const encode = (text: string) => Buffer.from(text).toString('base64')
+  const secret = (namespace: string): Secret => ({
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: 'pair', namespace },
+    data: { 'tls.crt': encode(pair.cert), 'tls.key': encode(pair.key) },
+  })
+  await world.apply(Secret, secret('default'), secret('other'))
+  assert.equal(named.at(-1), 'Gateway default/shop: default/pair a.example,*.a.example')
+  assert.deepEqual((await said()).slice(0, 3), [
+    'True Programmed',
+    'True Programmed, True ResolvedRefs',
+    'False Invalid, False RefNotPermitted',
+  ])
+  await world.apply(ReferenceGrant, {
+    apiVersion: 'gateway.networking.k8s.io/v1beta1',
+    kind: 'ReferenceGrant',
+    metadata: { name: 'g', namespace: 'other' },
+    spec: {
+      from: [{ group: 'gateway.networking.k8s.io', kind: 'Gateway', namespace: 'default' }],
+      to: [{ group: '', kind: 'Secret' }],
+    },
+  })
+  assert.equal(
+    named.at(-1),
+    'Gateway default/shop: default/pair a.example,*.a.example,other/pair b.example',
+  )
+  assert.equal((await said())[2], 'True Programmed, True ResolvedRefs')
+  await world.clock.advance(61_000)
+  assert.equal((await said())[1], 'True Programmed, False InvalidCertificateRef')
+  await world.client.delete(Gateway, key)
+  await settle()
+  assert.equal(named.at(-1), 'Gateway default/shop: ')
 })

@@ -10,6 +10,12 @@ import type { Certificate } from './feed.ts'
 /** Certificates of the platform's own authority, made for whoever asks: any other for the same name goes before. */
 export const localPrefix = 'local/'
 
+/**
+ * Certificates that listeners of Gateways name, perhaps for hosts of other namespaces: those that the owner of a host
+ * names go before. No namespace begins so.
+ */
+export const gatewayPrefix = '~gateway/'
+
 /** Makes what OpenSSL needs out of PEM. Throws for what it can't read. */
 export type MakeContext = (certificate: Certificate) => SecureContext
 
@@ -122,8 +128,9 @@ const messageOf = (error: unknown): string =>
 const sameText = (a: Certificate, b: Certificate): boolean =>
   a.chain === b.chain && a.privateKey === b.privateKey && a.hosts.join() === b.hosts.join()
 
-const isLocal = ({ certificate }: Entry): boolean => certificate.key.startsWith(localPrefix)
+const rankOf = ({ certificate: { key } }: Entry): number =>
+  key.startsWith(localPrefix) ? 2 : key.startsWith(gatewayPrefix) ? 1 : 0
 
 /** Ours last, otherwise by key: which one is used must not depend on the order in which they came. */
 const byRank = (a: Entry, b: Entry): number =>
-  isLocal(a) === isLocal(b) ? (a.certificate.key < b.certificate.key ? -1 : 1) : isLocal(a) ? 1 : -1
+  rankOf(a) - rankOf(b) || (a.certificate.key < b.certificate.key ? -1 : 1)

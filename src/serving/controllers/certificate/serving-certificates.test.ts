@@ -122,6 +122,24 @@ test('a Secret that comes late is told, a broken one leaves what was there, a de
   assert.deepEqual(now(), ['gone ns/s'])
 })
 
+test('what others than Ingresses name is told apart, and told anew with its Secret', async () => {
+  const { feed, put, remove } = source()
+  using part = servingCertificates(feed, silent)
+  const facts: Fact[] = []
+  part.onChange((fact) => facts.push(fact))
+  const now = () => told(facts.splice(0))
+  put(Ingress, ingress('one', 'a.example.com'))
+  part.name('Gateway ns/g', new Map([['ns/s', ['b.example.com']]]))
+  await part.synced()
+  assert.deepEqual(now(), [])
+  put(Secret, secret())
+  assert.deepEqual(now(), ['ns/s a.example.com', '~gateway/ns/s b.example.com'])
+  part.name('Gateway ns/g', new Map())
+  assert.deepEqual(now(), ['gone ~gateway/ns/s'])
+  remove(Secret, secret())
+  assert.deepEqual(now(), ['gone ns/s'])
+})
+
 test('hosts of our own domains are certified beside each other, others refused', async () => {
   assert.equal(certifiedName('hello.default.localhost'), '*.default.localhost')
   assert.equal(certifiedName('hello.localhost'), 'hello.localhost')

@@ -1,5 +1,5 @@
 /**
- * The certificates that the gateway is told: the Secrets that Ingresses name, with the hosts they are named for
+ * The certificates that the gateway is told: the Secrets that Ingresses (and others) name, with the hosts they are named for
  * (contracts/serving 4.2 "SNI certificates"). A Secret that changes is told again; one that can't be used leaves what was
  * told before, so that a slip of a renewal takes nothing down.
  */
@@ -7,24 +7,34 @@ import { keyOf, keyText, type KubeObject, type ObjectKey } from '../../../kube/a
 import { Secret } from '../../../kube/api/secret.ts'
 import type { Log } from '../../../lib/log.ts'
 import { Ingress } from '../../api/ingress.ts'
+import { gatewayPrefix } from '../../gateway/certificate-store.ts'
 import type { FeedSource } from '../ingress/feed-client.ts'
 import { createFacts, type FeedPart } from '../ingress/feed-part.ts'
 import { tlsContent } from './tls-secret.ts'
 
-export interface ServingCertificates extends FeedPart, Disposable {}
+export interface ServingCertificates extends FeedPart, Disposable {
+  /**
+   * From now on `user`, any text, needs these: Secret, `namespace/name` -> hosts. Certificates of the hosts' Ingresses go
+   * before.
+   */
+  name(user: string, wanted: ReadonlyMap<string, readonly string[]>): void
+}
 
 export function servingCertificates(source: FeedSource, log: Log): ServingCertificates {
   const facts = createFacts()
-  /** Secret -> Ingress -> hosts. */
+  /** Secret, as the gateway is told it -> user -> hosts. */
   const uses = new Map<string, Map<string, readonly string[]>>()
-  /** Ingress -> Secrets. */
+  /** User -> Secrets. */
   const secretsOf = new Map<string, readonly string[]>()
 
-  const tell = (secretKey: string) => {
-    const hosts = [...new Set([...(uses.get(secretKey)?.values() ?? [])].flat())].toSorted()
+  const tell = (toldKey: string) => {
+    const hosts = [...new Set([...(uses.get(toldKey)?.values() ?? [])].flat())].toSorted()
+    const secretKey = toldKey.startsWith(gatewayPrefix)
+      ? toldKey.slice(gatewayPrefix.length)
+      : toldKey
     const secret = source.read.get(Secret, objectKey(secretKey))
     if (hosts.length === 0 || !secret) {
-      facts.tell({ type: 'certificate-gone', key: secretKey })
+      facts.tell({ type: 'certificate-gone', key: toldKey })
       if (hosts.length > 0)
         log.error('a Secret that TLS needs is missing', { secret: secretKey, hosts })
       return
@@ -35,26 +45,29 @@ export function servingCertificates(source: FeedSource, log: Log): ServingCertif
       return
     }
     const { chain, privateKey } = content
-    facts.tell({ type: 'certificate', certificate: { key: secretKey, hosts, chain, privateKey } })
+    facts.tell({ type: 'certificate', certificate: { key: toldKey, hosts, chain, privateKey } })
   }
 
   const ingressChanged = (object: KubeObject) => {
     const key = keyOf(object)
-    const name = keyText(key)
     const now = new Map<string, readonly string[]>()
     for (const { hosts = [], secretName, secretNamespace } of source.read.get(Ingress, key)?.spec
       .tls ?? []) {
       const secret = `${secretNamespace}/${secretName}`
       now.set(secret, [...(now.get(secret) ?? []), ...hosts.map((host) => host.toLowerCase())])
     }
-    const before = secretsOf.get(name) ?? []
-    if (now.size > 0) secretsOf.set(name, [...now.keys()])
-    else secretsOf.delete(name)
+    use(`${Ingress.kind} ${keyText(key)}`, now)
+  }
+
+  const use: ServingCertificates['name'] = (user, now) => {
+    const before = secretsOf.get(user) ?? []
+    if (now.size > 0) secretsOf.set(user, [...now.keys()])
+    else secretsOf.delete(user)
     for (const secret of new Set([...before, ...now.keys()])) {
       const hosts = now.get(secret)
       const users = uses.get(secret) ?? new Map<string, readonly string[]>()
-      if (hosts) users.set(name, hosts)
-      else users.delete(name)
+      if (hosts) users.set(user, hosts)
+      else users.delete(user)
       if (users.size > 0) uses.set(secret, users)
       else uses.delete(secret)
       if (complete) tell(secret)
@@ -66,7 +79,8 @@ export function servingCertificates(source: FeedSource, log: Log): ServingCertif
     source.onChange(Ingress, ingressChanged),
     source.onChange(Secret, (object) => {
       const secret = keyText(keyOf(object))
-      if (complete && uses.has(secret)) tell(secret)
+      for (const key of [secret, `${gatewayPrefix}${secret}`])
+        if (complete && uses.has(key)) tell(key)
     }),
   ]
   source.synced().then(
@@ -78,6 +92,10 @@ export function servingCertificates(source: FeedSource, log: Log): ServingCertif
     (error: unknown) => log.error('informers did not sync', { error }),
   )
   return {
+    name(user, wanted) {
+      const told = [...wanted].map(([key, hosts]) => [`${gatewayPrefix}${key}`, hosts] as const)
+      use(`other ${user}`, new Map(told))
+    },
     synced: () => facts.synced(),
     all: () => facts.all(),
     onChange: (listener) => facts.onChange(listener),

@@ -1,5 +1,6 @@
 /** Secrets of type kubernetes.io/tls: what is in them, checked, and how one is made for a Certificate. */
 import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { rfc3339 } from '../../../lib/clock.ts'
 import { controllerRef } from '../../../kube/api/meta.ts'
 import { Secret } from '../../../kube/api/secret.ts'
 import type { Apply } from '../../../kube/controller/reconciler.ts'
@@ -18,6 +19,8 @@ export interface TlsContent {
   readonly ca: string
   readonly notBeforeMs: number
   readonly notAfterMs: number
+  /** DNS names that it is for, in lower case. */
+  readonly names: readonly string[]
   /** True when the certificate covers the name, `*.` names as they are. */
   readonly covers: (name: string) => boolean
 }
@@ -40,20 +43,45 @@ function parse({ data = {} }: Secret): TlsContent | string {
     const leaf = new X509Certificate(chain)
     if (!leaf.checkPrivateKey(createPrivateKey(privateKey)))
       return 'tls.key is not the key of the first certificate in tls.crt'
-    const names = new Set(
-      (leaf.subjectAltName ?? '').split(/,\s*/).map((name) => name.replace(/^DNS:/, '')),
-    )
+    const alternatives = (leaf.subjectAltName ?? '').split(/,\s*/)
+    const names = new Set(alternatives.map((name) => name.replace(/^DNS:/, '')))
     return {
       chain,
       privateKey,
       ca: decode(data['ca.crt']),
       notBeforeMs: Date.parse(leaf.validFrom),
       notAfterMs: Date.parse(leaf.validTo),
+      names: alternatives
+        .filter((name) => name.startsWith('DNS:'))
+        .map((name) => name.slice('DNS:'.length).toLowerCase()),
       covers: (name) => names.has(name) || leaf.checkHost(name, { subject: 'never' }) !== undefined,
     }
   } catch (error) {
     return `tls.crt or tls.key can't be read: ${error instanceof Error ? error.message : String(error)}`
   }
+}
+
+/** Why a Secret is no good for TLS at this moment. */
+export interface TlsProblem {
+  readonly reason: 'SecretNotUsable' | 'CertificateExpired' | 'CertificateNotYetValid'
+  readonly message: string
+}
+
+/** What is wrong with a Secret that TLS needs, undefined when nothing is. */
+export function tlsProblem(secret: Secret | undefined, nowMs: number): TlsProblem | undefined {
+  const content = secret ? tlsContent(secret) : 'there is no such Secret'
+  if (typeof content === 'string') return { reason: 'SecretNotUsable', message: content }
+  if (content.notAfterMs <= nowMs)
+    return {
+      reason: 'CertificateExpired',
+      message: `the certificate expired at ${rfc3339(content.notAfterMs)}: put a new one into the Secret`,
+    }
+  if (content.notBeforeMs > nowMs)
+    return {
+      reason: 'CertificateNotYetValid',
+      message: `the certificate is valid from ${rfc3339(content.notBeforeMs)} only`,
+    }
+  return undefined
 }
 
 const decode = (text: string | undefined): string => Buffer.from(text ?? '', 'base64').toString()

@@ -3,12 +3,12 @@
  * the gateway learns the same objects through the feed, and its acknowledgement of exactly this form is what Ready
  * means. So "Service is Ready" says that traffic is really switched.
  */
-import { keyOf, type ObjectKey } from '../../../kube/api/meta.ts'
+import { keyOf, keyText, type ObjectKey } from '../../../kube/api/meta.ts'
 import { Secret } from '../../../kube/api/secret.ts'
-import type { Reader, Reconciler } from '../../../kube/controller/reconciler.ts'
+import type { Plan, Reconciler } from '../../../kube/controller/reconciler.ts'
 import { conditionOf, finish, isObserved } from '../../../knative/conditions.ts'
 import { Ingress, ingressConditions, type IngressStatus } from '../../api/ingress.ts'
-import { tlsContent } from '../certificate/tls-secret.ts'
+import { tlsContent, tlsProblem, type TlsProblem } from '../certificate/tls-secret.ts'
 import { createTracker } from '../tracker.ts'
 import type { GatewayLink } from './feed-client.ts'
 import { ingressHash } from './snapshot.ts'
@@ -17,8 +17,14 @@ export interface World {
   readonly ingress: Ingress
   /** The gateway routes by the ingress as it is stored now. */
   readonly acknowledged: boolean
-  /** What is wrong with a Secret that it names for TLS. */
-  readonly complaint?: string | undefined
+  /** Secrets that it names for TLS. */
+  readonly secrets?: readonly TlsUse[] | undefined
+}
+
+interface TlsUse {
+  readonly key: ObjectKey
+  readonly hosts: readonly string[]
+  readonly secret: Secret | undefined
 }
 
 export interface IngressOptions {
@@ -54,21 +60,25 @@ export const ingressReconciler = (
     return {
       ingress,
       acknowledged: link.acknowledged(keyOf(ingress), ingressHash(ingress)),
-      complaint: secretComplaint(ingress, read),
+      secrets: tls.map(({ hosts = [], secretNamespace: namespace, secretName: name }) => {
+        const key = { namespace, name }
+        return { key, hosts, secret: read.get(Secret, key) }
+      }),
     }
   },
 
-  plan({ ingress, acknowledged, complaint }, nowMs) {
+  plan({ ingress, acknowledged, secrets = [] }, nowMs) {
     const { generation = 0 } = ingress.metadata
     const begun = ingressConditions.begin(ingress.status ?? {}, generation, nowMs)
+    const complaint = secretComplaint(secrets, nowMs)
     const configured =
       complaint === undefined
         ? ingressConditions.markTrue(begun, 'NetworkConfigured', nowMs)
         : ingressConditions.markFalse(
             begun,
             'NetworkConfigured',
-            'SecretNotUsable',
-            complaint,
+            complaint.reason,
+            complaint.message,
             nowMs,
           )
     // What was confirmed for this generation stays so while a new control plane and the gateway still find each other.
@@ -88,7 +98,7 @@ export const ingressReconciler = (
             'Waiting for load balancer to be ready',
             nowMs,
           )
-    return { status: finish(status, ingress.status, generation, nowMs) }
+    return { status: finish(status, ingress.status, generation, nowMs), ...again(secrets, nowMs) }
   },
 
   gone(key) {
@@ -99,12 +109,27 @@ export const ingressReconciler = (
   connect: (wake: (key: ObjectKey) => void) => link.onAcknowledged(wake),
 })
 
-function secretComplaint({ spec }: Ingress, read: Reader): string | undefined {
-  for (const { hosts = [], secretNamespace: namespace, secretName: name } of spec.tls ?? []) {
-    const secret = read.get(Secret, { namespace, name })
-    const content = secret ? tlsContent(secret) : 'there is no such Secret'
-    if (typeof content === 'string')
-      return `Secret ${namespace}/${name} for TLS of ${hosts.join(', ')}: ${content}`
+function secretComplaint(secrets: readonly TlsUse[], nowMs: number): TlsProblem | undefined {
+  for (const { key, hosts, secret } of secrets) {
+    const problem = tlsProblem(secret, nowMs)
+    if (problem) {
+      const message = `Secret ${keyText(key)} for TLS of ${hosts.join(', ')}: ${problem.message}`
+      return { reason: problem.reason, message }
+    }
   }
   return undefined
 }
+
+/** When the next certificate begins or ends to be valid. */
+function again(secrets: readonly TlsUse[], nowMs: number): Pick<Plan, 'requeueAfterMs'> {
+  const nextMs = Math.min(
+    ...secrets.flatMap(({ secret }) => {
+      const content = secret && tlsContent(secret)
+      if (!content || typeof content === 'string') return []
+      return [content.notBeforeMs, content.notAfterMs].filter((atMs) => atMs > nowMs)
+    }),
+  )
+  return nextMs === Infinity ? {} : { requeueAfterMs: Math.min(nextMs - nowMs, dayMs) }
+}
+
+const dayMs = 24 * 3_600_000
