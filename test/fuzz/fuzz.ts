@@ -95,7 +95,10 @@ async function check(world: World, told: readonly Told[]): Promise<number> {
   for (const { bytes } of told) recent.push(bytes.toString('latin1'))
   for (const { url, id } of all)
     assert.ok(
-      recent.some((text) => text.includes(url.slice(1)) && text.includes(id)),
+      recent.some(
+        (text) =>
+          text.includes(url.slice(1)) && id.split(', ').every((part) => text.includes(part)),
+      ),
       `nobody sent ${url} with id ${id}`,
     )
   recent.splice(0, recent.length - 50)

@@ -37,7 +37,7 @@ export interface App extends AsyncDisposable {
 }
 
 export async function startApp(
-  onRequest: (request: AppRequest) => void,
+  onRequest: (request: AppRequest) => unknown,
   { port = 0, bodies = true }: { port?: number; bodies?: boolean } = {},
 ): Promise<App> {
   const sockets = new Set<Socket>()

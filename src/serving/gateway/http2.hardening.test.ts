@@ -303,6 +303,7 @@ describe('floods end their connection, and nobody else’s', { timeout: 60_000 }
     raw.socket.pause()
     raw.send(frame(8, 0, 0, '7fff0000'), frame(4, 0, 0, '00047fffffff'))
     for (let i = 0; i < 20; i++) raw.send(request(2 * i + 1, '/big'))
+    await raw.until(() => sent > 20 * big.length)
     for (let quiet = 0, last = -1; quiet < 50;) {
       await settle(3)
       quiet = sent === last ? quiet + 1 : 0
