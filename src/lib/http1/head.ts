@@ -85,10 +85,9 @@ export function parseRequestHead(
   maxFields: number,
 ): RequestHead {
   const text = bytes.toString('latin1', start, end)
-  let at = 0
-  while (tokenLower[text.charCodeAt(at)] !== 0 && at < text.length) at++
+  const method = methodOf(text)
+  let at = method.length
   if (at === 0 || text.charCodeAt(at) !== SP) throw badRequest('malformed request line')
-  const method = text.slice(0, at)
   const targetStart = ++at
   for (;;) {
     const code = text.charCodeAt(at)
@@ -151,6 +150,15 @@ export function parseRequestHead(
   }
   if (!isHost(head.host)) throw badRequest('malformed Host')
   return head
+}
+
+/** The token that a request begins with; the usual ones without making a string. */
+function methodOf(text: string): string {
+  if (text.startsWith('GET ')) return 'GET'
+  if (text.startsWith('POST ')) return 'POST'
+  let at = 0
+  while (tokenLower[text.charCodeAt(at)] !== 0 && at < text.length) at++
+  return text.slice(0, at)
 }
 
 /** Parses a response head. Throws HttpError (its status means nothing to a client: answer 502). */

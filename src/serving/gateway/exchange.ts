@@ -241,10 +241,12 @@ export abstract class Exchange extends Deadline implements Claimant, ExchangeRec
     this.forwardedMs = this.context.clock.monotonic()
   }
 
-  /** The first byte of the answer. */
-  protected answered(): void {
-    this.answeredMs = this.context.clock.monotonic()
+  /** The first byte of the answer. Answers what the clock says. */
+  protected answered(): number {
+    const nowMs = this.context.clock.monotonic()
+    this.answeredMs = nowMs
     if (this.cold) this.context.coldAnswered?.(this)
+    return nowMs
   }
 
   /** The final head goes to the client now. */
@@ -266,9 +268,10 @@ export abstract class Exchange extends Deadline implements Claimant, ExchangeRec
     this.tap = undefined
   }
 
-  /** Something was written to the client. */
-  protected wrote(): void {
-    if (this.revision.target.idleTimeoutMs > 0) this.#lastWriteMs = this.context.clock.monotonic()
+  /** Something was written to the client. `nowMs`: what the clock said in this very step, if it was asked; else -1. */
+  protected wrote(nowMs = -1): void {
+    if (this.revision.target.idleTimeoutMs > 0)
+      this.#lastWriteMs = nowMs < 0 ? this.context.clock.monotonic() : nowMs
   }
 
   /** Bytes passed in a tunnel: in Knative they count for no timeout, unless the total one is off. */
@@ -317,13 +320,13 @@ export abstract class Exchange extends Deadline implements Claimant, ExchangeRec
     this.answer(answer)
   }
 
-  /** Gives back everything that is held, and tells of it. */
-  protected end(status: number): void {
+  /** Gives back everything that is held, and tells of it. `givenMs`: as `nowMs` of `wrote`. */
+  protected end(status: number, givenMs = -1): void {
     if (this.ended) return
     this.ended = true
     this.status = status
     const { revision, context } = this
-    const nowMs = context.clock.monotonic()
+    const nowMs = givenMs < 0 ? context.clock.monotonic() : givenMs
     this.endedMs = nowMs
     context.deadlines.cancel(this)
     revision.queue.remove(this)

@@ -82,13 +82,17 @@ export class RevisionMetrics {
   /** Tag -> number made of method, status and version -> series. */
   readonly #tags = new Map<string, Map<number, Series>>()
   #size = 0
+  /** Most requests are like the one before. */
+  #last: Series | undefined
+  /** Its method as the client said it. */
+  #lastMethod = ''
 
   constructor(target: RevisionTarget) {
     this.#target = target
   }
 
   finished(request: FinishedRequest): void {
-    const series = this.#series(request.method, request.status, request.version, request.tag)
+    const series = this.#series(request)
     observe(series.seconds, secondsBounds, request.seconds)
     observe(series.requestBytes, bytesBounds, request.requestBytes)
     observe(series.responseBytes, bytesBounds, request.responseBytes)
@@ -102,7 +106,24 @@ export class RevisionMetrics {
     return { namespace, name, service, configuration, series, inFlight, waiting }
   }
 
-  #series(method: string, status: number, version: string, tag: string): Series {
+  #series(request: FinishedRequest): Series {
+    const { method, status, version, tag } = request
+    let last = this.#last
+    if (
+      last === undefined ||
+      last.status !== status ||
+      this.#lastMethod !== method ||
+      last.version !== version ||
+      last.tag !== tag
+    ) {
+      last = this.#find(method, status, version, tag)
+      this.#last = last
+      this.#lastMethod = method
+    }
+    return last
+  }
+
+  #find(method: string, status: number, version: string, tag: string): Series {
     let of = this.#tags.get(tag)
     if (!of) this.#tags.set(tag, (of = new Map()))
     const methodNumber = methodNumbers.get(method) ?? methods.length

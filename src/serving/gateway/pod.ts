@@ -96,15 +96,15 @@ export class Upstream extends Deadline {
     return this.#state === 'open'
   }
 
-  /** Puts the connection to rest. */
-  idle(): void {
-    this.#idleSinceMs = this.#context.clock.monotonic()
+  /** Puts the connection to rest. `nowMs`: if it is known, else -1. */
+  idle(nowMs = -1): void {
+    this.#idleSinceMs = nowMs < 0 ? this.#context.clock.monotonic() : nowMs
     if (this.slot < 0) this.#context.deadlines.set(this, this.#idleSinceMs + this.idleMs)
   }
 
   /** True when it has rested so long that the pod may be closing it. */
-  stale(): boolean {
-    return this.#context.clock.monotonic() - this.#idleSinceMs > this.idleMs
+  stale(nowMs: number): boolean {
+    return nowMs - this.#idleSinceMs > this.idleMs
   }
 
   destroy(): void {
@@ -218,10 +218,10 @@ export class Pod {
   }
 
   /** Gives `user` a connection: at once when one rests, else as soon as one is open. `fresh`: not one that rested. */
-  checkout(user: UpstreamUser, fresh: boolean): void {
+  checkout(user: UpstreamUser, fresh: boolean, nowMs = this.#context.clock.monotonic()): void {
     if (!fresh) {
       for (let upstream = this.#idle.pop(); upstream; upstream = this.#idle.pop()) {
-        if (!upstream.open || upstream.stale()) {
+        if (!upstream.open || upstream.stale(nowMs)) {
           upstream.destroy()
           continue
         }
@@ -234,8 +234,8 @@ export class Pod {
     else this.#waiting.push(user)
   }
 
-  /** Takes back a connection whose request and response are complete. */
-  release(upstream: Upstream): void {
+  /** Takes back a connection whose request and response are complete. `nowMs`: if it is known, else -1. */
+  release(upstream: Upstream, nowMs = -1): void {
     upstream.user = undefined
     upstream.reused = true
     upstream.reader.share()
@@ -246,7 +246,7 @@ export class Pod {
       next.connected(upstream, true)
     } else if (this.leaving || this.#idle.length >= maxIdle) upstream.destroy()
     else {
-      upstream.idle()
+      upstream.idle(nowMs)
       this.#idle.push(upstream)
     }
   }

@@ -76,7 +76,8 @@ export class RawExchange extends Exchange implements Served, UpstreamUser {
   }
 
   protected override checkout(pod: Pod, fresh: boolean): void {
-    pod.checkout(this, fresh)
+    // It was granted in this very step, unless it asks again.
+    pod.checkout(this, fresh, this.grantedMs)
   }
 
   protected override dropUpstream(): void {
@@ -176,8 +177,9 @@ export class RawExchange extends Exchange implements Served, UpstreamUser {
     }
     let at = 0
     let text = ''
+    let nowMs = -1
     if (!this.responded) {
-      if (this.answeredMs < 0) this.answered()
+      if (this.answeredMs < 0) nowMs = this.answered()
       if (this.#partial) {
         bytes = Buffer.concat([this.#partial, bytes])
         this.#partial = undefined
@@ -216,7 +218,7 @@ export class RawExchange extends Exchange implements Served, UpstreamUser {
         return
       }
     }
-    this.#pass(text, bytes, at)
+    this.#pass(text, bytes, at, nowMs)
   }
 
   upstreamEnded(error: Error | undefined): void {
@@ -276,25 +278,25 @@ export class RawExchange extends Exchange implements Served, UpstreamUser {
     )
   }
 
-  /** Passes what belongs to the body, behind `text` when the head goes with it. */
-  #pass(text: string, bytes: Buffer, at: number): void {
+  /** Passes what belongs to the body, behind `text` when the head goes with it. `nowMs`: if it is known, else -1. */
+  #pass(text: string, bytes: Buffer, at: number, nowMs: number): void {
     const body = this.#responseBody!
     let stop: number
     try {
       if (body.framing === 'chunked' && this.head.minor === 0) {
         if (text !== '') this.#connection.socket.write(text, 'latin1')
         stop = body.advance(bytes, at, (chunk, start, end) =>
-          this.#toClient(chunk.subarray(start, end)),
+          this.#toClient(chunk.subarray(start, end), nowMs),
         )
       } else {
         stop = body.advance(bytes, at)
         const size = stop - at
         if (size <= smallBytes) {
           if (size > 0) text += bytes.toString('latin1', at, stop)
-          if (text !== '') this.#toClient(text)
+          if (text !== '') this.#toClient(text, nowMs)
         } else {
           if (text !== '') this.#connection.socket.write(text, 'latin1')
-          this.#toClient(bytes.subarray(at, stop))
+          this.#toClient(bytes.subarray(at, stop), nowMs)
         }
       }
     } catch {
@@ -310,14 +312,14 @@ export class RawExchange extends Exchange implements Served, UpstreamUser {
         if (this.#upstreamPaused) upstream.socket.resume()
         this.#upstreamPaused = false
         if (keepAliveSeconds >= 0) upstream.idleMs = Math.max(0, keepAliveSeconds * 1000 - 1000)
-        this.pod!.release(upstream)
+        this.pod!.release(upstream, nowMs)
       } else upstream.destroy()
     }
-    this.#complete()
+    this.#complete(nowMs)
   }
 
   /** Buffers may be used again afterwards. */
-  #toClient(data: string | Buffer): void {
+  #toClient(data: string | Buffer, nowMs = -1): void {
     const { socket } = this.#connection
     const upstream = this.#upstream
     const roomy =
@@ -326,7 +328,7 @@ export class RawExchange extends Exchange implements Served, UpstreamUser {
         : upstream
           ? upstream.reader.pass(data, socket)
           : socket.write(Buffer.from(data))
-    if (!this.tunnelling) this.wrote()
+    if (!this.tunnelling) this.wrote(nowMs)
     if (roomy || this.#upstreamPaused) return
     this.#upstreamPaused = true
     this.#upstream?.socket.pause()
@@ -390,8 +392,8 @@ export class RawExchange extends Exchange implements Served, UpstreamUser {
     else this.#connection.destroy()
   }
 
-  #complete(): void {
-    this.end(this.status)
+  #complete(nowMs = -1): void {
+    this.end(this.status, nowMs)
     this.#connection.completed(this.#keepAlive && this.#requestBody.done, this.endedMs)
   }
 
