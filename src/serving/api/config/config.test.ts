@@ -46,6 +46,8 @@ test('config-autoscaler: defaults', () => {
     minScale: 0,
     maxScale: 0,
     maxScaleLimit: 0,
+    freezeForMs: 0,
+    freezeMemoryPercentage: 25,
   })
 })
 
@@ -383,6 +385,7 @@ test('each example is YAML, and as settings it is accepted; at the start the dom
     const data = Object.fromEntries(
       Object.entries(settings).map(([key, value]) => {
         assert.equal(typeof value, 'string', `${config.name}: ${key}`)
+        assert.match(key, /^[-._a-zA-Z0-9]+$/, `${config.name}: no ConfigMap may have this key`)
         return [key, String(value)]
       }),
     )
