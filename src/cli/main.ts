@@ -13,6 +13,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   up: async () => (await import('./up.ts')).up,
   down: async () => (await import('./down.ts')).down,
   build: async () => (await import('./build.ts')).build,
+  image: async () => (await import('./image.ts')).image,
   deploy: async () => (await import('./deploy.ts')).deploy,
   controllers: async () => (await import('./controllers.ts')).controllers,
   version: async () => (await import('./version.ts')).version,

@@ -1,8 +1,10 @@
 /** `ebb up`: the whole platform in the foreground. */
 import { spawn } from 'node:child_process'
+import { resolve } from 'node:path'
 import { InUse } from '../platform/control-socket.ts'
 import {
   dataDirOf,
+  registryEnvironment,
   defaultApi,
   defaultGateway,
   dockerEnvironment,
@@ -85,6 +87,12 @@ export const up: Command = {
       default: '1',
       description: 'threads of the gateway that serve, for machines with more than two cores',
     },
+    registries: {
+      type: 'string',
+      value: 'FILE',
+      description: 'mirrors and credentials, as in registries.yaml of k3s; config-registries wins',
+    },
+    offline: { type: 'boolean', description: 'ask no registry for images' },
     'log-level': {
       type: 'string',
       value: 'LEVEL',
@@ -174,7 +182,17 @@ function configOf(args: Arguments): PlatformConfig {
     network: choice('network', ['auto', 'namespaces', 'host']),
     warmInterpreters: Number(warm),
     knative: !args.boolean('no-knative'),
+    registries: registriesOf(args),
     logLevel: choice('log-level', ['debug', 'info', 'error']),
+  }
+}
+
+function registriesOf(args: Arguments): NonNullable<PlatformConfig['registries']> {
+  const file = args.string('registries')
+  return {
+    ...registryEnvironment(),
+    ...(file !== undefined && { file: resolve(file) }),
+    offline: args.boolean('offline'),
   }
 }
 

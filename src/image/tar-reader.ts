@@ -189,7 +189,8 @@ function number(header: Uint8Array, offset: number, length: number): number {
   }
   const digits = text(header, offset, length).trim()
   if (digits === '') return 0
-  if (!/^[0-7]+$/.test(digits)) throw new BadArchive(`"${digits.slice(0, 12)}" is no octal number`)
+  if (!/^[0-7]+$/.test(digits))
+    throw new BadArchive('it is no tar archive: a number of a header is not octal')
   return Number.parseInt(digits, 8)
 }
 

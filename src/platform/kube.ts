@@ -35,6 +35,7 @@ import { frozenMemoryLimit, leftEndpoints } from './freezing.ts'
 import { ensureCertificates, type Certificates } from './certificates.ts'
 import { registryEnvironment, type Layout, type PlatformConfig } from './config.ts'
 import { openRuntime } from './container-runtime.ts'
+import { startImageCollector } from './image-collector.ts'
 import { openImageSource } from './image-source.ts'
 
 export interface KubeOptions {
@@ -184,6 +185,15 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
         else await sleep(clock, foreignGatewayMs, signal)
       },
       frozenMemoryLimit: () => frozenMemoryLimit(informers),
+    }),
+  )
+  started.use(
+    startImageCollector({
+      store: contents,
+      informers,
+      settings: () => source.settings(),
+      clock,
+      log: log.child({ part: 'images' }),
     }),
   )
   await informers.synced()

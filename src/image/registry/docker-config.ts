@@ -19,6 +19,8 @@ export interface DockerConfigOptions {
   readonly folder: string
   /** Is told, once a change of the file, what is wrong with it or with a helper. */
   readonly warn: (message: string) => void
+  /** Where helpers lie; default: the PATH. */
+  readonly helperFolder?: string
 }
 
 interface DockerConfig {
@@ -33,9 +35,14 @@ const helperTimeoutMs = 10_000
 /** Docker keeps its hub under the address it had at first. */
 const hubKey = 'https://index.docker.io/v1/'
 
-export function dockerConfigKeyring({ folder, warn }: DockerConfigOptions): Keyring {
+export function dockerConfigKeyring({ folder, warn, helperFolder }: DockerConfigOptions): Keyring {
   const path = join(folder, 'config.json')
   let read: { readonly version: string; readonly config: DockerConfig } | undefined
+
+  const ask = (name: string, key: string) => {
+    const program = `docker-credential-${name}`
+    return fromHelper(helperFolder ? join(helperFolder, program) : program, key, warn)
+  }
 
   const current = async (): Promise<DockerConfig> => {
     const info = await stat(path).catch(() => undefined)
@@ -58,10 +65,10 @@ export function dockerConfigKeyring({ folder, warn }: DockerConfigOptions): Keyr
       const { entries, helpers, store } = await current()
       const helper = helpers.get(host) ?? (host === 'docker.io' ? helpers.get(hubKey) : undefined)
       const key = host === 'docker.io' ? hubKey : host
-      if (helper !== undefined) return await fromHelper(helper, key, warn)
+      if (helper !== undefined) return await ask(helper, key)
       const found = matching(entries, host, repository)
       if (found.length > 0 || store === undefined) return found
-      return await fromHelper(store, key, warn)
+      return await ask(store, key)
     },
   }
 }
@@ -86,11 +93,10 @@ const isHelper = (name: unknown): name is string =>
 
 /** Asks `docker-credential-NAME get`; none when it knows nothing or fails (docker-credential-helpers' protocol). */
 async function fromHelper(
-  name: string,
+  program: string,
   key: string,
   warn: (message: string) => void,
 ): Promise<readonly Credential[]> {
-  const program = `docker-credential-${name}`
   const output = await new Promise<string | undefined>((resolve) => {
     const child = execFile(
       program,

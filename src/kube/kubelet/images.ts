@@ -76,6 +76,11 @@ export function openImages(
     return found && isHere(found.digest) ? found : undefined
   }
 
+  const isBroken = async (digest: string): Promise<boolean> => {
+    const { removeDamaged } = await import('../../image/collection.ts')
+    return (await removeDamaged(store, digest)) > 0
+  }
+
   const pullerFor = async (reference: Reference): Promise<Puller | undefined> => {
     const puller = await registry?.open()
     return puller?.mayAsk(reference) ? puller : undefined
@@ -115,9 +120,10 @@ export function openImages(
           `Container image "${text}" is not present with pull policy of Never`,
         )
       else found = await pull(text, reference, request)
+      const imageID = digestReference(reference, found.digest).replace(/^index\./, '')
       try {
-        const imageID = digestReference(reference, found.digest).replace(/^index\./, '')
         const { pulled } = found
+        if (!pulled) void store.claim(found.digest) // says when it was last used
         return {
           reference: text,
           imageID,
@@ -125,6 +131,12 @@ export function openImages(
           ...(pulled && { pulled }),
         }
       } catch (error) {
+        // What was damaged since it came can come again.
+        const isForeign = !here || here.pulled || reference.digest !== undefined
+        if (isForeign && (await pullerFor(reference)) && (await isBroken(found.digest))) {
+          const { pulled } = await pull(text, reference, request)
+          return { reference: text, imageID, ...(await unpack(found.digest)), pulled }
+        }
         throw new ImageError(
           'ErrImagePull',
           `failed to unpack image "${text}": ${error instanceof Error ? error.message : String(error)}`,
