@@ -1,4 +1,7 @@
-/** `npm run bench [-- NAME…]`: runs the benches named (all by default), each in turn, and prints one table. */
+/**
+ * `npm run bench [-- NAME…]`: runs the benches named (all by default), each in turn, and prints one table. `profile` and
+ * `compare=DIR` (docs/performance.md) run only when they are named.
+ */
 import { cpus } from 'node:os'
 import { table, type Row } from './row.ts'
 
@@ -18,19 +21,32 @@ const benches: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   store: async () => (await import('../src/kube/store/store.bench.ts')).benchStore(),
 }
 
+/** Those that need to be named; what follows `=` is for them. */
+const named: Readonly<Record<string, (argument: string) => Promise<readonly Row[]>>> = {
+  profile: async () => (await import('./gateway/profile.ts')).rows(),
+  compare: async (checkout) => (await import('./gateway/compare.ts')).rows(checkout),
+}
+
 const wanted = process.argv.slice(2)
-const unknown = wanted.filter((name) => !(name in benches))
+const given = new Map(
+  wanted.map((text) => {
+    const [name = '', ...rest] = text.split('=')
+    return [name, rest.join('=')]
+  }),
+)
+const unknown = [...given.keys()].filter((name) => !(name in benches || name in named))
 if (unknown.length > 0) {
   process.stderr.write(
-    `unknown bench ${unknown.join(', ')}; there are ${Object.keys(benches).join(', ')}\n`,
+    `unknown bench ${unknown.join(', ')}; there are ${Object.keys({ ...benches, ...named }).join(', ')}\n`,
   )
   process.exit(2)
 }
 const rows: Row[] = []
-for (const [name, bench] of Object.entries(benches)) {
-  if (wanted.length > 0 && !wanted.includes(name)) continue
+for (const [name, bench] of Object.entries({ ...benches, ...named })) {
+  const argument = given.get(name)
+  if (argument === undefined && (wanted.length > 0 || name in named)) continue
   process.stderr.write(`${name} …\n`)
-  rows.push(...(await bench()))
+  rows.push(...(await bench(argument ?? '')))
 }
 const cores = cpus()
 process.stdout.write(

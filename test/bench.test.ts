@@ -6,6 +6,7 @@ import { rows as connections } from '../bench/gateway/connections.ts'
 import { rows as http2 } from '../bench/gateway/http2.ts'
 import { parseH2load, parseWrk } from '../bench/gateway/load.ts'
 import { installed } from '../bench/gateway/peers.ts'
+import { shares } from '../bench/gateway/profile.ts'
 import { rows as proxy } from '../bench/gateway/proxy.ts'
 import { rows as webSocket } from '../bench/gateway/websocket.ts'
 import type { Row } from '../bench/row.ts'
@@ -66,4 +67,25 @@ status codes: 36370 2xx, 0 3xx, 0 4xx, 0 5xx
   assert.deepEqual(parseH2load(text), { requests: 36_370, perSecond: 18_185 })
   assert.throws(() => parseH2load(text.replace('36370 2xx, 0 3xx', '36000 2xx, 370 3xx')))
   assert.throws(() => parseH2load(text.replace('0 failed', '1 failed')))
+})
+
+test('reads what perf saw: by kind, then by function, the kernel by who called it', () => {
+  const text = `MainThread
+\tffffffff81 tcp_sendmsg ([kernel.kallsyms])
+\t7f00000001 __libc_write (/usr/lib/libc.so.6)
+\t7f00000002 JS:*'start file:///app/src/serving/gateway/exchange.ts:162:8 (/tmp/perf-1.map)
+
+MainThread
+\t7f00000002 JS:*'start file:///app/src/serving/gateway/exchange.ts:162:8 (/tmp/perf-1.map)
+
+V8Worker
+\t7f00000003 v8::internal::Sweeper::RawSweep (/usr/bin/node)
+
+`
+  const share = new Map(shares(text).map(({ name, value }) => [name, Math.round(value)]))
+  assert.equal(share.get('all: kernel'), 33)
+  assert.equal(share.get('all: gateway, JavaScript'), 33)
+  assert.equal(share.get('all: garbage collection'), 33)
+  assert.equal(share.get('kernel, called by __libc_write'), 33)
+  assert.equal(share.get('start serving/gateway/exchange.ts'), 33)
 })

@@ -28,7 +28,8 @@ export async function rows({
   const app = await peers.app('hello')
   const gateway = await peers.gateway({ appPort: app.port })
   const chain = await startChain(peers, app.port)
-  const targets: Peer[] = [gateway, chain]
+  const haproxy = await peers.haproxy(forwardTo(app.port))
+  const targets: Peer[] = [gateway, chain, haproxy]
   const of = await inTurn<'perSecond' | 'p99Ms' | 'cpuMicros', Peer>(
     targets,
     rounds,
@@ -52,6 +53,11 @@ export async function rows({
       value: of('gateway', 'cpuMicros') / of('chain', 'cpuMicros'),
       unit: '×',
       goal: '<= 0.125',
+    },
+    {
+      name: `haproxy alone beside the same chain: CPU a request`,
+      value: of('haproxy', 'cpuMicros') / of('chain', 'cpuMicros'),
+      unit: '×',
     },
     { name: `${at} p99`, value: of('gateway', 'p99Ms') / of('chain', 'p99Ms'), unit: '×' },
   ]

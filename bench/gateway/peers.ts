@@ -34,6 +34,7 @@ export interface GatewayStart {
   readonly spread?: boolean
   /** Another checkout to run it from. */
   readonly checkout?: string
+  readonly nodeFlags?: readonly string[]
 }
 
 /** The processes of one bench; all end with it. */
@@ -60,13 +61,21 @@ export class Peers implements Disposable {
 
   /** A gateway that knows `benchHost`, served by one pod, with everything on that is on by default. */
   async gateway(start: GatewayStart, name = 'gateway'): Promise<Peer> {
-    const { appPort, protocol = 'http1', workers = 1, spread = false, checkout } = start
+    const {
+      appPort,
+      protocol = 'http1',
+      workers = 1,
+      spread = false,
+      checkout,
+      nodeFlags = [],
+    } = start
     const control = join(this.folder, `${name}.sock`)
     const main = checkout
       ? join(checkout, 'src/serving/gateway/main.ts')
       : fileURLToPath(new URL('../../src/serving/gateway/main.ts', import.meta.url))
     const child = this.start(spread ? undefined : cores.proxy, process.execPath, [
       '--max-semi-space-size=4', // as the platform starts it
+      ...nodeFlags,
       main,
       '--http',
       '127.0.0.1:0',
