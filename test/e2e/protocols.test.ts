@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
 import { connect } from 'node:http2'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -81,6 +82,52 @@ describe('protocols', { skip: withoutKubectl }, () => {
         client.makeUnaryRequest('/ping.PingService/No', encode, decode, 'x', resolve),
       )
       assert.equal(unknown?.code, 12)
+    } finally {
+      client.close()
+    }
+  })
+
+  test('gRPC through TLS: the own authority, ALPN, a large message, a stream', async () => {
+    const { gatewayTls, localCA } = JSON.parse(
+      await readFile(join(ebb.dataDir, 'endpoints.json'), 'utf8'),
+    ) as { gatewayTls: string; localCA: string }
+    const authority = `grpc-ping.${domain}`
+    const client = new Client(
+      new URL(gatewayTls).host,
+      credentials.createSsl(await readFile(localCA)),
+      { 'grpc.ssl_target_name_override': authority, 'grpc.default_authority': authority },
+    )
+    const deadline = new Date(new Date().getTime() + 30_000)
+    try {
+      const answer = await new Promise<Buffer | undefined>((resolve, reject) =>
+        client.makeUnaryRequest(
+          '/ping.PingService/Ping',
+          (text: string) => {
+            // A field of 2 MiB: its length takes four bytes.
+            const [a, b, c, d] = [0, 7, 14, 21].map((bits) => (text.length >> bits) & 127)
+            const size = [a ?? 0, b ?? 0, c ?? 0].map((bits) => bits | 128)
+            return Buffer.concat([Buffer.from([10, ...size, d ?? 0]), Buffer.from(text)])
+          },
+          (bytes) => bytes,
+          'x'.repeat(2 << 20),
+          { deadline },
+          (error, value) => (error ? reject(error) : resolve(value)),
+        ),
+      )
+      assert.ok((answer?.length ?? 0) > 2 << 20)
+      assert.match(answer?.toString('latin1', answer.length - 10) ?? '', /x - pong$/)
+      const stream = client.makeBidiStreamRequest<string, string>(
+        '/ping.PingService/PingStream',
+        encode,
+        decode,
+        { deadline },
+      )
+      let got = 0
+      stream.on('data', () => void got++)
+      for (let i = 0; i < 20; i++) stream.write(`hello-${i}`)
+      stream.end()
+      await once(stream, 'end')
+      assert.equal(got, 20)
     } finally {
       client.close()
     }

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
+import { createHash, randomBytes, type Hash } from 'node:crypto'
 import { once } from 'node:events'
+import { createServer, request as httpRequest, type IncomingMessage, type Server } from 'node:http'
 import { connect as connectH2 } from 'node:http2'
-import { connect as connectTcp } from 'node:net'
+import { type AddressInfo, connect as connectTcp } from 'node:net'
+import { Readable } from 'node:stream'
 import { test } from 'node:test'
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls'
 import { systemClock } from '../../lib/clock.ts'
@@ -127,6 +130,58 @@ test('requests through TLS, by both protocols, and the app knows', async () => {
   assert.deepEqual([headers[':status'], body], [200, 'https'])
   session.destroy()
 })
+
+test('large bodies pass whole through TLS in both directions at once, by both protocols', async () => {
+  const app = createServer((request, response) => request.pipe(response))
+  await using _app = new Closing(app)
+  app.listen(0, '127.0.0.1')
+  await once(app, 'listening')
+  const { port } = app.address() as AddressInfo
+  await using fixture = await Fixture.start({
+    tls: true,
+    revision: { backends: [{ host: '127.0.0.1', port, pod: 'echo' }] },
+  })
+  tell(fixture, 'ns/exact', [host], exact)
+  const body = randomBytes(8 << 20)
+  const digest = (data: Buffer | Hash) =>
+    (Buffer.isBuffer(data) ? createHash('sha256').update(data) : data).digest('hex')
+  const echoed = async (stream: Readable): Promise<string> => {
+    const hash = createHash('sha256')
+    for await (const chunk of stream) hash.update(chunk as Buffer)
+    return digest(hash)
+  }
+  const tls = await open(fixture, { ALPNProtocols: ['http/1.1'] })
+  const request = httpRequest({
+    createConnection: () => tls,
+    method: 'POST',
+    headers: { host, connection: 'close' },
+  })
+  const answered = once(request, 'response') as Promise<[IncomingMessage]>
+  Readable.from(chunksOf(body)).pipe(request)
+  assert.equal(await echoed((await answered)[0]), digest(body))
+
+  const h2 = await open(fixture, { ALPNProtocols: ['h2'] })
+  const session = connectH2(`https://${host}`, { createConnection: () => h2 })
+  const stream = session.request({ ':method': 'POST', ':path': '/', ':authority': host })
+  Readable.from(chunksOf(body)).pipe(stream)
+  assert.equal(await echoed(stream), digest(body))
+  session.destroy()
+})
+
+function* chunksOf(body: Buffer): Generator<Buffer> {
+  for (let at = 0; at < body.length; at += 50_000) yield body.subarray(at, at + 50_000)
+}
+
+class Closing implements AsyncDisposable {
+  readonly #server: Server
+  constructor(server: Server) {
+    this.#server = server
+  }
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.close()
+    this.#server.closeAllConnections()
+  }
+}
 
 test('the certificate of the exact name goes before the wildcard, ours for anybody comes last', async () => {
   await using world = await served()
