@@ -73,6 +73,8 @@ function compare(
     added('p99 added to the app alone', 'p99Ms', alone ? '<= 1 ms' : undefined),
     against('app', 'requests', 'perSecond'),
   ]
+  if (haproxy && alone)
+    rows.push(row('p50 that haproxy adds', of('haproxy', 'p50Ms') - of('app', 'p50Ms'), 'ms'))
   if (haproxy)
     rows.push(
       against('haproxy', 'requests', 'perSecond', '>= 0.65'),
