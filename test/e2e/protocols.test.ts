@@ -169,6 +169,62 @@ describe('protocols', { skip: withoutKubectl }, () => {
     await atZero('websocket-chat')
   })
 
+  test('an upgraded connection ends with timeoutSeconds, unless its revision or the cluster frees it', async () => {
+    const chat = async (name: string, annotations: string): Promise<void> => {
+      const manifest = `apiVersion: serving.knative.dev/v1
+kind: Service
+metadata: { name: ${name} }
+spec:
+  template:
+    metadata: { annotations: { ${annotations} } }
+    spec:
+      timeoutSeconds: 2
+      containers: [{ image: '${registry}/websocket-chat:2019-10-15' }]
+`
+      await ebb.ok('apply', '-f', await ebb.file(`${name}.yaml`, manifest))
+    }
+    await chat('chat-limited', '')
+    await chat('chat-free', 'ebb.dev/long-lived-streams: "true"')
+    const open = async (name: string): Promise<{ socket: WebSocket; closedMs: () => number }> => {
+      await ebb.ok('wait', `ksvc/${name}`, '--for=condition=Ready', '--timeout=30s')
+      const host = `${name}.${domain}`
+      const socket = new WebSocket(`ws://${url()}/ws`, {
+        headers: { Host: host, Origin: `http://${host}` },
+      })
+      socket.on('error', () => {})
+      let closedMs = 0
+      await once(socket, 'open')
+      const openedMs = performance.now()
+      socket.on('close', () => (closedMs = performance.now() - openedMs))
+      return { socket, closedMs: () => closedMs }
+    }
+    const [limited, free] = await Promise.all([open('chat-limited'), open('chat-free')])
+    await until('the limited one is closed', async () => limited.closedMs() > 0, 10_000)
+    assert.ok(limited.closedMs() > 1000 && limited.closedMs() < 4000, `${limited.closedMs()} ms`)
+    // Now for all that do not say otherwise.
+    await ebb.ok(
+      ...['patch', 'configmap', 'config-defaults', '-n', 'knative-serving', '--type=merge'],
+      ...['-p', '{"data":{"long-lived-streams":"true"}}'],
+    )
+    await until(
+      'the setting has come to the gateway',
+      async () => {
+        const { socket, closedMs } = await open('chat-limited')
+        const startMs = performance.now()
+        while (closedMs() === 0 && performance.now() - startMs < 3500)
+          await new Promise((resolve) => setImmediate(resolve))
+        socket.close()
+        return closedMs() === 0
+      },
+      20_000,
+    )
+    assert.equal(free.closedMs(), 0)
+    const heard = once(free.socket, 'message') as Promise<[Buffer]>
+    free.socket.send('still there')
+    assert.equal((await heard)[0].toString(), 'still there')
+    free.socket.close()
+  })
+
   test('HTTP/2 by prior knowledge reaches http1 services too, also at zero', async () => {
     await atZero('websocket-chat')
     const session = connect(`http://${url()}`)

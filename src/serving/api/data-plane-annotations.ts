@@ -6,7 +6,7 @@ import type { FieldError } from '../../knative/field-error.ts'
 import type { StringMap } from '../../kube/api/meta.ts'
 
 /** `"true"` or `"false"`: whether upgraded connections and event streams are free of timeoutSeconds. */
-export const longLivedStreamsKey = 'ebb.dev/long-lived-streams'
+const longLivedStreamsKey = 'ebb.dev/long-lived-streams'
 /** `cookie`, `cookie:<Name>` or `header:<Name>`: whose requests stay with one pod. */
 export const sessionAffinityKey = 'ebb.dev/session-affinity'
 

@@ -8,7 +8,6 @@ import {
 } from '../../../knative/config-values.ts'
 import { compileTemplate, type Template } from '../../../knative/template.ts'
 import type { ObjectMeta } from '../../../kube/api/meta.ts'
-import { longLivedStreamsKey } from '../data-plane-annotations.ts'
 
 /** Quantities by resource: `cpu`, `memory`, `ephemeral-storage`. */
 export type ResourceDefaults = Readonly<Partial<Record<ResourceName, string>>>
@@ -104,7 +103,7 @@ function parse(data: ConfigData): DefaultsConfig {
     containerConcurrencyMaxLimit: asInteger(data, 1000, 'container-concurrency-max-limit'),
     allowContainerConcurrencyZero: asBoolean(data, true, 'allow-container-concurrency-zero'),
     enableServiceLinks: serviceLinks(data),
-    longLivedStreams: asBoolean(data, false, longLivedStreamsKey),
+    longLivedStreams: asBoolean(data, false, 'long-lived-streams'),
   }
   notGreater(
     'revision-timeout-seconds',
@@ -185,8 +184,8 @@ allow-container-concurrency-zero: "true"
 enable-service-links: "false"
 
 # Whether upgraded connections (WebSocket) and event streams may last longer
-# than the timeout of a Revision that does not say by the annotation of the
-# same name. The idle timeout counts all the same.
-${longLivedStreamsKey}: "false"
+# than the timeout of a Revision that does not say by the annotation
+# ebb.dev/long-lived-streams. The idle timeout counts all the same.
+long-lived-streams: "false"
 `,
 })

@@ -100,7 +100,7 @@ function parse(data: ConfigData): ObservabilityConfig {
     metrics: exporter(data, 'metrics', metricsProtocols, 'none'),
     requestMetrics: exporter(data, 'request-metrics', metricsProtocols, 'none'),
     tracing: { ...exporter(data, 'tracing', tracingProtocols, 'none'), samplingRate },
-    serverTiming: asBoolean(data, true, 'ebb.dev/server-timing'),
+    serverTiming: asBoolean(data, true, 'server-timing'),
     runtimeProfiling:
       oneOf(data, 'runtime-profiling', ['enabled', 'disabled'], 'disabled') === 'enabled',
     runtimeExportIntervalMs: interval(data, 'runtime-export-interval'),
@@ -148,7 +148,7 @@ tracing-sampling-rate: "1"
 
 # Whether requests that waited for a pod to start tell in the header
 # Server-Timing for how long and why.
-ebb.dev/server-timing: "true"
+server-timing: "true"
 
 # Whether profiles can be taken.
 runtime-profiling: "disabled"

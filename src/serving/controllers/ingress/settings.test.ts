@@ -21,9 +21,9 @@ test('request log and tracing are off unless they are switched on', () => {
         'tracing-protocol': 'grpc',
         'tracing-endpoint': 'collector:4317',
         'tracing-sampling-rate': '0.25',
-        'ebb.dev/server-timing': 'false',
+        'server-timing': 'false',
       },
-      { 'ebb.dev/long-lived-streams': 'true' },
+      { 'long-lived-streams': 'true' },
     ),
     {
       requestLogTemplate: '{{.Response.Code}}',
