@@ -203,8 +203,14 @@ spec:
     assert.ok(limited.closedMs() > 1000 && limited.closedMs() < 4000, `${limited.closedMs()} ms`)
     // Now for all that do not say otherwise.
     await ebb.ok(
-      ...['patch', 'configmap', 'config-defaults', '-n', 'knative-serving', '--type=merge'],
-      ...['-p', '{"data":{"long-lived-streams":"true"}}'],
+      'patch',
+      'configmap',
+      'config-defaults',
+      '-n',
+      'knative-serving',
+      '--type=merge',
+      '-p',
+      '{"data":{"long-lived-streams":"true"}}',
     )
     await until(
       'the setting has come to the gateway',
