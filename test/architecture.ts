@@ -11,6 +11,7 @@ export const architecture: Readonly<Record<string, readonly string[]>> = {
     'serving/api',
   ],
   image: ['lib'],
+  registry: ['lib', 'image'],
   'kube/api': ['lib'],
   'kube/store': ['lib', 'kube/api'],
   'kube/apiserver': ['lib', 'kube/api', 'kube/store'],
@@ -19,6 +20,7 @@ export const architecture: Readonly<Record<string, readonly string[]>> = {
   'kube/controller': ['lib', 'kube/api', 'kube/client'],
   'kube/controllers': ['lib', 'kube/api', 'kube/client', 'kube/controller'],
   'kube/kubelet': ['lib', 'kube/api', 'kube/client', 'image'],
+  'kube/kubelet/docker': ['lib', 'image', 'kube/kubelet'], // the runtime's other side; only platform opens it
   knative: ['lib', 'kube/api', 'kube/client'],
   'serving/api': ['lib', 'kube/api', 'knative'],
   'serving/autoscaler': ['lib', 'serving/api'],

@@ -4,7 +4,6 @@ import { rename, rm } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
 import { systemClock } from '../lib/clock.ts'
 import type { ContentStore } from '../image/content-store.ts'
-import type { StoredImage } from '../image/collection.ts'
 import { dataDirOf, layoutOf } from '../platform/config.ts'
 import { UsageError, type Arguments, type Command, type Output } from './command.ts'
 
@@ -80,23 +79,23 @@ const verbs: Readonly<Record<string, Verb>> = {
     if (!(hours >= 0)) throw new UsageError('--older-than: expected a number of hours')
     const { planCollection, storedImages, sweep } = await import('../image/collection.ts')
     const { usedImages } = await import('../platform/used-images.ts')
-    const used = await usedImages(await referencesOf(args))
+    const used = usedImages(await referencesOf(args))
     const images = await storedImages(store)
     const sizes = await sizesOf(store)
     const goes = planCollection(
       args.boolean('all') ? images.map((item) => ({ ...item, pulled: true })) : images,
       sizes,
-      (item) => used(item),
+      used.has,
       { wantedBytes: Number.POSITIVE_INFINITY, minAgeMs: hours * 3_600_000, maxAgeMs: 0 },
       systemClock.now(),
     )
     for (const item of goes) for (const name of item.names) out.print(name)
     if (args.boolean('dry-run')) return 0
     for (const item of goes) for (const name of item.names) await store.untag(name)
-    const kept = images.filter((item: StoredImage) => used(item)).map(({ digest }) => digest)
+    const kept = images.filter((item) => used.has(item)).map(({ digest }) => digest)
     const freed = await sweep(store, {
       nowMs: systemClock.now(),
-      inUse: new Set(kept),
+      inUse: new Set([...used.digests, ...kept]),
       gone: new Set(goes.flatMap(({ blobs }) => blobs)),
     })
     out.note(`ebb image prune: ${goes.length} image(s), ${sizeText(freed)} freed`)

@@ -10,6 +10,7 @@ import {
   dockerEnvironment,
   parseAddress,
   parseMetricsAddress,
+  parseRegistryAddress,
   parseTlsAddress,
   type PlatformConfig,
 } from '../platform/config.ts'
@@ -86,6 +87,11 @@ export const up: Command = {
       value: 'N',
       default: '1',
       description: 'threads of the gateway that serve, for machines with more than two cores',
+    },
+    registry: {
+      type: 'string',
+      value: 'HOST:PORT',
+      description: 'where images are pushed to, or off (default: 127.0.0.1:5000)',
     },
     registries: {
       type: 'string',
@@ -174,6 +180,7 @@ function configOf(args: Arguments): PlatformConfig {
     gateway,
     gatewayTls: optional('gateway-tls', parseTlsAddress),
     metrics: optional('metrics', parseMetricsAddress),
+    registry: optional('registry', parseRegistryAddress),
     gatewayWorkers: Number(workers),
     ...(domain !== undefined && { domain }),
     runtime: choice('runtime', ['auto', 'process', 'docker']),

@@ -45,6 +45,8 @@ export interface ContentStore {
   put(mediaType: string, bytes: Uint8Array): Promise<Descriptor>
   /** Stores a stream under its digest without holding it in memory. */
   putStream(mediaType: string, chunks: AsyncIterable<Uint8Array>): Promise<Descriptor>
+  /** Makes a file of the store's `incoming` a blob; whoever calls has checked its digest. */
+  adopt(path: string, digest: string): Promise<void>
   /** Begins, or goes on with, a blob whose digest and size are known. Check `has` first. */
   ingest(descriptor: Pick<Descriptor, 'digest' | 'size'>): Promise<Ingest>
   /** The blob, verified against its digest. Throws an Error when it is missing or damaged. */
@@ -144,6 +146,13 @@ export async function openContentStore(
         counted(),
       )
       return { mediaType, digest, size }
+    },
+
+    async adopt(path, digest) {
+      const file = await open(path, 'r+')
+      await file.sync().finally(() => file.close())
+      await rename(path, blobPath(digest))
+      await syncFolder(blobs)
     },
 
     async ingest({ digest, size }) {

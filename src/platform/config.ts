@@ -39,6 +39,8 @@ export interface PlatformConfig {
   /** Node processes kept started and idle for pods to come; 0 = none. */
   readonly warmInterpreters: number
   readonly logLevel: 'debug' | 'info' | 'error'
+  /** Where images are pushed to; undefined = nowhere. */
+  readonly registry?: WantedAddress | undefined
   /** Default: what the environment says. */
   readonly registries?: RegistryEnvironment
   /** Threads of the gateway that serve. Default 1. */
@@ -120,6 +122,16 @@ export function parseMetricsAddress(
   if (text === 'off') return undefined
   if (text !== undefined) return parseAddress(text, 'metrics')
   return { host: '127.0.0.1', port: gateway.port === 0 ? 0 : 9090, fallback: true }
+}
+
+/** `HOST:PORT` or `off`; without a flag, port 5000 of this machine, as registries have it. */
+export function parseRegistryAddress(
+  text: string | undefined,
+  gateway: Address,
+): WantedAddress | undefined {
+  if (text === 'off') return undefined
+  if (text !== undefined) return parseAddress(text, 'registry')
+  return { host: '127.0.0.1', port: gateway.port === 0 ? 0 : 5000, fallback: true }
 }
 
 /** Host and port as they stand in a URL. */

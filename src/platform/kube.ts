@@ -35,6 +35,7 @@ import { frozenMemoryLimit, leftEndpoints } from './freezing.ts'
 import { ensureCertificates, type Certificates } from './certificates.ts'
 import { registryEnvironment, type Layout, type PlatformConfig } from './config.ts'
 import { openRuntime } from './container-runtime.ts'
+import { startEmbeddedRegistry } from './embedded-registry.ts'
 import { startImageCollector } from './image-collector.ts'
 import { openImageSource } from './image-source.ts'
 
@@ -57,6 +58,8 @@ export interface Kube extends AsyncDisposable {
   readonly port: number
   readonly certificates: Certificates
   readonly images: Images
+  /** Of the embedded registry, if there is one. */
+  readonly registryPort: number | undefined
   /** The digest a Revision's image has now. */
   readonly resolveDigest: (image: string, identity: PullIdentity) => Promise<string>
   /** For controllers in this process. */
@@ -187,6 +190,17 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
       frozenMemoryLimit: () => frozenMemoryLimit(informers),
     }),
   )
+  const registry =
+    config.registry &&
+    started.use(
+      await startEmbeddedRegistry({
+        store: contents,
+        clock,
+        log: log.child({ part: 'registry' }),
+        dataDir: layout.dataDir,
+        address: config.registry,
+      }),
+    )
   started.use(
     startImageCollector({
       store: contents,
@@ -204,6 +218,7 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
     port: http.port,
     certificates,
     images,
+    registryPort: registry?.port,
     resolveDigest: (image, identity) => images.resolve(image, () => pullKeys(client, identity)),
     deps,
     keepFoundPods,

@@ -41,6 +41,8 @@ export interface Endpoints {
   readonly localCA?: string
   /** Prometheus' text; absent without `--metrics`. */
   readonly metrics?: string
+  /** What names of pushed images begin with: `localhost:5000`. Absent with `--registry off`. */
+  readonly registry?: string
   readonly kubeconfig: string
   readonly pid: number
 }
@@ -126,6 +128,7 @@ export async function startPlatform(
       }),
       ...(serving.metrics && { metrics: `http://${addressText(serving.metrics)}/metrics` }),
     }),
+    ...(kube.registryPort !== undefined && { registry: `localhost:${kube.registryPort}` }),
     kubeconfig: layout.kubeconfig,
     pid: process.pid,
   }
@@ -143,19 +146,22 @@ export async function startPlatform(
 /** Nothing when the file is missing or damaged: it is written anew. */
 function lastEndpoints(
   layout: Layout,
-): Pick<Partial<Endpoints>, 'api' | 'gateway' | 'gatewayTls' | 'metrics'> {
+): Pick<Partial<Endpoints>, 'api' | 'gateway' | 'gatewayTls' | 'metrics' | 'registry'> {
   let found: unknown
   try {
     found = JSON.parse(readFileSync(layout.endpoints, 'utf8'))
   } catch {
     return {}
   }
-  const { api, gateway, gatewayTls, metrics } = Object(found) as Readonly<Record<string, unknown>>
+  const { api, gateway, gatewayTls, metrics, registry } = Object(found) as Readonly<
+    Record<string, unknown>
+  >
   return {
     ...(typeof api === 'string' && { api }),
     ...(typeof gateway === 'string' && { gateway }),
     ...(typeof gatewayTls === 'string' && { gatewayTls }),
     ...(typeof metrics === 'string' && { metrics }),
+    ...(typeof registry === 'string' && { registry: `http://${registry}` }),
   }
 }
 
@@ -211,6 +217,10 @@ async function withPortsOfLastTime(
     metrics: config.metrics && {
       ...config.metrics,
       ...(await keep(config.metrics, last.metrics)),
+    },
+    registry: config.registry && {
+      ...config.registry,
+      ...(await keep(config.registry, last.registry)),
     },
   }
 }

@@ -9,8 +9,14 @@ export interface ImageUsers {
   readonly images: readonly Image[]
 }
 
-/** True for images that may not go. */
-export function usedImages({ pods, images }: ImageUsers): (image: StoredImage) => boolean {
+export interface UsedImages {
+  /** True for images that may not go. */
+  readonly has: (image: StoredImage) => boolean
+  /** Manifests that are needed, whether they have a name or not: a name may mean something newer by now. */
+  readonly digests: ReadonlySet<string>
+}
+
+export function usedImages({ pods, images }: ImageUsers): UsedImages {
   const used = new Set<string>()
   const add = (text: string) => {
     try {
@@ -26,5 +32,8 @@ export function usedImages({ pods, images }: ImageUsers): (image: StoredImage) =
     for (const { imageID } of status?.containerStatuses ?? []) add(imageID)
   }
   for (const { spec } of images) add(spec.image)
-  return ({ digest, names }) => used.has(digest) || names.some((name) => used.has(name))
+  return {
+    has: ({ digest, names }) => used.has(digest) || names.some((name) => used.has(name)),
+    digests: new Set([...used].filter((text) => text.startsWith('sha256:'))),
+  }
 }
