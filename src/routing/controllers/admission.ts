@@ -9,7 +9,7 @@ import { Ingress } from '../../serving/api/ingress.ts'
 import { httpRouteName, type HTTPRoute } from '../api/http-route-spec.ts'
 import { virtualServiceName, type VirtualService } from '../api/virtual-service-spec.ts'
 import { sourceText, type HostRules } from '../rules/host-rules.ts'
-import { hostsOf } from './host-owners.ts'
+import { byIngressAge, hostsOf } from './host-owners.ts'
 import { routeState, type RouteObject } from './route-state.ts'
 import type { Lookup } from './seen.ts'
 import { shareHost } from './shared-host.ts'
@@ -44,6 +44,7 @@ function check<T extends RouteObject>(
   const ingresses = context
     .list(Ingress, '')
     .filter((one) => hostsOf(one).some((host) => hosts.has(host)))
+    .toSorted(byIngressAge)
   const complaints = [...hosts].flatMap((host) => {
     const wanting = others.filter((other) => other.hosts.some((one) => one.host === host))
     const owners = ingresses

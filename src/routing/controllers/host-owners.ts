@@ -18,10 +18,7 @@ export class HostOwners {
     const keys = this.#index().get(host) ?? []
     return [...keys]
       .flatMap((key) => this.#read.get(Ingress, parse(key)) ?? [])
-      .toSorted((a, b) => {
-        const [one, other] = [age(a), age(b)]
-        return one < other ? -1 : one > other ? 1 : 0
-      })
+      .toSorted(byIngressAge)
   }
 
   /** To be called when the Ingress has changed or gone. Answers the hosts that it names or named. */
@@ -68,6 +65,9 @@ export const hostsOf = ({ spec }: Ingress): readonly string[] => [
 
 const age = ({ metadata }: Ingress): string =>
   `${metadata.creationTimestamp ?? ''} ${metadata.namespace ?? ''}/${metadata.name}`
+
+/** As the gateway does it: the first has the host. */
+export const byIngressAge = (a: Ingress, b: Ingress): number => (age(a) < age(b) ? -1 : 1)
 
 function parse(text: string): ObjectKey {
   const [namespace = '', name = ''] = text.split('/')

@@ -24,6 +24,7 @@ export interface SharedHost {
   readonly takenFrom: ReadonlySet<string>
 }
 
+/** `owners`: the oldest first; the host is its. */
 export function shareHost(
   host: string,
   wanting: readonly HostRules[],
@@ -31,12 +32,14 @@ export function shareHost(
 ): SharedHost {
   const refusals = new Map<string, string>()
   const takenFrom = new Set<string>()
+  const [owner] = owners
   const allowed = wanting.filter((rules) => {
     const { namespace } = rules.source
-    if (owners.length === 0) return true
-    const own = owners.some(({ ingress }) => ingress.metadata.namespace === namespace)
+    if (!owner) return true
+    const { ingress } = owner
+    const own = ingress.metadata.namespace === namespace
     if (own) takenFrom.add(namespace)
-    else if (owners[0]) refusals.set(sourceText(rules.source), ownedText(host, owners[0].ingress))
+    else refusals.set(sourceText(rules.source), ownedText(host, ingress))
     return own
   })
   const mergedFor = (visibility: Visibility): readonly Rule[] => {

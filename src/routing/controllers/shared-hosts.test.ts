@@ -400,6 +400,19 @@ test('the host of a Service: its namespace may put rules before it, others may n
   assert.equal(world.hosts.taken('app.example', stored), false)
 })
 
+test("a host that two namespaces have is the older one's: routes of the other are refused", async () => {
+  await using world = await platform()
+  await world.apply(Ingress, ingress('app.example', 'other'))
+  await world.clock.advance(1000)
+  await world.apply(Ingress, ingress('app.example', 'default'))
+  await world.apply(CoreService, service('shop'))
+  const route = httpRoute('r', { hostnames: ['app.example'], rules: [prefix('/x', 'shop')] })
+  assert.match(
+    await refusal(world.client.create(HTTPRoute, route)),
+    /belongs to Route other\/app: only routes of namespace other may use it/,
+  )
+})
+
 test('a Service that gets a host which another namespace routes takes it', async () => {
   await using world = await platform()
   await world.apply(CoreService, service('shop'))

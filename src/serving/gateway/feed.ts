@@ -93,6 +93,8 @@ export interface IngressRoute {
   readonly key: string
   /** Hex SHA-256 of the KIngress' spec, namespace and name; answered to network probes. */
   readonly hash: string
+  /** RFC 3339. Of those that claim a host the oldest has it, then the first by key; one without goes before. */
+  readonly createdAt?: string
   readonly rules: readonly Rule[]
 }
 

@@ -76,6 +76,20 @@ test('of a host with rules for inside and outside, callers inside get those for 
   assert.match(String(splits(true)), /in/)
 })
 
+test('of two that claim a host the older has it, in whatever order they came', () => {
+  const one = ingress('z/old', [{ hosts: ['h'], paths: [to('old')] }])
+  const two = ingress('a/new', [{ hosts: ['h'], paths: [to('new')] }])
+  const old = { ...one, createdAt: '2026-01-01T00:00:00Z' }
+  const young = { ...two, createdAt: '2026-01-01T00:00:01Z' }
+  for (const table of [tableOf(old, young), tableOf(young, old)]) {
+    assert.equal(goes(table, '/', '', 'h'), 'old')
+    table.set({ ...young, rules: [{ hosts: ['h'], visibility: 'ExternalIP', paths: [to('n2')] }] })
+    assert.equal(goes(table, '/', '', 'h'), 'old')
+    table.delete('z/old')
+    assert.equal(goes(table, '/', '', 'h'), 'n2')
+  }
+})
+
 test('who came first has a host until it goes; replacing one changes only its own', () => {
   const table = tableOf(
     ingress('n/a', [{ paths: [to('a')] }]),

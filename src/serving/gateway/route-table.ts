@@ -27,6 +27,8 @@ export interface RoutePath {
 export interface HostRoute {
   readonly ingress: string
   readonly hash: string
+  /** The lesser of two has the host. */
+  readonly age: string
   /** In the order in which they are tried. */
   readonly paths: readonly RoutePath[]
   /** Plain HTTP is sent to https. */
@@ -203,10 +205,11 @@ class HostPaths {
     }
   }
 
-  route({ key, hash }: IngressRoute): HostRoute {
+  route({ key, hash, createdAt = '' }: IngressRoute): HostRoute {
     return {
       ingress: key,
       hash,
+      age: `${createdAt} ${key}`,
       paths: [...this.#ordered, ...this.#others.toSorted(bySpecificity)],
       redirectToHttps: this.#redirectToHttps,
     }
@@ -255,7 +258,7 @@ const bySpecificity = (a: RoutePath, b: RoutePath): number =>
   Number(b.match.pathType === 'exact') - Number(a.match.pathType === 'exact') ||
   b.match.path.length - a.match.path.length
 
-/** Hosts of all ingresses. When several claim a host, the one that came first has it until it goes. */
+/** Hosts of all ingresses. When several claim a host, the oldest has it until it goes, in whatever order they came here. */
 class HostIndex {
   readonly #claims = new Map<string, HostRoute | HostRoute[]>()
   #wildcards = 0
@@ -280,13 +283,15 @@ class HostIndex {
     let claims = claim === undefined ? [] : Array.isArray(claim) ? claim : [claim]
     const at = old ? claims.indexOf(old) : -1
     if (at >= 0) claims = route ? claims.with(at, route) : claims.toSpliced(at, 1)
-    else if (route) claims = [...claims, route]
+    else if (route) claims = [...claims, route].toSorted(byAge)
     const [first] = claims
     if (!first) this.#claims.delete(host)
     else this.#claims.set(host, claims.length === 1 ? first : claims)
     if (host.startsWith('*')) this.#wildcards += Number(!!first) - Number(claim !== undefined)
   }
 }
+
+const byAge = (a: HostRoute, b: HostRoute): number => (a.age < b.age ? -1 : 1)
 
 /** The value of a known field, or undefined; the first when there are several. */
 export function fieldValue(head: RequestHead, field: Field): string | undefined {

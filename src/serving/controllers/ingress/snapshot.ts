@@ -51,12 +51,14 @@ export function ingressRoute(
   { backend, taken }: IngressSurroundings = { backend: revisionBehind, taken: () => false },
 ): IngressRoute {
   const { rules = [], tls = [], httpOption } = ingress.spec
+  const { creationTimestamp } = ingress.metadata
   const secured = new Set(
     httpOption === 'Redirected' ? tls.flatMap(({ hosts = [] }) => hosts.map(lower)) : [],
   )
   return {
     key: keyText(keyOf(ingress)),
     hash: ingressHash(ingress),
+    ...(creationTimestamp && { createdAt: creationTimestamp }),
     rules: rules.flatMap((rule) => {
       const paths = (rule.http?.paths ?? []).map((path) => pathOf(path, backend))
       const { visibility = 'ExternalIP' } = rule
