@@ -253,6 +253,22 @@ test('stats and wakes reach their listeners; a drain ends with its answer or wit
   assert.equal(link.connected, false)
 })
 
+test('wakes that come before anybody listens reach the first listener', async () => {
+  await using gateway = new FakeGateway()
+  const source = new Source()
+  source.ready()
+  await using link = connected(gateway, source)
+  await gateway.sync()
+  const stats = new Promise((resolve) => link.onStats(resolve))
+  for (const revision of ['ns/a', 'ns/b', 'ns/a']) gateway.send({ type: 'wake', revision })
+  gateway.send({ type: 'stats', stats: [] })
+  await stats
+  const woken: string[] = []
+  link.onWake(({ name }) => woken.push(name))
+  assert.deepEqual(woken, ['a', 'b'])
+  link.onWake(() => assert.fail('told already'))
+})
+
 test('facts of other parts: with everything, when they change, again to a gateway that knows nothing', async () => {
   await using gateway = new FakeGateway()
   const source = new Source()

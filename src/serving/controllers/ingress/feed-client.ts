@@ -70,7 +70,7 @@ export interface GatewayLink extends AsyncDisposable {
   onAcknowledged(listener: (key: ObjectKey) => void): Disposable
   /** Once a second while there is traffic, plus a last zero. */
   onStats(listener: (stats: readonly RevisionStat[]) => void): Disposable
-  /** A request waits for a revision without a backend. */
+  /** A request waits for a revision without a backend. The first listener also hears of those that came before it. */
   onWake(listener: (revision: ObjectKey) => void): Disposable
   /** A request that had waited for a pod has its first byte of an answer. */
   onCold(listener: (request: ColdRequest) => void): Disposable
@@ -85,6 +85,8 @@ export interface GatewayLink extends AsyncDisposable {
 
 const firstRetryMs = 10
 const longestRetryMs = 500
+/** Wake-ups kept for the first listener; a gateway that is found tells them right after its greeting. */
+const earlyCapacity = 10_000
 /** A gateway that does not read: its connection is cut and the next one starts afresh. */
 const maxUnsentBytes = 256 * 1024 * 1024
 
@@ -134,6 +136,7 @@ class Link implements GatewayLink {
   readonly #acknowledgedListeners = new Set<(key: ObjectKey) => void>()
   readonly #statsListeners = new Set<(stats: readonly RevisionStat[]) => void>()
   readonly #wakeListeners = new Set<(revision: ObjectKey) => void>()
+  readonly #early = new Set<string>()
   readonly #coldListeners = new Set<(request: ColdRequest) => void>()
   readonly #wantedListeners = new Set<(host: string) => void>()
   readonly #connectedListeners = new Set<(connected: boolean) => void>()
@@ -170,8 +173,11 @@ class Link implements GatewayLink {
     subscribe(this.#acknowledgedListeners, listener)
   onStats = (listener: (stats: readonly RevisionStat[]) => void): Disposable =>
     subscribe(this.#statsListeners, listener)
-  onWake = (listener: (revision: ObjectKey) => void): Disposable =>
-    subscribe(this.#wakeListeners, listener)
+  onWake = (listener: (revision: ObjectKey) => void): Disposable => {
+    for (const revision of this.#early) listener(objectKey(revision))
+    this.#early.clear()
+    return subscribe(this.#wakeListeners, listener)
+  }
   onCold = (listener: (request: ColdRequest) => void): Disposable =>
     subscribe(this.#coldListeners, listener)
   onCertificateWanted = (listener: (host: string) => void): Disposable =>
@@ -268,8 +274,10 @@ class Link implements GatewayLink {
         this.#acknowledge(message.version)
         return
       case 'wake': {
-        const key = objectKey(message.revision)
-        for (const listener of this.#wakeListeners) listener(key)
+        const { revision } = message
+        if (this.#wakeListeners.size === 0 && this.#early.size < earlyCapacity)
+          this.#early.add(revision)
+        for (const listener of this.#wakeListeners) listener(objectKey(revision))
         return
       }
       case 'cold':
