@@ -3,7 +3,7 @@
  * scratch, from the image store to nothing left behind.
  */
 import assert from 'node:assert/strict'
-import { createHash, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
@@ -13,6 +13,7 @@ import { buildImage } from '../../src/image/build.ts'
 import { openContentStore } from '../../src/image/content-store.ts'
 import { findEngine } from '../../src/kube/kubelet/docker/discovery.ts'
 import { dockerRuntime, type DockerRuntime } from '../../src/kube/kubelet/docker/docker-runtime.ts'
+import { platformOf } from '../../src/kube/kubelet/docker/remains.ts'
 import { openImages } from '../../src/kube/kubelet/images.ts'
 import { runtimeContract, type RuntimeUnderTest } from '../../src/kube/kubelet/runtime.contract.ts'
 import type { ContainerSpec, ImageHandle } from '../../src/kube/kubelet/runtime.ts'
@@ -165,6 +166,54 @@ else {
     assert.equal(await readFile(join(dataDir, 'a.log'), 'utf8'), 'one\ntwo\n')
     assert.equal((await byUid.get('b')?.containers[0]?.exited)?.exitCode, 9)
     assert.equal(await readFile(join(dataDir, 'b.log'), 'utf8'), 'gone\n')
+  })
+
+  test('docker: what others remove or end is made again', async () => {
+    await using opened = await openDocker('addresses')
+    const { runtime, image, dataDir } = opened
+    // As `docker system prune --all` does while no pod runs.
+    const network = (await dockerd.get('/networks')) as readonly { Name: string; Id: string }[]
+    const images = (await dockerd.get('/images/json')) as readonly { RepoTags: readonly string[] }[]
+    const platform = platformOf(dataDir)
+    for (const tag of images
+      .flatMap(({ RepoTags }) => RepoTags)
+      .filter((tag) => tag.includes(platform)))
+      await dockerd.send('DELETE', `/images/${tag}`)
+    for (const { Name, Id } of network)
+      if (Name.includes(platform)) await dockerd.send('DELETE', `/networks/${Id}`)
+    const sandbox = await runtime.createSandbox({
+      podUid: 'a',
+      namespace: 'ns',
+      name: 'a',
+      ports: [],
+    })
+    const spec = (attempt: number): ContainerSpec => ({
+      podUid: 'a',
+      namespace: 'ns',
+      podName: 'a',
+      container: 'c',
+      attempt,
+      image,
+      command: ['./serve'],
+      workingDir: '/app',
+      env: {},
+      mounts: [],
+      logPath: join(dataDir, `${attempt}.log`),
+    })
+    const first = await runtime.start(spec(0)) // As when the engine itself was restarted.
+    const all = (await dockerd.get('/containers/json')) as readonly Listed[]
+    const own = all.filter(({ Labels }) => Labels['ebb.dev/platform'] === platform)
+    assert.equal(own.length, 2)
+    for (const { Id } of own) await dockerd.send('POST', `/containers/${Id}/kill`)
+    assert.equal((await first.exited).exitCode, 137)
+    const second = await runtime.start(spec(1))
+    assert.ok(second.pid > 0, 'it runs')
+    await until('it is reached at the address the sandbox has now', () =>
+      get(sandbox.podIP, 8080).then(
+        (body) => body === 'hello from a container\n',
+        () => false,
+      ),
+    )
   })
 
   describe('ebb up --runtime docker', { skip: withoutKubectl }, () => {
@@ -339,12 +388,9 @@ else {
 
   /** Of platforms: the contract's own runtime is still there. */
   async function assertNothingLeft(): Promise<void> {
-    const own = `ebb-${createHash('sha256')
-      .update(shared?.dataDir ?? '')
-      .digest('hex')
-      .slice(0, 12)}`
+    const own = platformOf(shared?.dataDir ?? '')
     const names = async (path: string, list: (answer: never) => readonly string[]) =>
-      list((await dockerd.get(path)) as never).filter((name) => !name.includes(own.slice(4)))
+      list((await dockerd.get(path)) as never).filter((name) => !name.includes(own))
     assert.deepEqual(
       [
         await names('/containers/json?all=1', (all: readonly Listed[]) => all.map(({ Id }) => Id)),

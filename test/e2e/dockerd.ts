@@ -16,6 +16,7 @@ export interface Dockerd extends AsyncDisposable {
   readonly host: string
   /** GET, with the answer's JSON. */
   get(path: string): Promise<unknown>
+  send(method: 'POST' | 'DELETE', path: string): Promise<unknown>
 }
 
 /** Why there can be none on this machine; false when there can. */
@@ -34,10 +35,16 @@ export async function startDockerd(): Promise<Dockerd> {
   const child = spawn(
     'dockerd',
     [
-      ...['--data-root', join(folder, 'data'), '--exec-root', join(folder, 'exec')],
-      ...['--pidfile', join(folder, 'pid'), '--host', `unix://${socket}`],
-      ...['--bridge=none', '--iptables=false', '--ip6tables=false', '--ip-masq=false'],
-      ...['--ip-forward=false', '--default-address-pool', 'base=10.213.0.0/16,size=24'],
+      `--data-root=${join(folder, 'data')}`,
+      `--exec-root=${join(folder, 'exec')}`,
+      `--pidfile=${join(folder, 'pid')}`,
+      `--host=unix://${socket}`,
+      '--default-address-pool=base=10.213.0.0/16,size=24',
+      '--bridge=none',
+      '--iptables=false',
+      '--ip6tables=false',
+      '--ip-masq=false',
+      '--ip-forward=false',
     ],
     { stdio: ['ignore', 'ignore', 'pipe'] },
   )
@@ -49,9 +56,9 @@ export async function startDockerd(): Promise<Dockerd> {
     await exited
     await rm(folder, { recursive: true, force: true, maxRetries: 5 })
   }
-  const get = (path: string): Promise<unknown> =>
+  const send = (method: string, path: string): Promise<unknown> =>
     new Promise((resolve, reject) => {
-      const call = request({ socketPath: socket, path }, (answer) => {
+      const call = request({ socketPath: socket, method, path }, (answer) => {
         let body = ''
         answer.setEncoding('utf8')
         answer.on('data', (chunk: string) => (body += chunk))
@@ -66,6 +73,7 @@ export async function startDockerd(): Promise<Dockerd> {
       call.on('error', reject)
       call.end()
     })
+  const get = (path: string) => send('GET', path)
   try {
     await until('dockerd is up', async () => {
       if (child.exitCode !== null) throw new Error(`dockerd ended: ${said}`)
@@ -75,7 +83,7 @@ export async function startDockerd(): Promise<Dockerd> {
     await stop()
     throw error
   }
-  return { host: `unix://${socket}`, get, [Symbol.asyncDispose]: stop }
+  return { host: `unix://${socket}`, get, send, [Symbol.asyncDispose]: stop }
 }
 
 /** Debian's busybox, linked statically: a whole system for images FROM scratch. Undefined when there is none. */

@@ -18,7 +18,7 @@ export class NotAllowed extends Error {
 type Body = Readonly<Record<string, unknown>>
 
 /** Our own copy of a log is the one that is read: the engine's is only to bridge a restart of the control plane. */
-const logConfig = { Type: 'json-file', Config: { 'max-size': '10m', 'max-file': '2' } }
+const logConfig = { Type: 'json-file', Config: { 'max-size': '20m', 'max-file': '2' } }
 /** Waits, and does nothing else. */
 const holderLimits = { Memory: 32 << 20, PidsLimit: 8 }
 const holderSecurity = {
@@ -33,21 +33,21 @@ export function holderBody(
     image,
     platform,
     network,
-    publish,
+    hostPorts,
   }: {
     readonly image: string
     readonly platform: string
     readonly network: string
-    /** Ports are reached on this machine's loopback rather than at the pod's own address. */
-    readonly publish: boolean
+    /** Ports of this machine's loopback by those of the pod, where it is not reached at an address of its own. */
+    readonly hostPorts: Readonly<Record<number, number>>
   },
 ): Body {
-  const ports = publish ? [...new Set(spec.ports)].map((port) => `${port}/tcp`) : []
+  const ports = Object.entries(hostPorts)
   return {
     Image: image,
     Hostname: spec.name.slice(0, 63).replace(/-+$/, ''),
     Labels: holderLabels(platform, spec),
-    ExposedPorts: Object.fromEntries(ports.map((port) => [port, {}])),
+    ExposedPorts: Object.fromEntries(ports.map(([port]) => [`${port}/tcp`, {}])),
     HostConfig: {
       ...holderLimits,
       ...holderSecurity,
@@ -55,7 +55,10 @@ export function holderBody(
       IpcMode: 'shareable',
       LogConfig: logConfig,
       PortBindings: Object.fromEntries(
-        ports.map((port) => [port, [{ HostIp: '127.0.0.1', HostPort: '' }]]),
+        ports.map(([port, hostPort]) => [
+          `${port}/tcp`,
+          [{ HostIp: '127.0.0.1', HostPort: String(hostPort) }],
+        ]),
       ),
     },
   }

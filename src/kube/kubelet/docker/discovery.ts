@@ -56,15 +56,17 @@ export function parseEngineHost(host: string): EngineAddress {
   if ((scheme === 'unix' || scheme === 'npipe') && rest !== '')
     return { kind: 'socket', path: scheme === 'npipe' ? rest.replaceAll('/', '\\') : rest }
   const tcp = scheme === 'tcp' || scheme === 'http' ? URL.parse(`http://${rest}`) : null
-  if (tcp?.hostname)
-    return {
-      kind: 'tcp',
-      host: tcp.hostname.replace(/^\[|\]$/g, ''),
-      port: Number(tcp.port || 2375),
-    }
+  if (tcp?.hostname) {
+    const name = tcp.hostname.replace(/^\[|\]$/g, '')
+    if (!/^(localhost|::1|127\.[\d.]+)$/.test(name))
+      throw new NoEngine(
+        `DOCKER_HOST: the engine at ${host} is another machine's; pods need their volumes and ports on this one`,
+      )
+    return { kind: 'tcp', host: name, port: Number(tcp.port || 2375) }
+  }
   throw new NoEngine(
     `DOCKER_HOST: expected unix:///PATH or tcp://HOST:PORT, found "${host}"; ` +
-      'an engine behind ssh or TLS can be reached through a tunnel (ssh -L /tmp/docker.sock:/var/run/docker.sock HOST)',
+      'engines of other machines and engines behind TLS are not supported',
   )
 }
 

@@ -1,5 +1,5 @@
 /**
- * Runs containers by a Docker Engine (Docker, or Podman's service). A pod is a holder (holder.ts) with the pod's address,
+ * Runs containers by a Docker Engine (Docker, or Podman's service). A pod is a holder (holders.ts) with the pod's address,
  * and containers that share its network. The engine is the only memory: what runs is found again by its labels, and
  * nothing without a label of ours is touched.
  */
@@ -10,15 +10,16 @@ import { join } from 'node:path'
 import { sleep, type Clock } from '../../../lib/clock.ts'
 import type { Log } from '../../../lib/log.ts'
 import type { ContentStore } from '../../../image/content-store.ts'
-import type { Container, ContainerSpec, Runtime, Sandbox, SandboxSpec } from '../runtime.ts'
-import { containerBody, holderBody, NotAllowed } from './container-body.ts'
+import type { Container, ContainerSpec, Runtime, Sandbox } from '../runtime.ts'
+import { containerBody, NotAllowed } from './container-body.ts'
 import type { Engine, InspectedContainer, ListedContainer } from './engine.ts'
 import { EngineError } from './engine-http.ts'
 import { execInside } from './exec.ts'
+import { openHolders, type Holder, type Reach } from './holders.ts'
 import { imageLoader } from './image-loader.ts'
-import { containerName, holderName, label, networkName, ofPlatform, ofPod } from './labels.ts'
-import { platformOf, removeRemains } from './remains.ts'
+import { containerName, label, networkName, ofPlatform, ofPod } from './labels.ts'
 import { createLog } from './log-copy.ts'
+import { platformOf, removeRemains } from './remains.ts'
 import { follow } from './running-container.ts'
 
 export interface DockerRuntimeOptions {
@@ -29,15 +30,12 @@ export interface DockerRuntimeOptions {
   readonly log: Log
   /** Containers may ask to be privileged. */
   readonly allowPrivileged?: boolean
-  /**
-   * How pods are reached: at addresses of their own, where the engine's bridge is one of this machine; else by ports of
-   * this machine's loopback, as with Docker Desktop, a rootless or a remote engine. Default: found out.
-   */
-  readonly reach?: 'addresses' | 'ports'
+  /** Default: found out. */
+  readonly reach?: Reach
 }
 
 export interface DockerRuntime extends Runtime {
-  readonly reach: 'addresses' | 'ports'
+  readonly reach: Reach
   /** There were pods of a previous control plane. */
   readonly adopted: boolean
   /** Gives the engine the image with this manifest; answers its name there, for `ImageHandle.rootfs`. */
@@ -51,57 +49,31 @@ const disposeGraceMs = 5_000
 /** A killed container is seen to have ended within this time. */
 const killLimitMs = 5_000
 
-interface Held {
-  readonly sandbox: Sandbox
-  readonly holderId: string
+interface Started {
+  readonly id: string
+  readonly output: AsyncIterable<Uint8Array>
 }
 
 /** Makes the network of this data directory, and gives the engine what holds pods. */
 export async function dockerRuntime(options: DockerRuntimeOptions): Promise<DockerRuntime> {
   const { engine, store, dataDir, clock, log } = options
   const platform = platformOf(dataDir)
-  const network = networkName(platform)
   const images = imageLoader(engine, store, platform)
-  const [gateway, holder, before] = await Promise.all([
-    engine.ensureNetwork(network, { [label.platform]: platform }),
-    images.ensureHolder(),
+  const [gateway, before] = await Promise.all([
+    engine.ensureNetwork(networkName(platform), { [label.platform]: platform }),
     engine.containers(ofPlatform(platform)),
+    images.ensureHolder(),
   ])
-  const reach =
-    options.reach ??
-    (!engine.facts.rootless && (await isOwnAddress(gateway)) ? 'addresses' : 'ports')
+  const isLocal = !engine.facts.rootless && (await isOwnAddress(gateway))
+  const reach = options.reach ?? (isLocal ? 'addresses' : 'ports')
   log.info('containers are run by Docker', { engine: engine.address, ...engine.facts, reach })
 
-  const pods = new Map<string, Promise<Held>>()
   /** By id: what its image wants to be stopped by. */
   const stopSignals = new Map<string, string>()
   const followed = new Map<string, Container>()
   const letGo = new AbortController()
 
-  const heldOf = (podUid: string, seen: InspectedContainer): Held => ({
-    holderId: seen.id,
-    sandbox:
-      reach === 'addresses'
-        ? { podUid, podIP: seen.addresses[network] ?? '' }
-        : { podUid, podIP: '127.0.0.1', hostPorts: seen.hostPorts },
-  })
-
-  const hold = async (spec: SandboxSpec): Promise<Held> => {
-    const publish = reach === 'ports'
-    const body = holderBody(spec, { image: holder, platform, network, publish })
-    const id = await createWith(holderName(platform, spec), body, holder)
-    try {
-      await engine.startContainer(id)
-      const seen = await engine.inspect(id)
-      if (!seen?.running) throw new Error(`the holder of the pod has ended: ${seen?.error ?? ''}`)
-      return heldOf(spec.podUid, seen)
-    } catch (error) {
-      await engine.remove(id)
-      throw error
-    }
-  }
-
-  const createWith = async (
+  const create = async (
     name: string,
     body: Readonly<Record<string, unknown>>,
     image: string,
@@ -114,13 +86,48 @@ export async function dockerRuntime(options: DockerRuntimeOptions): Promise<Dock
       return await engine.createContainer(name, body)
     }
   }
+  const holders = openHolders({ engine, images, platform, reach, create })
+
+  const startIn = async (holder: Holder, spec: ContainerSpec): Promise<Started> => {
+    const image = spec.image.rootfs
+    const { allowPrivileged = false } = options
+    const body = containerBody(spec, { image, platform, holderId: holder.id, allowPrivileged })
+    const id = await create(containerName(platform, spec), body, image)
+    const attached = new AbortController()
+    try {
+      await createLog(spec.logPath)
+      const output = await engine.attach(id, AbortSignal.any([letGo.signal, attached.signal]))
+      await engine.startContainer(id)
+      return { id, output }
+    } catch (error) {
+      attached.abort()
+      await engine.remove(id)
+      throw error
+    }
+  }
+
+  /** A holder that has ended, with the engine perhaps, is started again; all containers of the pod then are, too. */
+  const startOrRevive = async (holder: Holder, spec: ContainerSpec): Promise<Started> => {
+    try {
+      return await startIn(holder, spec)
+    } catch (error) {
+      if (!(error instanceof EngineError) || !(await holders.revive(holder))) throw error
+      log.info('the network of a pod was made again', { pod: `${spec.namespace}/${spec.podName}` })
+      const all = await engine.containers(ofPod(spec.podUid))
+      const inOldNetwork = all.filter(({ id }) => id !== holder.id)
+      await Promise.all(inOldNetwork.map(({ id }) => engine.kill(id, 'SIGKILL')))
+      return await startIn(holder, spec)
+    }
+  }
 
   const containerOf = (
     { id, pid, startedAtMs, labels }: InspectedContainer,
     stopSignal: string,
+    output?: AsyncIterable<Uint8Array>,
   ): Container => {
     const known = followed.get(id)
     if (known) return known
+    const logPath = labels[label.logPath] ?? ''
     const container: Container = {
       id,
       podUid: labels[label.podUid] ?? '',
@@ -129,7 +136,7 @@ export async function dockerRuntime(options: DockerRuntimeOptions): Promise<Dock
       // One that has ended already had one, too; inside it, this one.
       pid: pid || 1,
       startedAtMs,
-      exited: follow({ engine, clock, log }, id, labels[label.logPath] ?? '', letGo.signal),
+      exited: follow({ engine, clock, log }, id, logPath, letGo.signal, output),
     }
     followed.set(id, container)
     stopSignals.set(id, stopSignal)
@@ -159,6 +166,30 @@ export async function dockerRuntime(options: DockerRuntimeOptions): Promise<Dock
     await drop(id)
   }
 
+  /** What a previous control plane left of a pod; undefined, and gone, when its network is. */
+  const recoverPod = async (
+    podUid: string,
+    own: readonly ListedContainer[],
+  ): Promise<{ sandbox: Sandbox; containers: Container[] } | undefined> => {
+    const held = own.find(isHolder)
+    const seen = held && (await engine.inspect(held.id))
+    if (!seen?.running) {
+      log.info('removing what is left of a pod without its network', { podUid })
+      await Promise.all(own.map(endAndRemove))
+      return undefined
+    }
+    const { sandbox } = await holders.adopt(seen)
+    const containers = await Promise.all(own.filter((item) => !isHolder(item)).map(adopt))
+    return { sandbox, containers: containers.filter((container) => container !== undefined) }
+  }
+
+  /** Undefined, and gone, when it never ran. */
+  const adopt = async ({ id, state }: ListedContainer): Promise<Container | undefined> => {
+    const seen = state === 'created' ? undefined : await engine.inspect(id)
+    if (!seen) await engine.remove(id)
+    return seen && containerOf(seen, seen.stopSignal)
+  }
+
   return {
     name: 'docker',
     version: `docker://${engine.facts.version}`,
@@ -167,50 +198,31 @@ export async function dockerRuntime(options: DockerRuntimeOptions): Promise<Dock
     prepareImage: (digest) => images.ensure(digest),
     detach: () => letGo.abort(),
 
-    async createSandbox(spec) {
-      let held = pods.get(spec.podUid)
-      if (!held) {
-        held = hold(spec)
-        pods.set(spec.podUid, held)
-        held.catch(() => pods.delete(spec.podUid))
-      }
-      return (await held).sandbox
-    },
+    createSandbox: async (spec) => (await holders.hold(spec)).sandbox,
 
     async removeSandbox(podUid) {
-      await pods.get(podUid)?.catch(() => {})
-      pods.delete(podUid)
+      await holders.forget(podUid)
       const all = await engine.containers(ofPod(podUid))
-      const isHolder = ({ labels }: ListedContainer) => labels[label.role] === 'holder'
       await Promise.all(all.filter((item) => !isHolder(item)).map(endAndRemove))
       await Promise.all(all.filter(isHolder).map(({ id }) => engine.remove(id)))
       await rm(join(dataDir, 'pods', podUid), { recursive: true, force: true })
     },
 
     async start(spec) {
-      const held = await pods.get(spec.podUid)
-      if (!held) throw new Error(`pod ${spec.namespace}/${spec.podName} has no network yet`)
-      let id: string | undefined
+      const holder = await holders.find(spec.podUid)
+      if (!holder) throw new Error(`pod ${spec.namespace}/${spec.podName} has no network yet`)
+      let started: Started
       try {
-        const body = containerBody(spec, {
-          image: spec.image.rootfs,
-          platform,
-          holderId: held.holderId,
-          allowPrivileged: options.allowPrivileged ?? false,
-        })
-        id = await createWith(containerName(platform, spec), body, spec.image.rootfs)
-        await createLog(spec.logPath)
-        await engine.startContainer(id)
+        started = await startOrRevive(holder, spec)
       } catch (error) {
-        if (id !== undefined) await engine.remove(id)
         if (!(error instanceof EngineError || error instanceof NotAllowed)) throw error
         return notStarted(spec, error.message, clock.now())
       }
-      const seen = await engine.inspect(id)
+      const seen = await engine.inspect(started.id)
       if (!seen) return notStarted(spec, 'it was removed from the engine', clock.now())
       if (spec.attempt > 0)
         removeOlder(spec).catch((error: unknown) => log.error('not removed', { error }))
-      return containerOf(seen, spec.image.config.stopSignal)
+      return containerOf(seen, spec.image.config.stopSignal, started.output)
     },
 
     async signal(id, signal) {
@@ -225,39 +237,13 @@ export async function dockerRuntime(options: DockerRuntimeOptions): Promise<Dock
 
     async recover() {
       const all = await engine.containers(ofPlatform(platform))
-      const uids = new Set(all.map(({ labels }) => labels[label.podUid] ?? ''))
-      const found = await Promise.all(
-        [...uids].map(async (podUid) => {
-          const own = all.filter(({ labels }) => labels[label.podUid] === podUid)
-          const holderId = own.find(({ labels }) => labels[label.role] === 'holder')?.id
-          const seen = holderId === undefined ? undefined : await engine.inspect(holderId)
-          if (!seen?.running) {
-            log.info('removing what is left of a pod without its network', { podUid })
-            await Promise.all(own.map(endAndRemove))
-            return []
-          }
-          const held = heldOf(podUid, seen)
-          pods.set(podUid, Promise.resolve(held))
-          const programs = own.filter(({ id }) => id !== holderId)
-          return [{ sandbox: held.sandbox, containers: await Promise.all(programs.map(adopt)) }]
-        }),
-      )
-      return found.flat().map(({ sandbox, containers }) => ({
-        sandbox,
-        containers: containers.filter((container) => container !== undefined),
-      }))
-
-      /** Undefined, and gone, when it never ran. */
-      async function adopt(item: ListedContainer): Promise<Container | undefined> {
-        const seen = item.state === 'created' ? undefined : await engine.inspect(item.id)
-        if (!seen) await engine.remove(item.id)
-        return seen && containerOf(seen, seen.stopSignal)
-      }
+      const byPod = Map.groupBy(all, ({ labels }) => labels[label.podUid] ?? '')
+      const found = await Promise.all([...byPod].map(([podUid, own]) => recoverPod(podUid, own)))
+      return found.filter((pod) => pod !== undefined)
     },
 
     async [Symbol.asyncDispose]() {
-      const isDetached = letGo.signal.aborted
-      if (!isDetached) {
+      if (!letGo.signal.aborted) {
         await removeRemains(engine, platform, disposeGraceMs, clock)
         await rm(join(dataDir, 'pods'), { recursive: true, force: true })
       }
@@ -266,6 +252,8 @@ export async function dockerRuntime(options: DockerRuntimeOptions): Promise<Dock
     },
   }
 }
+
+const isHolder = ({ labels }: ListedContainer): boolean => labels[label.role] === 'holder'
 
 /** Whether this machine has an address: a server can be bound to it, even while nothing is plugged into its bridge. */
 function isOwnAddress(address: string): Promise<boolean> {

@@ -94,7 +94,7 @@ export function engineHttp(address: EngineAddress, prefix: string, clock: Clock)
         cancel()
         resolve(answer)
       })
-      outgoing.once('error', (error) => {
+      outgoing.on('error', (error) => {
         cancel()
         reject(error)
       })

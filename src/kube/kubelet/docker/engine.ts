@@ -84,7 +84,9 @@ export interface Engine extends Disposable {
   remove(id: string): Promise<void>
   /** Resolves with the exit code once it does not run. */
   wait(id: string, signal: AbortSignal): Promise<number>
-  /** Output from its beginning, or from `sinceText` (seconds with a fraction), until the container ends. */
+  /** Resolves once nothing is missed: all its output from now on, which it can't outrun, until it ends. */
+  attach(id: string, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>
+  /** What the engine has kept from its beginning, or from `sinceText` (seconds with a fraction), until it ends. */
   logs(id: string, sinceText: string, signal: AbortSignal): AsyncIterable<Uint8Array>
   memoryBytes(id: string): Promise<number>
   createExec(id: string, command: readonly string[]): Promise<string>
@@ -263,6 +265,12 @@ function engine(http: EngineHttp, address: string, facts: EngineFacts): Engine {
         signal,
       })
       return number(record(parsed(await whole(answer)))['StatusCode'])
+    },
+
+    async attach(id, signal) {
+      const query = { stream: '1', stdout: '1', stderr: '1' }
+      const path = `/containers/${id}/attach`
+      return frameContents(await http.stream({ method: 'POST', path, query, signal }))
     },
 
     async *logs(id, sinceText, signal) {

@@ -5,7 +5,7 @@
 
 const headBytes = 8
 
-/** The content of the frames as it comes: a large frame is not held back until it is complete. */
+/** The content of the frames, as much at a time as has come: a large frame is not held back until it is complete. */
 export async function* frameContents(
   chunks: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array, void> {
@@ -13,12 +13,13 @@ export async function* frameContents(
   let headSize = 0
   let left = 0
   for await (const chunk of chunks) {
+    const contents: Uint8Array[] = []
     for (let at = 0; at < chunk.length;) {
       if (left > 0) {
         const part = chunk.subarray(at, at + left)
         at += part.length
         left -= part.length
-        yield part
+        contents.push(part)
         continue
       }
       const part = chunk.subarray(at, at + headBytes - headSize)
@@ -31,5 +32,8 @@ export async function* frameContents(
         throw new Error('the engine sent output in another format than that of stream frames')
       left = head.readUInt32BE(4)
     }
+    // Programs write line by line: one write for many frames.
+    if (contents.length > 0)
+      yield contents.length === 1 ? (contents[0] ?? chunk) : Buffer.concat(contents)
   }
 }

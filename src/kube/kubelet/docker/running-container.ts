@@ -4,7 +4,7 @@ import type { Log } from '../../../lib/log.ts'
 import type { ContainerExit } from '../runtime.ts'
 import type { Engine, InspectedContainer } from './engine.ts'
 import { EngineError } from './engine-http.ts'
-import { copyLog } from './log-copy.ts'
+import { copyOutput, missedOutput } from './log-copy.ts'
 
 export interface FollowDeps {
   readonly engine: Engine
@@ -17,12 +17,16 @@ const drainMs = 2_000
 /** An engine that does not answer is asked again. */
 const retryMs = 1_000
 
-/** Resolves when it has ended and its log is complete; never when `signal` aborts before. */
+/**
+ * Resolves when it has ended and its log is complete; never when `signal` aborts before. `output` = what it has been
+ * attached to before its start; without it, what the engine has kept.
+ */
 export async function follow(
   { engine, clock, log }: FollowDeps,
   id: string,
   logPath: string,
   signal: AbortSignal,
+  output?: AsyncIterable<Uint8Array>,
 ): Promise<ContainerExit> {
   const copying = new AbortController()
   const stop = () => copying.abort()
@@ -35,9 +39,11 @@ export async function follow(
   return signal.aborted ? await new Promise(() => {}) : end
 
   async function copy(): Promise<void> {
-    while (!copying.signal.aborted) {
+    for (let next = output; !copying.signal.aborted; next = undefined) {
       try {
-        return await copyLog(engine, id, logPath, copying.signal)
+        await copyOutput(next ?? missedOutput(engine, id, logPath, copying.signal), logPath)
+        // A connection that breaks looks like the end of the output.
+        if (!(await engine.inspect(id))?.running) return
       } catch (error) {
         if (copying.signal.aborted || isGone(error)) return
         log.error('output of a container could not be copied', { id, logPath, error })
