@@ -126,6 +126,61 @@ spec:
     await ebb.ok('delete', 'domainmapping', 'own.shop.test')
   })
 
+  test('a Gateway with two listeners: http is redirected, https shows the Secret and has the app', async () => {
+    const [secret = ''] = (
+      await ebb.ok('get', 'kcert', '-o', 'jsonpath={.items[*].spec.secretName}')
+    ).split(' ')
+    const parent = (sectionName: string) => `[{ name: shop, sectionName: ${sectionName} }]`
+    const manifest = `
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: shop }
+spec:
+  gatewayClassName: ebb
+  listeners:
+    - { name: http, port: 80, protocol: HTTP }
+    - name: https
+      port: 443
+      protocol: HTTPS
+      hostname: gw.shop.test
+      tls: { certificateRefs: [{ name: ${secret} }] }
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: to-https }
+spec:
+  parentRefs: ${parent('http')}
+  hostnames: [gw.shop.test]
+  rules: [{ filters: [{ type: RequestRedirect, requestRedirect: { scheme: https, port: ${port} } }] }]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: shop }
+spec:
+  parentRefs: ${parent('https')}
+  hostnames: [gw.shop.test]
+  rules: [{ backendRefs: [{ group: serving.knative.dev, kind: Service, name: counter }] }]
+`
+    await ebb.ok('apply', '-f', await ebb.file('gateway.yaml', manifest))
+    await ebb.ok(
+      'wait',
+      'gateway/shop',
+      '--for=jsonpath={.status.listeners[1].conditions[?(@.type=="Programmed")].status}=True',
+      '--timeout=20s',
+    )
+    const plain = `http://gw.shop.test:${ebb.gateway.port}/a`
+    await until('the redirect', async () => (await curl(plain)).status === 302)
+    assert.equal((await curl(plain)).redirect, `https://gw.shop.test:${port}/a`)
+    // The Secret's certificate is of another name, which the client has to forgive.
+    await until(
+      'the app',
+      async () => (await curl(`https://gw.shop.test:${port}/a`, '--insecure')).status === 200,
+    )
+    assert.equal((await shownTo('gw.shop.test')).checkHost(host), host)
+    await ebb.ok('delete', 'gateway/shop', 'httproute/shop', 'httproute/to-https')
+    await until('the end of both', async () => (await curl(plain)).status === 404)
+  })
+
   /** The certificate that a client gets which asks for this name. */
   const shownTo = (servername: string): Promise<X509Certificate> =>
     new Promise((resolve, reject) => {

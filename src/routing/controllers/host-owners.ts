@@ -2,6 +2,7 @@
 import { keyOf, keyText, type ObjectKey } from '../../kube/api/meta.ts'
 import type { Reader } from '../../kube/controller/reconciler.ts'
 import { Ingress } from '../../serving/api/ingress.ts'
+import { hostsOf } from '../../serving/controllers/ingress/host-owner.ts'
 
 export class HostOwners {
   readonly #read: Reader
@@ -56,12 +57,6 @@ export class HostOwners {
     }
   }
 }
-
-export const hostsOf = ({ spec }: Ingress): readonly string[] => [
-  ...new Set(
-    (spec.rules ?? []).flatMap(({ hosts = [] }) => hosts.map((host) => host.toLowerCase())),
-  ),
-]
 
 const age = ({ metadata }: Ingress): string =>
   `${metadata.creationTimestamp ?? ''} ${metadata.namespace ?? ''}/${metadata.name}`

@@ -4,7 +4,7 @@
  * are refused there. Routes of its own namespace come first, and what they do not take goes where it went before.
  */
 import type { Ingress } from '../../serving/api/ingress.ts'
-import { label } from '../../serving/api/names.ts'
+import { ownerText } from '../../serving/controllers/ingress/host-owner.ts'
 import type { Rule } from '../../serving/gateway/feed.ts'
 import { sourceText, type HostRules, type Visibility } from '../rules/host-rules.ts'
 import { describeMatch, matchText } from '../rules/match.ts'
@@ -84,15 +84,6 @@ function servedBy(rules: HostRules, host: string, visibility: Visibility): HostR
   if (!scheme || served.some((one) => one.scheme !== scheme)) return rules
   const entries = rules.entries.map(({ at, path }) => ({ at, path: { scheme, ...path } }))
   return { ...rules, entries }
-}
-
-/** Who a KIngress was made for: `Service default/shop`. */
-export function ownerText({ metadata }: Ingress): string {
-  const { namespace = '', name, labels = {} } = metadata
-  if (labels[label.service]) return `Service ${namespace}/${labels[label.service]}`
-  if (labels[label.route]) return `Route ${namespace}/${labels[label.route]}`
-  if (labels[label.domainMappingUID]) return `DomainMapping ${namespace}/${name}`
-  return `Ingress ${namespace}/${name}`
 }
 
 export const ownedText = (host: string, ingress: Ingress): string =>

@@ -184,3 +184,22 @@ test('references: what is not there, has no address, or lies elsewhere', () => {
     { ...reference, port: 8080 },
   )
 })
+
+test('a domain that somebody has already is not taken from them', () => {
+  const rival: Ingress = {
+    apiVersion: 'networking.internal.knative.dev/v1alpha1',
+    kind: 'Ingress',
+    metadata: {
+      name: 'hello',
+      namespace: 'other',
+      labels: { 'serving.knative.dev/service': 'hello' },
+    },
+    spec: { rules: [{ hosts: ['WWW.example.org'] }] },
+  }
+  const { apply = [], conditions, error } = plan({ rival })
+  assert.deepEqual(apply, [])
+  const text = 'The domain name is already in use by Service other/hello'
+  assert.equal(conditions['DomainClaimed'], `False DomainAlreadyClaimed ${text}`)
+  assert.equal(conditions['Ready'], `False DomainAlreadyClaimed ${text}`)
+  assert.equal(error?.message, text)
+})

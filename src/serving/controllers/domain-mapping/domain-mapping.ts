@@ -17,6 +17,7 @@ import {
 } from '../../api/domain-mapping.ts'
 import { Ingress } from '../../api/ingress.ts'
 import { watchConfigs, type ReadConfig } from '../config.ts'
+import { hostsOf, ownerText } from '../ingress/host-owner.ts'
 import { applyIngress, mergedIngress } from '../route/ingress.ts'
 import { createTracker } from '../tracker.ts'
 import { desiredIngress, ingressName } from './ingress.ts'
@@ -28,6 +29,8 @@ export interface World {
   readonly claim: ClusterDomainClaim | undefined
   readonly reference: Reference
   readonly ingress: Ingress | undefined
+  /** The KIngress of another that has the domain already, while there is none of the mapping's own. */
+  readonly rival?: Ingress | undefined
   /** Of the mapping's name, whoever made it. */
   readonly certificate?: Certificate | undefined
   readonly network: NetworkConfig
@@ -43,6 +46,7 @@ export const domainMappingReconciler = (
     finalizer: 'domainmappings.serving.knative.dev',
     watches: [
       { kind: Ingress, wake: 'owner' },
+      { kind: Ingress, wake: (changed) => tracker.observers(changed) },
       { kind: Certificate, wake: 'owner' },
       ...addressableKinds.map((kind) => ({
         kind,
@@ -66,15 +70,20 @@ export const domainMappingReconciler = (
       const kind = referredKind(ref)
       // The port is that of the core Service of the same name.
       const names = kind ? [kind.kind, 'Service'] : []
-      tracker.track(
-        key,
-        names.map((one) => ({ kind: one, namespace, name: ref.name ?? '' })),
-      )
+      const ingress = read.get(Ingress, { namespace, name: ingressName(name) })
+      const rival = ingress
+        ? undefined
+        : read.list(Ingress, '').find((one) => hostsOf(one).includes(name))
+      tracker.track(key, [
+        ...names.map((one) => ({ kind: one, namespace, name: ref.name ?? '' })),
+        ...(rival ? [{ kind: Ingress.kind, ...keyOf(rival) }] : []),
+      ])
       return {
         mapping,
         claim: read.get(ClusterDomainClaim, { namespace: '', name }),
         reference: resolveReference(ref, namespace, read),
-        ingress: read.get(Ingress, { namespace, name: ingressName(name) }),
+        ingress,
+        rival,
         certificate: read.get(Certificate, { namespace, name }),
         network: readConfig(read, configNetwork),
       }
@@ -121,7 +130,7 @@ export const domainMappingReconciler = (
 type Decision = Plan & { readonly status: DomainMappingStatus }
 
 function decide(world: World, begun: DomainMappingStatus, nowMs: number): Decision {
-  const { mapping, claim, reference, ingress, certificate, network } = world
+  const { mapping, claim, reference, ingress, rival, certificate, network } = world
   const { name, namespace = '' } = mapping.metadata
   const tls = domainTls(mapping, network, certificate, begun, nowMs)
   const url = `${tls.scheme ?? network.defaultExternalScheme}://${name}`
@@ -142,6 +151,13 @@ function decide(world: World, begun: DomainMappingStatus, nowMs: number): Decisi
           : `no ClusterDomainClaim found for domain "${name}" (and autocreate-cluster-domain-claims property is not true)`,
       ),
     }
+  if (rival) {
+    const message = `The domain name is already in use by ${ownerText(rival)}`
+    return {
+      status: conditions.markFalse(status, 'DomainClaimed', 'DomainAlreadyClaimed', message, nowMs),
+      error: new Error(message),
+    }
+  }
   const apply: Apply[] = claim ? [] : [ourClaim(name, namespace)]
   status = conditions.markTrue(status, 'DomainClaimed', nowMs)
   if ('problem' in reference)
