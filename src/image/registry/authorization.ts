@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../../lib/clock.ts'
 import type { Credential } from './credentials.ts'
+import { isLoopback } from './endpoints.ts'
 import { readBody, type HttpClient } from './http.ts'
 import { printable, refusalText, RegistryError } from './registry-error.ts'
 
@@ -108,11 +109,9 @@ export function createAuthorizer({
   ): Promise<{ token: string; lifeMs: number }> {
     const { host, protocol } = new URL(origin)
     const url = URL.parse(realm)
-    if (
-      !url ||
-      !/^https?:$/.test(url.protocol) ||
-      (protocol === 'https:' && url.protocol === 'http:')
-    )
+    const isLocal = isLoopback(host) && url !== null && isLoopback(url.host)
+    const isPlain = url?.protocol === 'http:' && (protocol === 'http:' || isLocal)
+    if (!url || (url.protocol !== 'https:' && !isPlain))
       throw new RegistryError(
         'invalid',
         `${host} asks for a token from "${printable(realm)}"; expected an https URL`,

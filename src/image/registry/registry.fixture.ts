@@ -113,10 +113,14 @@ export async function fakeRegistry(t: TestContext): Promise<FakeRegistry> {
 
 /** The bytes of a tar. */
 export async function tarOf(
-  entries: readonly (Partial<Header> & { readonly name: string; readonly text?: string })[],
+  entries: readonly (Partial<Header> & {
+    readonly name: string
+    readonly text?: string | Uint8Array
+  })[],
 ): Promise<Buffer> {
   const tar = pack()
-  for (const { text, ...header } of entries) tar.entry(header, text ?? '')
+  for (const { text = '', ...header } of entries)
+    tar.entry(header, typeof text === 'string' ? text : Buffer.from(text))
   tar.finalize()
   const chunks: Uint8Array[] = []
   for await (const chunk of tar) chunks.push(chunk as Uint8Array)
