@@ -64,8 +64,10 @@ export interface Served {
 
 /** Bytes that may wait behind the request being served before reading stops. */
 const maxPipelinedBytes = 65_536
-/** How long a connection that has had its last answer may go on sending before it is cut. */
+/** A connection that has had its last answer is cut when the client has been silent for so long … */
 const lingerMs = 2000
+/** … or has gone on sending for so long: some read no answer before they have sent everything. */
+const longestLingerMs = 30_000
 
 /** What can be seen of HTTP/2's preface in what looks like a head. */
 const preface = 'PRI * HTTP/2.0\r\n\r\n'
@@ -95,8 +97,10 @@ export class ClientConnection extends Deadline implements Client, Requester {
   #idleLimitMs: number
   #bodyBlocked = false
   #paused = false
-  /** While lingering: bytes of answers that the client had not taken when it was looked at last. */
+  /** While lingering: since when, and what the client had not taken yet and had sent when it was looked at last, in bytes. */
+  #lingeringMs = 0
   #unsent = 0
+  #heard = 0
 
   constructor(socket: Socket, context: ClientContext) {
     super()
@@ -375,13 +379,13 @@ export class ClientConnection extends Deadline implements Client, Requester {
     else this.socket.destroy()
   }
 
-  /** A client that still takes the last answer, however slowly, gets all of it. */
+  /** A client that still takes the last answer, however slowly, gets all of it; one that still sends has some time for that. */
   #lingerLimitMs(nowMs: number): number {
-    const left = this.socket.writableLength
-    if (left !== this.#unsent) {
-      this.#unsent = left
-      this.#phaseMs = nowMs
-    }
+    const { writableLength: left, bytesRead } = this.socket
+    const sends = bytesRead !== this.#heard && nowMs - this.#lingeringMs < longestLingerMs
+    if (left !== this.#unsent || sends) this.#phaseMs = nowMs
+    this.#unsent = left
+    this.#heard = bytesRead
     return left > 0 ? this.#context.idleTimeoutMs : lingerMs
   }
 
@@ -393,7 +397,9 @@ export class ClientConnection extends Deadline implements Client, Requester {
     this.#pending = undefined
     this.#bodyBlocked = false
     this.socket.end()
+    this.#lingeringMs = this.#phaseMs
     this.#unsent = this.socket.writableLength
+    this.#heard = this.socket.bytesRead
     this.#flow()
     this.#context.deadlines.set(this, this.#phaseMs + lingerMs)
   }

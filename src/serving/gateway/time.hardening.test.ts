@@ -1,6 +1,7 @@
 /** The three time limits as Knative's users see them (contracts/serving.md 4.5), for both protocols, event streams and upgraded connections. */
 import assert from 'node:assert/strict'
 import { type ClientHttp2Stream, connect } from 'node:http2'
+import { connect as dial, type Socket } from 'node:net'
 import { describe, test } from 'node:test'
 import { settle, SimClock } from '../../testing/sim-clock.ts'
 import type { GatewaySettings, RevisionTarget } from './feed.ts'
@@ -277,7 +278,7 @@ describe('upgraded connections', { timeout: 20_000 }, () => {
   test('freed without an idle limit they stay', async () => {
     await using w = await world({ timeoutMs: 3000, longLivedStreams: true })
     const { client, request, closed } = await tunnel(w)
-    await w.clock.advance(3_600_000)
+    await w.clock.advance(400_000)
     request.raw('still here')
     await client.until('still here')
     assert.equal(closed(), false)
@@ -300,6 +301,50 @@ describe('slow clients', { timeout: 20_000 }, () => {
     assert.equal((await client.response('POST')).status, 504)
     assert.equal([...w.fixture.gateway.view().revisions][0]!.inFlight, 0)
     client.socket.destroy()
+  })
+
+  test('who sends a body that nobody wants may finish it before reading the answer, but not for ever', async () => {
+    const clock = new SimClock()
+    await using fixture = await Fixture.start({ clock })
+    const open = (): number => fixture.gateway.view().gateway.connections
+    const head = `POST / HTTP/1.1\r\nHost: unknown.example.com\r\nContent-Length: 1000000000\r\n\r\n`
+    // Node's sockets end with the other side, unless they are told not to.
+    const start = (): Socket => {
+      const socket = dial({
+        port: fixture.gateway.http.port,
+        host: '127.0.0.1',
+        noDelay: true,
+        allowHalfOpen: true,
+      })
+      socket.on('error', () => {})
+      socket.write(head)
+      return socket
+    }
+    const endless = start()
+    const silent = start()
+    const patient = start()
+    await until(() => open() === 3)
+    await settle(20)
+    for (let i = 0; i < 10; i++) {
+      endless.write('x'.repeat(10_000))
+      patient.write('x'.repeat(10_000))
+      await settle(10)
+      await clock.advance(1000)
+      if (i > 3) assert.equal(open(), 2, `${open()} after ${i + 1} s`)
+    }
+    let answer = ''
+    patient.on('data', (bytes: Buffer) => (answer += bytes.toString('latin1')))
+    await until(() => answer.includes('\r\n\r\n'))
+    assert.match(answer, /^HTTP\/1\.1 404 /)
+    patient.end()
+    await until(() => open() === 1)
+    for (let i = 0; i < 24; i++) {
+      endless.write('x'.repeat(10_000))
+      await settle(10)
+      await clock.advance(1000)
+    }
+    await until(() => open() === 0)
+    for (const socket of [endless, silent, patient]) socket.destroy()
   })
 
   test('heads that trickle: each has headTimeoutMs from its first byte, bytes do not buy time', async () => {
