@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readdir, readFile, rm, truncate } from 'node:fs/promises'
+import { lstat, mkdtemp, readdir, readFile, readlink, rm, truncate } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { gzipSync } from 'node:zlib'
+import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { pack, type Header } from 'tar-stream'
+import { seededRandom } from '../lib/random.ts'
 import { openContentStore, type ContentStore, type Descriptor } from './content-store.ts'
 import { layerType } from './layer.ts'
-import { unpackImage } from './unpack.ts'
+import { inward, unpackImage } from './unpack.ts'
 
 type Entry = Partial<Header> & { readonly name: string; readonly text?: string }
 
@@ -117,3 +118,174 @@ test('blobs are verified when read', async (t) => {
   await assert.rejects(store.read(blob.digest), /is damaged/)
   await assert.rejects(async () => store.read('sha256:../../x'), /is no sha256 digest/)
 })
+
+test('links are followed inside the image, and lead nowhere else', async (t) => {
+  const store = await storeOf(t)
+  const layers = [
+    await layer(store, [
+      { name: 'usr/bin/sh', text: 'sh', mode: 0o755 },
+      { name: 'bin', type: 'symlink', linkname: '/usr/bin' },
+      { name: 'usr/lib', type: 'symlink', linkname: '../../../../usr/bin' },
+      { name: 'up', type: 'symlink', linkname: '../../..' },
+      { name: 'etc/passwd', type: 'symlink', linkname: '/etc/shadow' },
+    ]),
+    await layer(store, [
+      { name: 'bin/ls', text: 'ls' },
+      { name: 'usr/lib/cat', text: 'cat' },
+      { name: 'up/top', text: 'top' },
+      { name: 'hard', type: 'link', linkname: 'bin/sh' },
+      { name: 'bin/.wh.sh' },
+    ]),
+  ]
+  const root = await unpackImage(store, digest, layers)
+  assert.deepEqual((await readdir(join(root, 'usr', 'bin'))).sort(), ['cat', 'ls'])
+  assert.equal(await readFile(join(root, 'top'), 'utf8'), 'top')
+  assert.equal(await readFile(join(root, 'hard'), 'utf8'), 'sh')
+  assert.equal(await readlink(join(root, 'bin')), 'usr/bin')
+  assert.equal(await readlink(join(root, 'etc/passwd')), '../etc/shadow')
+  assert.equal(await readFile(join(root, 'bin', 'ls'), 'utf8'), 'ls', 'also from outside')
+  assert.deepEqual(await readdir(join(root, '..')), [digest.slice(7)])
+})
+
+test('targets of links', () => {
+  const of = (folder: string, target: string) => inward('/r', join('/r', folder), target)
+  assert.equal(of('', '/etc/x'), 'etc/x')
+  assert.equal(of('a/b', '/etc/x'), '../../etc/x')
+  assert.equal(of('a/b', '../x'), '../x')
+  assert.equal(of('a/b', '../../../x'), '../../x')
+  assert.equal(of('a', 'b/../../../x'), '../x')
+  assert.equal(of('a', '/../../x'), '../x')
+  assert.equal(of('', '/'), '.')
+  assert.equal(of('a', './b//c'), './b//c')
+})
+
+test('a whiteout is for lower layers only; what a link stood for stays', async (t) => {
+  const store = await storeOf(t)
+  const layers = [
+    await layer(store, [
+      { name: 'd/low', text: 'low' },
+      { name: 'd/both/low', text: 'low' },
+      { name: 'target/keep', text: 'keep' },
+      { name: 'link', type: 'symlink', linkname: 'target' },
+    ]),
+    await layer(store, [
+      { name: 'd/both/high', text: 'high' },
+      { name: 'd/.wh.both' },
+      { name: 'd/.wh..wh..opq' },
+      { name: '.wh.link' },
+      { name: '.wh.never' },
+    ]),
+  ]
+  const root = await unpackImage(store, digest, layers)
+  assert.deepEqual((await readdir(root, { recursive: true })).sort(), [
+    'd',
+    'd/both',
+    'd/both/high',
+    'target',
+    'target/keep',
+  ])
+})
+
+test('setuid and setgid are taken away, folders can be written by the platform', async (t) => {
+  const store = await storeOf(t)
+  const root = await unpackImage(store, digest, [
+    await layer(store, [
+      { name: 'su', text: 'x', mode: 0o6755 },
+      { name: 'locked/', type: 'directory', mode: 0o2555 },
+      { name: 'locked/file', text: 'x', mode: 0o444 },
+    ]),
+  ])
+  assert.equal((await lstat(join(root, 'su'))).mode & 0o7777, 0o755)
+  assert.equal((await lstat(join(root, 'locked'))).mode & 0o7777, 0o755)
+  assert.equal((await lstat(join(root, 'locked/file'))).mode & 0o7777, 0o444)
+})
+
+test('bombs: by ratio, by size, by headers, by nothing but folders in folders', async (t) => {
+  const store = await storeOf(t)
+  const bomb = await store.put(
+    layerType,
+    gzipSync(Buffer.concat([tarHeader('bomb', 8 << 20), Buffer.alloc(8 << 20)])),
+  )
+  await assert.rejects(
+    unpackImage(store, digest, [bomb], { maxRatio: 10, freeBytes: 1 << 20 }),
+    /decompresses to more than 10 times its \d+ bytes/,
+  )
+  await assert.rejects(
+    unpackImage(store, digest, [bomb], { maxBytes: 1000 }),
+    /unpacks to more bytes than it may/,
+  )
+  const names = await store.put(layerType, gzipSync(tarHeader('x', 600 << 20, 'x')))
+  await assert.rejects(
+    unpackImage(store, digest, [names]),
+    /a header has \d+ bytes of names; at most 1048576 are read/,
+  )
+  await assert.rejects(
+    unpackImage(store, digest, [
+      await layer(store, [{ name: 'd/'.repeat(3000), type: 'directory' }]),
+    ]),
+    /a path is too long/,
+  )
+  assert.deepEqual(await readdir(join(store.directory, 'rootfs')), [], 'nothing is left behind')
+})
+
+test('truncated: gzip, zstd, tar; and what is none of them', async (t) => {
+  const store = await storeOf(t)
+  const tar = Buffer.concat([tarHeader('a', 100_000), Buffer.alloc(100_000, 'x')])
+  const zstd = 'application/vnd.oci.image.layer.v1.tar+zstd'
+  for (const [bytes, type, refused] of [
+    [gzipSync(tar).subarray(0, 100), layerType, /unexpected end of file/],
+    [zstdCompressSync(tar).subarray(0, 50), zstd, /layer sha256:\w+: /],
+    [gzipSync(tar.subarray(0, 50_000)), layerType, /the archive ends within "a"/],
+    [gzipSync(Buffer.alloc(1000, 'y')), layerType, /it is no tar archive/],
+    [Buffer.from('not gzip at all'), layerType, /incorrect header check/],
+    [Buffer.from('not zstd at all'), zstd, /layer sha256:\w+: /],
+  ] as const) {
+    const bad = await store.put(type, bytes)
+    await assert.rejects(unpackImage(store, digest, [bad]), refused)
+  }
+})
+
+test('any bytes unpack or are refused, and nothing else', async (t) => {
+  const store = await storeOf(t)
+  const good = Buffer.concat([
+    tarHeader('folder/file', 600),
+    Buffer.alloc(1024, 'x'),
+    tarHeader('link', 0, '2', 'folder'),
+    tarHeader('link/other', 10),
+    Buffer.alloc(512, 'y'),
+    Buffer.alloc(1024),
+  ])
+  const random = seededRandom(7)
+  for (let i = 0; i < 300; i++) {
+    const bytes = Buffer.from(good)
+    for (let n = 0; n < 1 + (i % 4); n++)
+      bytes[Math.floor(random.next() * bytes.length)] = Math.floor(random.next() * 256)
+    // A checksum that fits, so that what is behind it is reached.
+    for (const at of [0, 1536, 2048]) fixSum(bytes, at)
+    const bad = await store.put('application/vnd.oci.image.layer.v1.tar', bytes)
+    const id = `sha256:${i.toString(16).padStart(64, '0')}`
+    await unpackImage(store, id, [bad]).catch((error: unknown) =>
+      assert.match(String(error), /^Error: layer sha256:/),
+    )
+  }
+  for (const name of await readdir(store.directory))
+    assert.ok(['blobs', 'names', 'incoming', 'oci-layout', 'rootfs'].includes(name), name)
+})
+
+function tarHeader(name: string, size: number, type = '0', link = ''): Buffer {
+  const header = Buffer.alloc(512)
+  header.write(name, 0)
+  header.write('0000644\0', 100)
+  header.write(`${size.toString(8).padStart(11, '0')}\0`, 124)
+  header.write(type, 156)
+  header.write(link, 157)
+  header.write('ustar\u000000', 257)
+  fixSum(header, 0)
+  return header
+}
+
+function fixSum(bytes: Buffer, at: number): void {
+  bytes.fill(' ', at + 148, at + 156)
+  const sum = bytes.subarray(at, at + 512).reduce((total, byte) => total + byte, 0)
+  bytes.write(`${sum.toString(8).padStart(6, '0')}\0 `, at + 148)
+}

@@ -31,12 +31,13 @@ import { readTar, type TarEntry } from './tar-reader.ts'
 export interface Limits {
   /** Of all its files together. Default 16 GiB. */
   readonly maxBytes?: number
-  /** How many times its size a layer may decompress to, beyond its first 512 MiB. Default 250. */
+  /** How many times its size a layer may decompress to, beyond its first bytes. Default 250. */
   readonly maxRatio?: number
+  /** What any layer may decompress to. Default 512 MiB. */
+  readonly freeBytes?: number
 }
 
 const maxEntries = 1_000_000
-const freeBytes = 512 * 2 ** 20
 /** Files up to this size are written in one go. */
 const smallFile = 1 << 20
 /** As Linux has it. */
@@ -57,8 +58,7 @@ export async function unpackImage(
   await mkdir(temporary, { mode: 0o755 })
   try {
     const budget = { bytes: limits.maxBytes ?? 16 * 2 ** 30, entries: maxEntries }
-    for (const layer of layers)
-      await unpackLayer(store, layer, temporary, budget, limits.maxRatio ?? 250)
+    for (const layer of layers) await unpackLayer(store, layer, temporary, budget, limits)
     await rename(temporary, root).catch(async (error: unknown) => {
       if (!(await isFolder(root))) throw error // else another process was quicker
     })
@@ -79,7 +79,7 @@ async function unpackLayer(
   layer: Descriptor,
   root: string,
   budget: Budget,
-  maxRatio: number,
+  limits: Limits,
 ): Promise<void> {
   const hash = createHash('sha256')
   const file = createReadStream(store.blobPath(layer.digest), { highWaterMark: 256 << 10 })
@@ -90,7 +90,7 @@ async function unpackLayer(
   stream.on('error', () => {}) // whoever reads it gets it
   try {
     const placing = new LayerPlacing(root)
-    for await (const entry of readTar(bounded(stream, layer.size, maxRatio))) {
+    for await (const entry of readTar(bounded(stream, layer.size, limits))) {
       if (--budget.entries < 0) throw new Error(`more than ${maxEntries} files`)
       budget.bytes -= entry.size
       if (budget.bytes < 0) throw new Error('the image unpacks to more bytes than it may')
@@ -122,7 +122,7 @@ const passing = () => new Transform({ transform: (chunk, _encoding, done) => don
 async function* bounded(
   stream: AsyncIterable<unknown>,
   size: number,
-  maxRatio: number,
+  { maxRatio = 250, freeBytes = 512 * 2 ** 20 }: Limits,
 ): AsyncGenerator<Uint8Array> {
   const most = freeBytes + size * maxRatio
   let seen = 0
