@@ -65,6 +65,8 @@ export function handOver(options: HandOverOptions): Promise<boolean> {
   const link = new Link<ToSuccessor, ToPredecessor>(child.stdio[linkDescriptor] as Duplex)
   return new Promise((resolve) => {
     let over = false
+    /** What the gateway says goes to the successor. */
+    let listening = false
     const end = (serves: boolean, why?: unknown): void => {
       if (over) return
       over = true
@@ -92,6 +94,7 @@ export function handOver(options: HandOverOptions): Promise<boolean> {
               .releaseControl()
               .then(() => gateway.borrow((loan) => link.send({ type: 'loan', loan })))
               .then(() => {
+                listening = true
                 gateway.listen((said) => link.send({ type: 'feed', message: said }))
                 link.send({ type: 'go' })
               })
@@ -112,7 +115,8 @@ export function handOver(options: HandOverOptions): Promise<boolean> {
         }
       },
       () => {
-        gateway.listen(undefined)
+        // Before our control socket was released, it is the control plane that listens.
+        if (listening) gateway.listen(undefined)
         void gateway.borrow(undefined)
         end(false, 'it hung up')
       },

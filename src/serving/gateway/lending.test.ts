@@ -63,6 +63,8 @@ test('a pod with one slot has one request at a time over both, and everybody has
 test('a successor that fails leaves the gateway as it was', async () => {
   await using app = await startApp(({ answer }) => answer('ok'))
   await using fixture = await Fixture.start({ revision: { backends: [app.backend] } })
+  const heard: string[] = []
+  fixture.gateway.listen(({ type }) => heard.push(type))
   let released = false
   const serves = await handOver({
     args: ['-e', 'process.exit(3)'],
@@ -79,4 +81,6 @@ test('a successor that fails leaves the gateway as it was', async () => {
   })
   assert.deepEqual([serves, released], [false, false])
   assert.equal((await fixture.request(get())).status, 200)
+  fixture.gateway.receive({ type: 'drain', id: 1, host: app.backend.host, port: app.backend.port })
+  assert.ok(heard.includes('drained'), 'the control plane hears it as before')
 })

@@ -352,6 +352,8 @@ class Workers implements WorkerGroup {
           fds.filter((fd) => fd !== undefined),
         )
     }
+    const [admin] = this.#options.admin?.fds ?? []
+    if (admin !== undefined) found.set('admin', [admin])
     return found
   }
 
