@@ -58,7 +58,10 @@ const verbs: Readonly<Record<string, Verb>> = {
         ageText(systemClock.now() - item.lastUsedMs),
       ]),
     )
-    for (const row of columns([['NAME', 'DIGEST', 'SIZE', 'FROM', 'LAST USED'], ...rows.sort()]))
+    for (const row of columns([
+      ['NAME', 'DIGEST', 'SIZE', 'FROM', 'LAST USED'],
+      ...rows.sort(([a = ''], [b = '']) => (a < b ? -1 : 1)),
+    ]))
       out.print(row)
     return 0
   },

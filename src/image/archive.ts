@@ -146,7 +146,7 @@ async function ofLayout(store: ContentStore, files: Files): Promise<readonly Fou
       )
       const names: readonly string[] = given.slice(0, 1)
       if (names.length > 0 || !(await store.has(digest))) return { digest, names }
-      const { configDigest = '' } = await readManifest(store, digest).catch(() => ({
+      const { configDigest } = await readManifest(store, digest).catch(() => ({
         configDigest: '',
       }))
       return { digest, names: (docker.get(configDigest) as string[] | undefined) ?? [] }
@@ -212,8 +212,13 @@ async function ofDocker(store: ContentStore, files: Files): Promise<readonly Fou
 /** Layers of archives do not say how they are packed. */
 async function layerTypeOf(store: ContentStore, digest: string): Promise<string> {
   const file = await open(store.blobPath(digest), 'r')
-  const { buffer } = await file.read(Buffer.alloc(4), 0, 4, 0).finally(() => file.close())
-  const magic = buffer.readUInt32LE(0)
+  const start = Buffer.alloc(4)
+  try {
+    await file.read(start, 0, 4, 0)
+  } finally {
+    await file.close()
+  }
+  const magic = start.readUInt32LE(0)
   const tar = 'application/vnd.oci.image.layer.v1.tar'
   if ((magic & 0xffff) === 0x8b1f) return `${tar}+gzip`
   return magic === 0xfd2fb528 ? `${tar}+zstd` : tar

@@ -150,7 +150,11 @@ export async function openContentStore(
 
     async adopt(path, digest) {
       const file = await open(path, 'r+')
-      await file.sync().finally(() => file.close())
+      try {
+        await file.sync()
+      } finally {
+        await file.close()
+      }
       await rename(path, blobPath(digest))
       await syncFolder(blobs)
     },

@@ -138,11 +138,10 @@ export async function startTokenServer(
 export async function selfSigned(): Promise<{ readonly cert: string; readonly key: string }> {
   const folder = await mkdtemp(join(tmpdir(), 'ebb-cert-'))
   const file = (name: string) => join(folder, name)
-  const { code, stderr } = await run('openssl', [
-    ...['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=127.0.0.1'],
-    ...['-addext', 'subjectAltName=IP:127.0.0.1'],
-    ...['-keyout', file('key'), '-out', file('cert')],
-  ])
+  const words = 'req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1'.split(' ')
+  const name = ['-addext', 'subjectAltName=IP:127.0.0.1']
+  const files = ['-keyout', file('key'), '-out', file('cert')]
+  const { code, stderr } = await run('openssl', [...words, ...name, ...files])
   if (code !== 0) throw new Error(stderr)
   const { readFile } = await import('node:fs/promises')
   const pair = {
