@@ -1,5 +1,6 @@
 /** Secrets of type kubernetes.io/tls: what is in them, checked, and how one is made for a Certificate. */
 import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { createSecureContext } from 'node:tls'
 import { rfc3339 } from '../../../lib/clock.ts'
 import { controllerRef } from '../../../kube/api/meta.ts'
 import { Secret } from '../../../kube/api/secret.ts'
@@ -34,15 +35,20 @@ export function tlsContent(secret: Secret): TlsContent | string {
   return content
 }
 
-function parse({ data = {} }: Secret): TlsContent | string {
+function parse({ metadata, data = {} }: Secret): TlsContent | string {
   const chain = decode(data['tls.crt'])
   const privateKey = decode(data['tls.key'])
   if (!chain) return 'tls.crt is missing'
   if (!privateKey) return 'tls.key is missing'
+  if (/BEGIN ENCRYPTED|Proc-Type: 4,ENCRYPTED/.test(privateKey))
+    return 'tls.key is encrypted and nobody can be asked for its passphrase: put the key there as `openssl pkey` decrypts it'
   try {
     const leaf = new X509Certificate(chain)
     if (!leaf.checkPrivateKey(createPrivateKey(privateKey)))
       return 'tls.key is not the key of the first certificate in tls.crt'
+    // What the gateway will do with it. What was signed here is known to be good, and may be much.
+    if (!metadata.labels?.[label.certificateUID])
+      createSecureContext({ cert: chain, key: privateKey })
     const alternatives = (leaf.subjectAltName ?? '').split(/,\s*/)
     const names = new Set(alternatives.map((name) => name.replace(/^DNS:/, '')))
     return {
@@ -57,7 +63,7 @@ function parse({ data = {} }: Secret): TlsContent | string {
       covers: (name) => names.has(name) || leaf.checkHost(name, { subject: 'never' }) !== undefined,
     }
   } catch (error) {
-    return `tls.crt or tls.key can't be read: ${error instanceof Error ? error.message : String(error)}`
+    return `tls.crt or tls.key can't be used: ${error instanceof Error ? error.message : String(error)}`
   }
 }
 
