@@ -17,6 +17,7 @@ import { enterView, mountArguments } from './mounts.ts'
 import { namespaceNetwork } from './namespace-network.ts'
 import { hostNetwork, type Network } from './network.ts'
 import { memoryOfTree } from './process-memory.ts'
+import { barrier } from './reach.ts'
 import type { Container, ContainerSpec, Runtime, Sandbox } from './runtime.ts'
 import { strippedEntry } from './stripped-entry.ts'
 import { warmInterpreters, type WarmInterpreters } from './warm-interpreters.ts'
@@ -146,6 +147,7 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
       const enter = sandbox ? network.enter(sandbox) : []
       try {
         const command = resolveCommand(spec.command, place)
+        if (spec.user) mustReach(spec.user, [place.cwd, dirname(command[0] ?? '')])
         const plain = spec.mounts.length === 0 && !spec.user && spec.warm !== false
         const become = warm.take(
           spec.podUid,
@@ -321,6 +323,20 @@ function makeFolders(home: string, user: ContainerSpec['user']): void {
   mkdirSync(temporary, { recursive: true })
   if (!user) return
   for (const folder of [home, temporary]) chownSync(folder, user.uid, user.gid ?? user.uid)
+}
+
+/** A program that can't get to its files says only that there are none. Throws NoExecutable. */
+function mustReach(
+  { uid, gid = uid }: NonNullable<ContainerSpec['user']>,
+  paths: readonly string[],
+) {
+  for (const path of paths) {
+    const closed = barrier(path, { uid, gid })
+    if (closed === undefined) continue
+    throw new NoExecutable(
+      `user ${uid} can not reach "${path}": "${closed}" is closed to others; open it for passing (chmod o+x "${closed}"), or have the data directory elsewhere`,
+    )
+  }
 }
 
 const setUser = ({ uid, gid = uid }: NonNullable<ContainerSpec['user']>): readonly string[] => [
