@@ -162,6 +162,14 @@ test('waking, step by step', { skip: withoutKubectl, timeout: 180_000 }, async (
     assert.match(statesOf(pod), /^T+$/)
     assert.equal(await count('counter'), '3')
     assert.equal((await podOf('counter'))?.metadata.uid, pod.metadata.uid)
+    await until('that is kept too', async () => {
+      const kept = await items<ColdStartJson>('coldstarts')
+      const thawed = kept.filter(({ spec }) => spec.kind === 'Thawed')
+      const isCreated = ({ spec }: ColdStartJson) =>
+        spec.steps.some(({ name }) => name === 'created')
+      assert.deepEqual(thawed.filter(isCreated), [], 'it was there before')
+      return thawed.length >= 2
+    })
   })
 
   await t.test('a frozen pod ends as soon as it is told to', async () => {

@@ -61,8 +61,10 @@ export function startColdStarts(deps: ControllerDeps): ColdStarts {
     informers.for(Pod).subscribe((type, pod, previous) => {
       const { uid, name } = pod.metadata
       if (type === 'DELETED' || !uid || revisionOf(pod) === undefined) return
-      if (!previous) waterfall.pod(uid, name, 'created', clock.monotonic())
-      else if (isReady(pod) && !isReady(previous))
+      // Those found at the start of the control plane were created long ago.
+      const isNew = !previous && pod.status?.startTime === undefined
+      if (isNew) waterfall.pod(uid, name, 'created', clock.monotonic())
+      else if (previous && isReady(pod) && !isReady(previous))
         waterfall.pod(uid, name, 'ready', clock.monotonic())
     }),
   )
