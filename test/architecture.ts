@@ -3,6 +3,7 @@ export const architecture: Readonly<Record<string, readonly string[]>> = {
   lib: [],
   testing: [
     'lib',
+    'image',
     'kube/api',
     'kube/store',
     'kube/apiserver',

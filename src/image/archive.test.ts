@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto'
 import { exportArchive, importArchive } from './archive.ts'
 import { openContentStore, type ContentStore } from './content-store.ts'
 import { readManifest } from './manifest.ts'
-import { layerOf, tarOf, types } from './registry/registry.fixture.ts'
+import { layerOf, tarOf, types } from '../testing/registry.ts'
 import { unpackImage } from './unpack.ts'
 
 async function storeOf(t: TestContext): Promise<ContentStore> {

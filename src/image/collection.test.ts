@@ -14,7 +14,7 @@ import {
 } from './collection.ts'
 import { openContentStore } from './content-store.ts'
 import { readManifest } from './manifest.ts'
-import { layerOf, types } from './registry/registry.fixture.ts'
+import { layerOf, types } from '../testing/registry.ts'
 import { unpackImage } from './unpack.ts'
 
 const image = (

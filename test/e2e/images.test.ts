@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { tarOf } from '../../src/image/registry/registry.fixture.ts'
+import { tarOf } from '../../src/testing/registry.ts'
 import { installed } from './installed.ts'
 import { configure, startEbb, until, withoutKubectl, type Ebb } from './platform.ts'
 import {

@@ -6,7 +6,13 @@ import { test, type TestContext } from 'node:test'
 import { parseChallenges } from './authorization.ts'
 import { keyEntries, keyring, matching } from './credentials.ts'
 import { dockerConfigKeyring } from './docker-config.ts'
-import { fakeRegistry, inTime, layerOf, pullBench, type FakeRegistry } from './registry.fixture.ts'
+import {
+  fakeRegistry,
+  inTime,
+  layerOf,
+  pullBench,
+  type FakeRegistry,
+} from '../../testing/registry.ts'
 
 const basic = (text: string) => `Basic ${Buffer.from(text).toString('base64')}`
 const ringOf = (host: string, username: string, password: string) =>

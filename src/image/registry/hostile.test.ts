@@ -14,7 +14,7 @@ import {
   pullBench,
   types,
   type FakeRegistry,
-} from './registry.fixture.ts'
+} from '../../testing/registry.ts'
 
 interface Lie {
   /** Which requests are answered by `answer`. */

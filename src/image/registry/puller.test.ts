@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { zstdCompressSync } from 'node:zlib'
 import { readManifest } from '../manifest.ts'
 import { unpackImage } from '../unpack.ts'
-import { fakeRegistry, inTime, layerOf, pullBench, tarOf, types } from './registry.fixture.ts'
+import { fakeRegistry, inTime, layerOf, pullBench, tarOf, types } from '../../testing/registry.ts'
 
 const incoming = async (bench: { store: { directory: string } }) =>
   await readdir(join(bench.store.directory, 'incoming'))

@@ -7,7 +7,7 @@ import {
   pullBench,
   type FakeRegistry,
   type PullBench,
-} from '../../image/registry/registry.fixture.ts'
+} from '../../testing/registry.ts'
 import { readManifest } from '../../image/manifest.ts'
 import { Secret } from '../api/secret.ts'
 import { ServiceAccount } from '../api/service-account.ts'
@@ -155,7 +155,8 @@ test('keys of a pod: its own secrets, both types, and those of its account', asy
   const get = async (kind: { readonly kind: string }, { name }: { readonly name: string }) => {
     const found =
       kind.kind === 'Secret' ? stored.find((item) => item.metadata.name === name) : account
-    if (!found || (kind.kind === 'ServiceAccount' && name !== 'puller')) throw notFound({ plural: kind.kind.toLowerCase(), group: '' }, name)
+    if (!found || (kind.kind === 'ServiceAccount' && name !== 'puller'))
+      throw notFound(Secret, name)
     return found
   }
   const client = { get } as unknown as Pick<Client, 'get'>

@@ -8,12 +8,12 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { pack, type Header } from 'tar-stream'
-import { noRegistries, parseRegistries, type Registries } from '../../lib/registries.ts'
-import { SimClock } from '../../testing/sim-clock.ts'
-import { openContentStore, type ContentStore, type Descriptor } from '../content-store.ts'
-import { parseReference } from '../reference.ts'
-import { noKeys, type Keyring } from './credentials.ts'
-import { createPuller, type Puller, type PullSettings } from './puller.ts'
+import { noRegistries, parseRegistries, type Registries } from '../lib/registries.ts'
+import { SimClock } from './sim-clock.ts'
+import { openContentStore, type ContentStore, type Descriptor } from '../image/content-store.ts'
+import { parseReference } from '../image/reference.ts'
+import { noKeys, type Keyring } from '../image/registry/credentials.ts'
+import { createPuller, type Puller, type PullSettings } from '../image/registry/puller.ts'
 
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void
 
