@@ -105,6 +105,7 @@ test("a holder has its pod's name and ports, and can do nothing", () => {
     image: 'i',
     platform: 'x',
     network: 'n',
+    reach: 'ports',
     hostPorts: { 8080: 31_000 },
   })
   assert.match(String(body['Hostname']), /^(long-){12}abc$/)

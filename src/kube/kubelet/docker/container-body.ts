@@ -33,11 +33,14 @@ export function holderBody(
     image,
     platform,
     network,
+    reach,
     hostPorts,
   }: {
     readonly image: string
     readonly platform: string
     readonly network: string
+    /** For whoever finds it. */
+    readonly reach: string
     /** Ports of this machine's loopback by those of the pod, where it is not reached at an address of its own. */
     readonly hostPorts: Readonly<Record<number, number>>
   },
@@ -46,7 +49,7 @@ export function holderBody(
   return {
     Image: image,
     Hostname: spec.name.slice(0, 63).replace(/-+$/, ''),
-    Labels: holderLabels(platform, spec),
+    Labels: holderLabels(platform, spec, reach),
     ExposedPorts: Object.fromEntries(ports.map(([port]) => [`${port}/tcp`, {}])),
     HostConfig: {
       ...holderLimits,

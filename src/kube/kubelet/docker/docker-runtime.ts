@@ -59,7 +59,7 @@ export async function dockerRuntime(options: DockerRuntimeOptions): Promise<Dock
   const { engine, store, dataDir, clock, log } = options
   const platform = platformOf(dataDir)
   const images = imageLoader(engine, store, platform)
-  const [gateway, before] = await Promise.all([
+  const [{ gateway }, before] = await Promise.all([
     engine.ensureNetwork(networkName(platform), { [label.platform]: platform }),
     engine.containers(ofPlatform(platform)),
     images.ensureHolder(),

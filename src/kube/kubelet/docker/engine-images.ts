@@ -16,7 +16,11 @@ import type { ImageHandle, Images } from '../runtime.ts'
 import type { Engine } from './engine.ts'
 
 /** `images`, and where they have none of a name, the engine's. */
-export function withEngineImages(images: Images, engine: Engine, store: ContentStore): Images {
+export function withEngineImages(
+  images: Images,
+  engine: Pick<Engine, 'image'>,
+  store: ContentStore,
+): Images {
   const lookUp = async (text: string): Promise<ImageHandle | undefined> => {
     const reference = parsed(text)
     if (!reference) return undefined

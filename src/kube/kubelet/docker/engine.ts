@@ -66,8 +66,11 @@ export interface Engine extends Disposable {
   images(repository: string): Promise<readonly string[]>
   /** Unknown ones, and those in use, are left. */
   removeImage(reference: string): Promise<void>
-  /** Makes it unless it is there; answers its gateway's address. */
-  ensureNetwork(name: string, labels: Readonly<Record<string, string>>): Promise<string>
+  /** Makes it unless it is there; answers its gateway's address, and whether it had to be made. */
+  ensureNetwork(
+    name: string,
+    labels: Readonly<Record<string, string>>,
+  ): Promise<{ readonly gateway: string; readonly made: boolean }>
   removeNetwork(name: string): Promise<void>
   /** Answers the id. A container of that name that is in the way is removed. */
   createContainer(name: string, body: Readonly<Record<string, unknown>>): Promise<string>
@@ -190,15 +193,16 @@ function engine(http: EngineHttp, address: string, facts: EngineFacts): Engine {
     },
 
     async ensureNetwork(name, labels) {
-      await http
-        .json({
-          method: 'POST',
-          path: '/networks/create',
-          json: { Name: name, Driver: 'bridge', CheckDuplicate: true, Labels: labels },
-        })
-        .catch(unless(409))
-      const network = record(await http.json({ path: `/networks/${name}` }))
-      return text(record(list(record(network['IPAM'])['Config'])[0])['Gateway'])
+      const path = `/networks/${name}`
+      let network = await found(http.json({ path }))
+      const made = network === undefined
+      if (made) {
+        const json = { Name: name, Driver: 'bridge', CheckDuplicate: true, Labels: labels }
+        await http.json({ method: 'POST', path: '/networks/create', json })
+        network = await http.json({ path })
+      }
+      const [subnet] = list(record(record(network)['IPAM'])['Config'])
+      return { gateway: text(record(subnet)['Gateway']), made }
     },
 
     async removeNetwork(name) {
@@ -234,7 +238,10 @@ function engine(http: EngineHttp, address: string, facts: EngineFacts): Engine {
     },
 
     async kill(id, signal) {
-      await post(`/containers/${id}/kill`, { signal }).catch(unless(404, 409))
+      await post(`/containers/${id}/kill`, { signal }).catch(async (error: unknown) => {
+        // Engines differ in how they say that it has ended.
+        if (!(error instanceof EngineError) || (await this.inspect(id))?.running) throw error
+      })
     },
 
     async pause(id) {

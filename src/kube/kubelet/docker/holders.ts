@@ -63,7 +63,7 @@ export function openHolders({ engine, images, platform, reach, create }: Holders
 
   const held = (spec: SandboxSpec, seen: InspectedContainer): Held => {
     const { podUid } = spec
-    const ports = reach === 'ports' ? seen.hostPorts : undefined
+    const ports = isPublished(seen) ? seen.hostPorts : undefined
     const now: Held = {
       spec,
       id: seen.id,
@@ -86,17 +86,18 @@ export function openHolders({ engine, images, platform, reach, create }: Holders
     return now
   }
   const addressOf = (seen: InspectedContainer): string =>
-    reach === 'ports' ? '127.0.0.1' : (seen.addresses[network] ?? '')
+    isPublished(seen) ? '127.0.0.1' : (seen.addresses[network] ?? '')
 
   const begin = async (
     spec: SandboxSpec,
     hostPorts: Readonly<Record<number, number>>,
   ): Promise<InspectedContainer> => {
     const image = await images.ensureHolder()
-    const body = holderBody(spec, { image, platform, network, hostPorts })
-    const id = await create(holderName(platform, spec), body, image)
+    const body = holderBody(spec, { image, platform, network, reach, hostPorts })
+    const name = holderName(platform, spec)
+    const id = await inNetwork(() => create(name, body, image))
     try {
-      await start(id)
+      await inNetwork(() => engine.startContainer(id))
       return await started(id)
     } catch (error) {
       await engine.remove(id)
@@ -104,14 +105,15 @@ export function openHolders({ engine, images, platform, reach, create }: Holders
     }
   }
 
-  const start = async (id: string): Promise<void> => {
+  /** Once more, if it failed because somebody had tidied up networks while no pod was in ours. */
+  const inNetwork = async <T>(act: () => Promise<T>): Promise<T> => {
     try {
-      await engine.startContainer(id)
+      return await act()
     } catch (error) {
-      // Somebody tidied up networks while no pod was in ours.
-      if (!(error instanceof EngineError && error.status === 404)) throw error
-      await engine.ensureNetwork(network, { [label.platform]: platform })
-      await engine.startContainer(id)
+      if (!(error instanceof EngineError)) throw error
+      const { made } = await engine.ensureNetwork(network, { [label.platform]: platform })
+      if (!made) throw error
+      return await act()
     }
   }
 
@@ -151,7 +153,7 @@ export function openHolders({ engine, images, platform, reach, create }: Holders
       const now = await find(podUid)
       const seen = now && (await engine.inspect(now.id))
       if (!now || seen?.running) return false
-      if (seen) await start(now.id)
+      if (seen) await inNetwork(() => engine.startContainer(now.id))
       const again = seen ? await started(now.id) : await begin(now.spec, now.hostPorts ?? {})
       now.id = again.id
       now.podIP = addressOf(again)
@@ -165,6 +167,9 @@ export function openHolders({ engine, images, platform, reach, create }: Holders
     },
   }
 }
+
+/** As it was made, which the present control plane might do otherwise: a bridge may appear with its first container. */
+const isPublished = ({ labels }: InspectedContainer): boolean => labels[label.reach] === 'ports'
 
 /** All that is to be known of a pod whose control plane was another. */
 function specOf({ labels, hostPorts }: InspectedContainer): SandboxSpec {

@@ -8,6 +8,8 @@ export const label = {
   role: 'ebb.dev/role',
   podUid: 'ebb.dev/pod-uid',
   pod: 'ebb.dev/pod',
+  /** On a holder: how its pod is reached, as another control plane may find other ways. */
+  reach: 'ebb.dev/reach',
   container: 'ebb.dev/container',
   attempt: 'ebb.dev/attempt',
   logPath: 'ebb.dev/log-path',
@@ -19,11 +21,13 @@ export const ofPod = (podUid: string): string => `${label.podUid}=${podUid}`
 export const holderLabels = (
   platform: string,
   { podUid, namespace, name }: SandboxSpec,
+  reach: string,
 ): Readonly<Record<string, string>> => ({
   [label.platform]: platform,
   [label.role]: 'holder',
   [label.podUid]: podUid,
   [label.pod]: `${namespace}/${name}`,
+  [label.reach]: reach,
 })
 
 export const containerLabels = (
