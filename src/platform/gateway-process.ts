@@ -81,15 +81,16 @@ async function handOver(
 ): Promise<boolean> {
   const before = await greet(socketPath)
   if (!before) return false
-  await sayAndSeeOff(socketPath, {
-    type: 'handover',
-    args,
-    graceMs: handoverGraceMs,
-  } satisfies ToGateway)
   // Alarms of the clock do not keep a process alive in which nothing else has been started; a port does.
   const { port1, port2 } = new MessageChannel()
   port1.ref()
   try {
+    // It hangs up when its successor has started, and not at all when that fails.
+    const message: ToGateway = { type: 'handover', args, graceMs: handoverGraceMs }
+    await Promise.race([
+      sayAndSeeOff(socketPath, message),
+      sleep(clock, handoverTries * handoverTryMs),
+    ])
     for (let tries = 0; tries < handoverTries; tries++) {
       const now = await greet(socketPath)
       if (now && now.pid !== before.pid) return true
