@@ -42,6 +42,7 @@ test(
         'cat /proc/sys/net/ipv4/conf/ebb-test/forwarding /proc/sys/net/ipv4/conf/out0/forwarding'
       const script = `set -e
 OPEN=$1 CLOSE=$2
+echo 0 > /proc/sys/net/ipv4/ip_forward # a machine with Docker has it on, and a new namespace takes that over
 ip link add ebb-test type bridge; ip link add out0 type bridge; ip addr add 192.0.2.2/24 dev out0; ip link set out0 up
 ip route add default via 192.0.2.1
 for i in 1 2; do ${shell} ${flag} "$OPEN"; done
