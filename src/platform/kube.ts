@@ -151,6 +151,18 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
       logs,
     }),
   )
+  // Beside everything else, as nothing waits for it.
+  const opening =
+    config.registry &&
+    startEmbeddedRegistry({
+      store: contents,
+      clock,
+      log: log.child({ part: 'registry' }),
+      dataDir: layout.dataDir,
+      address: config.registry,
+    })
+  const listening = opening?.catch(() => undefined) // whoever waits for it below is told
+  started.defer(async () => await (await listening)?.[Symbol.asyncDispose]())
   const apiAddress = { ip: reachable(config.api.host), port: http.port }
   started.use(startKubeControllers({ ...deps, kinds, apiAddress }))
   const opened = await openRuntime({
@@ -190,17 +202,7 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
       frozenMemoryLimit: () => frozenMemoryLimit(informers),
     }),
   )
-  const registry =
-    config.registry &&
-    started.use(
-      await startEmbeddedRegistry({
-        store: contents,
-        clock,
-        log: log.child({ part: 'registry' }),
-        dataDir: layout.dataDir,
-        address: config.registry,
-      }),
-    )
+  const registry = await opening
   started.use(
     startImageCollector({
       store: contents,
