@@ -21,7 +21,7 @@ import {
 export async function rows({
   connections = 50,
   seconds = 2,
-  rounds = 5,
+  rounds = 3,
 }: { connections?: number; seconds?: number; rounds?: number } = {}): Promise<Row[]> {
   if (!available('the chain of proxies', ['haproxy', 'haproxy'], ['go', 'golang-go'])) return []
   using peers = new Peers()

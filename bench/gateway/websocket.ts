@@ -9,7 +9,7 @@ const program = fileURLToPath(new URL('programs.ts', import.meta.url))
 export async function rows({
   sockets = 50,
   seconds = 2,
-  rounds = 5,
+  rounds = 3,
   messageBytes = 64,
 } = {}): Promise<Row[]> {
   if (!available('WebSocket', ['haproxy', 'haproxy'])) return []

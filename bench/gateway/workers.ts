@@ -8,7 +8,7 @@ import { forwardTo, installed, inTurn, type Peer, Peers, withCpu } from './peers
 
 type Field = 'perSecond' | 'cpuMicros'
 
-export async function rows({ connections = 50, seconds = 2, rounds = 5 } = {}): Promise<Row[]> {
+export async function rows({ connections = 50, seconds = 2, rounds = 3 } = {}): Promise<Row[]> {
   using peers = new Peers()
   const app = await peers.app('hello')
   const appPort = app.port
