@@ -13,6 +13,7 @@ import { buildImage } from '../../src/image/build.ts'
 import { openContentStore } from '../../src/image/content-store.ts'
 import { findEngine } from '../../src/kube/kubelet/docker/discovery.ts'
 import { dockerRuntime, type DockerRuntime } from '../../src/kube/kubelet/docker/docker-runtime.ts'
+import { imageArchive } from '../../src/kube/kubelet/docker/image-archive.ts'
 import { platformOf } from '../../src/kube/kubelet/docker/remains.ts'
 import { openImages } from '../../src/kube/kubelet/images.ts'
 import { runtimeContract, type RuntimeUnderTest } from '../../src/kube/kubelet/runtime.contract.ts'
@@ -272,13 +273,15 @@ else {
         command: [...shell, line],
         ...more,
       })
+      const id = await loadWithDocker('built-here:v1')
       const all = [
         container('web', 'exec ./busybox httpd -f -p 8080 -h www'),
         container(
           'client',
           'until ./busybox wget -q -O - http://127.0.0.1:8080/ 2>/dev/null; do ./busybox sleep 0.1; done',
         ),
-        container('fails', 'echo failing >&2; exit 3'),
+        container('fails', 'echo failing >&2; exit 3', { image: 'built-here:v1' }),
+        container('pinned', 'exit 0', { image: `index.docker.io/library/built-here@${id}` }),
         container('hungry', 'exec ./busybox tail /dev/zero', {
           resources: { limits: { memory: '24Mi' } },
         }),
@@ -322,6 +325,7 @@ else {
         client: [0, 'Completed', ''],
         fails: [3, 'Error', ''],
         hungry: [137, 'OOMKilled', ''],
+        pinned: [0, 'Completed', ''],
         user: [0, 'Completed', ''],
       })
       assert.deepEqual(mighty.slice(0, 2), [128, 'StartError'])
@@ -358,6 +362,23 @@ else {
     })
   })
 
+  /** As if somebody had built an image with Docker: only the engine knows it. Answers its id. */
+  async function loadWithDocker(name: string): Promise<string> {
+    const dataDir = await mkdtemp(join(tmpdir(), 'ebb-docker-'))
+    try {
+      const store = await openContentStore(dataDir)
+      const { digest } = await buildImage({ path: box, reference: name, store, clock: systemClock })
+      using engine = await findEngine(
+        { env: { DOCKER_HOST: dockerd.host }, home: dataDir, platform: 'linux', uid: 0 },
+        systemClock,
+      )
+      await engine.loadImage(imageArchive(store, digest, name))
+      return (await engine.image(name))?.id ?? ''
+    } finally {
+      await rm(dataDir, { recursive: true, force: true })
+    }
+  }
+
   interface SeenPod {
     readonly status: {
       readonly containerStatuses?: readonly {
@@ -389,22 +410,24 @@ else {
   /** Of platforms: the contract's own runtime is still there. */
   async function assertNothingLeft(): Promise<void> {
     const own = platformOf(shared?.dataDir ?? '')
-    const names = async (path: string, list: (answer: never) => readonly string[]) =>
-      list((await dockerd.get(path)) as never).filter((name) => !name.includes(own))
+    const ours = async (path: string, list: (answer: never) => readonly string[]) =>
+      list((await dockerd.get(path)) as never).filter(
+        (name) => name.includes('ebb') && !name.includes(own),
+      )
+    const all = (await dockerd.get('/containers/json?all=1')) as readonly Listed[]
     assert.deepEqual(
       [
-        await names('/containers/json?all=1', (all: readonly Listed[]) => all.map(({ Id }) => Id)),
-        await names('/networks', (all: readonly { Name: string }[]) =>
-          all.map(({ Name }) => Name).toSorted(),
+        all.flatMap(({ Labels: { 'ebb.dev/platform': platform = own } }) =>
+          platform === own ? [] : [platform],
         ),
-        await names('/volumes', ({ Volumes }: { Volumes: readonly { Name: string }[] | null }) =>
-          (Volumes ?? []).map(({ Name }) => Name),
+        await ours('/networks', (list: readonly { Name: string }[]) =>
+          list.map(({ Name }) => Name),
         ),
-        await names('/images/json', (all: readonly { RepoTags: readonly string[] | null }[]) =>
-          all.flatMap(({ RepoTags }) => RepoTags ?? []),
+        await ours('/images/json', (list: readonly { RepoTags: readonly string[] | null }[]) =>
+          list.flatMap(({ RepoTags }) => RepoTags ?? []),
         ),
       ],
-      [[], ['host', 'none'], [], []],
+      [[], [], []],
     )
   }
 }

@@ -19,8 +19,12 @@ export interface Dockerd extends AsyncDisposable {
   send(method: 'POST' | 'DELETE', path: string): Promise<unknown>
 }
 
+/** Another engine to run the tests on, Podman's service for example: `unix:///run/podman/podman.sock`. */
+const given = process.env['EBB_TEST_DOCKER_HOST']
+
 /** Why there can be none on this machine; false when there can. */
 export function withoutDockerd(): string | false {
+  if (given) return false
   if (process.platform !== 'linux') return 'dockerd runs on Linux only'
   if (process.getuid?.() !== 0) return 'dockerd takes root'
   if (!installed('dockerd', 'docker.io'))
@@ -30,6 +34,10 @@ export function withoutDockerd(): string | false {
 
 /** Rejects with what dockerd said when it does not come up. */
 export async function startDockerd(): Promise<Dockerd> {
+  if (given) {
+    const calls = callsTo(given.replace('unix://', ''))
+    return { host: given, ...calls, async [Symbol.asyncDispose]() {} }
+  }
   const folder = await mkdtemp(join(tmpdir(), 'ebb-dockerd-'))
   const socket = join(folder, 'docker.sock')
   const child = spawn(
@@ -56,6 +64,20 @@ export async function startDockerd(): Promise<Dockerd> {
     await exited
     await rm(folder, { recursive: true, force: true, maxRetries: 5 })
   }
+  const calls = callsTo(socket)
+  try {
+    await until('dockerd is up', async () => {
+      if (child.exitCode !== null) throw new Error(`dockerd ended: ${said}`)
+      return existsSync(socket) && (await calls.get('/_ping').catch(() => undefined)) === 'OK'
+    })
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  return { host: `unix://${socket}`, ...calls, [Symbol.asyncDispose]: stop }
+}
+
+function callsTo(socket: string): Pick<Dockerd, 'get' | 'send'> {
   const send = (method: string, path: string): Promise<unknown> =>
     new Promise((resolve, reject) => {
       const call = request({ socketPath: socket, method, path }, (answer) => {
@@ -73,17 +95,7 @@ export async function startDockerd(): Promise<Dockerd> {
       call.on('error', reject)
       call.end()
     })
-  const get = (path: string) => send('GET', path)
-  try {
-    await until('dockerd is up', async () => {
-      if (child.exitCode !== null) throw new Error(`dockerd ended: ${said}`)
-      return existsSync(socket) && (await get('/_ping').catch(() => undefined)) === 'OK'
-    })
-  } catch (error) {
-    await stop()
-    throw error
-  }
-  return { host: `unix://${socket}`, get, send, [Symbol.asyncDispose]: stop }
+  return { get: (path) => send('GET', path), send }
 }
 
 /** Debian's busybox, linked statically: a whole system for images FROM scratch. Undefined when there is none. */

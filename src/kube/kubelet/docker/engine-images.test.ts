@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,7 +9,9 @@ import { openImages } from '../images.ts'
 import { ImageError } from '../runtime.ts'
 import { withEngineImages } from './engine-images.ts'
 
-const id = `sha256:${'ab'.repeat(32)}`
+const image = Buffer.from('{"os":"linux"}')
+/** An engine's id of an image is the digest of its config. */
+const id = `sha256:${createHash('sha256').update(image).digest('hex')}`
 const engine = {
   async image(reference: string) {
     const known = ['docker.io/library/built:v1', id].includes(reference)
@@ -27,6 +30,9 @@ test("a name that only the engine knows is the engine's image, also by its id; o
     assert.deepEqual([config.cmd, config.env, config.user], [['/server'], { A: 'b' }, 'node'])
     const resolved = await images.resolve('built:v1')
     assert.equal(resolved, `index.docker.io/library/built@${id}`)
+    assert.equal((await images.ensure(resolved, 'IfNotPresent')).rootfs, id)
+    // Also when the store has the same image, by its manifest.
+    assert.equal((await store.put('application/json', image)).digest, id)
     assert.equal((await images.ensure(resolved, 'IfNotPresent')).rootfs, id)
     await assert.rejects(images.ensure('built:v1', 'Always'), ImageError)
     await assert.rejects(images.ensure('other', 'IfNotPresent'), ImageError)

@@ -4,7 +4,7 @@
  * a registry.
  */
 import type { ContentStore } from '../../../image/content-store.ts'
-import { parseConfig } from '../../../image/manifest.ts'
+import { parseConfig, readManifest } from '../../../image/manifest.ts'
 import {
   digestReference,
   InvalidReference,
@@ -21,11 +21,19 @@ export function withEngineImages(
   engine: Pick<Engine, 'image'>,
   store: ContentStore,
 ): Images {
+  const stored = new Set<string>()
+  /** A manifest, that is: the engine's ids are digests of configs, which the store may have as well. */
+  const isStored = async (digest: string): Promise<boolean> => {
+    if (!(await store.has(digest))) return false
+    if (!stored.has(digest) && (await readManifest(store, digest).catch(() => undefined)))
+      stored.add(digest)
+    return stored.has(digest)
+  }
   const lookUp = async (text: string): Promise<ImageHandle | undefined> => {
     const reference = parsed(text)
     if (!reference) return undefined
     const { digest } = reference
-    if (digest === undefined ? await store.find(referenceText(reference)) : await store.has(digest))
+    if (digest === undefined ? await store.find(referenceText(reference)) : await isStored(digest))
       return undefined
     const found = await engine.image(digest ?? referenceText(reference))
     if (!found) return undefined
