@@ -73,10 +73,10 @@ test('reads what perf saw: by kind, then by function, the kernel by who called i
   const text = `MainThread
 \tffffffff81 tcp_sendmsg ([kernel.kallsyms])
 \t7f00000001 __libc_write (/usr/lib/libc.so.6)
-\t7f00000002 JS:*'start file:///app/src/serving/gateway/exchange.ts:162:8 (/tmp/perf-1.map)
+\t7f00000002 JS:*'start file:///app/src/serving/gateway/exchange/exchange.ts:162:8 (/tmp/perf-1.map)
 
 MainThread
-\t7f00000002 JS:*'start file:///app/src/serving/gateway/exchange.ts:162:8 (/tmp/perf-1.map)
+\t7f00000002 JS:*'start file:///app/src/serving/gateway/exchange/exchange.ts:162:8 (/tmp/perf-1.map)
 
 V8Worker
 \t7f00000003 v8::internal::Sweeper::RawSweep (/usr/bin/node)
@@ -87,5 +87,5 @@ V8Worker
   assert.equal(share.get('all: gateway, JavaScript'), 33)
   assert.equal(share.get('all: garbage collection'), 33)
   assert.equal(share.get('kernel, called by __libc_write'), 33)
-  assert.equal(share.get('start serving/gateway/exchange.ts'), 33)
+  assert.equal(share.get('start serving/gateway/exchange/exchange.ts'), 33)
 })

@@ -5,7 +5,7 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { inheritedSockets, socketsToPass } from '../serving/gateway/inherited-sockets.ts'
+import { inheritedSockets, socketsToPass } from '../serving/gateway/handover/inherited-sockets.ts'
 import { bindSockets } from './listening-sockets.ts'
 
 const echo = `
@@ -72,8 +72,8 @@ test('--sockets says which descriptors a process finds', () => {
 
 /** Two workers on inherited sockets; the first dies when told to. */
 const workers = (module: string, text: string): string => `
-import { startWorkers, threadFor } from '${module}gateway/workers.ts'
-import { inheritedSockets } from '${module}gateway/inherited-sockets.ts'
+import { startWorkers, threadFor } from '${module}gateway/workers/workers.ts'
+import { inheritedSockets } from '${module}gateway/handover/inherited-sockets.ts'
 import { systemClock } from '${module}../lib/clock.ts'
 import { silent } from '${module}../lib/log.ts'
 const threads = []

@@ -12,16 +12,16 @@ import {
   Revision,
   type Claimant,
   type RevisionContext,
-} from '../../src/serving/gateway/activator.ts'
-import { QueueBudget } from '../../src/serving/gateway/breaker.ts'
-import { Deadlines } from '../../src/serving/gateway/deadlines.ts'
-import { Drains } from '../../src/serving/gateway/drain.ts'
+} from '../../src/serving/gateway/admission/activator.ts'
+import { QueueBudget } from '../../src/serving/gateway/admission/breaker.ts'
+import { Deadlines } from '../../src/serving/gateway/exchange/deadlines.ts'
+import { Drains } from '../../src/serving/gateway/admission/drain.ts'
 import type { FromGateway, ToGateway } from '../../src/serving/gateway/feed.ts'
 import type { Change } from '../../src/serving/gateway/front.ts'
-import { RevisionMetrics } from '../../src/serving/gateway/metrics.ts'
-import { addressOf, type Pod } from '../../src/serving/gateway/pod.ts'
-import { destinationOf, RouteTable } from '../../src/serving/gateway/route-table.ts'
-import { Stats } from '../../src/serving/gateway/stats.ts'
+import { RevisionMetrics } from '../../src/serving/gateway/observability/metrics.ts'
+import { addressOf, type Pod } from '../../src/serving/gateway/pod/pod.ts'
+import { destinationOf, RouteTable } from '../../src/serving/gateway/routing/route-table.ts'
+import { Stats } from '../../src/serving/gateway/admission/stats.ts'
 import type { Containers, Process } from './containers.ts'
 
 /** How a request ended. */

@@ -170,7 +170,8 @@ const isExplained = (
 ): boolean =>
   done.some(
     (fault) => fault.what === 'kill pod' && sentMs <= fault.atMs + 1000 && failedMs >= fault.atMs,
-  ) && (method === 'POST' ? what.startsWith('502') || /closed/.test(what) : /closed|reset/i.test(what))
+  ) &&
+  (method === 'POST' ? what.startsWith('502') || /closed/.test(what) : /closed|reset/i.test(what))
 
 const podsOf = async (ebb: Ebb): Promise<readonly string[]> =>
   (

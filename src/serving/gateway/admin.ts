@@ -1,8 +1,8 @@
 /** The admin listener: metrics as Prometheus text, and whether the gateway lives. */
 import type { RequestHead } from '../../lib/http1/head.ts'
-import type { GatewayGauges, RevisionSnapshot } from './metrics.ts'
-import { metricsText } from './metrics-text.ts'
-import type { Answer } from './outgoing-head.ts'
+import type { GatewayGauges, RevisionSnapshot } from './observability/metrics.ts'
+import { metricsText } from './observability/metrics-text.ts'
+import type { Answer } from './exchange/outgoing-head.ts'
 
 export interface GatewayView {
   readonly gateway: GatewayGauges

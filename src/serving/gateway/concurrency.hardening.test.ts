@@ -4,10 +4,10 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { randomInt, seededRandom } from '../../lib/random.ts'
 import { settle, SimClock } from '../../testing/sim-clock.ts'
-import { type Claimant, Revision } from './activator.ts'
-import { QueueBudget, type WaitQueue, type Waiter } from './breaker.ts'
-import { Deadlines } from './deadlines.ts'
-import { Drains } from './drain.ts'
+import { type Claimant, Revision } from './admission/activator.ts'
+import { QueueBudget, type WaitQueue, type Waiter } from './admission/breaker.ts'
+import { Deadlines } from './exchange/deadlines.ts'
+import { Drains } from './admission/drain.ts'
 import type { Backend } from './feed.ts'
 import {
   type App,
@@ -17,9 +17,9 @@ import {
   revisionDefaults,
   startApp,
 } from './gateway.fixture.ts'
-import { RevisionMetrics } from './metrics.ts'
-import { addressOf, type Pod } from './pod.ts'
-import { Stats } from './stats.ts'
+import { RevisionMetrics } from './observability/metrics.ts'
+import { addressOf, type Pod } from './pod/pod.ts'
+import { Stats } from './admission/stats.ts'
 
 const queueCapacity = 12
 

@@ -4,7 +4,7 @@
  */
 import { Field } from '../../lib/http1/fields.ts'
 import type { RequestHead } from '../../lib/http1/head.ts'
-import { Revision, type RevisionContext } from './activator.ts'
+import { Revision, type RevisionContext } from './admission/activator.ts'
 import {
   type Affinity,
   CookieAffinity,
@@ -13,25 +13,25 @@ import {
   requestHeader,
   revisionMark,
   weightedRendezvous,
-} from './affinity.ts'
+} from './routing/affinity.ts'
 import {
   type Destination,
   directDestination,
   joinDestinations,
   seenThrough,
-} from './destination.ts'
+} from './routing/destination.ts'
 import {
   type Exchange,
   type ExchangeContext,
   noEndpoints,
   type Requester,
   revisionNotFound,
-} from './exchange.ts'
+} from './exchange/exchange.ts'
 import type { RevisionTarget, ToGateway } from './feed.ts'
-import { Mirrors, type MirrorTarget } from './mirror.ts'
-import type { Answer, ClientIdentity } from './outgoing-head.ts'
+import { Mirrors, type MirrorTarget } from './routing/mirror.ts'
+import type { Answer, ClientIdentity } from './exchange/outgoing-head.ts'
 import { looksLikeProbe, probeAnswer } from './probes.ts'
-import { redirectAnswer, toHttps, type OwnPorts } from './redirect.ts'
+import { redirectAnswer, toHttps, type OwnPorts } from './routing/redirect.ts'
 import {
   fieldValue,
   hostName,
@@ -40,8 +40,8 @@ import {
   revisionOfHost,
   type RoutePath,
   RouteTable,
-} from './route-table.ts'
-import { Stats } from './stats.ts'
+} from './routing/route-table.ts'
+import { Stats } from './admission/stats.ts'
 
 /** A change of what the gateway routes by. */
 export type Change = Extract<

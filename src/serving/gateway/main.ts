@@ -15,8 +15,8 @@ import { jsonLog, type LogLevel } from '../../lib/log.ts'
 import { systemRandom } from '../../lib/random.ts'
 import { startControl, type Control } from './control.ts'
 import { type Gateway, type ListenAddress, startGateway } from './gateway.ts'
-import { inheritedSockets, type InheritedSockets } from './inherited-sockets.ts'
-import type { SharedAddress, WorkerGroup } from './workers.ts'
+import { inheritedSockets, type InheritedSockets } from './handover/inherited-sockets.ts'
+import type { SharedAddress, WorkerGroup } from './workers/workers.ts'
 
 const defaultOrphanedAfterMs = 600_000
 const defaultGraceMs = 30_000
@@ -66,7 +66,7 @@ const common = {
 const group: WorkerGroup | undefined =
   workers > 1
     ? await (
-        await import('./workers.ts')
+        await import('./workers/workers.ts')
       ).startWorkers({
         ...common,
         workers,
@@ -79,7 +79,7 @@ const own = group ?? (await startOne())
 const gateway =
   predecessor === undefined
     ? own
-    : await (await import('./handover.ts')).succeed(own, Number(predecessor))
+    : await (await import('./handover/handover.ts')).succeed(own, Number(predecessor))
 
 let cancelOrphaned = orphaned()
 let ending = false
@@ -162,7 +162,7 @@ async function handOverTo(args: readonly string[], graceMs: number): Promise<voi
   handingOver = true
   cancelOrphaned()
   let released = false
-  const { handOver } = await import('./handover.ts')
+  const { handOver } = await import('./handover/handover.ts')
   const serves = await handOver({
     args,
     workers: Number(flagOf(args, 'workers') ?? 1),

@@ -4,8 +4,8 @@
  */
 import { Field } from '../../lib/http1/fields.ts'
 import type { RequestHead } from '../../lib/http1/head.ts'
-import type { Answer } from './outgoing-head.ts'
-import { fieldValue } from './route-table.ts'
+import type { Answer } from './exchange/outgoing-head.ts'
+import { fieldValue } from './routing/route-table.ts'
 
 /** What a probe can find out. */
 export interface ProbeView {

@@ -5,7 +5,7 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 import { test } from 'node:test'
 import { randomInt, type Random, seededRandom } from '../../lib/random.ts'
 import { Fixture, host } from './gateway.fixture.ts'
-import { ReadBuffer, readInto } from './read-buffer.ts'
+import { ReadBuffer, readInto } from './pod/read-buffer.ts'
 
 /** Sends back whatever comes behind the first head; `answer` is its own head. */
 async function startEcho(

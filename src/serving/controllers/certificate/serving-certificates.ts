@@ -7,7 +7,7 @@ import { keyOf, keyText, type KubeObject, type ObjectKey } from '../../../kube/a
 import { Secret } from '../../../kube/api/secret.ts'
 import type { Log } from '../../../lib/log.ts'
 import { Ingress } from '../../api/ingress.ts'
-import { gatewayPrefix } from '../../gateway/certificate-store.ts'
+import { gatewayPrefix } from '../../gateway/tls/certificate-store.ts'
 import type { FeedSource } from '../ingress/feed-client.ts'
 import { createFacts, type FeedPart } from '../ingress/feed-part.ts'
 import { tlsContent } from './tls-secret.ts'
