@@ -20,18 +20,22 @@ import { runtimeContract, type RuntimeUnderTest } from '../../src/kube/kubelet/r
 import type { ContainerSpec, ImageHandle } from '../../src/kube/kubelet/runtime.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { silent } from '../../src/lib/log.ts'
-import { startDockerd, staticBusybox, withoutDockerd, type Dockerd } from './dockerd.ts'
+import { startDockerd, staticBusybox, withoutDockerd } from './dockerd.ts'
 import { hurry, startEbb, until, withoutKubectl, type Ebb } from './platform.ts'
 
 const busybox = await staticBusybox()
-const skip = withoutDockerd() || (busybox === undefined && 'there is no static busybox')
+/** The engine, or why there is none. */
+const started =
+  withoutDockerd() ||
+  (busybox
+    ? await startDockerd().catch((error: Error) => `dockerd can not run here: ${error.message}`)
+    : 'there is no static busybox')
 
-if (skip) test('the Docker runtime', { skip }, () => {})
+if (typeof started === 'string') test('the Docker runtime', { skip: started }, () => {})
 else {
-  let dockerd: Dockerd
+  const dockerd = started
   let box: string
   before(async () => {
-    dockerd = await startDockerd()
     box = await mkdtemp(join(tmpdir(), 'ebb-box-'))
     await mkdir(join(box, 'www'))
     await writeFile(join(box, 'busybox'), busybox ?? '', { mode: 0o755 })
