@@ -116,6 +116,7 @@ describe('nothing lost', { skip: withoutKubectl }, () => {
       byRevision: new Map(),
       failures: [],
       longestMs: 0,
+      resent: 0,
     }
     let over = false
     const clients = Array.from({ length: 8 }, (_, at) =>

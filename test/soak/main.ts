@@ -14,6 +14,9 @@ const counts = Map.groupBy(faults, ({ what }) => what)
 console.log(
   `${account.sent} requests sent, ${account.answered} answered rightly by ${account.byRevision.size} revisions`,
 )
+console.log(
+  `${account.resent} sent anew on a new connection, as clients do when one closes at rest`,
+)
 console.log(`longest answer ${Math.round(account.longestMs)} ms`)
 console.log(`faults: ${[...counts].map(([what, of]) => `${of.length} × ${what}`).join(', ')}`)
 console.log(

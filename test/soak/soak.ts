@@ -90,6 +90,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
     byRevision: new Map(),
     failures: [],
     longestMs: 0,
+    resent: 0,
   }
   const startedMs = performance.now()
   const sinceMs = (): number => performance.now() - startedMs

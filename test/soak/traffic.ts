@@ -23,6 +23,8 @@ export interface Account {
   readonly byRevision: Map<string, number>
   readonly failures: Failure[]
   longestMs: number
+  /** Sent anew because a connection that had rested was closed before a byte of the answer. */
+  resent: number
 }
 
 export interface Wanted {
@@ -61,7 +63,17 @@ export async function client(name: string, options: TrafficOptions): Promise<voi
     const answered = await account(wanted, options, async () => {
       // A connection that was closed while it rested had no request on it.
       if (!connection?.usable) connection = await Connection.open(options.address)
-      return await connection.exchange(wanted)
+      const { reused } = connection
+      try {
+        return await connection.exchange(wanted)
+      } catch (error) {
+        // The server may close a connection at the very moment when it is used again: then a client sends what is
+        // idempotent anew, once (RFC 9112 9.3.1).
+        if (!reused || connection.heard || wanted.method !== 'GET') throw error
+        options.account.resent++
+        connection = await Connection.open(options.address)
+        return await connection.exchange(wanted)
+      }
     })
     // Some clients come back on new connections.
     if (!answered || randomInt(random, 200) === 0) {
@@ -125,10 +137,15 @@ class Connection {
   #pending: Buffer = Buffer.alloc(0)
   #wake: () => void = () => {}
   #ended: Error | undefined
+  /** It has carried a request before. */
+  reused = false
+  /** Bytes of the answer have come. */
+  heard = false
 
   private constructor(socket: Socket) {
     this.#socket = socket
     socket.on('data', (bytes: Buffer) => {
+      this.heard = true
       this.#pending = this.#pending.length > 0 ? Buffer.concat([this.#pending, bytes]) : bytes
       this.#wake()
     })
@@ -162,6 +179,7 @@ class Connection {
   /** Answers the revision. Throws for everything that is not the answer to this very request. */
   async exchange(wanted: Wanted): Promise<string> {
     if (this.#pending.length > 0) throw new Error('bytes came that nobody asked for')
+    this.heard = false
     this.#socket.write(wanted.text, 'latin1')
     const timer = setTimeout(() => {
       this.#ended ??= new Error(`no answer within ${patienceMs} ms`)
@@ -169,7 +187,9 @@ class Connection {
       this.#wake()
     }, patienceMs)
     try {
-      return await this.#answer(wanted)
+      const revision = await this.#answer(wanted)
+      this.reused = true
+      return revision
     } finally {
       clearTimeout(timer)
     }
