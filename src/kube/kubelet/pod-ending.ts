@@ -65,14 +65,12 @@ export class PodEnding {
       [...this.#record.running.values()].map((running) => this.kill(running, this.#graceMs())), // sidecars
     )
     this.#record.report()
-    await this.#deps.runtime
-      .removeSandbox(this.#record.uid)
-      .catch((error: unknown) =>
-        this.#deps.log.error('sandbox could not be removed', {
-          pod: podText(this.#record.pod),
-          error,
-        }),
-      )
+    await this.#deps.runtime.removeSandbox(this.#record.uid).catch((error: unknown) =>
+      this.#deps.log.error('sandbox could not be removed', {
+        pod: podText(this.#record.pod),
+        error,
+      }),
+    )
   }
 
   /** The pod has run for longer than it may. */
