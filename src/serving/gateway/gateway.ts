@@ -113,6 +113,8 @@ export interface WorkerGateway extends Gateway {
   report(): readonly RevisionStat[]
   /** For the metrics. Plain values. */
   view(): GatewayView
+  /** Descriptors of listening sockets that it opened itself, by listener: a successor needs them too. */
+  readonly ownSockets: Readonly<Record<string, number>>
 }
 
 export const defaultLimits: GatewayLimits = {
@@ -291,11 +293,18 @@ export async function startGateway(options: GatewayOptions): Promise<WorkerGatew
   })
 
   const servers: Server[] = []
-  const opened = async (address: ListenAddress, context: ClientContext): Promise<ListenAddress> => {
+  const ownSockets: Record<string, number> = {}
+  const opened = async (
+    name: string,
+    address: ListenAddress,
+    context: ClientContext,
+  ): Promise<ListenAddress> => {
     let bound = address
     for (const fd of address.fds ?? [undefined]) {
       const server = await open(address, context, fd)
       servers.push(server)
+      const own = fd === undefined ? descriptorOf(server) : undefined
+      if (own !== undefined) ownSockets[name] = own
       bound = boundAddress(server, address)
     }
     return bound
@@ -306,11 +315,11 @@ export async function startGateway(options: GatewayOptions): Promise<WorkerGatew
   let admin: ListenAddress | undefined
   try {
     // Whoever reaches a loopback address is on this machine, and the machine is the cluster.
-    http = await opened(options.http, contextFor(isLoopback(options.http.host)))
-    local = await opened(options.local, contextFor(true))
-    https = options.https && (await opened(options.https, secureContext))
+    http = await opened('http', options.http, contextFor(isLoopback(options.http.host)))
+    local = await opened('local', options.local, contextFor(true))
+    https = options.https && (await opened('https', options.https, secureContext))
     front.ports = { http: http.port, https: https?.port ?? 443 }
-    admin = options.admin && (await opened(options.admin, adminContext))
+    admin = options.admin && (await opened('admin', options.admin, adminContext))
   } catch (error) {
     for (const server of servers) server.close()
     throw error
@@ -432,8 +441,15 @@ export async function startGateway(options: GatewayOptions): Promise<WorkerGatew
     },
     report: () => stats.report(clock.monotonic()),
     view,
+    ownSockets,
     [Symbol.asyncDispose]: () => shutDown(0, 0),
   }
+}
+
+/** Node keeps it on an undocumented member; undefined where it does not. */
+function descriptorOf(server: Server): number | undefined {
+  const { _handle: handle } = server as { _handle?: { readonly fd?: number } }
+  return handle?.fd !== undefined && handle.fd >= 0 ? handle.fd : undefined
 }
 
 function listen(

@@ -38,6 +38,8 @@ export type FromWorker =
       readonly http: ListenAddress
       readonly local: ListenAddress
       readonly https?: ListenAddress
+      /** Descriptors of the sockets that it opened itself, by listener. */
+      readonly ownSockets: Readonly<Record<string, number>>
     }
   | { readonly type: 'feed'; readonly message: FromGateway }
   | { readonly type: 'report'; readonly stats: readonly RevisionStat[] }

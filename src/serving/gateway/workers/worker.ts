@@ -83,6 +83,7 @@ export async function runWorker(data: WorkerData): Promise<void> {
     http: gateway.http,
     local: gateway.local,
     ...(gateway.https && { https: gateway.https }),
+    ownSockets: gateway.ownSockets,
   })
 
   /** Nobody listens to wake-ups; the main thread still counts. */

@@ -91,6 +91,8 @@ interface Member {
   /** Which of the descriptors of its sockets it has. */
   descriptor: number
   stopped: boolean
+  /** Descriptors of listening sockets that were not inherited, by listener. */
+  ownSockets: Readonly<Record<string, number>>
 }
 
 class Workers implements WorkerGroup {
@@ -140,6 +142,7 @@ class Workers implements WorkerGroup {
       deaths: 0,
       descriptor: 0,
       stopped: false,
+      ownSockets: {},
     }))
   }
 
@@ -265,6 +268,7 @@ class Workers implements WorkerGroup {
       let failure: Error | undefined
       thread.on('message', (message: FromWorker) => {
         if (message.type === 'listening') {
+          member.ownSockets = message.ownSockets
           this.http = { host: message.http.host, port: message.http.port }
           this.local = { host: message.local.host, port: message.local.port }
           if (message.https) this.https = { host: message.https.host, port: message.https.port }
@@ -275,6 +279,7 @@ class Workers implements WorkerGroup {
       thread.on('error', (error: Error) => (failure = error))
       thread.on('exit', () => {
         member.thread = undefined
+        member.ownSockets = {}
         this.#left(member, failure)
         reject(failure ?? new Error(`gateway worker ${member.number} ended`))
       })
@@ -346,10 +351,13 @@ class Workers implements WorkerGroup {
         // One whose worker is about to be started again has been closed; the next has not.
         return descriptors[member.thread ? member.descriptor - 1 : member.descriptor]
       })
+      // A worker beyond those that were inherited opened its own: what waits there must not be lost either.
       if (fds.length > 0)
         found.set(
           name,
-          fds.filter((fd) => fd !== undefined),
+          [...fds, ...this.#members.map(({ ownSockets }) => ownSockets[name])].filter(
+            (fd) => fd !== undefined,
+          ),
         )
     }
     const [admin] = this.#options.admin?.fds ?? []
