@@ -65,6 +65,8 @@ requests: 36370 total, 36470 started, 36370 done, 36370 succeeded, 0 failed, 0 e
 status codes: 36370 2xx, 0 3xx, 0 4xx, 0 5xx
 `
   assert.deepEqual(parseH2load(text), { requests: 36_370, perSecond: 18_185 })
+  const aLittleEarly = text.replace('2.00s', '999.92ms')
+  assert.deepEqual(parseH2load(aLittleEarly), { requests: 36_370, perSecond: 18_185 })
   assert.throws(() => parseH2load(text.replace('36370 2xx, 0 3xx', '36000 2xx, 370 3xx')))
   assert.throws(() => parseH2load(text.replace('0 failed', '1 failed')))
 })

@@ -95,7 +95,7 @@ export function parseH2load(text: string): {
   readonly requests: number
   readonly perSecond: number
 } {
-  const speed = /finished in [\d.]+s, ([\d.]+) req\/s/.exec(text)
+  const speed = /finished in [\d.]+(?:[mu]s|s), ([\d.]+) req\/s/.exec(text)
   const good = /(\d+) succeeded, 0 failed, 0 errored/.exec(text)
   const ok = /status codes: (\d+) 2xx/.exec(text)
   if (!speed || !good || ok?.[1] !== good[1]) throw new Error(`h2load: ${text}`)
