@@ -2,6 +2,7 @@
  * Runs the containers of pods. One interface, one contract suite (`runtime.contract.ts`); `process` is the first
  * implementation. The node agent (kubelet.ts) decides what to run, when to restart and how to report; a runtime only does.
  */
+import type { Readable, Writable } from 'node:stream'
 import type { Keyring } from '../../image/registry/credentials.ts'
 
 /** Where a pod's containers run: its network. Made before its first container, removed after its last. */
@@ -50,6 +51,10 @@ export interface ContainerSpec {
   readonly resources?: ContainerResources
   /** What the pod says about users and privileges. Absent = nothing. */
   readonly security?: ContainerSecurity
+  /** Its standard input stays open for `attach`; `once`: until the first that attached has left. Absent = empty. */
+  readonly stdin?: 'open' | 'once'
+  /** It runs on a terminal of its own: its output is one stream. */
+  readonly tty?: boolean
   /** False: always a new process, even where the runtime has one started ahead. */
   readonly warm?: boolean
   readonly logPath: string
@@ -122,6 +127,31 @@ export interface Container {
   readonly exited: Promise<ContainerExit>
 }
 
+/** Size of a terminal, in characters. */
+export interface TerminalSize {
+  readonly width: number
+  readonly height: number
+}
+
+/** The streams of a container's program while somebody looks on. */
+export interface ContainerStreams {
+  /** Absent where there is no input. Ending it is the end of the program's input. */
+  readonly stdin?: Writable
+  readonly stdout: Readable
+  /** Absent on a terminal, which has one output. */
+  readonly stderr?: Readable
+  /** Tells the terminal its size; nothing where there is none. */
+  resize(size: TerminalSize): void
+  /** Looks away. A command that was started for these streams ends, a container's own program goes on. */
+  close(): void
+}
+
+/** A command that runs inside a container. */
+export interface RunningCommand extends ContainerStreams {
+  /** Its exit code, when it has ended and its output has been handed over; 128 + n after signal n. */
+  readonly exited: Promise<number>
+}
+
 export interface Runtime extends AsyncDisposable {
   /** `process`, `docker`. */
   readonly name: string
@@ -143,6 +173,14 @@ export interface Runtime extends AsyncDisposable {
     command: readonly string[],
     options: { readonly timeoutMs: number; readonly limitBytes: number },
   ): Promise<{ readonly exitCode: number; readonly output: string }>
+  /** Starts a command inside the container, with streams for as long as it runs. Rejects when it can't be started. */
+  open?(
+    id: string,
+    command: readonly string[],
+    options: { readonly stdin: boolean; readonly tty: boolean },
+  ): Promise<RunningCommand>
+  /** The streams of the container's own program, output from now on. Rejects for an unknown id. */
+  attach?(id: string): Promise<ContainerStreams>
   /** What a previous control plane left running: sandboxes and containers, by pod uid. */
   recover(): Promise<
     readonly { readonly sandbox: Sandbox; readonly containers: readonly Container[] }[]
