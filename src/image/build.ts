@@ -11,6 +11,7 @@ import type { Clock } from '../lib/clock.ts'
 import type { Bundle } from './bundle.ts'
 import { compileAhead } from './compile-cache.ts'
 import type { ContentStore } from './content-store.ts'
+import { hostRuntimeLabel } from './manifest.ts'
 import { packLayer, type Layer } from './layer.ts'
 import { readProject, type Project } from './project.ts'
 import { normalizeReference } from './reference.ts'
@@ -72,6 +73,7 @@ export async function buildImage({
         Env: [],
         Cmd: program.command,
         WorkingDir: `/${folder}`,
+        Labels: { [hostRuntimeLabel]: program.command[0] === 'node' ? 'node' : 'host' },
       },
       rootfs: { type: 'layers', diff_ids: layers.map(({ diffId }) => diffId) },
       history: layers.map(({ what }) => ({ created, created_by: `ebb build (${what})` })),

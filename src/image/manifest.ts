@@ -35,7 +35,26 @@ export interface ImageConfig {
   readonly user: string
   readonly stopSignal: string
   readonly exposedPorts: readonly number[]
+  readonly labels: Readonly<Record<string, string>>
 }
+
+/**
+ * Label of images that `ebb build` made without a base: they have no root file system of their own and are started as
+ * plain processes with the machine's own programs. Its value says with which: see HostRuntime.
+ */
+export const hostRuntimeLabel = 'dev.ebb.runtime'
+
+/** `node` and `python`: that interpreter, found in PATH; `host`: whatever the command names (Procfile). */
+export type HostRuntime = 'node' | 'python' | 'host'
+const hostRuntimes: readonly string[] = ['node', 'python', 'host'] satisfies readonly HostRuntime[]
+
+/** The machine's runtime that an image was built for; undefined = the image has a root of its own, as all others have. */
+export function hostRuntimeOf({ labels }: Pick<ImageConfig, 'labels'>): HostRuntime | undefined {
+  const value = labels[hostRuntimeLabel]
+  return value !== undefined && isHostRuntime(value) ? value : undefined
+}
+
+const isHostRuntime = (value: string): value is HostRuntime => hostRuntimes.includes(value)
 
 export interface ImageManifest {
   readonly layers: readonly Descriptor[]
@@ -213,6 +232,11 @@ export function parseConfig(bytes: Uint8Array): ImageConfig {
       const number = Number(port.split('/')[0])
       return Number.isInteger(number) ? [number] : []
     }),
+    labels: Object.fromEntries(
+      Object.entries(record(config['Labels'])).flatMap(([key, value]) =>
+        typeof value === 'string' ? [[key, value]] : [],
+      ),
+    ),
   }
 }
 
