@@ -8,7 +8,8 @@ import { createReadStream } from 'node:fs'
 import { readdir, readFile, rm, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ContentStore, Tag } from './content-store.ts'
-import { parseManifest } from './manifest.ts'
+import { readDocument } from './manifest.ts'
+import { referrerDigests } from './referrers.ts'
 
 /** All names of one manifest together. */
 export interface StoredImage {
@@ -107,7 +108,7 @@ export async function storedImages(store: ContentStore): Promise<readonly Stored
   )
 }
 
-/** A manifest's or an index's blobs, itself included, as far as they are in the store. */
+/** A manifest's or an index's blobs, itself and what refers to it included, as far as they are in the store. */
 export async function blobsOf(
   store: ContentStore,
   digest: string,
@@ -116,13 +117,13 @@ export async function blobsOf(
   if (found.has(digest) || !(await store.has(digest))) return found
   found.add(digest)
   try {
-    const manifest = parseManifest(await readFile(store.blobPath(digest)))
-    if (manifest.kind === 'index')
-      for (const entry of manifest.manifests) await blobsOf(store, entry.digest, found)
-    else for (const blob of [manifest.config, ...manifest.layers]) found.add(blob.digest)
+    const { kind, needs } = readDocument(await readFile(store.blobPath(digest)))
+    if (kind === 'index') for (const entry of needs) await blobsOf(store, entry.digest, found)
+    else for (const blob of needs) found.add(blob.digest)
   } catch {
     // Damaged: it keeps only itself.
   }
+  for (const referrer of await referrerDigests(store, digest)) await blobsOf(store, referrer, found)
   return found
 }
 
@@ -166,6 +167,12 @@ export async function sweep(
     for (const path of [folder, `${folder}.compiled`])
       await rm(path, { recursive: true, force: true })
   }
+  await removeOld(
+    join(store.directory, 'referrers'),
+    nowMs,
+    arrivingMs,
+    (name) => !needed.has(`sha256:${name}`),
+  )
   // A large image may take its time to be unpacked.
   await removeOld(
     join(store.directory, 'rootfs'),

@@ -77,6 +77,19 @@ export type Manifest =
       readonly manifests: readonly (Descriptor & { readonly platform?: Platform })[]
     }
 
+/** A manifest of any kind, as a registry keeps it: images, indexes, and what else is stored as such. */
+export interface ManifestDocument {
+  readonly kind: 'image' | 'index'
+  readonly mediaType: string
+  /** What has to be there before it: config and layers, or the entries of an index. */
+  readonly needs: readonly Descriptor[]
+  /** What it speaks about. */
+  readonly subject?: Descriptor
+  /** Its own, else the media type of its config. */
+  readonly artifactType?: string
+  readonly annotations?: Readonly<Record<string, string>>
+}
+
 /** This machine, in the words of images (Go's). */
 export const machinePlatform = (): Platform => {
   const name = arch()
@@ -90,6 +103,21 @@ export const machinePlatform = (): Platform => {
 
 /** Reads a manifest or an index. `mediaType` = what whoever sent it calls it, '' when unknown. Throws an Error that says what is wrong. */
 export function parseManifest(bytes: Uint8Array, mediaType = ''): Manifest {
+  const { value, manifests, layers } = outline(bytes, mediaType)
+  return manifests ? indexOf(manifests) : imageOf(value, layers)
+}
+
+type Outline = {
+  readonly value: Readonly<Record<string, unknown>>
+  /** '' when nobody says. */
+  readonly type: string
+} & (
+  | { readonly manifests: readonly unknown[]; readonly layers?: never }
+  | { readonly manifests?: never; readonly layers: readonly unknown[] }
+)
+
+/** Which of the two it is; what both have in common. */
+function outline(bytes: Uint8Array, mediaType: string): Outline {
   if (bytes.length > maxManifestBytes)
     throw new Error(`the manifest has ${bytes.length} bytes; at most ${maxManifestBytes} are read`)
   const value = record(parse(bytes, 'the manifest'))
@@ -108,19 +136,63 @@ export function parseManifest(bytes: Uint8Array, mediaType = ''): Manifest {
     throw new Error('it claims to be both an image and an index of images')
   const type = inside || (isKnown(said) ? said : '')
   if (Array.isArray(manifests) && !manifestTypes.some((known) => known === type))
-    return indexOf(manifests)
+    return { value, type, manifests }
   if (Array.isArray(layers) && !indexTypes.some((known) => known === type))
-    return imageOf(value, layers)
+    return { value, type, layers }
   throw new Error(
     `it is no image manifest (${inside || said || 'no media type'}): it has neither layers nor manifests`,
   )
 }
 
+/**
+ * Reads any manifest without asking whether it could be run (image-spec 1.1: artifacts are manifests with other configs
+ * and layers). `mediaType` as for `parseManifest`. Throws an Error that says what is wrong.
+ */
+export function readDocument(bytes: Uint8Array, mediaType = ''): ManifestDocument {
+  const { value, type, manifests, layers } = outline(bytes, mediaType)
+  const subject = value['subject']
+  const common = {
+    ...(subject !== undefined &&
+      subject !== null && { subject: descriptorOf(subject, 'the subject') }),
+    ...annotationsOf(value['annotations']),
+  }
+  const own = text(value['artifactType'])
+  if (manifests) {
+    if (manifests.length > maxIndexEntries) throw tooMany('index', manifests.length, 'entries')
+    return {
+      kind: 'index',
+      mediaType: type || indexTypes[0],
+      needs: manifests.map((item) => descriptorOf(item, 'an entry of the index')),
+      ...(own !== '' && { artifactType: own }),
+      ...common,
+    }
+  }
+  if (layers.length > maxLayers) throw tooMany('image', layers.length, 'layers')
+  const config = descriptorOf(value['config'], 'the config')
+  const artifactType = own || config.mediaType
+  return {
+    kind: 'image',
+    mediaType: type || manifestTypes[0],
+    needs: [config, ...layers.map((item) => descriptorOf(item, 'a layer'))],
+    ...(artifactType !== '' && { artifactType }),
+    ...common,
+  }
+}
+
+function annotationsOf(value: unknown): Pick<ManifestDocument, 'annotations'> {
+  const texts = Object.entries(record(value)).filter(
+    (entry): entry is [string, string] => typeof entry[1] === 'string',
+  )
+  return texts.length > 0 ? { annotations: Object.fromEntries(texts) } : {}
+}
+
+const tooMany = (what: string, count: number, of: string): Error => {
+  const most = of === 'layers' ? maxLayers : maxIndexEntries
+  return new Error(`the ${what} has ${count} ${of}; at most ${most} are read`)
+}
+
 function indexOf(manifests: readonly unknown[]): Manifest {
-  if (manifests.length > maxIndexEntries)
-    throw new Error(
-      `the index has ${manifests.length} entries; at most ${maxIndexEntries} are read`,
-    )
+  if (manifests.length > maxIndexEntries) throw tooMany('index', manifests.length, 'entries')
   return {
     kind: 'index',
     manifests: manifests.map((item) => {
@@ -137,8 +209,7 @@ function indexOf(manifests: readonly unknown[]): Manifest {
 }
 
 function imageOf(value: Readonly<Record<string, unknown>>, layers: readonly unknown[]): Manifest {
-  if (layers.length > maxLayers)
-    throw new Error(`the image has ${layers.length} layers; at most ${maxLayers} are read`)
+  if (layers.length > maxLayers) throw tooMany('image', layers.length, 'layers')
   const config = descriptorOf(value['config'], 'the config')
   if (!configTypes.includes(config.mediaType))
     throw new Error(`it is no container image: its config is ${config.mediaType || 'of no type'}`)
