@@ -10,12 +10,13 @@ import { silent } from '../../lib/log.ts'
 import { seededRandom } from '../../lib/random.ts'
 import { SimClock } from '../../testing/sim-clock.ts'
 import type { KindDefinition } from '../api/kind.ts'
+import { StatusError } from '../api/status-error.ts'
 import { coreKinds } from '../api/kinds.ts'
 import { integer, object } from '../api/schema.ts'
 import { memoryStore } from '../store/memory-store.ts'
 import { createApiServer } from './api-server.ts'
 import { authenticator, serveHttp } from './http.ts'
-import type { PodLogs } from './http.ts'
+import type { AnswerUpgrade, PodLogs } from './http.ts'
 import { fieldsOf } from './values.ts'
 import type { Fields } from './values.ts'
 
@@ -59,7 +60,7 @@ interface Answer {
   readonly json: Fields
 }
 
-async function start(options: { maxStreams?: number } = {}) {
+async function start(options: { maxStreams?: number; upgrades?: AnswerUpgrade } = {}) {
   const clock = new SimClock()
   const store = memoryStore()
   const api = createApiServer({
@@ -528,4 +529,34 @@ test('disposing ends watches and frees the port', async () => {
   await server[Symbol.asyncDispose]()
   await assert.rejects(text(response))
   await assert.rejects(server.open('GET', '/version'))
+})
+
+test('connections that upgrade are handed over after the caller was checked', async () => {
+  const taken: string[] = []
+  await using server = await start({
+    upgrades: async ({ socket, path, user, kind, request }) => {
+      if (path.subresource !== 'exec')
+        throw new StatusError('NotFound', `no ${path.subresource} here`)
+      taken.push(`${user.username} ${request.method} ${kind.kind} ${path.name}`)
+      socket.end('HTTP/1.1 101 Switching Protocols\r\n\r\nhello')
+      await once(socket, 'close')
+    },
+  })
+  const ask = async (path: string, token: string): Promise<string> => {
+    const socket = connect(server.http.port, '127.0.0.1')
+    const auth = token && `Authorization: Bearer ${token}\r\n`
+    socket.write(
+      `POST ${path} HTTP/1.1\r\nHost: x\r\n${auth}Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\nContent-Length: 0\r\n\r\n`,
+    )
+    return await text(socket)
+  }
+  const pod = '/api/v1/namespaces/default/pods/a'
+  assert.match(await ask(`${pod}/exec`, 'root'), /101 Switching[^]*hello$/)
+  assert.match(
+    await ask(`${pod}/exec`, 'dev'),
+    /403 Forbidden[^]*pods \\"a\\" is forbidden: User \\"jane\\" cannot create resource \\"pods\/exec\\"/,
+  )
+  assert.match(await ask(`${pod}/exec`, 'nobody'), /401 Unauthorized/)
+  assert.match(await ask(`${pod}/attach`, 'root'), /404 Not Found[^]*no attach here/)
+  assert.deepEqual(taken, ['admin POST Pod a'])
 })

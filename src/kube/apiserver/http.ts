@@ -6,27 +6,36 @@ import { randomUUID } from 'node:crypto'
 import { createServer } from 'node:http'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import { Socket, type AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import type { UserInfo } from '../api/kind.ts'
 import { StatusError, badRequest } from '../api/status-error.ts'
+import { refuseUpgrade, type AnswerUpgrade } from './access/upgrade.ts'
 import { send, sendError } from './answers.ts'
 import type { ApiServer } from './api-server.ts'
 import { authenticator, credentialsOf, impersonated, unauthorized } from './authentication.ts'
 import type { Authenticate } from './authentication.ts'
 import { authorize } from './authorization.ts'
 import { createDocuments } from './documents.ts'
-import { methodNotAllowed } from './machinery.ts'
+import { methodNotAllowed, unknownResource } from './machinery.ts'
 import type { PodLogs } from './pod-log-endpoint.ts'
 import { discardRest } from './request-body.ts'
 import { parseResourcePath } from './request-path.ts'
-import { answerResource, Streams } from './resource-endpoint.ts'
+import {
+  answerResource,
+  authorizedTarget,
+  Streams,
+  type AnswerStream,
+} from './resource-endpoint.ts'
 import { reviewGroupVersions } from './reviews.ts'
 
 export { authenticator } from './authentication.ts'
 export type { Authenticate, Credentials } from './authentication.ts'
+export type { AnswerUpgrade, UpgradeCall } from './access/upgrade.ts'
 export type { PodLogOptions, PodLogs } from './pod-log-endpoint.ts'
+export type { AnswerStream } from './resource-endpoint.ts'
 
 export interface HttpOptions {
   readonly api: ApiServer
@@ -42,6 +51,10 @@ export interface HttpOptions {
   readonly logs?: PodLogs
   /** Watches and followed logs at a time; more are refused. */
   readonly maxStreams?: number
+  /** Takes connections that upgrade, once their caller is known and may (exec, attach, port-forward, proxy). */
+  readonly upgrades?: AnswerUpgrade
+  /** Answers requests for subresources that are neither stored nor JSON (proxy), once their caller is known and may. */
+  readonly answerStream?: AnswerStream
 }
 
 export interface HttpServer extends AsyncDisposable {
@@ -70,8 +83,14 @@ export async function serveHttp(options: HttpOptions): Promise<HttpServer> {
   const { tls, host, log } = options
   const stop = new AbortController()
   const handle = requestHandler(options, stop.signal)
+  // A client that would rather speak HTTP/2 (h2c) is answered as it asked; only subresources take a connection over.
+  const settings = {
+    ...limits,
+    shouldUpgradeCallback: ({ url = '' }: IncomingMessage) =>
+      options.upgrades !== undefined && /\/(?:pods|services|nodes)\/[^/]+\/[a-z]/.test(url),
+  }
   const listener = (request: IncomingMessage, response: ServerResponse): void => {
-    handle(request, response).catch((thrown: unknown) => {
+    handle.request(request, response).catch((thrown: unknown) => {
       log.error('an HTTP request failed', { path: request.url, error: thrown })
       response.destroy()
     })
@@ -79,7 +98,7 @@ export async function serveHttp(options: HttpOptions): Promise<HttpServer> {
   const server = tls
     ? createTlsServer(
         {
-          ...limits,
+          ...settings,
           ...tls,
           // A certificate is asked for but not required: tokens and anonymous callers come without.
           requestCert: true,
@@ -89,7 +108,13 @@ export async function serveHttp(options: HttpOptions): Promise<HttpServer> {
         },
         listener,
       )
-    : createServer(limits, listener)
+    : createServer(settings, listener)
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    handle.upgrade(request, socket, head).catch((thrown: unknown) => {
+      log.error('an upgraded connection failed', { path: request.url, error: thrown })
+      socket.destroy()
+    })
+  })
   server.maxConnections = maxConnections
   await listen(server, options.port, host)
   const { port } = addressOf(server)
@@ -131,13 +156,44 @@ function requestHandler(options: HttpOptions, stopped: AbortSignal) {
     clock,
     streams: new Streams(options.maxStreams ?? maxStreams),
     ...(logs && { logs }),
+    ...(options.answerStream && { answerStream: options.answerStream }),
   }
   const groupVersions = new Set(reviewGroupVersions)
   for (const { group, version, versions = [] } of api.kinds)
     for (const each of [version, ...versions.map((served) => served.version)])
       groupVersions.add(`${group}/${each}`)
 
-  return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+  async function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    const leave = new AbortController()
+    const end = (): void => leave.abort()
+    socket.once('close', end)
+    socket.on('error', end)
+    const before = writtenTo(socket)
+    stopped.addEventListener('abort', end, { once: true })
+    try {
+      const url = parseUrl(request)
+      const user = identify(request, authenticate)
+      const path = parseResourcePath(url.pathname)
+      if (!path || !options.upgrades) throw unknownResource()
+      const { kind } = authorizedTarget(endpoint, { request, url, path, user })
+      if (!kind) throw unknownResource()
+      const take = () =>
+        options.upgrades?.({ request, socket, head, url, path, kind, user, signal: leave.signal })
+      await endpoint.streams.run(async () => take())
+    } catch (thrown) {
+      const error = StatusError.from(thrown)
+      if (error.code === 500 && !(thrown instanceof StatusError))
+        log.error('an upgrade failed', { path: request.url, error: thrown })
+      if (writtenTo(socket) === before) refuseUpgrade(request, socket, error)
+      else socket.destroy()
+    } finally {
+      stopped.removeEventListener('abort', end)
+    }
+  }
+
+  return { upgrade, request: answerRequest }
+
+  async function answerRequest(request: IncomingMessage, response: ServerResponse): Promise<void> {
     response.setHeader('Audit-Id', randomUUID())
     response.setHeader('Cache-Control', 'no-cache, private')
     const leave = new AbortController()
@@ -167,6 +223,8 @@ function requestHandler(options: HttpOptions, stopped: AbortSignal) {
     }
   }
 }
+
+const writtenTo = (socket: Duplex): number => (socket instanceof Socket ? socket.bytesWritten : 0)
 
 function parseUrl(request: IncomingMessage): URL {
   try {

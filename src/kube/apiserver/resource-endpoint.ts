@@ -28,7 +28,11 @@ export interface ResourceEndpoint {
   readonly clock: Clock
   readonly streams: Streams
   readonly logs?: PodLogs
+  readonly answerStream?: AnswerStream
 }
+
+/** Answers an authorized request itself, or undefined when it is not for it. */
+export type AnswerStream = (call: Call) => Promise<void> | undefined
 
 /** Answers without an end: watches and followed logs. They must not take the connections that others need. */
 export class Streams {
@@ -70,17 +74,9 @@ export interface Call {
 export async function answerResource(endpoint: ResourceEndpoint, call: Call): Promise<void> {
   const { request, response, url, path, user, signal } = call
   const { api, clock } = endpoint
-  const kind = api.find(path.group, path.version, path.resource)
-  const verb = verbOf(call, kind)
-  const refusal = authorize(user, {
-    verb,
-    group: path.group,
-    resource: path.resource,
-    subresource: path.subresource,
-    namespace: path.resource === 'namespaces' ? '' : path.namespace,
-    name: path.name,
-  })
-  if (refusal) throw refusal
+  const { kind, verb } = authorizedTarget(endpoint, call)
+  const streamed = endpoint.answerStream?.(call)
+  if (streamed) return streamed
   if (kind?.plural === 'pods' && kind.group === '' && path.subresource === 'log')
     return answerLog(endpoint, call, verb)
 
@@ -120,6 +116,26 @@ export async function answerResource(endpoint: ResourceEndpoint, call: Call): Pr
   })
   addWarnings(response, warningsOf(answer, kind, path.version))
   await sendAnswer(endpoint, call, answer, shownKind, { representation, includeObject })
+}
+
+/** The kind and verb that a request is about. Throws Forbidden when its caller may not. */
+export function authorizedTarget(
+  { api }: ResourceEndpoint,
+  call: Omit<Call, 'response' | 'signal'>,
+): { readonly kind: KindDefinition | undefined; readonly verb: Verb } {
+  const { path, user } = call
+  const kind = api.find(path.group, path.version, path.resource)
+  const verb = verbOf(call, kind)
+  const refusal = authorize(user, {
+    verb,
+    group: path.group,
+    resource: path.resource,
+    subresource: path.subresource,
+    namespace: path.resource === 'namespaces' ? '' : path.namespace,
+    name: path.name,
+  })
+  if (refusal) throw refusal
+  return { kind, verb }
 }
 
 async function sendAnswer(
@@ -172,7 +188,10 @@ const optionsKinds: Readonly<Record<Verb, OptionsKind>> = {
   deletecollection: 'DeleteOptions',
 }
 
-function verbOf({ request, url, path }: Call, kind: KindDefinition | undefined): Verb {
+function verbOf(
+  { request, url, path }: Omit<Call, 'response' | 'signal'>,
+  kind: KindDefinition | undefined,
+): Verb {
   const named = path.name !== ''
   // A path across all namespaces is for reading only.
   const across = kind?.namespaced === true && path.namespace === ''
