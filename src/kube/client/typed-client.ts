@@ -25,14 +25,17 @@ export interface ClientOptions {
 
 /** The client with the rare subresources that are neither status nor a patch. */
 export interface TypedClient extends Client {
-  /** Writes `body` to a subresource by POST (`create`: `binding`, `eviction`, `token`) or PUT (`update`: `finalize`, `scale`). */
+  /**
+   * Writes `body` to a subresource by POST (`create`: `binding`, `eviction`, `token`) or PUT (`update`: `finalize`,
+   * `scale`). Answers the server's body.
+   */
   subresource(
     verb: 'create' | 'update',
     kind: Kind,
     key: ObjectKey,
     name: string,
     body: Readonly<Record<string, unknown>>,
-  ): Promise<void>
+  ): Promise<unknown>
 }
 
 /** A client of `api`. Refusals are thrown as StatusError. */
@@ -108,7 +111,7 @@ export function typedClient(api: Api, { user, durable }: ClientOptions): TypedCl
     },
 
     async subresource(verb, kind, key, name, body) {
-      await request(verb, kind, key, { subresource: name, body })
+      return (await request(verb, kind, key, { subresource: name, body })).body
     },
   }
 }

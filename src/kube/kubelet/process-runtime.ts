@@ -106,6 +106,8 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
     name: 'process',
     version: 'process://1.0',
     network: network.mode,
+    ...(network.mode === 'namespaces' && { hostIP: network.hostIP }),
+    sharesFiles: () => true,
     get launcherPid() {
       return launcher.pid
     },

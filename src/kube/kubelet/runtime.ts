@@ -25,6 +25,10 @@ export interface SandboxSpec {
   readonly ports: readonly number[]
   /** Its containers' images as the pod names them, for runtimes that prepare for what they have seen before. */
   readonly images?: readonly string[]
+  /** What the pod's programs read as the machine's name: the pod's `hostname`, else its name. Absent = the name. */
+  readonly hostname?: string
+  /** Its containers see each other's processes. */
+  readonly shareProcessNamespace?: boolean
 }
 
 /** A container to start, with everything resolved: no references are left. */
@@ -41,11 +45,7 @@ export interface ContainerSpec {
   readonly workingDir: string
   readonly env: Readonly<Record<string, string>>
   /** Files to place before the start: volumes, already projected. Path inside the container -> host path. */
-  readonly mounts: readonly {
-    readonly path: string
-    readonly hostPath: string
-    readonly readOnly: boolean
-  }[]
+  readonly mounts: readonly ContainerMount[]
   readonly user?: { readonly uid: number; readonly gid?: number }
   /** What it may take of the machine. Absent = as much as there is. */
   readonly resources?: ContainerResources
@@ -58,6 +58,18 @@ export interface ContainerSpec {
   /** False: always a new process, even where the runtime has one started ahead. */
   readonly warm?: boolean
   readonly logPath: string
+}
+
+/** A file or folder of the machine that a container finds at a path of its own. */
+export interface ContainerMount {
+  readonly path: string
+  readonly hostPath: string
+  readonly readOnly: boolean
+  /**
+   * What every container gets without asking: hosts, resolv.conf, the token of the default account. A program that
+   * shares the machine's files does without these, unless it is given a view of its own anyway.
+   */
+  readonly implied?: boolean
 }
 
 /** Limits and requests of a container, where the pod states them. */
@@ -80,6 +92,11 @@ export interface ContainerSecurity {
   /** Without `CAP_`. */
   readonly addCapabilities?: readonly string[]
   readonly dropCapabilities?: readonly string[]
+  /** Absent = what the runtime does by default. `Localhost` names a profile, a file on this machine. */
+  readonly seccomp?: {
+    readonly type: 'RuntimeDefault' | 'Unconfined' | 'Localhost'
+    readonly localhostProfile?: string
+  }
 }
 
 /** An image that is present and unpacked. */
@@ -157,6 +174,10 @@ export interface Runtime extends AsyncDisposable {
   readonly name: string
   /** `process://1.0`: shown in the Node's `containerRuntimeVersion`. */
   readonly version: string
+  /** Address at which pods reach servers of this machine; absent = its loopback, which they share. */
+  readonly hostIP?: string
+  /** Programs of this image share the machine's files, so they get no implied mounts. Default: they do not. */
+  sharesFiles?(image: ImageHandle): boolean
   createSandbox(spec: SandboxSpec): Promise<Sandbox>
   removeSandbox(podUid: string): Promise<void>
   /** Starts a container. A program that can't be executed ends with reason StartError rather than rejecting. */
