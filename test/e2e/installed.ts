@@ -1,5 +1,7 @@
 /** Programs that tests need from outside: taken from the PATH, else installed from Debian once, where that is allowed. */
 import { spawnSync } from 'node:child_process'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 
 const tried = new Map<string, boolean>()
 
@@ -16,8 +18,10 @@ const isThere = (command: string): boolean =>
 
 function install(command: string, debianPackage: string): boolean {
   if (process.getuid?.() !== 0 || !isThere('apt-get')) return false
+  // One at a time on this machine: apt refuses to wait for whoever reads the lists of packages.
+  const lock = join(tmpdir(), 'ebb-apt.lock')
   const apt = (...args: readonly string[]) =>
-    spawnSync('/usr/bin/env', ['apt-get', '-qq', '-o', 'DPkg::Lock::Timeout=60', ...args], {
+    spawnSync('flock', [lock, 'apt-get', '-qq', '-o', 'DPkg::Lock::Timeout=60', ...args], {
       stdio: 'ignore',
       timeout: 180_000,
       env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },

@@ -39,6 +39,8 @@ export interface InspectedContainer {
   readonly pid: number
   readonly exitCode: number
   readonly oomKilled: boolean
+  /** It has a limit of memory. */
+  readonly memoryLimited: boolean
   readonly error: string
   readonly startedAtMs: number
   readonly finishedAtMs: number
@@ -321,7 +323,7 @@ function engine(http: EngineHttp, address: string, facts: EngineFacts): Engine {
 }
 
 function inspected(value: unknown): InspectedContainer {
-  const { Id, State, Config, NetworkSettings } = record(value)
+  const { Id, State, Config, HostConfig, NetworkSettings } = record(value)
   const state = record(State)
   const { Networks, Ports } = record(NetworkSettings)
   return {
@@ -332,6 +334,7 @@ function inspected(value: unknown): InspectedContainer {
     pid: number(state['Pid']),
     exitCode: number(state['ExitCode']),
     oomKilled: state['OOMKilled'] === true,
+    memoryLimited: number(record(HostConfig)['Memory']) > 0,
     error: text(state['Error']),
     startedAtMs: timeMs(state['StartedAt']),
     finishedAtMs: timeMs(state['FinishedAt']),

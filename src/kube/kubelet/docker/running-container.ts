@@ -16,6 +16,9 @@ export interface FollowDeps {
 const drainMs = 2_000
 /** An engine that does not answer is asked again. */
 const retryMs = 1_000
+/** The kernel's word that memory ran out reaches the engine beside the end, and may come after it. */
+const oomNews = { everyMs: 50, times: 10 }
+const killed = 137
 
 /**
  * Resolves when it has ended and its log is complete; never when `signal` aborts before. `output` = what it has been
@@ -52,6 +55,16 @@ export async function follow(
     }
   }
 
+  async function withOomNews(first: InspectedContainer): Promise<InspectedContainer> {
+    let seen = first
+    for (let i = 0; i < oomNews.times; i++) {
+      if (seen.exitCode !== killed || seen.oomKilled || !seen.memoryLimited || signal.aborted) break
+      await sleep(clock, oomNews.everyMs, signal)
+      seen = (await engine.inspect(id)) ?? seen
+    }
+    return seen
+  }
+
   async function waitForEnd(): Promise<ContainerExit> {
     let code: number | undefined
     while (!signal.aborted) {
@@ -59,7 +72,7 @@ export async function follow(
         code = await engine.wait(id, signal)
         const seen = await engine.inspect(id)
         if (!seen) break
-        if (!seen.running) return exitOf(seen)
+        if (!seen.running) return exitOf(await withOomNews(seen))
       } catch (error) {
         if (isGone(error)) break
         if (!signal.aborted) log.debug('the engine does not tell of a container', { id, error })
