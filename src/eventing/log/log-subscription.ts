@@ -1,0 +1,150 @@
+/** One open subscription of a segment log: hands events out in order, and keeps its place on disk now and then. */
+import type { Clock } from '../../lib/clock.ts'
+import type { Cursor } from './cursor.ts'
+import type { CursorFile } from './cursor-file.ts'
+import type { Deferred, LoggedEvent, Subscription } from './event-log.ts'
+
+export interface LogSubscriptionDeps {
+  readonly name: string
+  readonly cursor: Cursor
+  readonly file: CursorFile
+  readonly clock: Clock
+  readonly newest: () => number
+  /** Events from a sequence on, as many as lie together. */
+  readonly read: (from: number) => Promise<readonly LoggedEvent[]>
+  readonly onFloor: (floor: number) => void
+  readonly onClose: () => void
+}
+
+/** What is settled is on disk so much later, milliseconds: a crash meanwhile costs events seen twice. */
+const saveAfterMs = 100
+
+export class LogSubscription implements Subscription {
+  readonly name: string
+  readonly #deps: LogSubscriptionDeps
+  /** The next sequence to hand out. */
+  #next: number
+  #read: readonly LoggedEvent[] = []
+  #wake: (() => void) | undefined
+  #unsaved = false
+  #cancelSave: (() => void) | undefined
+  #saving: Promise<void> = Promise.resolve()
+  #closed = false
+
+  constructor(deps: LogSubscriptionDeps) {
+    this.name = deps.name
+    this.#deps = deps
+    this.#next = deps.cursor.floor
+  }
+
+  get floor(): number {
+    return this.#deps.cursor.floor
+  }
+
+  get backlog(): number {
+    const { cursor, newest } = this.#deps
+    return Math.max(newest() + 1 - cursor.floor - cursor.settledAbove, 0)
+  }
+
+  get deferred(): readonly Deferred[] {
+    return this.#deps.cursor.deferred
+  }
+
+  async take(max: number, signal?: AbortSignal): Promise<readonly LoggedEvent[]> {
+    while (!this.#closed && !signal?.aborted) {
+      const events = await this.#some(max)
+      if (events.length > 0) return events
+      await this.#appended(signal)
+    }
+    return []
+  }
+
+  async #some(max: number): Promise<readonly LoggedEvent[]> {
+    const { cursor, newest, read } = this.#deps
+    const events: LoggedEvent[] = []
+    while (events.length === 0 && this.#next <= newest()) {
+      if (this.#read.length === 0) this.#read = await read(this.#next)
+      if (this.#read.length === 0) {
+        this.#lost(newest())
+        break
+      }
+      let used = 0
+      for (const event of this.#read) {
+        if (events.length >= max) break
+        used++
+        this.#lost(event.sequence - 1)
+        this.#next = event.sequence + 1
+        if (!cursor.isSettled(event.sequence)) events.push(event)
+      }
+      this.#read = this.#read.slice(used)
+    }
+    return events
+  }
+
+  /** Damage took what comes next, up to `last`: there is nothing to wait for. */
+  #lost(last: number): void {
+    for (; this.#next <= last; this.#next++) this.settle(this.#next)
+  }
+
+  #appended(signal: AbortSignal | undefined): Promise<void> {
+    if (this.#closed || signal?.aborted || this.#next <= this.#deps.newest())
+      return Promise.resolve()
+    return new Promise((resolve) => {
+      const done = () => {
+        signal?.removeEventListener('abort', done)
+        this.#wake = undefined
+        resolve()
+      }
+      signal?.addEventListener('abort', done, { once: true })
+      this.#wake = done
+    })
+  }
+
+  /** There is more, or it ends. */
+  wake(): void {
+    this.#wake?.()
+  }
+
+  settle(sequence: number): void {
+    const { cursor, onFloor } = this.#deps
+    const before = cursor.floor
+    cursor.settle(sequence)
+    if (cursor.floor !== before) onFloor(cursor.floor)
+    this.#saveSoon()
+  }
+
+  defer(deferred: Deferred): void {
+    this.#deps.cursor.defer(deferred)
+    this.#saveSoon()
+  }
+
+  #saveSoon(): void {
+    this.#unsaved = true
+    this.#cancelSave ??= this.#deps.clock.after(saveAfterMs, () => {
+      this.#cancelSave = undefined
+      // A disk that is full keeps the old place, which costs events seen twice; the next change tries again.
+      this.flush().catch(() => {})
+    })
+  }
+
+  flush(): Promise<void> {
+    const save = async () => {
+      if (!this.#unsaved) return
+      this.#unsaved = false
+      await this.#deps.file.write(this.#deps.cursor, { sync: false }).catch((error: unknown) => {
+        this.#unsaved = true
+        throw error
+      })
+    }
+    return (this.#saving = this.#saving.catch(() => {}).then(save))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    this.#cancelSave?.()
+    this.wake()
+    await this.flush().catch(() => {})
+    this.#deps.onClose()
+  }
+}

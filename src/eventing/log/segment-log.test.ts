@@ -1,0 +1,188 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { SimClock } from '../../testing/sim-clock.ts'
+import { all, eventLogContract, texts, type LogUnderTest } from './event-log.contract.ts'
+import { LogFullError } from './event-log.ts'
+import type { Damage } from './segment.ts'
+import { openSegmentLog, type SegmentLog, type SegmentLogOptions } from './segment-log.ts'
+
+interface Place extends LogUnderTest {
+  readonly directory: string
+  readonly clock: SimClock
+  readonly damages: Damage[]
+  open(more?: Partial<SegmentLogOptions>): Promise<SegmentLog>
+  /** Files of segments, the oldest first. */
+  files(): Promise<readonly string[]>
+}
+
+async function place(): Promise<Place> {
+  const directory = await mkdtemp(join(tmpdir(), 'ebb-log-'))
+  const clock = new SimClock()
+  const damages: Damage[] = []
+  return {
+    directory,
+    clock,
+    damages,
+    open: (more) =>
+      openSegmentLog({ directory, clock, onDamage: (damage) => damages.push(damage), ...more }),
+    files: async () =>
+      (await readdir(directory))
+        .filter((name) => name.endsWith('.log'))
+        .toSorted()
+        .map((name) => join(directory, name)),
+    [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }),
+  }
+}
+
+eventLogContract('segments on disk', place)
+
+const append = async (log: SegmentLog, ...events: readonly string[]) => {
+  for (const each of events) await log.append(Buffer.from(each))
+}
+
+test('wherever a crash cuts the last write, what was whole is there and the log goes on', async () => {
+  await using at = await place()
+  let whole: Buffer
+  {
+    await using log = await at.open()
+    await append(log, 'first', 'second')
+  }
+  const [file = ''] = await at.files()
+  const { size } = await stat(file)
+  whole = await readFile(file)
+  await fc.assert(
+    fc.asyncProperty(
+      fc.integer({ min: 1, max: 29 }),
+      fc.uint8Array({ maxLength: 40 }),
+      async (cut, garbage) => {
+        await writeFile(file, Buffer.concat([whole.subarray(0, size - cut), garbage]))
+        {
+          await using log = await at.open()
+          assert.deepEqual(await all(log), ['first'])
+          assert.equal(await log.append(Buffer.from('again')), 2)
+        }
+        await using log = await at.open()
+        assert.deepEqual(await all(log), ['first', 'again'])
+      },
+    ),
+    { numRuns: 40 },
+  )
+})
+
+test('a damaged event costs itself and no other; its subscribers go on', async () => {
+  await using at = await place()
+  {
+    await using log = await at.open()
+    await using _ = await log.subscribe('s')
+    await append(log, 'one', 'two', 'three')
+  }
+  const [file = ''] = await at.files()
+  const bytes = await readFile(file)
+  bytes.writeUInt8(0, bytes.indexOf('two'))
+  await writeFile(file, bytes)
+  await using log = await at.open()
+  assert.deepEqual(await all(log), ['one', 'three'])
+  assert.equal(at.damages.length, 1)
+  await using subscription = await log.subscribe('s')
+  assert.deepEqual(texts(await subscription.take(9)), ['one', 'three'])
+  subscription.settle(1)
+  subscription.settle(3)
+  assert.equal(subscription.floor, 4)
+})
+
+test('a segment whose head was never written is begun anew', async () => {
+  await using at = await place()
+  {
+    await using log = await at.open({ segmentBytes: 1 })
+    await append(log, 'one', 'two')
+  }
+  const files = await at.files()
+  assert.equal(files.length, 2)
+  await truncate(files[1] ?? '', 7)
+  await using log = await at.open()
+  assert.deepEqual(await all(log), ['one'])
+  assert.equal(await log.append(Buffer.from('two')), 2)
+})
+
+test('a place of a subscription that was cut short leaves the one before', async () => {
+  await using at = await place()
+  {
+    await using log = await at.open()
+    await using subscription = await log.subscribe('default/a.b')
+    await append(log, 'one', 'two', 'three')
+    for (const sequence of [1, 2]) {
+      subscription.settle(sequence)
+      await subscription.flush()
+    }
+  }
+  const newest = join(at.directory, 'cursors', 'default%2Fa%2Eb.b')
+  const text = await readFile(newest, 'utf8')
+  assert.match(text, /"floor":3/)
+  await writeFile(newest, text.slice(0, 20))
+  await using log = await at.open()
+  assert.deepEqual(log.subscriptions(), ['default/a.b'])
+  await using subscription = await log.subscribe('default/a.b')
+  assert.equal(subscription.floor, 2)
+})
+
+test('retention removes what is old or too much, and never what is not settled', async () => {
+  await using at = await place()
+  await using log = await at.open({ segmentBytes: 1, maxAgeMs: 1000, maxBytes: 1 << 20 })
+  await using subscription = await log.subscribe('s')
+  await append(log, 'one', 'two', 'three')
+  await at.clock.advance(2000)
+  await log.retain()
+  assert.equal(log.oldest, 1)
+  subscription.settle(1)
+  await log.retain()
+  assert.equal(log.oldest, 2)
+  assert.deepEqual(await all(log), ['two', 'three'])
+  assert.equal((await at.files()).length, 2)
+})
+
+test('a log that may not grow says who is behind', async () => {
+  await using at = await place()
+  await using log = await at.open({ limitBytes: 100 })
+  await using _ = await log.subscribe('slow')
+  await append(log, 'x'.repeat(40))
+  await assert.rejects(log.append(Buffer.alloc(40)), (error: unknown) => {
+    assert.ok(error instanceof LogFullError)
+    assert.match(error.message, /of at most 100: subscription slow has 1 events to go/)
+    return true
+  })
+  await using busy = await openSegmentLog({
+    directory: join(at.directory, 'busy'),
+    clock: at.clock,
+    maxWaitingBytes: 10,
+  })
+  const first = busy.append(Buffer.alloc(8))
+  await assert.rejects(busy.append(Buffer.alloc(8)), /wait for the disk/)
+  assert.equal(await first, 1)
+})
+
+test('many senders at once share the disk, over several segments; a slow reader reads files', async () => {
+  await using at = await place()
+  const events = Array.from({ length: 3000 }, (_, i) => `${i} ${'x'.repeat(i % 700)}`)
+  {
+    await using log = await at.open({ segmentBytes: 200_000 })
+    await using subscription = await log.subscribe('s', 'earliest')
+    const sequences = await Promise.all(events.map((each) => log.append(Buffer.from(each))))
+    assert.deepEqual(
+      sequences,
+      events.map((_, i) => i + 1),
+    )
+    const seen: string[] = []
+    while (seen.length < 1500) seen.push(...texts(await subscription.take(100)))
+    assert.deepEqual(seen, events.slice(0, seen.length))
+  }
+  await using log = await at.open({ segmentBytes: 200_000 })
+  assert.deepEqual(await all(log), events)
+  await using subscription = await log.subscribe('late', { sequence: 2001 })
+  const seen: string[] = []
+  while (seen.length < 1000) seen.push(...texts(await subscription.take(64)))
+  assert.deepEqual(seen, events.slice(2000))
+})

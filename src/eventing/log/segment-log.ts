@@ -1,0 +1,333 @@
+/**
+ * The log of one channel on this machine's disk: segments of records, the last of which grows. Appends are gathered
+ * while the disk is busy with those before (group commit), so that one `fdatasync` serves many senders; nobody is
+ * answered, and no subscriber sees an event, before it. Nothing that a subscription has not settled is ever removed:
+ * beyond `limitBytes` the log refuses to grow instead.
+ */
+import { mkdir, open, readdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Clock } from '../../lib/clock.ts'
+import { Cursor } from './cursor.ts'
+import { CursorFile, subscriptionOf } from './cursor-file.ts'
+import { LogFullError } from './event-log.ts'
+import type { EventLog, LoggedEvent, Range, Start, Subscription } from './event-log.ts'
+import { LogSubscription } from './log-subscription.ts'
+import { headBytes, maxPayloadBytes, recordHead } from './record.ts'
+import { firstOf, Segment, type Damage } from './segment.ts'
+import { Tail } from './tail.ts'
+
+export interface SegmentLogOptions {
+  /** A folder of its own; made when it is missing. */
+  readonly directory: string
+  readonly clock: Clock
+  /** A segment is followed by the next when it has this size. Default 64 MiB. */
+  readonly segmentBytes?: number
+  /** Settled events are kept so long, milliseconds. Default: a week. */
+  readonly maxAgeMs?: number
+  /** Settled events are removed, the oldest first, while the log is larger. Default 1 GiB. */
+  readonly maxBytes?: number
+  /** The log never grows beyond this. Default 16 GiB. */
+  readonly limitBytes?: number
+  /** What may wait for the disk. Default 64 MiB. */
+  readonly maxWaitingBytes?: number
+  /** Hears of what is not as it was written. */
+  readonly onDamage?: (damage: Damage) => void
+}
+
+type Settings = Required<SegmentLogOptions>
+
+const mebibyte = 2 ** 20
+const defaults = {
+  segmentBytes: 64 * mebibyte,
+  maxAgeMs: 7 * 24 * 3_600_000,
+  maxBytes: 1024 * mebibyte,
+  limitBytes: 16 * 1024 * mebibyte,
+  maxWaitingBytes: 64 * mebibyte,
+  onDamage: () => {},
+}
+/** Written before one `fdatasync`. */
+const batchBytes = 8 * mebibyte
+/** Read at a time for a subscription. */
+const readBytes = mebibyte
+
+interface Waiting {
+  readonly payload: Uint8Array
+  readonly resolve: (sequence: number) => void
+  readonly reject: (error: unknown) => void
+}
+
+/** Opens the log in a folder, mending what a crash left. Throws what the disk says. */
+export async function openSegmentLog(options: SegmentLogOptions): Promise<SegmentLog> {
+  const whole: Settings = { ...defaults, ...options }
+  const { directory } = whole
+  await mkdir(join(directory, 'cursors'), { recursive: true, mode: 0o700 })
+  const segments = await openSegments(directory, whole.onDamage)
+  const floors = new Map<string, number>()
+  for (const file of await readdir(join(directory, 'cursors'))) {
+    const name = subscriptionOf(file)
+    if (name === undefined || floors.has(name)) continue
+    const cursor = await new CursorFile(join(directory, 'cursors'), name).read()
+    // A place that can't be read is the beginning: seen twice is better than not at all.
+    floors.set(name, cursor?.floor ?? 1)
+  }
+  return new SegmentLog(whole, segments, floors)
+}
+
+async function openSegments(
+  directory: string,
+  onDamage: (damage: Damage) => void,
+): Promise<Segment[]> {
+  const firsts = (await readdir(directory))
+    .map(firstOf)
+    .filter((first) => first !== undefined)
+    .toSorted((a, b) => a - b)
+  const segments: Segment[] = []
+  for (const [i, first] of firsts.entries()) {
+    const next = firsts[i + 1]
+    segments.push(await Segment.open(directory, first, next === undefined ? undefined : next - 1))
+  }
+  const newest = segments.at(-1)
+  if (!newest) {
+    segments.push(await Segment.create(directory, 1))
+    await syncFolder(directory)
+    return segments
+  }
+  const damages = await newest.scan()
+  for (const damage of damages) onDamage(damage)
+  if (damages.some(({ fromByte }) => fromByte === 0)) {
+    // Its head was never written: it is empty, or not to be grown.
+    if (newest.last >= newest.first) segments.push(await Segment.create(directory, newest.last + 1))
+    else {
+      await newest.close()
+      await rm(newest.path)
+      segments[segments.length - 1] = await Segment.create(directory, newest.first)
+    }
+    await syncFolder(directory)
+  } else if (damages.some(({ toByte }) => toByte === undefined)) await newest.cut()
+  return segments
+}
+
+export class SegmentLog implements EventLog {
+  readonly #options: Settings
+  readonly #segments: Segment[]
+  /** The lowest sequence each subscription has not settled, open or not. */
+  readonly #floors: Map<string, number>
+  readonly #open = new Map<string, LogSubscription>()
+  readonly #tail = new Tail()
+  #waiting: Waiting[] = []
+  #waitingBytes = 0
+  #committing: Promise<void> | undefined
+  #newest: number
+  #closed = false
+
+  constructor(options: Settings, segments: Segment[], floors: Map<string, number>) {
+    this.#options = options
+    this.#segments = segments
+    this.#floors = floors
+    this.#newest = this.#active.last
+  }
+
+  get oldest(): number {
+    return this.#segments[0]?.first ?? 1
+  }
+
+  get newest(): number {
+    return this.#newest
+  }
+
+  get bytes(): number {
+    return this.#segments.reduce((sum, { size }) => sum + size, 0)
+  }
+
+  append(payload: Uint8Array): Promise<number> {
+    const refusal = this.#refusal(payload.length)
+    if (refusal) return Promise.reject(refusal)
+    this.#waitingBytes += payload.length
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ payload, resolve, reject })
+      // Not at once: what other connections bring in the same turn of the loop goes along.
+      this.#committing ??= new Promise<void>((start) => setImmediate(start))
+        .then(() => this.#commitAll())
+        .finally(() => (this.#committing = undefined))
+    })
+  }
+
+  #refusal(length: number): Error | undefined {
+    if (this.#closed) return new Error('the event log is closed')
+    if (length > maxPayloadBytes)
+      return new RangeError(`an event of ${length} bytes is too large: at most ${maxPayloadBytes}`)
+    const { maxWaitingBytes, limitBytes } = this.#options
+    if (this.#waitingBytes + length > maxWaitingBytes)
+      return new LogFullError(
+        `${this.#waitingBytes} bytes of events wait for the disk already: try again later`,
+      )
+    if (this.bytes + this.#waitingBytes + length > limitBytes)
+      return new LogFullError(
+        `the event log has ${this.bytes} bytes, of at most ${limitBytes}: ${this.#behind()}`,
+      )
+    return undefined
+  }
+
+  #behind(): string {
+    const [name, floor] = [...this.#floors].toSorted(([, a], [, b]) => a - b)[0] ?? []
+    return name === undefined || floor === undefined
+      ? 'allow it more, or keep events for less time'
+      : `subscription ${name} has ${this.#newest - floor + 1} events to go`
+  }
+
+  async #commitAll(): Promise<void> {
+    while (this.#waiting.length > 0) await this.#commit(this.#nextBatch())
+  }
+
+  #nextBatch(): readonly Waiting[] {
+    let bytes = 0
+    const end = this.#waiting.findIndex(({ payload }) => (bytes += payload.length) > batchBytes)
+    const batch =
+      end < 1 ? this.#waiting.splice(0, end === 0 ? 1 : Infinity) : this.#waiting.splice(0, end)
+    for (const { payload } of batch) this.#waitingBytes -= payload.length
+    return batch
+  }
+
+  async #commit(batch: readonly Waiting[]): Promise<void> {
+    const timeMs = this.#options.clock.now()
+    let sound = { segment: this.#active, last: this.#active.last, size: this.#active.size }
+    try {
+      const { first, last, size } = this.#active
+      if (size >= this.#options.segmentBytes && last >= first) await this.#roll()
+      const segment = this.#active
+      const before = segment.last
+      sound = { segment, last: before, size: segment.size }
+      const events = batch.map(({ payload }, i) => ({ sequence: before + 1 + i, timeMs, payload }))
+      const buffers: Uint8Array[] = []
+      let bytes = 0
+      for (const { sequence, payload } of events) {
+        buffers.push(recordHead(sequence, timeMs, payload), payload)
+        bytes += headBytes + payload.length
+      }
+      segment.append(buffers, bytes, { sequence: before + batch.length, timeMs })
+      await segment.sync()
+      this.#newest = segment.last
+      this.#tail.push(events)
+      for (const [i, { resolve }] of batch.entries()) resolve(before + 1 + i)
+      for (const subscription of this.#open.values()) subscription.wake()
+    } catch (error) {
+      for (const { reject } of batch) reject(error)
+      await this.#giveUp(sound)
+    }
+  }
+
+  /** After a failed write nobody knows what the file has: what was not promised goes, and a new file is begun. */
+  async #giveUp({ segment, last, size }: { segment: Segment; last: number; size: number }) {
+    segment.forgetAfter(last, size)
+    try {
+      await segment.cut()
+      if (last >= segment.first) await this.#roll()
+    } catch {
+      // The next append tries again and tells its sender what the disk says.
+    }
+  }
+
+  async #roll(): Promise<void> {
+    this.#segments.push(await Segment.create(this.#options.directory, this.#active.last + 1))
+    await syncFolder(this.#options.directory)
+  }
+
+  get #active(): Segment {
+    const segment = this.#segments.at(-1)
+    if (!segment) throw new Error('an event log has at least one segment')
+    return segment
+  }
+
+  async subscribe(name: string, start: Start = 'new'): Promise<Subscription> {
+    if (this.#open.has(name)) throw new Error(`subscription ${name} is open already`)
+    const file = new CursorFile(join(this.#options.directory, 'cursors'), name)
+    const known = this.#floors.has(name)
+    const cursor = known ? ((await file.read()) ?? new Cursor(1)) : new Cursor(this.#place(start))
+    cursor.raise(this.oldest)
+    if (!known) {
+      await file.write(cursor, { sync: true })
+      await syncFolder(join(this.#options.directory, 'cursors'))
+    }
+    const subscription = new LogSubscription({
+      name,
+      cursor,
+      file,
+      clock: this.#options.clock,
+      newest: () => this.#newest,
+      read: (from) => this.#readSome(from, readBytes),
+      onFloor: (floor) => void this.#floors.set(name, floor),
+      onClose: () => void this.#open.delete(name),
+    })
+    this.#floors.set(name, cursor.floor)
+    this.#open.set(name, subscription)
+    return subscription
+  }
+
+  #place(start: Start): number {
+    if (start === 'new') return this.#newest + 1
+    if (start === 'earliest') return this.oldest
+    return Math.min(Math.max(start.sequence, this.oldest), this.#newest + 1)
+  }
+
+  async unsubscribe(name: string): Promise<void> {
+    if (this.#open.has(name)) throw new Error(`subscription ${name} is open: close it first`)
+    this.#floors.delete(name)
+    await new CursorFile(join(this.#options.directory, 'cursors'), name).remove()
+  }
+
+  subscriptions(): readonly string[] {
+    return [...this.#floors.keys()]
+  }
+
+  async *read(range: Range = {}): AsyncGenerator<LoggedEvent> {
+    const to = Math.min(range.to ?? this.#newest, this.#newest)
+    let next = Math.max(range.from ?? 1, this.oldest)
+    while (next <= to) {
+      const events = await this.#readSome(next, readBytes)
+      for (const event of events) {
+        if (event.sequence > to) return
+        yield event
+        next = event.sequence + 1
+      }
+      if (events.length === 0) return
+    }
+  }
+
+  /** Durable events from `sequence` on, as many as lie together; none = there are none. */
+  async #readSome(sequence: number, maxBytes: number): Promise<readonly LoggedEvent[]> {
+    const recent = this.#tail.from(sequence, maxBytes)
+    if (recent) return recent
+    const at = this.#segments.findLastIndex(({ first }) => first <= sequence)
+    for (const segment of this.#segments.slice(Math.max(at, 0))) {
+      const events = await segment.read(sequence, maxBytes)
+      const durable = events.filter((event) => event.sequence <= this.#newest)
+      if (durable.length > 0) return durable
+    }
+    return []
+  }
+
+  async retain(): Promise<void> {
+    const settled = Math.min(...this.#floors.values(), this.#newest + 1)
+    const oldMs = this.#options.clock.now() - this.#options.maxAgeMs
+    for (;;) {
+      const [oldest, next] = this.#segments
+      if (!oldest || !next || oldest.last >= settled) return
+      if (oldest.lastTimeMs >= oldMs && this.bytes <= this.#options.maxBytes) return
+      this.#segments.shift()
+      await oldest.close()
+      await rm(oldest.path)
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true
+    await this.#committing
+    for (const subscription of this.#open.values()) await subscription[Symbol.asyncDispose]()
+    for (const segment of this.#segments) await segment.close()
+  }
+}
+
+async function syncFolder(path: string): Promise<void> {
+  await using folder = await open(path, 'r')
+  await folder.sync()
+}

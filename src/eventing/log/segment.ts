@@ -1,0 +1,268 @@
+/**
+ * One file of the log: a head that names its first sequence, then records. Only the last segment of a log grows; the
+ * others are read and, one day, removed whole.
+ */
+import { writevSync } from 'node:fs'
+import { open, rm, type FileHandle } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { LoggedEvent } from './event-log.ts'
+import { headBytes, parseRecord } from './record.ts'
+
+const magic = Buffer.from('EBBLOG1\n')
+const fileHeadBytes = 16
+/** Read at a time. */
+const pieceBytes = 1 << 20
+/** Every so many bytes of a segment its index knows where a record begins. */
+const strideBytes = 64 << 10
+
+export const segmentName = (first: number): string => `${String(first).padStart(16, '0')}.log`
+
+/** The first sequence in the file of this name; undefined for other files. */
+export const firstOf = (name: string): number | undefined =>
+  /^\d{16}\.log$/.test(name) ? Number(name.slice(0, 16)) : undefined
+
+interface Mark {
+  readonly sequence: number
+  readonly offset: number
+}
+
+/** What stands in a segment that is not as it was written. */
+export interface Damage {
+  readonly file: string
+  readonly fromByte: number
+  /** Undefined = to the end of the file. */
+  readonly toByte?: number
+}
+
+export class Segment {
+  readonly path: string
+  readonly first: number
+  /** The last sequence in it; `first - 1` while it is empty. */
+  last: number
+  /** When its last event was appended. */
+  lastTimeMs = 0
+  /** Bytes that are whole records, with the head. */
+  size: number
+  readonly #file: FileHandle
+  readonly #marks: Mark[] = []
+  #scanned = false
+  #scanning: Promise<readonly Damage[]> | undefined
+
+  private constructor(path: string, first: number, file: FileHandle, size: number) {
+    this.path = path
+    this.first = first
+    this.last = first - 1
+    this.size = size
+    this.#file = file
+  }
+
+  /** An empty segment, on disk when this resolves, but for its folder's entry. */
+  static async create(directory: string, first: number): Promise<Segment> {
+    const path = join(directory, segmentName(first))
+    const file = await open(path, 'wx+', 0o600)
+    const head = Buffer.alloc(fileHeadBytes)
+    magic.copy(head)
+    head.writeBigUInt64BE(BigInt(first), magic.length)
+    try {
+      await file.write(head, 0, fileHeadBytes, 0)
+      await file.datasync()
+    } catch (error) {
+      // A full disk; the next attempt has to find the name free.
+      await file.close()
+      await rm(path, { force: true })
+      throw error
+    }
+    const segment = new Segment(path, first, file, fileHeadBytes)
+    segment.#scanned = true
+    return segment
+  }
+
+  /** A segment that was written before. `last` is known from the one that follows it; else `scan` finds it. */
+  static async open(directory: string, first: number, last?: number): Promise<Segment> {
+    const path = join(directory, segmentName(first))
+    const file = await open(path, 'r+')
+    const { size, mtimeMs } = await file.stat()
+    const segment = new Segment(path, first, file, size)
+    if (last !== undefined) segment.last = last
+    segment.lastTimeMs = mtimeMs
+    return segment
+  }
+
+  /**
+   * Appends records to the page cache, synchronously: measured faster than the thread pool, as only memory is copied.
+   * Throws what the disk says; the segment is then as before, if the file can be cut back.
+   */
+  append(
+    buffers: readonly Uint8Array[],
+    bytes: number,
+    last: { sequence: number; timeMs: number },
+  ): void {
+    let written = 0
+    let rest = buffers
+    while (written < bytes) {
+      const count = writevSync(this.#file.fd, rest.slice(0, 1024), this.size + written)
+      written += count
+      rest = after(rest, count)
+    }
+    const mark = this.#marks.at(-1)
+    if (!mark || this.size - mark.offset >= strideBytes)
+      this.#marks.push({ sequence: this.last + 1, offset: this.size })
+    this.size += bytes
+    this.last = last.sequence
+    this.lastTimeMs = last.timeMs
+  }
+
+  /** What `append` wrote survives a crash of the machine. */
+  sync(): Promise<void> {
+    return this.#file.datasync()
+  }
+
+  /** As if nothing after `sequence` had been appended. The file still has it until `cut`. */
+  forgetAfter(sequence: number, size: number): void {
+    this.last = sequence
+    this.size = size
+    while ((this.#marks.at(-1)?.offset ?? 0) >= size) this.#marks.pop()
+  }
+
+  /** Takes away what lies behind the whole records: a write that failed half way. */
+  async cut(): Promise<void> {
+    await this.#file.truncate(this.size)
+    await this.#file.datasync()
+  }
+
+  /**
+   * Reads all of it once: finds the last whole record and where records begin. Bytes that are no record are passed
+   * over up to the next one, so that one damaged block costs what is in it and no more; at the end of the file they
+   * are a write that a crash cut short, and are cut off.
+   */
+  scan(): Promise<readonly Damage[]> {
+    return (this.#scanning ??= this.#scan())
+  }
+
+  async #scan(): Promise<readonly Damage[]> {
+    if (this.#scanned) return []
+    const { size } = await this.#file.stat()
+    const damages: Damage[] = []
+    const head = await this.#bytes(0, fileHeadBytes)
+    const intact =
+      head.length === fileHeadBytes &&
+      head.subarray(0, magic.length).equals(magic) &&
+      head.readBigUInt64BE(magic.length) === BigInt(this.first)
+    if (!intact && size > 0) damages.push({ file: this.path, fromByte: 0, toByte: fileHeadBytes })
+    let offset = fileHeadBytes
+    let end = fileHeadBytes
+    let expected = this.first
+    let damagedFrom: number | undefined
+    let window = await this.#bytes(offset, pieceBytes)
+    let at = 0
+    while (offset < size) {
+      const parsed = parseRecord(window, at, expected)
+      if (parsed !== 'damaged' && 'needed' in parsed && offset + parsed.needed <= size) {
+        window = await this.#bytes(offset, Math.max(parsed.needed, pieceBytes))
+        at = 0
+        continue
+      }
+      if (parsed !== 'damaged' && 'event' in parsed) {
+        if (damagedFrom !== undefined)
+          damages.push({ file: this.path, fromByte: damagedFrom, toByte: offset })
+        damagedFrom = undefined
+        const { sequence, timeMs } = parsed.event
+        const mark = this.#marks.at(-1)
+        if (!mark || offset - mark.offset >= strideBytes || sequence !== expected)
+          this.#marks.push({ sequence, offset })
+        offset += parsed.end - at
+        at = parsed.end
+        end = offset
+        expected = sequence + 1
+        this.lastTimeMs = timeMs
+        continue
+      }
+      damagedFrom ??= offset
+      offset++
+      at++
+    }
+    if (damagedFrom !== undefined) damages.push({ file: this.path, fromByte: damagedFrom })
+    this.size = end
+    this.last = Math.max(this.last, expected - 1)
+    this.#scanned = true
+    return damages
+  }
+
+  /** Up to `maxBytes` of records from `sequence` on, at least one if there is one. Payloads share memory. */
+  async read(sequence: number, maxBytes: number): Promise<readonly LoggedEvent[]> {
+    await this.scan()
+    let offset = this.#offsetBefore(sequence)
+    const events: LoggedEvent[] = []
+    let bytes = 0
+    while (offset < this.size) {
+      let window = await this.#bytes(offset, Math.min(pieceBytes, this.size - offset))
+      let at = 0
+      for (;;) {
+        const parsed = parseRecord(window, at, this.first)
+        if (parsed === 'damaged') {
+          at = this.#markAfter(offset + at) - offset
+          break
+        }
+        if ('needed' in parsed) {
+          if (offset + at + parsed.needed > this.size) return events
+          if (parsed.needed <= pieceBytes) break
+          offset += at
+          at = 0
+          window = await this.#bytes(offset, parsed.needed)
+          continue
+        }
+        at = parsed.end
+        if (parsed.event.sequence < sequence) continue
+        events.push(parsed.event)
+        bytes += parsed.event.payload.length + headBytes
+        if (bytes >= maxBytes) return events
+      }
+      if (at === 0) return events
+      offset += at
+    }
+    return events
+  }
+
+  close(): Promise<void> {
+    return this.#file.close()
+  }
+
+  async #bytes(offset: number, length: number): Promise<Buffer> {
+    const buffer = Buffer.allocUnsafeSlow(length)
+    let read = 0
+    while (read < length) {
+      const { bytesRead } = await this.#file.read(buffer, read, length - read, offset + read)
+      if (bytesRead === 0) break
+      read += bytesRead
+    }
+    return buffer.subarray(0, read)
+  }
+
+  #offsetBefore(sequence: number): number {
+    let low = 0
+    let high = this.#marks.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if ((this.#marks[middle]?.sequence ?? 0) <= sequence) low = middle + 1
+      else high = middle
+    }
+    return this.#marks[low - 1]?.offset ?? fileHeadBytes
+  }
+
+  #markAfter(offset: number): number {
+    return this.#marks.find((mark) => mark.offset > offset)?.offset ?? this.size
+  }
+}
+
+function after(buffers: readonly Uint8Array[], count: number): readonly Uint8Array[] {
+  let skip = count
+  for (let i = 0; i < buffers.length; i++) {
+    const length = buffers[i]?.length ?? 0
+    if (skip < length) {
+      const [first = new Uint8Array(), ...others] = buffers.slice(i)
+      return skip === 0 ? [first, ...others] : [first.subarray(skip), ...others]
+    }
+    skip -= length
+  }
+  return []
+}
