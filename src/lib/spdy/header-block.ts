@@ -107,11 +107,11 @@ export class HeaderReader {
   constructor() {
     this.#inflate.on('data', (part: Buffer) => {
       this.#size += part.length
-      if (this.#size > maxBlockBytes)
-        this.#inflate.destroy(new Error(`a header block of more than ${maxBlockBytes} bytes`))
-      else this.#parts.push(part)
+      if (this.#size <= maxBlockBytes) return void this.#parts.push(part)
+      this.#failed ??= new Error(`a header block of more than ${maxBlockBytes} bytes`)
+      this.#inflate.destroy(this.#failed)
     })
-    this.#inflate.on('error', (error: Error) => (this.#failed = error))
+    this.#inflate.on('error', (error: Error) => (this.#failed ??= error))
   }
 
   /** Rejects for what can't be inflated or is too large; there is no going on after that. */
@@ -123,7 +123,8 @@ export class HeaderReader {
       this.#inflate.write(compressed)
       this.#inflate.flush(constants.Z_SYNC_FLUSH, () => {
         this.#inflate.off('error', failed)
-        resolve()
+        if (this.#failed) reject(this.#failed)
+        else resolve()
       })
     })
     const block = Buffer.concat(this.#parts)
