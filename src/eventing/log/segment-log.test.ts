@@ -186,3 +186,13 @@ test('many senders at once share the disk, over several segments; a slow reader 
   while (seen.length < 1000) seen.push(...texts(await subscription.take(64)))
   assert.deepEqual(seen, events.slice(2000))
 })
+
+test('senders who each wait for their answer never wait for one another in vain', async () => {
+  await using at = await place()
+  await using log = await at.open()
+  const sender = async () => {
+    for (let i = 0; i < 100; i++) await log.append(Buffer.from('x'))
+  }
+  await Promise.all([sender(), sender(), sender()])
+  assert.equal(log.newest, 300)
+})

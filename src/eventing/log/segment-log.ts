@@ -146,9 +146,9 @@ export class SegmentLog implements EventLog {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ payload, resolve, reject })
       // Not at once: what other connections bring in the same turn of the loop goes along.
-      this.#committing ??= new Promise<void>((start) => setImmediate(start))
-        .then(() => this.#commitAll())
-        .finally(() => (this.#committing = undefined))
+      this.#committing ??= new Promise<void>((done) =>
+        setImmediate(() => void this.#commitAll(done)),
+      )
     })
   }
 
@@ -175,8 +175,11 @@ export class SegmentLog implements EventLog {
       : `subscription ${name} has ${this.#newest - floor + 1} events to go`
   }
 
-  async #commitAll(): Promise<void> {
+  async #commitAll(done: () => void): Promise<void> {
     while (this.#waiting.length > 0) await this.#commit(this.#nextBatch())
+    // In the same step as the look at what waits: an append that comes now begins anew.
+    this.#committing = undefined
+    done()
   }
 
   #nextBatch(): readonly Waiting[] {
