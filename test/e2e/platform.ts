@@ -105,7 +105,9 @@ export function kubectls(): readonly string[] {
 export const withoutKubectl: string | false =
   kubectls().length === 0 && 'no kubectl on this machine: put one on the PATH to run this test'
 
-export async function startEbb(options: { args?: readonly string[] } = {}): Promise<Ebb> {
+export async function startEbb(
+  options: { args?: readonly string[]; env?: Readonly<Record<string, string>> } = {},
+): Promise<Ebb> {
   const dataDir = await mkdtemp(join(tmpdir(), 'ebb-e2e-'))
   const kubeconfig = join(dataDir, 'kubeconfig')
   const agent = new Agent({ keepAlive: true, maxSockets: 256 })
@@ -129,7 +131,7 @@ export async function startEbb(options: { args?: readonly string[] } = {}): Prom
         ...(options.args ?? []),
         ...more,
       ],
-      { stdio: ['ignore', 'pipe', 'pipe'] },
+      { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...options.env } },
     )
     child.stdout?.on('data', (chunk: Buffer) => (output += chunk))
     child.stderr?.on('data', (chunk: Buffer) => (output += chunk))
@@ -178,7 +180,9 @@ export async function startEbb(options: { args?: readonly string[] } = {}): Prom
       return ran.stdout
     },
     ebb: (command, ...args) =>
-      run(process.execPath, [ebbScript, command ?? 'help', ...args, '--data-dir', dataDir]),
+      run(process.execPath, [ebbScript, command ?? 'help', ...args, '--data-dir', dataDir], {
+        ...(options.env && { env: options.env }),
+      }),
     get: (host, path = '/', options = {}) =>
       request(ebb.gateway, host, { path, agent, ...options }),
     async build(app, image) {

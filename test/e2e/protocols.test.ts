@@ -8,17 +8,13 @@ import { readFile } from 'node:fs/promises'
 import { connect } from 'node:http2'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { Client, credentials, type ServiceError } from '@grpc/grpc-js'
+import { Client, credentials } from '@grpc/grpc-js'
 import { WebSocket } from 'ws'
-import { bookDir, hurry, startEbb, until, withoutKubectl, type Ebb } from './platform.ts'
+import { hurry, startEbb, until, withoutKubectl, type Ebb } from './platform.ts'
+import { decode, encode, grpcPing, websocketChat } from './walkthroughs/streams.ts'
 
 const registry = 'registry.cn-hangzhou.aliyuncs.com/knative-sample'
 const domain = 'default.knative.kuberun.com'
-
-/** A message with one string, field 1, shorter than 128 bytes. */
-const encode = (text: string): Buffer =>
-  Buffer.concat([Buffer.from([10, Buffer.byteLength(text)]), Buffer.from(text)])
-const decode = (bytes: Buffer): string => bytes.toString('utf8', 2)
 
 describe('protocols', { skip: withoutKubectl }, () => {
   let ebb: Ebb
@@ -37,55 +33,10 @@ describe('protocols', { skip: withoutKubectl }, () => {
       ebb.build('websocket-chat', `${registry}/websocket-chat:2019-10-15`),
       ebb.build('grpc-ping', `${registry}/grpc-ping-go:2019-10-15`),
     ])
-    for (const [folder, name] of [
-      ['14-websocket-chat', 'websocket-chat'],
-      ['15-grpc-ping', 'grpc-ping'],
-    ] as const) {
-      await ebb.ok('apply', '-f', join(bookDir, folder, 'service.yaml'))
-      await ebb.ok('wait', `ksvc/${name}`, '--for=condition=Ready', '--timeout=30s')
-    }
   })
   after(() => ebb[Symbol.asyncDispose]())
 
-  test('15: gRPC ping and ping stream over cleartext HTTP/2, the first call at zero', async () => {
-    await atZero('grpc-ping')
-    const client = new Client(url(), credentials.createInsecure(), {
-      'grpc.default_authority': `grpc-ping.${domain}:80`,
-    })
-    try {
-      const answer = await new Promise<string | undefined>((resolve, reject) => {
-        const deadline = new Date(new Date().getTime() + 120_000)
-        client.makeUnaryRequest(
-          '/ping.PingService/Ping',
-          encode,
-          decode,
-          'hello',
-          { deadline },
-          (error: ServiceError | null, value?: string) => (error ? reject(error) : resolve(value)),
-        )
-      })
-      assert.equal(answer, 'hello - pong')
-      const stream = client.makeBidiStreamRequest<string, string>(
-        '/ping.PingService/PingStream',
-        encode,
-        decode,
-        { deadline: new Date(new Date().getTime() + 10_000) },
-      )
-      const got: string[] = []
-      stream.on('data', (text: string) => got.push(text))
-      for (let i = 0; i < 20; i++) stream.write(`hello-${i}`)
-      stream.end()
-      await once(stream, 'end')
-      assert.equal(got.length, 20)
-      for (const line of got) assert.match(line, /^pong \d{4}-/)
-      const unknown = await new Promise<ServiceError | null>((resolve) =>
-        client.makeUnaryRequest('/ping.PingService/No', encode, decode, 'x', resolve),
-      )
-      assert.equal(unknown?.code, 12)
-    } finally {
-      client.close()
-    }
-  })
+  test(`15: ${grpcPing.title}`, () => grpcPing.walk(ebb, 'knative.kuberun.com'))
 
   test('gRPC through TLS: the own authority, ALPN, a large message, a stream', async () => {
     const { gatewayTls, localCA } = JSON.parse(
@@ -133,41 +84,7 @@ describe('protocols', { skip: withoutKubectl }, () => {
     }
   })
 
-  test('14: two windows of the chat, the first opened at zero; an open one keeps the pod', async () => {
-    await atZero('websocket-chat')
-    const host = `websocket-chat.${domain}`
-    const open = async (origin: string): Promise<WebSocket> => {
-      const socket = new WebSocket(`ws://${url()}/ws`, { headers: { Host: host, Origin: origin } })
-      await once(socket, 'open')
-      return socket
-    }
-    const one = await open(`http://${host}`)
-    const two = await open(`http://${host}`)
-    const heard = Promise.all(
-      [one, two].map(async (socket) => {
-        const [data] = (await once(socket, 'message')) as [Buffer]
-        return data.toString()
-      }),
-    )
-    one.send(' hello\nthere ')
-    assert.deepEqual(await heard, ['hello there', 'hello there'])
-    // Another site's page is refused by the app, which compares Origin with the Host that it sees.
-    await assert.rejects(open('http://evil.example.com'), /403/)
-    const page = await ebb.get(host)
-    assert.match(page.body, /Send/)
-    two.close()
-    // Longer than the stable window and the grace period together.
-    const stay = performance.now() + 9_000
-    await until('the time of an idle service is over', async () => {
-      assert.equal(await podsOf('websocket-chat'), 1)
-      return performance.now() > stay
-    })
-    const again = once(one, 'message') as Promise<[Buffer]>
-    one.send('still there')
-    assert.equal((await again)[0].toString(), 'still there')
-    one.close()
-    await atZero('websocket-chat')
-  })
+  test(`14: ${websocketChat.title}`, () => websocketChat.walk(ebb, 'knative.kuberun.com'))
 
   test('an upgraded connection ends with timeoutSeconds, unless its revision or the cluster frees it', async () => {
     const chat = async (name: string, annotations: string): Promise<void> => {

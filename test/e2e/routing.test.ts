@@ -3,22 +3,12 @@
  * VirtualService in its folder and by an HTTPRoute that says the same), DomainMappings, tags by header, gradual rollouts.
  */
 import assert from 'node:assert/strict'
-import { request as httpRequest } from 'node:http'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import {
-  bookDir,
-  configure,
-  hurry,
-  startEbb,
-  until,
-  withoutKubectl,
-  type Answer,
-  type Ebb,
-} from './platform.ts'
+import { bookDir, configure, hurry, startEbb, until, withoutKubectl, type Ebb } from './platform.ts'
+import { customDomain, pathAndHeader, questions } from './walkthroughs/routing.ts'
 
 const folder12 = join(bookDir, '12-custom-domain')
-const folder13 = join(bookDir, '13-path-header-routing')
 const image = 'registry.cn-hangzhou.aliyuncs.com/knative-sample/helloworld-go:73fbdd56'
 
 describe('routing', { skip: withoutKubectl }, () => {
@@ -31,162 +21,14 @@ describe('routing', { skip: withoutKubectl }, () => {
   after(() => ebb[Symbol.asyncDispose]())
 
   const waitReady = (what: string) => ebb.ok('wait', what, '--for=condition=Ready', '--timeout=30s')
-  const url = (service: string) => ebb.ok('get', 'ksvc', service, '-o', 'jsonpath={.status.url}')
-  const apply = async (name: string, text: string) =>
-    ebb.ok('apply', '-f', await ebb.file(name, text))
-  const revisions = async () => (await ebb.ok('get', 'revisions', '-o', 'name')).trim().split('\n')
-  const answer = async (host: string, path = '/', headers: Record<string, string> = {}) => {
-    const { status, body } = await getWith(ebb, host, path, headers)
-    return status === 200 ? body.trim() : status
-  }
+  const apply = async (name: string, text: string) => questions(ebb).apply(name, text)
+  const answer = (host: string, path = '/', headers: Record<string, string> = {}) =>
+    questions(ebb).answer(host, path, headers)
   const eventually = (what: string, host: string, expected: string | number) =>
-    until(what, async () => (await answer(host)) === expected)
+    questions(ebb).eventually(what, host, expected)
 
-  test('12: the domain changes without a new revision; selectors; cluster-local is not reachable', async () => {
-    await ebb.ok('apply', '-f', join(folder12, 'login-service.yaml'))
-    await waitReady('ksvc/login-service')
-    const listing = await ebb.ok('get', 'ksvc')
-    const [head = '', row = ''] = listing.split('\n').map((line) => line.trim().replace(/ +/g, ' '))
-    assert.equal(head, 'NAME URL LATESTCREATED LATESTREADY READY REASON')
-    assert.match(
-      row,
-      /^login-service http:\/\/login-service\.default\.example\.com login-service-\w{5} login-service-\w{5} True$/,
-    )
-    assert.equal(await answer('login-service.default.example.com'), 'Hello Login Service!')
-    const before = await revisions()
-
-    await configure(ebb, 'config-domain', { 'knative.kuberun.com': '', 'example.com': null })
-    await until('the URL follows', async () =>
-      (await url('login-service')).endsWith('knative.kuberun.com'),
-    )
-    await waitReady('ksvc/login-service')
-    assert.equal(await url('login-service'), 'http://login-service.default.knative.kuberun.com')
-    await eventually(
-      'the new host',
-      'login-service.default.knative.kuberun.com',
-      'Hello Login Service!',
-    )
-    await eventually('the old host is gone', 'login-service.default.example.com', 404)
-    assert.deepEqual(await revisions(), before)
-
-    await configure(ebb, 'config-domain', {
-      'example.org': 'selector:\n  app: nonprofit\n',
-      'svc.cluster.local': 'selector:\n  app: secret\n',
-    })
-    await ebb.ok('label', 'ksvc', 'login-service', 'app=nonprofit')
-    await eventually(
-      'the selected domain',
-      'login-service.default.example.org',
-      'Hello Login Service!',
-    )
-    await ebb.ok('label', 'ksvc', 'login-service', 'app=secret', '--overwrite')
-    await eventually('the public host is gone', 'login-service.default.example.org', 404)
-    assert.equal(await url('login-service'), 'http://login-service.default.svc.cluster.local')
-    await ebb.ok('label', 'ksvc', 'login-service', 'app-')
-    await eventually(
-      'it is back',
-      'login-service.default.knative.kuberun.com',
-      'Hello Login Service!',
-    )
-    await ebb.ok('label', 'ksvc', 'login-service', 'serving.knative.dev/visibility=cluster-local')
-    await eventually('hidden by its label', 'login-service.default.knative.kuberun.com', 404)
-    await ebb.ok(
-      'label',
-      'ksvc',
-      'login-service',
-      'serving.knative.dev/visibility-',
-      'networking.knative.dev/visibility-',
-    )
-    await eventually(
-      'shown again',
-      'login-service.default.knative.kuberun.com',
-      'Hello Login Service!',
-    )
-    assert.deepEqual(await revisions(), before)
-  })
-
-  /** The rules of folder 13 as an HTTPRoute; `header` = the login rule asks for it. */
-  const gatewayRules = (name: string, host: string, header: boolean) => `
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: { name: ${name} }
-spec:
-  parentRefs: [{ name: knative-ingress-gateway, namespace: knative-serving }]
-  hostnames: [${host}]
-  rules:
-    - matches:
-        - path: { type: PathPrefix, value: /login }
-          ${header ? 'headers: [{ name: foo, value: bar }]' : ''}
-      backendRefs: [{ group: serving.knative.dev, kind: Service, name: login-service }]
-    - matches: [{ path: { type: PathPrefix, value: /search } }]
-      backendRefs: [{ name: search-service, port: 80 }]
-`
-
-  /** Expected 1 to 5 of folder 13, with the header asked for. */
-  const expectRules = async (host: string) => {
-    await until(
-      'the rules hold',
-      async () => (await answer(host, '/search')) === 'Hello Search Service!',
-    )
-    assert.deepEqual(
-      await Promise.all([
-        answer(host, '/login'),
-        answer(host, '/login', { foo: 'bar' }),
-        answer(host, '/login', { foo: 'barn' }),
-        answer(host, '/login/deeper?x=1', { Foo: 'bar' }),
-        answer(host, '/search'),
-        answer(host, '/other'),
-        answer(host, '/'),
-        answer('login-service.default.knative.kuberun.com', '/login'),
-      ]),
-      [
-        404,
-        'Hello Login Service!',
-        404,
-        'Hello Login Service!',
-        'Hello Search Service!',
-        404,
-        404,
-        'Hello Login Service!',
-      ],
-    )
-  }
-
-  test('13: path and header by the VirtualService of the book, and by an HTTPRoute', async () => {
-    await ebb.ok('apply', '-f', join(folder13, 'login-service.yaml'))
-    await ebb.ok('apply', '-f', join(folder13, 'search-service.composed.yaml'))
-    await waitReady('ksvc/login-service')
-    await waitReady('ksvc/search-service')
-    const before = await revisions()
-    await ebb.ok('apply', '-f', join(folder13, 'routes.composed.yaml'))
-    await expectRules('test.knative.kuberun.com')
-
-    await apply('r.yaml', gatewayRules('by-gateway-api', 'gw.knative.kuberun.com', false))
-    await ebb.ok(
-      'wait',
-      'httproute/by-gateway-api',
-      '--for=jsonpath={.status.parents[0].conditions[?(@.type=="Accepted")].status}=True',
-    )
-    assert.equal(await answer('gw.knative.kuberun.com', '/login'), 'Hello Login Service!')
-    await apply('r.yaml', gatewayRules('by-gateway-api', 'gw.knative.kuberun.com', true))
-    await until(
-      'the header is asked for',
-      async () => (await answer('gw.knative.kuberun.com', '/login')) === 404,
-    )
-    await expectRules('gw.knative.kuberun.com')
-
-    const second = await ebb.kubectl(
-      'apply',
-      '-f',
-      await ebb.file('second.yaml', gatewayRules('second', 'test.knative.kuberun.com', true)),
-    )
-    assert.equal(second.code, 1)
-    assert.match(
-      second.stderr,
-      /host test\.knative\.kuberun\.com, path prefix \/login and header foo: bar: VirtualService default\/test-domain has it already/,
-    )
-    assert.deepEqual(await revisions(), before)
-  })
+  test(`12: ${customDomain.title}`, () => customDomain.walk(ebb, 'example.com'))
+  test(`13: ${pathAndHeader.title}`, () => pathAndHeader.walk(ebb, 'knative.kuberun.com'))
 
   test('a service at zero is woken through its rules and through its domain', async () => {
     await configure(ebb, 'config-network', { 'autocreate-cluster-domain-claims': 'true' })
@@ -427,28 +269,3 @@ kind: DomainMapping
 metadata: { name: ${name} }
 spec: { ref: { apiVersion: serving.knative.dev/v1, kind: Service, name: ${service} } }
 `
-
-function getWith(
-  ebb: Ebb,
-  host: string,
-  path: string,
-  headers: Record<string, string>,
-): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const call = httpRequest(
-      { ...ebb.gateway, path, headers: { host, ...headers }, timeout: 30_000 },
-      (response) => {
-        let body = ''
-        response.setEncoding('utf8')
-        response.on('data', (chunk: string) => (body += chunk))
-        response.on('error', reject)
-        response.on('end', () =>
-          resolve({ status: response.statusCode ?? 0, headers: response.headers, body }),
-        )
-      },
-    )
-    call.on('timeout', () => call.destroy(new Error(`no answer from ${host}`)))
-    call.on('error', reject)
-    call.end()
-  })
-}

@@ -1,0 +1,3 @@
+module ebb.dev/test/container
+
+go 1.24
