@@ -104,7 +104,8 @@ function logOptions(pod: UnknownObject, query: URLSearchParams, nowMs: number): 
   }
 }
 
-function chooseContainer(pod: UnknownObject, asked: string): string {
+/** The container that is meant: the one asked for, or the only one. Throws BadRequest. */
+export function chooseContainer(pod: UnknownObject, asked: string): string {
   const { name } = pod.metadata
   const names = namesIn(pod, 'containers')
   const initNames = namesIn(pod, 'initContainers')
@@ -155,6 +156,8 @@ function namesIn(pod: UnknownObject, field: string): string[] {
 
 function statusOf(pod: UnknownObject, container: string): Fields {
   const status = fieldsOf(pod['status'])
-  const all = [status['containerStatuses'], status['initContainerStatuses']].flat()
+  const all = ['containerStatuses', 'initContainerStatuses', 'ephemeralContainerStatuses'].flatMap(
+    (field) => status[field] ?? [],
+  )
   return fieldsOf(all.find((each) => fieldsOf(each)['name'] === container))
 }

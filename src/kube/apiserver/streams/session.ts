@@ -1,0 +1,88 @@
+/**
+ * A client and a program brought together: input, output and sizes pass both ways until the program has ended or the
+ * client has left. How the client's streams travel (SPDY, WebSocket) is the session's own.
+ */
+import { finished, type Readable, type Writable } from 'node:stream'
+import type { Clock } from '../../../lib/clock.ts'
+import { exitStatus, failureStatus, type ExitStatus } from './exit-status.ts'
+import type { ProgramStreams, RunningCommand, TerminalSize } from './pod-streams.ts'
+
+/** The client's side. */
+export interface Session {
+  /** Absent: none was asked for. */
+  readonly stdin?: Readable
+  readonly stdout?: Writable
+  readonly stderr?: Writable
+  /** Calls back with each size of the client's terminal, also with the one told before. */
+  onResize(listener: (size: TerminalSize) => void): void
+  /** Tells how it ended and closes in order; resolves when the connection is closed. */
+  finish(status: ExitStatus): Promise<void>
+  /** Aborts when the client has left. */
+  readonly gone: AbortSignal
+}
+
+/** A client that has left had no way to say that its input has ended: its command gets so long to end by itself. */
+const leftGraceMs = 5_000
+
+/** Resolves when it is over for both sides. Never rejects: the client is told what went wrong. */
+export async function serveSession(
+  session: Session,
+  clock: Clock,
+  start: () => Promise<ProgramStreams & Partial<Pick<RunningCommand, 'exited'>>>,
+): Promise<void> {
+  let program
+  try {
+    program = await start()
+  } catch (thrown) {
+    return await session.finish(failureStatus(thrown))
+  }
+  const { stdin, stdout, stderr, exited } = program
+  let cancel = () => {}
+  const left = (): void => {
+    session.stdin?.destroy()
+    stdin?.end()
+    if (exited) cancel = clock.after(leftGraceMs, () => program.close())
+    else program.close()
+  }
+  if (session.gone.aborted) left()
+  else session.gone.addEventListener('abort', left, { once: true })
+  session.onResize((size) => program.resize(size))
+  if (session.stdin) copyInput(session.stdin, stdin)
+  const copies = [copyOutput(stdout, session.stdout), stderr && copyOutput(stderr, session.stderr)]
+  let status: ExitStatus
+  try {
+    const [code = 0] = await Promise.all([exited, ...copies])
+    status = exitStatus(code)
+  } catch (thrown) {
+    status = failureStatus(thrown)
+  }
+  cancel()
+  session.gone.removeEventListener('abort', left)
+  program.close()
+  await session.finish(status)
+}
+
+/** What a program does not take any more is thrown away: its sender must not wait for ever. */
+function copyInput(from: Readable, to: Writable | undefined): void {
+  from.on('error', () => {})
+  if (!to) return void from.resume()
+  to.on('error', () => {})
+  finished(to, { readable: false }, () => {
+    from.unpipe(to)
+    from.resume()
+  })
+  from.pipe(to)
+}
+
+/** Resolves when all has been handed over; output that nobody asked for, or can take any more, is thrown away. */
+function copyOutput(from: Readable, to: Writable | undefined): Promise<void> {
+  if (to && !to.destroyed) {
+    to.on('error', () => {})
+    finished(to, { readable: false }, () => {
+      from.unpipe(to)
+      from.resume()
+    })
+    from.pipe(to, { end: false })
+  } else from.resume()
+  return new Promise((resolve) => finished(from, { writable: false }, () => resolve()))
+}
