@@ -13,6 +13,7 @@ export const architecture: Readonly<Record<string, readonly string[]>> = {
   ],
   image: ['lib'],
   registry: ['lib', 'image'],
+  'eventing/cloudevents': [],
   'eventing/log': ['lib'],
   'kube/api': ['lib'],
   'kube/store': ['lib', 'kube/api'],

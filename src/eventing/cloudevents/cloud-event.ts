@@ -1,0 +1,129 @@
+/**
+ * A CloudEvent as it travels through us: its attributes, and its data as the very bytes that came. Data is never parsed
+ * on the way, so numbers, duplicate keys and white space arrive as they were sent. Rules: CloudEvents 1.0.2, sections
+ * "Context Attributes" and "Type System"; what is refused is what Knative's ingress refuses.
+ */
+
+/** Boolean and Integer keep their type where the sender stated it (JSON); everything else is text. */
+export type AttributeValue = string | number | boolean
+
+export interface CloudEvent {
+  /** By name, `specversion`, `id`, `source` and `type` among them. */
+  readonly attributes: Readonly<Record<string, AttributeValue>>
+  /** Absent = no data, which is not the same as none of it. */
+  readonly data?: Buffer
+  /**
+   * Header text of attributes, where a sender wrote it otherwise than we would. It goes on untouched: receivers that
+   * don't decode headers, and there are many, see what they would see without us.
+   */
+  readonly headerText?: Readonly<Record<string, string>>
+}
+
+/** Why something is no CloudEvent; the message names the attribute. */
+export class CloudEventError extends Error {
+  override readonly name = 'CloudEventError'
+}
+
+export const required = ['specversion', 'id', 'source', 'type'] as const
+
+/** Attributes that the specification defines; all others are extensions. */
+export const isExtension = (name: string): boolean => !defined.has(name)
+const defined = new Set<string>([
+  ...required,
+  'subject',
+  'time',
+  'datacontenttype',
+  'dataschema',
+  'schemaurl',
+  'datacontentencoding',
+])
+
+/** The canonical text of a value (CloudEvents 1.0.2, "Type System"). */
+export const textOf = (value: AttributeValue | undefined): string =>
+  value === undefined ? '' : String(value)
+
+/** Largest magnitude of an Integer: 32 bits, signed. */
+export const isInteger = (value: number): boolean =>
+  Number.isInteger(value) && value >= -2_147_483_648 && value <= 2_147_483_647
+
+/** Throws CloudEventError for the first rule that does not hold. */
+export function checkEvent({ attributes }: CloudEvent): void {
+  const { specversion } = attributes
+  if (specversion === undefined || specversion === '')
+    throw new CloudEventError('specversion: missing; every CloudEvent states its version, as "1.0"')
+  if (specversion !== '1.0' && specversion !== '0.3')
+    throw new CloudEventError(
+      `specversion: ${quoted(specversion)} is not known; 1.0 and 0.3 are, 0.2 and 0.1 are converted`,
+    )
+  for (const name of required)
+    if (textOf(attributes[name]) === '')
+      throw new CloudEventError(`${name}: missing; every CloudEvent has one, which is not empty`)
+  for (const [name, value] of Object.entries(attributes)) checkAttribute(name, value)
+}
+
+/** Throws CloudEventError when no attribute may have this name. */
+export function checkName(name: string): void {
+  if (!/^[a-z0-9]+$/.test(name))
+    throw new CloudEventError(
+      `${quoted(name)}: not a name of an attribute; those consist of the letters a to z and of digits`,
+    )
+  if (name === 'data') throw new CloudEventError('data: reserved; no attribute may have this name')
+}
+
+function checkAttribute(name: string, value: AttributeValue): void {
+  checkName(name)
+  if (typeof value === 'number' && !isInteger(value))
+    throw new CloudEventError(`${name}: ${value} is not an Integer of 32 bits; send it as a string`)
+  if (typeof value === 'string') {
+    if (hasControls(value))
+      throw new CloudEventError(`${name}: has a control character or half of a surrogate pair`)
+    formats[name]?.(name, value)
+  } else if (name in formats || required.some((each) => each === name))
+    throw new CloudEventError(`${name}: must be a string, not ${typeof value}`)
+}
+
+const formats: Readonly<Record<string, (name: string, value: string) => void>> = {
+  source: uriReference,
+  dataschema: uriReference,
+  schemaurl: uriReference,
+  time: timestamp,
+  datacontenttype: mediaType,
+  subject(name, value) {
+    if (value.trim() === '')
+      throw new CloudEventError(`${name}: blank; leave it out or say something`)
+  },
+}
+
+/** As lenient as what senders use: anything that reads as a URI reference. */
+function uriReference(name: string, value: string): void {
+  if (
+    /%(?![0-9a-fA-F]{2})/.test(value) ||
+    value.startsWith(':') ||
+    /^[^:/?#]*:\/\/[^/?#]*\s/.test(value)
+  )
+    throw new CloudEventError(`${name}: ${quoted(value)} is not a URI reference (RFC 3986)`)
+}
+
+const rfc3339 =
+  /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$/
+
+function timestamp(name: string, value: string): void {
+  if (!rfc3339.test(value))
+    throw new CloudEventError(
+      `${name}: ${quoted(value)} is not a timestamp (RFC 3339, as 2026-11-21T10:15:14Z)`,
+    )
+}
+
+function mediaType(name: string, value: string): void {
+  if (!/^\s*[\w!#$%&'*+.^`|~-]+(\/[\w!#$%&'*+.^`|~-]+)?\s*(;|$)/.test(value))
+    throw new CloudEventError(`${name}: ${quoted(value)} is not a media type (RFC 2046)`)
+}
+
+/** Characters that a String must not have (CloudEvents 1.0.2, "Type System"). */
+function hasControls(text: string): boolean {
+  // Nearly every attribute is plain ASCII.
+  if (/^[\x20-\x7E]*$/.test(text)) return false
+  return /[\p{Cc}\p{Cs}\uFDD0-\uFDEF]|[\uFFFE\uFFFF]/u.test(text)
+}
+
+const quoted = (value: AttributeValue): string => JSON.stringify(String(value).slice(0, 80))

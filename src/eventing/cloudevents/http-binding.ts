@@ -1,0 +1,110 @@
+/**
+ * CloudEvents in HTTP messages, requests and answers alike (CloudEvents 1.0.2, HTTP binding): binary, structured and
+ * batched in, binary and structured out. Names of headers are lower case here, values have a character a byte.
+ */
+import { checkEvent, checkName, CloudEventError, textOf } from './cloud-event.ts'
+import type { AttributeValue, CloudEvent } from './cloud-event.ts'
+import { decodeHeader, encodeHeader } from './header-value.ts'
+import { formatJsonEvent, parseJsonBatch, parseJsonEvent } from './json-format.ts'
+import { fromOldHeaders } from './old-versions.ts'
+
+export type Headers = readonly (readonly [name: string, value: string])[]
+
+export interface Message {
+  readonly headers: Headers
+  readonly body: Buffer
+}
+
+export type Mode = 'binary' | 'structured' | 'batched'
+
+/** How a message carries events; undefined = it carries none. */
+export function modeOf(headers: Headers): Mode | undefined {
+  const type = valueOf(headers, 'content-type')?.trim().toLowerCase() ?? ''
+  if (type.startsWith('application/cloudevents-batch')) return 'batched'
+  if (type.startsWith('application/cloudevents')) return 'structured'
+  const binary = headers.some(
+    ([name]) => name === 'ce-specversion' || name === 'ce-cloudeventsversion',
+  )
+  return binary ? 'binary' : undefined
+}
+
+const maxBatch = 10_000
+
+/** The events in a message, each of them valid. Throws CloudEventError, whose message names the attribute. */
+export function decodeMessage(message: Message): readonly CloudEvent[] {
+  const mode = modeOf(message.headers)
+  if (mode === undefined)
+    throw new CloudEventError(
+      'not a CloudEvent: there is neither a header ce-specversion nor a content type application/cloudevents+json',
+    )
+  const events = mode === 'binary' ? [decodeBinary(message)] : decodeJson(mode, message)
+  for (const event of events) checkEvent(event)
+  return events
+}
+
+function decodeJson(mode: Mode, { headers, body }: Message): readonly CloudEvent[] {
+  const type = valueOf(headers, 'content-type') ?? ''
+  if (!/^\s*application\/cloudevents(-batch)?\+json\s*(;|$)/i.test(type))
+    throw new CloudEventError(
+      `content type ${JSON.stringify(type)}: of formats, JSON alone is read`,
+    )
+  const charset = /;\s*charset\s*=\s*"?([^";\s]+)/i.exec(type)?.[1]
+  if (charset !== undefined && !/^utf-?8$/i.test(charset))
+    throw new CloudEventError(`charset ${JSON.stringify(charset)}: JSON events are UTF-8`)
+  return mode === 'batched' ? parseJsonBatch(body, maxBatch) : [parseJsonEvent(body)]
+}
+
+function decodeBinary({ headers, body }: Message): CloudEvent {
+  const old = fromOldHeaders(headers)
+  if (old) return withData(old, body)
+  const attributes: Record<string, AttributeValue> = {}
+  let headerText: Record<string, string> | undefined
+  for (const [name, text] of headers) {
+    if (name === 'content-type') attributes['datacontenttype'] = text
+    if (!name.startsWith('ce-') || name === 'ce-datacontenttype') continue
+    const attribute = name.slice(3)
+    checkName(attribute)
+    const value = decodeHeader(attribute, text)
+    if (Object.hasOwn(attributes, attribute))
+      throw new CloudEventError(`${attribute}: there are two headers of this name`)
+    // An optional attribute that is empty is one that is not set.
+    if (value === '') continue
+    attributes[attribute] = value
+    if (text !== encodeHeader(value)) (headerText ??= {})[attribute] = text
+  }
+  if (attributes['datacontentencoding'] === 'base64') {
+    delete attributes['datacontentencoding']
+    return withData(attributes, Buffer.from(body.toString('latin1'), 'base64'))
+  }
+  const event = withData(attributes, body)
+  return headerText ? { ...event, headerText } : event
+}
+
+const withData = (attributes: CloudEvent['attributes'], body: Buffer): CloudEvent =>
+  body.length === 0 && attributes['datacontenttype'] === undefined
+    ? { attributes }
+    : { attributes, data: body }
+
+const none = Buffer.alloc(0)
+
+/** Attributes as headers, data as body. */
+export function encodeBinary({ attributes, data, headerText }: CloudEvent): Message {
+  const headers: [string, string][] = []
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name === 'datacontenttype') headers.push(['content-type', headerSafe(textOf(value))])
+    else headers.push([`ce-${name}`, headerText?.[name] ?? encodeHeader(textOf(value))])
+  }
+  return { headers, body: data ?? none }
+}
+
+const headerSafe = (value: string): string =>
+  /^[\x20-\x7E]*$/.test(value) ? value : encodeHeader(value)
+
+/** All in one JSON object. */
+export const encodeStructured = (event: CloudEvent): Message => ({
+  headers: [['content-type', 'application/cloudevents+json']],
+  body: formatJsonEvent(event),
+})
+
+const valueOf = (headers: Headers, wanted: string): string | undefined =>
+  headers.find(([name]) => name === wanted)?.[1]

@@ -1,0 +1,158 @@
+/** CloudEvents as JSON objects (CloudEvents 1.0.2, JSON format). Data goes in and out as the text it stands in. */
+import { checkName, CloudEventError } from './cloud-event.ts'
+import type { AttributeValue, CloudEvent } from './cloud-event.ts'
+import { jsonElements, jsonMembers } from './json-members.ts'
+import { fromOldMembers } from './old-versions.ts'
+
+/** Deeper data is refused: nobody means it. */
+const maxDepth = 512
+
+/** The event in one JSON object, not checked yet. Throws CloudEventError. */
+export function parseJsonEvent(body: Buffer): CloudEvent {
+  const { text, value } = parsed(body)
+  return eventOf(text, value)
+}
+
+/** The events of a batch. */
+export function parseJsonBatch(body: Buffer, maxEvents: number): readonly CloudEvent[] {
+  const { text, value } = parsed(body)
+  if (!Array.isArray(value))
+    throw new CloudEventError('a batch of events is a JSON array; this is none')
+  if (value.length > maxEvents)
+    throw new CloudEventError(
+      `a batch of ${value.length} events is too large: at most ${maxEvents}`,
+    )
+  return jsonElements(text).map((each, i) => eventOf(each, value[i]))
+}
+
+function parsed(body: Buffer): { readonly text: string; readonly value: unknown } {
+  const text = body.toString('utf8')
+  try {
+    return { text, value: JSON.parse(text) as unknown }
+  } catch (error) {
+    throw new CloudEventError(`not JSON: ${error instanceof Error ? error.message : ''}`)
+  }
+}
+
+function eventOf(text: string, value: unknown): CloudEvent {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new CloudEventError('a CloudEvent is a JSON object; this is none')
+  const members = Object.entries(value) as [string, unknown][]
+  const old = fromOldMembers(Object.fromEntries(members))
+  const attributes: Record<string, AttributeValue> = {}
+  for (const [name, each] of Object.entries(old?.attributes ?? value) as [string, unknown][]) {
+    if (name === 'data' || name === 'data_base64' || each === null || each === '') continue
+    checkName(name)
+    attributes[name] = attributeOf(name, each)
+  }
+  const data = dataOf(text, Object.fromEntries(members), attributes)
+  // An event with JSON data is one of JSON, whether it says so or not.
+  if (data?.json && attributes['datacontenttype'] === undefined)
+    attributes['datacontenttype'] = 'application/json'
+  return data ? { attributes, data: data.bytes } : { attributes }
+}
+
+function attributeOf(name: string, value: unknown): AttributeValue {
+  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')
+    return value
+  throw new CloudEventError(
+    `${name}: ${Array.isArray(value) ? 'a list' : 'an object'} is no value of an attribute; those are strings, whole numbers and booleans`,
+  )
+}
+
+function dataOf(
+  text: string,
+  members: Readonly<Record<string, unknown>>,
+  attributes: Record<string, AttributeValue>,
+): { readonly bytes: Buffer; readonly json: boolean } | undefined {
+  const { data, data_base64: base64 } = members
+  if (base64 !== undefined && base64 !== null) {
+    if (data !== undefined)
+      throw new CloudEventError('data: there are both data and data_base64; send one of them')
+    return { bytes: fromBase64('data_base64', base64), json: false }
+  }
+  if (data === undefined) return undefined
+  // 0.3 says how its data is written; here the bytes are what counts.
+  if (attributes['datacontentencoding'] === 'base64' && typeof data === 'string') {
+    delete attributes['datacontentencoding']
+    return { bytes: fromBase64('data', data), json: false }
+  }
+  if (!isJson(attributes['datacontenttype'])) {
+    if (typeof data === 'string') return { bytes: Buffer.from(data), json: false }
+    if (data === null) return undefined
+  }
+  const raw = jsonMembers(text).get('data') ?? 'null'
+  if (depthOf(raw) > maxDepth)
+    throw new CloudEventError(`data: nested deeper than ${maxDepth} levels`)
+  return { bytes: Buffer.from(raw), json: true }
+}
+
+function fromBase64(name: string, value: unknown): Buffer {
+  if (typeof value !== 'string' || !/^[A-Za-z0-9+/_-]*={0,2}$/.test(value))
+    throw new CloudEventError(`${name}: not base64`)
+  return Buffer.from(value, 'base64')
+}
+
+function depthOf(text: string): number {
+  let depth = 0
+  let deepest = 0
+  let inString = false
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at]
+    if (inString) {
+      if (character === '\\') at++
+      else if (character === '"') inString = false
+    } else if (character === '"') inString = true
+    else if (character === '{' || character === '[') deepest = Math.max(deepest, ++depth)
+    else if (character === '}' || character === ']') depth--
+  }
+  return deepest
+}
+
+/** Whether data of this content type is a JSON value; without one it is. */
+export function isJson(contentType: AttributeValue | undefined): boolean {
+  if (contentType === undefined) return true
+  return /^[^/;]*\/([^;]*\+)?json\s*(;|$)/i.test(String(contentType).trim())
+}
+
+const isText = (contentType: AttributeValue | undefined): boolean =>
+  /^\s*(text\/|application\/(xml|.*\+xml)\s*(;|$))/i.test(String(contentType ?? ''))
+
+/** The event as a JSON object. */
+export function formatJsonEvent({ attributes, data }: CloudEvent): Buffer {
+  const head = JSON.stringify(attributes)
+  if (!data) return Buffer.from(head)
+  const open = `${head.slice(0, -1)},`
+  if (isJson(attributes['datacontenttype']) && isValidJson(data))
+    return Buffer.concat([Buffer.from(`${open}"data":`), data, Buffer.from('}')])
+  // 0.3 has no data_base64.
+  const old = attributes['specversion'] === '0.3'
+  if (isText(attributes['datacontenttype']) && isUtf8(data))
+    return Buffer.from(`${open}"data":${JSON.stringify(data.toString('utf8'))}}`)
+  const base64 = JSON.stringify(data.toString('base64'))
+  return Buffer.from(
+    old
+      ? `${open}"datacontentencoding":"base64","data":${base64}}`
+      : `${open}"data_base64":${base64}}`,
+  )
+}
+
+function isValidJson(data: Buffer): boolean {
+  if (!isUtf8(data)) return false
+  try {
+    JSON.parse(data.toString('utf8'))
+    return true
+  } catch {
+    return false
+  }
+}
+
+const decoder = new TextDecoder('utf-8', { fatal: true })
+function isUtf8(data: Buffer): boolean {
+  try {
+    decoder.decode(data)
+    return true
+  } catch {
+    return false
+  }
+}

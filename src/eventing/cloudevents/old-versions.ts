@@ -1,0 +1,65 @@
+/** Events of CloudEvents 0.1 and 0.2, converted to 1.0: old producers live on, and nobody has to know. */
+import type { AttributeValue } from './cloud-event.ts'
+
+/** Names that changed on the way to 1.0. */
+const renamed: Readonly<Record<string, string>> = {
+  cloudeventsversion: 'specversion',
+  eventtype: 'type',
+  eventtypeversion: 'eventtypeversion',
+  eventid: 'id',
+  eventtime: 'time',
+  schemaurl: 'dataschema',
+  contenttype: 'datacontenttype',
+}
+
+/** Attributes of a JSON event of an old version, by their names of today; undefined for others. */
+export function fromOldMembers(
+  members: Readonly<Record<string, unknown>>,
+): { readonly attributes: Readonly<Record<string, unknown>> } | undefined {
+  if (members['cloudEventsVersion'] !== '0.1' && members['specversion'] !== '0.2') return undefined
+  const { extensions, ...others } = members
+  const bag = typeof extensions === 'object' && extensions !== null ? extensions : {}
+  const attributes: Record<string, unknown> = {}
+  for (const [name, value] of [...Object.entries(bag), ...Object.entries(others)]) {
+    if (name === 'data' || name === 'data_base64') continue
+    attributes[modernName(name)] = simple(value)
+  }
+  return { attributes: { ...attributes, specversion: '1.0' } }
+}
+
+/** Attributes of headers of an old version (names lowered), by their names of today; undefined for others. */
+export function fromOldHeaders(
+  headers: Iterable<readonly [name: string, value: string]>,
+): Record<string, AttributeValue> | undefined {
+  const found = new Map(headers)
+  const first = found.get('ce-cloudeventsversion')
+  if (first !== '0.1' && unquoted(found.get('ce-specversion') ?? '') !== '0.2') return undefined
+  const attributes: Record<string, AttributeValue> = {}
+  for (const [name, value] of found) {
+    if (!name.startsWith('ce-')) continue
+    // Extensions had a prefix of their own in 0.1, and maps a dash in 0.2.
+    const bare = first === '0.1' && name.startsWith('ce-x-') ? name.slice(5) : name.slice(3)
+    attributes[modernName(bare)] = unquoted(value)
+  }
+  const contentType = found.get('content-type')
+  if (contentType !== undefined) attributes['datacontenttype'] = contentType
+  return { ...attributes, specversion: '1.0' }
+}
+
+function modernName(name: string): string {
+  const plain = name.toLowerCase().replaceAll(/[^a-z0-9]/g, '')
+  return renamed[plain] ?? plain
+}
+
+/** Values could be JSON: strings in quotes. */
+function unquoted(value: string): string {
+  if (!/^".*"$/s.test(value)) return value
+  try {
+    return String(JSON.parse(value))
+  } catch {
+    return value
+  }
+}
+
+const simple = (value: unknown): unknown =>
+  typeof value === 'object' && value !== null ? JSON.stringify(value) : value
