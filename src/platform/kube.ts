@@ -38,6 +38,7 @@ import { openRuntime } from './container-runtime.ts'
 import { startEmbeddedRegistry } from './embedded-registry.ts'
 import { startImageCollector } from './image-collector.ts'
 import { openImageSource } from './image-source.ts'
+import { ensureTokenKeys } from './token-key.ts'
 
 export interface KubeOptions {
   readonly config: PlatformConfig
@@ -80,7 +81,7 @@ const controllerUser: UserInfo = {
 export async function startKube(options: KubeOptions): Promise<Kube> {
   const { config, layout, clock, random, log } = options
   await using started = new AsyncDisposableStack()
-  const [store, certificates, contents] = await Promise.all([
+  const [store, certificates, contents, tokenKeys] = await Promise.all([
     openSqliteStore({
       path: layout.database,
       log: log.child({ part: 'store' }),
@@ -102,6 +103,7 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
       clock,
     }),
     openContentStore(layout.dataDir),
+    ensureTokenKeys(layout.certificates),
   ])
   started.use(store)
   const kinds = [...coreKinds, ...servingKinds, ...routingKinds]
@@ -114,6 +116,7 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
       log: log.child({ part: 'api' }),
       admission: [configMapAdmission, ...routeAdmission],
       rootCA: certificates.ca,
+      access: { tokenKeys },
     }),
   )
   const client = typedClient(api, { user: controllerUser, durable: false })

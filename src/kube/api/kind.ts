@@ -28,11 +28,24 @@ export const apiVersionOf = (kind: { group: string; version: string }): string =
 export const groupKind = (kind: { group: string; kind: string }): string =>
   kind.group ? `${kind.kind}.${kind.group}` : kind.kind
 
+/** The versions in which a kind is served, the storage version (where it is served) first. */
+export const servedVersionsOf = (kind: {
+  readonly version: string
+  readonly versions?: readonly { readonly version: string }[]
+  readonly custom?: CustomRules
+}): readonly string[] =>
+  kind.custom?.servedVersions ?? [
+    kind.version,
+    ...(kind.versions ?? []).map(({ version }) => version).filter((each) => each !== kind.version),
+  ]
+
 /** Who sends a request (authentication.k8s.io UserInfo). */
 export interface UserInfo {
   readonly username: string
   readonly groups: readonly string[]
   readonly uid?: string
+  /** What else is known of the caller, by qualified names (`authentication.kubernetes.io/pod-name`). */
+  readonly extra?: Readonly<Record<string, readonly string[]>>
 }
 
 /** What defaulting and validation may know besides the object. All reads are of this moment's store. */
@@ -86,6 +99,21 @@ export interface ScaleSubresource<T extends KubeObject> {
   selector(object: T): string
 }
 
+/** What a CustomResourceDefinition says of its kind beyond what all kinds have. */
+export interface CustomRules {
+  /** Perhaps without the storage version. */
+  readonly servedVersions: readonly string[]
+  /** The kind as one of its versions shows it: columns, subresources, selectable fields, validation. */
+  inVersion(version: string): KindDefinition
+  /**
+   * A body in the version of this definition (`inVersion`), its type and metadata checked, as an object of the storage
+   * version: pruned, with the schema's defaults. Its values are checked later, by `admit`.
+   */
+  read(object: KubeObject): KubeObject
+  /** A stored object, perhaps of an earlier storage version, in the storage version of now. */
+  upgrade(object: KubeObject): KubeObject
+}
+
 /** The value of a selectable field. */
 export type FieldReader<T extends KubeObject> = { read(object: T): string }['read']
 
@@ -126,6 +154,8 @@ export interface KindDefinition<T extends KubeObject = KubeObject> extends Kind<
    * store or throws a StatusError (`invalid(...)` for built-in kinds, Knative's own 400 for its kinds).
    */
   admit?(object: T, context: AdmissionContext<T>): T
+  /** Of a kind that a CustomResourceDefinition makes: its versions differ in more than their schemas. */
+  readonly custom?: CustomRules
   /** How a DELETE goes: Pods leave gracefully. Default: at once, when no finalizer is left. */
   gracefulDeletion?(object: T): { readonly gracePeriodSeconds: number } | undefined
 }

@@ -1,5 +1,12 @@
 /** Kubernetes' own kinds that Ebb serves. A new kind is a file of its own and one line here. */
+import {
+  ValidatingAdmissionPolicy,
+  ValidatingAdmissionPolicyBinding,
+} from './admission-policies.ts'
+import { ClusterRoleBinding } from './cluster-role-binding.ts'
+import { ClusterRole } from './cluster-role.ts'
 import { ConfigMap } from './config-map.ts'
+import { CustomResourceDefinition } from './custom-resource-definition.ts'
 import { Deployment } from './deployment.ts'
 import { EndpointSlice } from './endpoint-slice.ts'
 import { Endpoints } from './endpoints.ts'
@@ -10,9 +17,15 @@ import { Namespace } from './namespace.ts'
 import { Node } from './node.ts'
 import { Pod } from './pod.ts'
 import { ReplicaSet } from './replica-set.ts'
+import { RoleBinding } from './role-binding.ts'
+import { Role } from './role.ts'
 import { Secret } from './secret.ts'
 import { ServiceAccount } from './service-account.ts'
 import { Service } from './service.ts'
+import {
+  MutatingWebhookConfiguration,
+  ValidatingWebhookConfiguration,
+} from './webhook-configurations.ts'
 
 /** In the order in which discovery lists them, group by group. */
 export const coreKinds: readonly KindDefinition[] = [
@@ -27,6 +40,15 @@ export const coreKinds: readonly KindDefinition[] = [
   Service,
   Deployment,
   ReplicaSet,
+  Role,
+  RoleBinding,
+  ClusterRole,
+  ClusterRoleBinding,
   Lease,
   EndpointSlice,
+  MutatingWebhookConfiguration,
+  ValidatingWebhookConfiguration,
+  ValidatingAdmissionPolicy,
+  ValidatingAdmissionPolicyBinding,
+  CustomResourceDefinition,
 ]

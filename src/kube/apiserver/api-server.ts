@@ -7,13 +7,19 @@ import type { Log } from '../../lib/log.ts'
 import type { Random } from '../../lib/random.ts'
 import { groupKind } from '../api/kind.ts'
 import type { KindDefinition } from '../api/kind.ts'
+import { rbacGroup } from '../api/policy-rule.ts'
 import type { Api, ApiRequest, ApiResponse } from '../api/protocol.ts'
 import { StatusError } from '../api/status-error.ts'
 import { StoreUnavailable } from '../store/store-failure.ts'
 import type { Store } from '../store/store.ts'
+import { createAccess, type Access, type AccessOptions } from './access/access.ts'
+import { issueToken } from './access/token-request.ts'
+import { untilAnswered } from './awaiting.ts'
 import { create } from './create.ts'
 import { removeCollection } from './delete-collection.ts'
 import { remove } from './delete.ts'
+import { openExtensions } from './extension/extensions.ts'
+import type { RequestMemory } from './extension/extensions.ts'
 import { get } from './get.ts'
 import { list } from './list.ts'
 import { isKind, methodNotAllowed, resolveTarget, unsaved } from './machinery.ts'
@@ -22,7 +28,7 @@ import { bootstrapNamespaces } from './namespaces.ts'
 import { patch } from './patch.ts'
 import { bind, evict } from './pod-subresources.ts'
 import { Registry } from './registry.ts'
-import { review } from './reviews.ts'
+import { review } from './access/reviews.ts'
 import { serviceAddresses } from './service-addresses.ts'
 import { update } from './update.ts'
 import { watch } from './watch.ts'
@@ -38,12 +44,17 @@ export interface ApiServerOptions {
   readonly admission?: readonly AdmissionPlugin[]
   /** PEM of the certificate authority, put into ConfigMap `kube-root-ca.crt` of each namespace. */
   readonly rootCA?: string
+  /** Keys, issuers and whom else to believe. */
+  readonly access?: AccessOptions
 }
 
 /** Dispose to stop following the store. */
 export interface ApiServer extends Api, Disposable {
-  /** All served kinds, for discovery, OpenAPI and tables. */
+  /** All served kinds, for discovery, OpenAPI and tables; another array when a custom kind has come or gone. */
   readonly kinds: readonly KindDefinition[]
+  servesGroupVersion(group: string, version: string): boolean
+  /** Who is who, and who may do what. */
+  readonly access: Access
   /** The kind that serves `resource` (plural) in this group and version, if any. */
   find(group: string, version: string, resource: string): KindDefinition | undefined
 }
@@ -52,22 +63,48 @@ export interface ApiServer extends Api, Disposable {
 export function createApiServer(options: ApiServerOptions): ApiServer {
   const registry = new Registry(options.kinds)
   const own = registry.byKind('', 'Service') ? [serviceAddresses(options.store)] : []
+  const access = createAccess({
+    ...options.access,
+    store: options.store,
+    clock: options.clock,
+    random: options.random,
+    log: options.log.child({ part: 'access' }),
+    servesRoles: registry.byKind(rbacGroup, 'ClusterRole') !== undefined,
+  })
   const machinery: Machinery = {
+    access,
     store: options.store,
     registry,
     clock: options.clock,
     random: options.random,
     log: options.log,
-    admission: Map.groupBy([...own, ...(options.admission ?? [])], ({ kind }) => groupKind(kind)),
+    admission: Map.groupBy(
+      [...own, ...access.admission, ...(options.admission ?? [])],
+      ({ kind }) => groupKind(kind),
+    ),
     rootCA: options.rootCA ?? '',
+    get extensions() {
+      return extensions
+    },
   }
+  const extensions = openExtensions(machinery)
   bootstrapNamespaces(machinery)
   return {
-    kinds: registry.kinds,
+    get kinds() {
+      return registry.kinds
+    },
+    servesGroupVersion: (group, version) => registry.servesGroupVersion(group, version),
+    access,
     find: (group, version, resource) => registry.find(group, version, resource)?.kind,
     handle: async (request) => {
       try {
-        return review(request) ?? (await dispatch(resolveTarget(machinery, request)))
+        const answered = review(request, access)
+        if (answered) return await answered
+        const memory: RequestMemory = {}
+        return await untilAnswered(() => {
+          const target = resolveTarget(machinery, request, memory)
+          return target.ended && extensions ? extensions.run(target, dispatch) : dispatch(target)
+        })
       } catch (thrown) {
         if (thrown instanceof StatusError && thrown.code < 500) throw thrown
         // The store reports its disk once itself; every write meanwhile would only repeat it.
@@ -77,7 +114,8 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       }
     },
     [Symbol.dispose]: () => {
-      for (const part of own) part[Symbol.dispose]()
+      for (const part of [...own, access]) part[Symbol.dispose]()
+      extensions?.[Symbol.dispose]()
     },
   }
 }
@@ -94,6 +132,8 @@ function dispatch(target: Target): Promise<ApiResponse> | ApiResponse {
     case 'create':
       if (subresource === 'binding' && isKind(kind, '', 'Pod')) return bind(target)
       if (subresource === 'eviction' && isKind(kind, '', 'Pod')) return evict(target)
+      if (subresource === 'token' && isKind(kind, '', 'ServiceAccount'))
+        return issueToken(target, target.machinery.access.tokens)
       if (subresource !== '') throw methodNotAllowed()
       return create(target)
     case 'update':

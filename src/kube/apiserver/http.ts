@@ -12,27 +12,29 @@ import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import type { UserInfo } from '../api/kind.ts'
 import { StatusError, badRequest } from '../api/status-error.ts'
+import { credentialsOf, unauthorized } from './access/authentication.ts'
+import type { Authenticate } from './access/authentication.ts'
+import type { Authorize } from './access/authorization.ts'
+import { impersonated } from './access/impersonation.ts'
 import { refuseUpgrade, type AnswerUpgrade } from './access/upgrade.ts'
 import { send, sendError } from './answers.ts'
 import type { ApiServer } from './api-server.ts'
-import { authenticator, credentialsOf, impersonated, unauthorized } from './authentication.ts'
-import type { Authenticate } from './authentication.ts'
-import { authorize } from './authorization.ts'
 import { createDocuments } from './documents.ts'
 import { methodNotAllowed, unknownResource } from './machinery.ts'
 import type { PodLogs } from './pod-log-endpoint.ts'
 import { discardRest } from './request-body.ts'
 import { parseResourcePath } from './request-path.ts'
+import type { ResourcePath } from './request-path.ts'
 import {
   answerResource,
   authorizedTarget,
   Streams,
   type AnswerStream,
 } from './resource-endpoint.ts'
-import { reviewGroupVersions } from './reviews.ts'
+import { reviewGroupVersions } from './access/reviews.ts'
 
-export { authenticator } from './authentication.ts'
-export type { Authenticate, Credentials } from './authentication.ts'
+export { authenticator } from './access/authentication.ts'
+export type { Authenticate, Credentials } from './access/authentication.ts'
 export type { AnswerUpgrade, UpgradeCall } from './access/upgrade.ts'
 export type { PodLogOptions, PodLogs } from './pod-log-endpoint.ts'
 export type { AnswerStream } from './resource-endpoint.ts'
@@ -44,7 +46,7 @@ export interface HttpOptions {
   readonly port: number
   /** PEM texts; absent = plain HTTP. */
   readonly tls?: { readonly key: string; readonly cert: string; readonly ca: string }
-  /** Default: `authenticator({})`, client certificates only. */
+  /** Default: client certificates and the tokens that the API server knows. */
   readonly authenticate?: Authenticate
   readonly log: Log
   readonly clock: Clock
@@ -149,8 +151,12 @@ function addressOf(server: Server): AddressInfo {
 
 function requestHandler(options: HttpOptions, stopped: AbortSignal) {
   const { api, clock, logs, log } = options
-  const authenticate = options.authenticate ?? authenticator()
-  const documents = createDocuments(api.kinds, () => clock.now())
+  const authenticate = options.authenticate ?? api.access.authenticate
+  const { authorize } = api.access.authorizer
+  const documents = createDocuments(
+    () => api.kinds,
+    () => clock.now(),
+  )
   const endpoint = {
     api,
     clock,
@@ -158,10 +164,9 @@ function requestHandler(options: HttpOptions, stopped: AbortSignal) {
     ...(logs && { logs }),
     ...(options.answerStream && { answerStream: options.answerStream }),
   }
-  const groupVersions = new Set(reviewGroupVersions)
-  for (const { group, version, versions = [] } of api.kinds)
-    for (const each of [version, ...versions.map((served) => served.version)])
-      groupVersions.add(`${group}/${each}`)
+  const reviews = new Set(reviewGroupVersions)
+  const serves = ({ group, version }: ResourcePath) =>
+    api.servesGroupVersion(group, version) || reviews.has(`${group}/${version}`)
 
   async function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const leave = new AbortController()
@@ -172,7 +177,7 @@ function requestHandler(options: HttpOptions, stopped: AbortSignal) {
     stopped.addEventListener('abort', end, { once: true })
     try {
       const url = parseUrl(request)
-      const user = identify(request, authenticate)
+      const user = await identify(request, authenticate, authorize)
       const path = parseResourcePath(url.pathname)
       if (!path || !options.upgrades) throw unknownResource()
       const { kind } = authorizedTarget(endpoint, { request, url, path, user })
@@ -202,13 +207,13 @@ function requestHandler(options: HttpOptions, stopped: AbortSignal) {
     stopped.addEventListener('abort', end, { once: true })
     try {
       const url = parseUrl(request)
-      const user = identify(request, authenticate)
+      const user = await identify(request, authenticate, authorize)
       const path = parseResourcePath(url.pathname)
-      if (path && groupVersions.has(`${path.group}/${path.version}`)) {
+      if (path && serves(path)) {
         const call = { request, response, url, path, user, signal: leave.signal }
         return await answerResource(endpoint, call)
       }
-      refuseDocument(user, request, url, path !== undefined)
+      refuseDocument(authorize, user, request, url, path !== undefined)
       if (path || !documents.send(request, response, url))
         send(response, 404, 'text/plain; charset=utf-8', '404 page not found\n')
     } catch (thrown) {
@@ -234,13 +239,18 @@ function parseUrl(request: IncomingMessage): URL {
   }
 }
 
-function identify(request: IncomingMessage, authenticate: Authenticate): UserInfo {
-  const user = authenticate(credentialsOf(request))
+async function identify(
+  request: IncomingMessage,
+  authenticate: Authenticate,
+  authorize: Authorize,
+): Promise<UserInfo> {
+  const user = await authenticate(credentialsOf(request))
   if (!user) throw unauthorized()
-  return impersonated(user, request.headers)
+  return impersonated(user, request, authorize)
 }
 
 function refuseDocument(
+  authorize: Authorize,
   user: UserInfo,
   { method }: IncomingMessage,
   { pathname }: URL,

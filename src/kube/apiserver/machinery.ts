@@ -3,12 +3,14 @@ import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Random } from '../../lib/random.ts'
 import { apiVersionOf } from '../api/kind.ts'
-import type { AdmissionContext, KindDefinition } from '../api/kind.ts'
+import type { AdmissionContext, CustomRules, KindDefinition } from '../api/kind.ts'
 import type { KubeObject, ObjectKey } from '../api/meta.ts'
 import type { ApiRequest, ApiResponse } from '../api/protocol.ts'
 import { StatusError, badRequest, notFound } from '../api/status-error.ts'
 import { StoreUnavailable } from '../store/store-failure.ts'
 import type { Store, Write } from '../store/store.ts'
+import type { Access } from './access/access.ts'
+import type { Extensions, RequestMemory } from './extension/extensions.ts'
 import type { Registry, ServedKind } from './registry.ts'
 import { storeKey } from './registry.ts'
 
@@ -27,6 +29,9 @@ export interface Machinery {
   /** By `groupKind`. */
   readonly admission: ReadonlyMap<string, readonly AdmissionPlugin[]>
   readonly rootCA: string
+  readonly access: Access
+  /** What the API is extended by: custom kinds, webhooks, policies. Absent where their kinds are not served. */
+  readonly extensions?: Extensions | undefined
 }
 
 /** A request that names something we serve. */
@@ -41,10 +46,16 @@ export interface Target extends ServedKind {
   /** Texts for `Warning` headers, without repetition. */
   readonly warnings: string[]
   readonly warn: (text: string) => void
+  /** What has been asked outside for this request, kept from one run of the verb to the next (`awaiting.ts`). */
+  readonly memory: RequestMemory
 }
 
 /** Finds what a request is about. Throws NotFound as Kubernetes does for a resource that is not served. */
-export function resolveTarget(machinery: Machinery, request: ApiRequest): Target {
+export function resolveTarget(
+  machinery: Machinery,
+  request: ApiRequest,
+  memory: RequestMemory = {},
+): Target {
   const served = machinery.registry.find(request.group, request.version, request.resource)
   if (!served) throw unknownResource()
   const namespace = request.namespace ?? ''
@@ -70,6 +81,7 @@ export function resolveTarget(machinery: Machinery, request: ApiRequest): Target
     subresource: request.subresource ?? '',
     warnings,
     warn,
+    memory,
   }
 }
 
@@ -92,9 +104,12 @@ export function storedObject(target: Target): KubeObject {
 
 export const readStored = (
   { store }: Machinery,
-  kind: { readonly group: string; readonly plural: string },
+  kind: { readonly group: string; readonly plural: string; readonly custom?: CustomRules },
   key: ObjectKey,
-): KubeObject | undefined => store.get(storeKey(kind, key))
+): KubeObject | undefined => {
+  const stored = store.get(storeKey(kind, key))
+  return stored && kind.custom ? kind.custom.upgrade(stored) : stored
+}
 
 /** A stored object as the request's version shows it. */
 export const present = ({ served }: ServedKind, object: KubeObject): KubeObject =>

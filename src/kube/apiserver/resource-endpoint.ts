@@ -7,7 +7,6 @@ import { StatusError, badRequest } from '../api/status-error.ts'
 import { addWarnings, send, toJson, toYaml, transformed, wantsIndent } from './answers.ts'
 import type { AnswerOptions } from './answers.ts'
 import type { ApiServer } from './api-server.ts'
-import { authorize } from './authorization.ts'
 import { methodNotAllowed, unknownResource } from './machinery.ts'
 import { negotiate } from './media-types.ts'
 import type { Representation } from './media-types.ts'
@@ -94,7 +93,11 @@ export async function answerResource(endpoint: ResourceEndpoint, call: Call): Pr
     group: path.group,
     // Cells and metadata are the same in every version: a table needs no conversion.
     version:
-      kind && representation.as === 'Table' && includeObject !== 'Object' && isRead(verb)
+      kind &&
+      !kind.custom &&
+      representation.as === 'Table' &&
+      includeObject !== 'Object' &&
+      isRead(verb)
         ? kind.version
         : path.version,
     resource: path.resource,
@@ -126,16 +129,24 @@ export function authorizedTarget(
   const { path, user } = call
   const kind = api.find(path.group, path.version, path.resource)
   const verb = verbOf(call, kind)
-  const refusal = authorize(user, {
+  const refusal = api.access.authorizer.authorize(user, {
     verb,
     group: path.group,
     resource: path.resource,
     subresource: path.subresource,
-    namespace: path.resource === 'namespaces' ? '' : path.namespace,
-    name: path.name,
+    // A namespace is in itself: who may read what is in it may read it.
+    namespace: path.resource === 'namespaces' ? path.name : path.namespace,
+    name: path.name || selectedName(verb, call.url),
   })
   if (refusal) throw refusal
   return { kind, verb }
+}
+
+/** The one object that a field selector asks for by name. */
+function selectedName(verb: Verb, { searchParams }: URL): string {
+  if (verb !== 'list' && verb !== 'watch' && verb !== 'deletecollection') return ''
+  const selector = searchParams.get('fieldSelector')
+  return /(?:^|,)metadata\.name==?([^,=!]+)(?:,|$)/.exec(selector ?? '')?.[1] ?? ''
 }
 
 async function sendAnswer(

@@ -1,5 +1,5 @@
 /** Which groups, versions and resources the kinds make up: what discovery and OpenAPI are derived from. */
-import { groupKind, type KindDefinition } from '../api/kind.ts'
+import { groupKind, servedVersionsOf, type KindDefinition } from '../api/kind.ts'
 import type { Schema } from '../api/schema.ts'
 
 export interface Subresource {
@@ -53,6 +53,15 @@ const scale: Subresource = {
 /** Subresources of Kubernetes' own kinds besides `status` and `scale`; clients look for them in discovery. */
 const ownSubresources: Readonly<Record<string, readonly Subresource[]>> = {
   Namespace: [{ name: 'finalize', kind: 'Namespace', verbs: ['update'] }],
+  ServiceAccount: [
+    {
+      name: 'token',
+      kind: 'TokenRequest',
+      group: 'authentication.k8s.io',
+      version: 'v1',
+      verbs: ['create'],
+    },
+  ],
   Pod: [
     { name: 'binding', kind: 'Binding', verbs: ['create'] },
     // kubectl drain evicts only where this entry says so.
@@ -67,17 +76,14 @@ export function servedGroups(kinds: readonly KindDefinition[]): readonly ServedG
   for (const definition of kinds) {
     const versions = groups.get(definition.group) ?? new Map<string, ServedResource[]>()
     groups.set(definition.group, versions)
-    const resource = {
-      definition,
-      verbs: verbsOf(definition),
-      subresources: subresourcesOf(definition),
-    }
-    for (const version of [
-      definition.version,
-      ...(definition.versions ?? []).map((each) => each.version),
-    ]) {
+    for (const version of servedVersionsOf(definition)) {
+      const shown = definition.custom?.inVersion(version) ?? definition
       const resources = versions.get(version) ?? []
-      resources.push(resource)
+      resources.push({
+        definition: shown,
+        verbs: verbsOf(shown),
+        subresources: subresourcesOf(shown),
+      })
       versions.set(version, resources)
     }
   }
