@@ -55,6 +55,7 @@ export function fakeRuntime(clock: Clock): FakeRuntime {
   return {
     name: 'fake',
     version: 'fake://1.0',
+    sharesFiles: () => true, // nothing is written for containers that ask for nothing
     started,
     signals,
     deaf,

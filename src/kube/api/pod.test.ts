@@ -41,6 +41,7 @@ function refusal(given: Pod, old?: Pod): string[] {
 test('a pod is filled in as Kubernetes fills it in', () => {
   const { spec, status } = admitted(
     pod({
+      automountServiceAccountToken: false,
       containers: [
         {
           name: 'c',
@@ -54,6 +55,7 @@ test('a pod is filled in as Kubernetes fills it in', () => {
     }),
   )
   assert.deepEqual(spec, {
+    automountServiceAccountToken: false,
     containers: [
       {
         name: 'c',

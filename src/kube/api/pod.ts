@@ -7,6 +7,7 @@ import { defaultPodOnly, defaultPodSpec, podSpecProblems, type PodSpec } from '.
 import { summarizePod } from './pod-status.ts'
 import { commaList } from './printer.ts'
 import { builtin } from './schema.ts'
+import { withAccount } from './service-account-volume.ts'
 import { ServiceAccount } from './service-account.ts'
 import { forbidden } from './status-error.ts'
 import type { Stored } from './stored.ts'
@@ -109,8 +110,12 @@ export const Pod: KindDefinition<Pod> = {
     if (context.operation === 'UPDATE')
       return refuseInvalid(Pod, defaulted, updateProblems(defaulted.spec, context.old?.spec))
     refuseInvalid(Pod, defaulted, podSpecProblems(defaulted.spec, 'spec'))
-    checkServiceAccount(defaulted, context)
-    return { ...defaulted, status: { phase: 'Pending', qosClass: qosClass(defaulted.spec) } }
+    const spec = withAccount(
+      defaulted.spec,
+      accountOf(defaulted, context),
+      defaulted.metadata.uid ?? '',
+    )
+    return { ...defaulted, spec, status: { phase: 'Pending', qosClass: qosClass(spec) } }
   },
   /** An unassigned or finished pod has nothing to stop, so it goes at once. */
   gracefulDeletion({ spec, status }) {
@@ -123,11 +128,12 @@ export const Pod: KindDefinition<Pod> = {
 const commaListOrEmpty = (items: readonly string[] = []): string =>
   items.length === 0 ? '' : commaList(items)
 
-/** `default` comes with each namespace; another account has to be there. */
-function checkServiceAccount(pod: Pod, context: AdmissionContext<Pod>): void {
+/** `default` comes with each namespace, and comes back if it is deleted; another account has to be there. */
+function accountOf(pod: Pod, context: AdmissionContext<Pod>): ServiceAccount | undefined {
   const name = pod.spec.serviceAccountName ?? 'default'
   const namespace = pod.metadata.namespace ?? ''
-  if (name === 'default' || context.read(ServiceAccount, { namespace, name })) return
+  const account = context.read(ServiceAccount, { namespace, name })
+  if (name === 'default' || account) return account
   throw forbidden(
     Pod,
     pod.metadata.name,

@@ -8,14 +8,28 @@ import type { Kind } from '../api/kind.ts'
 import type { KubeObject } from '../api/meta.ts'
 import type { Pod } from '../api/pod.ts'
 import { Secret } from '../api/secret.ts'
+import { isAccountVolume } from '../api/service-account-volume.ts'
+import type { Service } from '../api/service.ts'
 import { hasReason } from '../api/status-error.ts'
 import type { Client } from '../client/client.ts'
+import type { AccountTokens } from './account-tokens.ts'
 import { resourcesOf, securityOf } from './container-limits.ts'
 import type { ContainerDefinition } from './container-state.ts'
-import { ConfigError, envReferences, expand, resolveEnv, type EnvWorld } from './env.ts'
-import type { ContainerSpec, ImageHandle, Images, PullRequest, Sandbox } from './runtime.ts'
-import { podText } from './sync-pod.ts'
-import { prepareMounts, type Mount } from './volumes.ts'
+import { userOf } from './container-user.ts'
+import { envReferences, expand, resolveEnv, type EnvWorld } from './env.ts'
+import { asksForNames, etcMounts, hostnameOf } from './etc-files.ts'
+import type {
+  ContainerMount,
+  ContainerSpec,
+  ImageHandle,
+  Images,
+  PullRequest,
+  Runtime,
+  Sandbox,
+} from './runtime.ts'
+import { serviceEnv, type ApiForPods } from './service-env.ts'
+import { defaultTerminationPath, terminationMount } from './termination-message.ts'
+import { prepareMounts, refreshFiles, type ClaimedFolder, type VolumeWorld } from './volumes.ts'
 
 export interface LaunchDeps {
   readonly client: Client
@@ -23,6 +37,18 @@ export interface LaunchDeps {
   readonly hostIP: string
   readonly allocatable: Readonly<Record<string, string>>
   readonly dataDir: string
+  readonly runtime: Pick<Runtime, 'sharesFiles'>
+  /** Absent = pods get no tokens. */
+  readonly tokens?: AccountTokens
+  /** Services of a namespace, for pods that want to find them in their environment. */
+  readonly services?: (namespace: string) => readonly Service[]
+  readonly apiForPods?: () => ApiForPods | undefined
+  /** Folder of a PersistentVolumeClaim. Rejects with why it has none now. */
+  readonly claim?: (namespace: string, name: string) => Promise<ClaimedFolder>
+  /** Address of the DNS server for pods. */
+  readonly clusterDNS?: () => string | undefined
+  /** Is told of variables that could not be made of the keys of a source. */
+  readonly onSkippedKeys?: EnvWorld['onSkipped']
 }
 
 /** `disabled` on a pod: its containers never begin as an idle interpreter (process-runtime.ts). */
@@ -46,39 +72,112 @@ export async function prepareLaunch(
   const user = userOf(pod, definition, image)
   const resources = resourcesOf(definition)
   const security = securityOf(pod, definition)
+  const { command, env } = commandOf(definition, image, world, sandbox, deps)
+  const { stdin, stdinOnce, tty } = definition
   return {
     podUid,
     namespace,
     podName,
     container: definition.name,
     image,
-    ...commandOf(definition, image, world, sandbox),
+    command,
+    env,
     workingDir: definition.workingDir || image.config.workingDir,
-    mounts: await prepareVolumes(pod, definition, sandbox, deps),
+    mounts: await mountsOf(pod, definition, sandbox, deps, { image, env }),
     ...(user && { user }),
     ...(resources && { resources }),
     ...(security && { security }),
+    ...(stdin && { stdin: stdinOnce ? 'once' : 'open' }),
+    ...(tty && { tty }),
     ...(pod.metadata.annotations?.[warmAnnotation] === 'disabled' && { warm: false }),
   }
 }
 
-/**
- * Writes the files of the volumes that a container mounts, as ConfigMaps, Secrets and the pod are now. May be called again
- * while it runs: what has changed appears at once, all of it together. Rejects with MountError or ConfigError.
- */
-export async function prepareVolumes(
+/** Where the node agent keeps what belongs to one pod. */
+export const podFolder = (dataDir: string, podUid: string): string => join(dataDir, 'pods', podUid)
+
+/** Everything a container finds placed: volumes, names of hosts, the file for its last words. */
+async function mountsOf(
   pod: Pod,
   definition: ContainerDefinition,
   sandbox: Sandbox,
-  { client, hostIP, allocatable, dataDir }: Omit<LaunchDeps, 'images'>,
-): Promise<readonly Mount[]> {
-  if (!definition.volumeMounts?.length) return []
-  const { namespace = '', uid = '' } = pod.metadata
-  return await prepareMounts(definition, join(dataDir, 'pods', uid, 'volumes'), {
+  deps: LaunchDeps,
+  { image, env }: { image: ImageHandle; env: Readonly<Record<string, string>> },
+): Promise<readonly ContainerMount[]> {
+  const shares = deps.runtime.sharesFiles?.(image) ?? false
+  const volumeMounts = (definition.volumeMounts ?? []).filter(
+    ({ name }) => !shares || !isImplied(pod, name, shares),
+  )
+  const { terminationMessagePath: lastWords = defaultTerminationPath } = definition
+  // A view of its own costs a start its quickness: only for what the pod asks for itself.
+  const asks =
+    volumeMounts.length > 0 ||
+    asksForNames(pod) ||
+    (lastWords !== defaultTerminationPath && lastWords !== '')
+  if (shares && !asks) return []
+  const folder = podFolder(deps.dataDir, pod.metadata.uid ?? '')
+  const clusterDNS = deps.clusterDNS?.()
+  const [volumes, etc, termination] = await Promise.all([
+    prepareMounts(
+      definition,
+      join(folder, 'volumes'),
+      { ...volumeWorld(pod, sandbox, deps), env },
+      (name) => isImplied(pod, name, shares),
+    ),
+    etcMounts(pod, join(folder, 'etc'), {
+      podIP: sandbox.podIP,
+      ...(clusterDNS !== undefined && { clusterDNS }),
+    }),
+    terminationMount(definition, folder),
+  ])
+  const own = new Set(volumes.map(({ path }) => path))
+  return [
+    ...[...etc, ...(termination ? [termination] : [])].filter(
+      // What shares the machine's devices would leave a file among them.
+      ({ path }) => !own.has(path) && !(shares && path.startsWith('/dev/')),
+    ),
+    ...volumes,
+  ]
+}
+
+/**
+ * The token of an account that nobody chose is of no use to most programs. One that shares the machine's files gets it
+ * when the pod names an account or asks for the token, and where mounting is possible at all.
+ */
+function isImplied(pod: Pod, volume: string, shares: boolean): boolean {
+  if (!isAccountVolume(volume)) return false
+  if (shares && process.getuid?.() !== 0) return true
+  const { serviceAccountName = 'default', automountServiceAccountToken: asked } = pod.spec
+  return serviceAccountName === 'default' && asked !== true
+}
+
+/**
+ * Writes the files of volumes anew, as ConfigMaps, Secrets, tokens and the pod are now. May be called while containers
+ * run: what has changed appears at once, all of it together. Rejects with MountError or ConfigError.
+ */
+export async function refreshVolumes(
+  pod: Pod,
+  volumes: Iterable<string>,
+  sandbox: Sandbox,
+  deps: LaunchDeps,
+): Promise<void> {
+  const folder = podFolder(deps.dataDir, pod.metadata.uid ?? '')
+  await refreshFiles(volumes, join(folder, 'volumes'), volumeWorld(pod, sandbox, deps))
+}
+
+function volumeWorld(
+  pod: Pod,
+  sandbox: Sandbox,
+  { client, hostIP, allocatable, tokens, claim }: LaunchDeps,
+): VolumeWorld {
+  const { namespace = '' } = pod.metadata
+  return {
     configMap: (name) => lookUp(client, ConfigMap, namespace, name),
     secret: (name) => lookUp(client, Secret, namespace, name),
+    ...(tokens && { token: (request) => tokens.get(pod, request) }),
+    ...(claim && { claim: (name) => claim(namespace, name) }),
     world: { pod, podIP: sandbox.podIP, hostIP, allocatable },
-  })
+  }
 }
 
 const pullPolicy = ({
@@ -91,8 +190,17 @@ function commandOf(
   image: ImageHandle,
   world: EnvWorld,
   sandbox: Sandbox,
+  { services, apiForPods }: LaunchDeps,
 ): Pick<Launch, 'command' | 'env'> {
-  let env = resolveEnv(definition, image.config.env, world)
+  const { pod } = world
+  const linked =
+    pod.spec.enableServiceLinks === false ? [] : services?.(pod.metadata.namespace ?? '')
+  const base = {
+    HOSTNAME: hostnameOf(pod),
+    ...image.config.env,
+    ...serviceEnv(linked ?? [], apiForPods?.()),
+  }
+  let env = resolveEnv(definition, base, world)
   const port = definition.ports?.[0]?.containerPort
   // Where ports are handed out, PORT is how a program learns of its own.
   if (sandbox.hostPorts && port !== undefined && env['PORT'] === undefined)
@@ -112,7 +220,7 @@ async function worldOf(
   pod: Pod,
   definition: ContainerDefinition,
   sandbox: Sandbox,
-  { hostIP, allocatable }: LaunchDeps,
+  { hostIP, allocatable, onSkippedKeys }: LaunchDeps,
   find: Find,
 ): Promise<EnvWorld> {
   const references = envReferences(definition)
@@ -129,6 +237,7 @@ async function worldOf(
     podIP: sandbox.podIP,
     hostIP,
     allocatable,
+    ...(onSkippedKeys && { onSkipped: onSkippedKeys }),
   }
 }
 
@@ -146,25 +255,3 @@ async function lookUp<T extends KubeObject>(
     throw error
   }
 }
-
-/** The user a container runs as, when anybody asks for one. Throws ConfigError. */
-function userOf(
-  pod: Pod,
-  container: ContainerDefinition,
-  image: ImageHandle,
-): { readonly uid: number; readonly gid?: number } | undefined {
-  const inner = container.securityContext
-  const outer = pod.spec.securityContext
-  const uid = inner?.runAsUser ?? outer?.runAsUser ?? numericUser(image.config.user)
-  const gid = inner?.runAsGroup ?? outer?.runAsGroup
-  // Only root may become somebody else; otherwise everything runs as the user who runs the platform.
-  if (process.getuid?.() !== 0 || uid === undefined) return undefined
-  if (uid === 0 && (inner?.runAsNonRoot ?? outer?.runAsNonRoot))
-    throw new ConfigError(
-      `container's runAsUser breaks non-root policy (pod: "${podText(pod)}", container: ${container.name})`,
-    )
-  return { uid, ...(gid !== undefined && { gid }) }
-}
-
-const numericUser = (user: string): number | undefined =>
-  /^\d+/.test(user) ? Number.parseInt(user, 10) : undefined

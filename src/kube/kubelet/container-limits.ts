@@ -35,6 +35,7 @@ export function securityOf(
     ...(outer?.supplementalGroups ?? []),
   ]
   const { add, drop } = inner?.capabilities ?? {}
+  const seccomp = seccompOf(inner?.seccompProfile ?? outer?.seccompProfile)
   const security: ContainerSecurity = {
     ...(runAsUser !== undefined && { runAsUser }),
     ...(runAsGroup !== undefined && { runAsGroup }),
@@ -48,8 +49,17 @@ export function securityOf(
     }),
     ...(add?.length && { addCapabilities: add.map(bare) }),
     ...(drop?.length && { dropCapabilities: drop.map(bare) }),
+    ...(seccomp && { seccomp }),
   }
   return Object.keys(security).length > 0 ? security : undefined
 }
 
 const bare = (capability: string): string => capability.replace(/^CAP_/, '')
+
+function seccompOf(
+  profile: { readonly type: string; readonly localhostProfile?: string } | undefined,
+): ContainerSecurity['seccomp'] {
+  const { type, localhostProfile } = profile ?? {}
+  if (type !== 'RuntimeDefault' && type !== 'Unconfined' && type !== 'Localhost') return undefined
+  return { type, ...(localhostProfile !== undefined && { localhostProfile }) }
+}

@@ -6,7 +6,7 @@ import type { ConfigMap } from '../api/config-map.ts'
 import type { Pod } from '../api/pod.ts'
 import { quantityValue } from '../api/quantity.ts'
 import type { Secret } from '../api/secret.ts'
-import type { ContainerDefinition } from './container-state.ts'
+import { allContainers, type ContainerDefinition } from './container-state.ts'
 
 /** A reference that can't be resolved; the message is the kubelet's, shown with CreateContainerConfigError. */
 export class ConfigError extends Error {
@@ -21,6 +21,8 @@ export interface EnvWorld {
   readonly podIP: string
   readonly hostIP: string
   readonly allocatable: Readonly<Record<string, string>>
+  /** Is told which keys of a source (`configMap ns/name`) can't be variables. */
+  readonly onSkipped?: (keys: readonly string[], source: string) => void
 }
 
 export interface References {
@@ -57,13 +59,20 @@ export function resolveEnv(
       const name = configMapRef.name ?? ''
       const found = world.configMap(name)
       if (!found && !configMapRef.optional) throw new ConfigError(`configmap "${name}" not found`)
-      for (const [key, value] of Object.entries(found?.data ?? {})) put(env, prefix + key, value)
+      put(env, prefix, found?.data, (keys) =>
+        world.onSkipped?.(keys, `configMap ${namespace}/${name}`),
+      )
     } else if (secretRef) {
       const name = secretRef.name ?? ''
       const found = world.secret(name)
       if (!found && !secretRef.optional) throw new ConfigError(`secret "${name}" not found`)
-      for (const [key, value] of Object.entries(found?.data ?? {}))
-        put(env, prefix + key, decode(value))
+      put(
+        env,
+        prefix,
+        found?.data,
+        (keys) => world.onSkipped?.(keys, `secret ${namespace}/${name}`),
+        decode,
+      )
     }
   }
   for (const { name, value, valueFrom } of container.env ?? []) {
@@ -89,9 +98,26 @@ export function resolveEnv(
           `couldn't find key ${secret.key} in Secret ${namespace}/${secret.name}`,
         )
     } else if (fieldRef) env[name] = fieldValue(fieldRef.fieldPath, world)
-    else if (resourceFieldRef) env[name] = resourceValue(container, resourceFieldRef, world)
+    else if (resourceFieldRef)
+      env[name] = resourceValue(
+        named(resourceFieldRef.containerName, container, world),
+        resourceFieldRef,
+        world,
+      )
   }
   return env
+}
+
+/** The container a reference names; without a name, the one it stands in. Throws ConfigError. */
+function named(
+  name: string | undefined,
+  own: ContainerDefinition,
+  { pod }: EnvWorld,
+): ContainerDefinition {
+  if (!name || name === own.name) return own
+  const found = allContainers(pod).find((each) => each.name === name)
+  if (!found) throw new ConfigError(`container ${JSON.stringify(name)} not found in pod`)
+  return found
 }
 
 /** `$(VAR)` becomes the variable's value, `$$` a dollar sign; unknown variables stay as they are written. */
@@ -101,8 +127,20 @@ export function expand(text: string, env: Readonly<Record<string, string>>): str
   )
 }
 
-const put = (env: Record<string, string>, name: string, value: string): void => {
-  if (name !== '' && !/[=\0]/.test(name)) env[name] = value
+/** All of a source's keys that are names of variables: printable, without `=` (Kubernetes 1.30 and later). */
+function put(
+  env: Record<string, string>,
+  prefix: string,
+  data: Readonly<Record<string, string>> = {},
+  skip: (keys: readonly string[]) => void,
+  read: (text: string) => string = (text) => text,
+): void {
+  const skipped: string[] = []
+  for (const [key, text] of Object.entries(data)) {
+    if (/^[ -<>-~]+$/.test(prefix + key)) env[prefix + key] = read(text)
+    else skipped.push(key)
+  }
+  if (skipped.length > 0) skip(skipped.toSorted())
 }
 
 const decode = (base64: string): string => Buffer.from(base64, 'base64').toString('utf8')

@@ -9,6 +9,7 @@ import type { Random } from '../../lib/random.ts'
 import { Lease } from '../api/lease.ts'
 import { Node } from '../api/node.ts'
 import { Pod } from '../api/pod.ts'
+import { Service } from '../api/service.ts'
 import { hasReason } from '../api/status-error.ts'
 import type { Client } from '../client/client.ts'
 import type { Informers } from '../client/informer.ts'
@@ -23,6 +24,8 @@ import {
   nodeStatus,
   type NodeFacts,
 } from './node-status.ts'
+import { accountTokens } from './account-tokens.ts'
+import { podFolder, type LaunchDeps } from './container-launch.ts'
 import { createStartGate } from './start-gate.ts'
 import { createFrozenPods } from './frozen-pods.ts'
 import type { PodLogs } from './pod-logs.ts'
@@ -31,6 +34,9 @@ import { runProbe } from './probe.ts'
 import type { PodWorkerDeps } from './pod-record.ts'
 import { PodWorker, type Recovered } from './pod-worker.ts'
 import type { Images, Runtime } from './runtime.ts'
+import type { ApiForPods } from './service-env.ts'
+import { unmountBelow } from './volumes/memory-volume.ts'
+import { volumeSources } from './volumes/sources.ts'
 
 export interface KubeletDeps {
   readonly client: Client
@@ -56,6 +62,12 @@ export interface KubeletDeps {
   readonly probe?: typeof runProbe
   /** Is told each step of a pod's start. */
   readonly onStep?: OnPodStep
+  /** Where pods reach the API server; absent = they are not told. */
+  readonly apiForPods?: () => ApiForPods | undefined
+  /** Address of the DNS server for pods. */
+  readonly clusterDNS?: () => string | undefined
+  /** Folder of a PersistentVolumeClaim. Rejects with why it has none now. */
+  readonly claim?: NonNullable<LaunchDeps['claim']>
 }
 
 const heartbeatMs = 10_000
@@ -85,8 +97,14 @@ export async function startKubelet(deps: KubeletDeps): Promise<AsyncDisposable> 
   const startGate = createStartGate(clock, startsPerCore * availableParallelism(), (count) =>
     runtime.comingUp?.(count),
   )
+  const sources = volumeSources(informers)
+  const tokens = accountTokens(client, clock)
+  const services = informers.for(Service)
   const workerDeps: PodWorkerDeps = {
     ...deps,
+    volumeSources: sources,
+    tokens,
+    services: (namespace) => services.list(namespace),
     frozenPods,
     startGate,
     eagerProbes: () => startGate.starting,
@@ -136,6 +154,7 @@ export async function startKubelet(deps: KubeletDeps): Promise<AsyncDisposable> 
         Promise.all(containers.map(({ exited }) => exited)),
         sleep(clock, strayGraceMs),
       ])
+      await unmountBelow(podFolder(deps.dataDir, uid))
       await runtime.removeSandbox(uid)
     } catch (error) {
       log.error('a left-over pod could not be stopped', { uid, error })
@@ -159,6 +178,7 @@ export async function startKubelet(deps: KubeletDeps): Promise<AsyncDisposable> 
       cancelHeartbeat()
       frozenPods[Symbol.dispose]()
       subscription[Symbol.dispose]()
+      sources[Symbol.dispose]()
       await Promise.all([...workers.values()].map((worker) => worker.detach()))
       workers.clear()
     },

@@ -7,12 +7,14 @@ import { keyOf } from '../api/meta.ts'
 import { Pod } from '../api/pod.ts'
 import { hasReason } from '../api/status-error.ts'
 import type { Client } from '../client/client.ts'
+import { podFolder } from './container-launch.ts'
 import { isSidecar } from './container-state.ts'
 import { GracePeriod } from './grace-period.ts'
 import { runHook } from './hooks.ts'
 import type { PodRecord, PodWorkerDeps, RunningContainer } from './pod-record.ts'
 import { probeTarget } from './probe-target.ts'
 import { podText } from './sync-pod.ts'
+import { unmountBelow } from './volumes/memory-volume.ts'
 
 /** After SIGKILL a process is gone, or never will be. */
 const killLimitMs = 10_000
@@ -65,6 +67,7 @@ export class PodEnding {
       [...this.#record.running.values()].map((running) => this.kill(running, this.#graceMs())), // sidecars
     )
     this.#record.report()
+    await this.#dropVolumes()
     await this.#deps.runtime.removeSandbox(this.#record.uid).catch((error: unknown) =>
       this.#deps.log.error('sandbox could not be removed', {
         pod: podText(this.#record.pod),
@@ -121,6 +124,7 @@ export class PodEnding {
       this.#record.report()
       await this.#record.writer.flushed()
     }
+    await this.#dropVolumes()
     const removed = runtime
       .removeSandbox(this.#record.uid)
       .catch((error: unknown) =>
@@ -131,6 +135,16 @@ export class PodEnding {
     await logs.remove(pod)
     this.#record.writer.stop()
     onGone(this.#record.uid)
+  }
+
+  /** Volumes in memory go with the pod; what was mounted could not be removed with its folder. */
+  async #dropVolumes(): Promise<void> {
+    const { dataDir, tokens, log } = this.#deps
+    const { uid, pod } = this.#record
+    tokens?.forget(uid)
+    await unmountBelow(podFolder(dataDir, uid)).catch((error: unknown) =>
+      log.error('volumes could not be unmounted', { pod: podText(pod), error }),
+    )
   }
 
   async #deletePod(client: Client, pod: Pod): Promise<void> {

@@ -20,6 +20,7 @@ import type { runProbe } from './probe.ts'
 import type { Container, Runtime, Sandbox } from './runtime.ts'
 import type { StartGate } from './start-gate.ts'
 import { StatusWriter } from './status-writer.ts'
+import type { VolumeSources } from './volumes/sources.ts'
 
 export interface PodWorkerDeps extends LaunchDeps {
   readonly runtime: Runtime
@@ -29,6 +30,8 @@ export interface PodWorkerDeps extends LaunchDeps {
   readonly random: Random
   readonly log: Log
   readonly nodeName: string
+  /** Tells of changes of what volumes are made of; absent = nobody looks. */
+  readonly volumeSources?: VolumeSources
   readonly beforeStop: (pod: Pod) => Promise<void>
   /** Resolves once nobody sends requests to a pod that has become not ready; aborted when it thaws before. */
   readonly beforeFreeze: (pod: Pod, signal: AbortSignal) => Promise<void>

@@ -8,7 +8,7 @@ import { keyOf } from '../api/meta.ts'
 import { Pod } from '../api/pod.ts'
 import { frozenEvictedAnnotation, frozenSinceMs, isFrozen } from '../api/pod-freezing.ts'
 import { endOf, lostState } from './container-end.ts'
-import { prepareVolumes } from './container-launch.ts'
+import { podFolder } from './container-launch.ts'
 import { startContainerProbes } from './container-probes.ts'
 import { ContainerStarter } from './container-starter.ts'
 import { allContainers, type ContainerDefinition } from './container-state.ts'
@@ -20,7 +20,8 @@ import { probeTarget } from './probe-target.ts'
 import { countFailure } from './restart-backoff.ts'
 import type { Container, ContainerExit, Sandbox } from './runtime.ts'
 import { planPod, podText } from './sync-pod.ts'
-import { MountError } from './volumes.ts'
+import { terminationMessage } from './termination-message.ts'
+import { VolumeRefresh } from './volume-refresh.ts'
 
 /** What a previous control plane left of a pod. */
 export interface Recovered {
@@ -28,8 +29,6 @@ export interface Recovered {
   readonly containers: readonly Container[]
 }
 
-/** How often the files of volumes are compared with what they come from, as the kubelet's sync period. */
-const volumePeriodMs = 60_000
 /** Missing ConfigMaps, Secrets and volumes are looked for again. */
 const configRetryMs = 2_000
 /** Grace of a pod that was deleted without any. */
@@ -41,6 +40,7 @@ export class PodWorker {
   readonly #starter: ContainerStarter
   readonly #ending: PodEnding
   readonly #freezer: PodFreezer
+  readonly #volumes: VolumeRefresh
   #cancelWake = () => {}
   #cancelDeadline = () => {}
   #syncing = false
@@ -60,6 +60,7 @@ export class PodWorker {
       },
     })
     record.freezer = this.#freezer
+    this.#volumes = new VolumeRefresh(record, deps)
     const starter = new ContainerStarter(record, deps, {
       sync: () => this.sync(),
       watch: (container, definition, isUp) => this.#watch(container, definition, undefined, isUp),
@@ -69,6 +70,7 @@ export class PodWorker {
       rest: () => this.#rest(),
       beforeEnd: () => {
         starter.stop()
+        this.#volumes[Symbol.dispose]()
         this.#freezer.end()
         deps.frozenPods.remove(record.uid)
       },
@@ -95,7 +97,9 @@ export class PodWorker {
 
   /** A newer version of the pod. */
   update(pod: Pod): void {
+    const before = this.#record.pod
     this.#record.pod = pod
+    this.#volumes.podChanged(before, pod)
     this.#freezeOrThaw()
     this.sync()
   }
@@ -111,6 +115,7 @@ export class PodWorker {
   async detach(): Promise<void> {
     this.#record.detached = true
     this.#starter.stop()
+    this.#volumes[Symbol.dispose]()
     this.#freezer.detach()
     this.#rest()
     for (const { probes } of this.#record.running.values()) probes[Symbol.dispose]()
@@ -220,6 +225,7 @@ export class PodWorker {
     definition: ContainerDefinition,
     wasReady: boolean | undefined,
     isUp: () => void = () => {},
+    adopted = false,
   ): void {
     const running: RunningContainer = {
       container,
@@ -232,7 +238,7 @@ export class PodWorker {
     this.#record.running.set(definition.name, running)
     if (!this.#isStopped()) this.#probe(running, wasReady, false)
     running.ended = container.exited.then((exit) => this.#ended(running, exit))
-    if (definition.volumeMounts?.length) this.#keepVolumesFresh(running)
+    this.#volumes.use(definition, adopted)
   }
 
   #probe(running: RunningContainer, wasReady: boolean | undefined, atOnce: boolean): void {
@@ -322,31 +328,6 @@ export class PodWorker {
       .catch((error: unknown) => log.error('frozen pod could not be evicted', { error }))
   }
 
-  /** Changed ConfigMaps and Secrets reach the files of a running container within a minute. */
-  #keepVolumesFresh(running: RunningContainer): void {
-    const { clock, log } = this.#deps
-    clock.after(volumePeriodMs, () => {
-      const sandbox = this.#record.sandbox
-      if (
-        this.#record.running.get(running.definition.name) !== running ||
-        this.#record.detached ||
-        !sandbox
-      )
-        return
-      void prepareVolumes(this.#record.pod, running.definition, sandbox, this.#deps)
-        .catch((error: unknown) => {
-          if (error instanceof MountError)
-            this.#record.event('Warning', 'FailedMount', error.message)
-          else
-            log.error('volumes could not be brought up to date', {
-              pod: podText(this.#record.pod),
-              error,
-            })
-        })
-        .finally(() => this.#keepVolumesFresh(running))
-    })
-  }
-
   /** Where pods share a network, a program that insists on a port of its own is not where it is looked for. */
   #portHint(output: string): string {
     return this.#record.sandbox?.hostPorts && output.includes('connection refused')
@@ -380,13 +361,15 @@ export class PodWorker {
     running.probes[Symbol.dispose]()
     const { logs } = this.#deps
     const { container } = running
+    const lastWords =
+      exit.message ?? terminationMessage(podFolder(this.#deps.dataDir, this.#record.uid), name)
     const fallback =
       exit.exitCode !== 0 &&
-      exit.message === undefined &&
+      lastWords === '' &&
       terminationMessagePolicy === 'FallbackToLogsOnError'
     const message = fallback
       ? await logs.tail(this.#record.pod, name, container.attempt).catch(() => '')
-      : exit.message
+      : lastWords
     logs.closed(this.#record.pod, name, container.attempt)
     if (this.#record.detached) return
     this.#record.running.delete(name)
@@ -434,7 +417,7 @@ export class PodWorker {
         state: { is: 'running', startedAtMs: container.startedAtMs },
       })
       void this.#deps.logs.opened(this.#record.pod, definition.name, container.attempt)
-      this.#watch(container, definition, before)
+      this.#watch(container, definition, before, undefined, true)
     }
     this.#freezer.adopt(this.#wasFrozen())
   }

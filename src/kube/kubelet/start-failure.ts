@@ -3,7 +3,7 @@ import { ConfigError } from './env.ts'
 import { MountsImpossible } from './mounts.ts'
 import { imageDelayMs } from './restart-backoff.ts'
 import { ImageError } from './runtime.ts'
-import { MountError } from './volumes.ts'
+import { MountError } from './volumes/mount-error.ts'
 
 export interface StartFailure {
   /** Of the container's waiting state. */

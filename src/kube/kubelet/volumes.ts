@@ -1,33 +1,30 @@
 /**
- * The volumes of a pod as folders: emptyDir, and ConfigMaps, Secrets, downward API fields and projections of them as
- * files. Files are swapped by one rename of the `..data` link, as kubelet's atomic writer does, so that a reader sees
- * one version or the other.
+ * The volumes of a pod as folders of this machine, and what of them a container mounts where: emptyDir, hostPath,
+ * persistentVolumeClaim, and files made of ConfigMaps, Secrets, downward API fields and tokens. Volumes that no container
+ * mounts are not looked at.
  */
-import { randomUUID } from 'node:crypto'
-import { chmod, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
-import { dirname, join, normalize } from 'node:path'
-import type { ConfigMap } from '../api/config-map.ts'
-import type { Pod } from '../api/pod.ts'
-import type { Secret } from '../api/secret.ts'
-import { allContainers, type ContainerDefinition } from './container-state.ts'
-import { ConfigError, fieldValue, resourceValue, type EnvWorld } from './env.ts'
+import { chmod, chown, mkdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { quantityValue } from '../api/quantity.ts'
+import type { ContainerDefinition } from './container-state.ts'
+import { ConfigError } from './env.ts'
+import type { ContainerMount } from './runtime.ts'
+import { writeFiles } from './volumes/atomic-folder.ts'
+import { checkHostPath } from './volumes/host-path.ts'
+import { mountMemory } from './volumes/memory-volume.ts'
+import { mountFailed } from './volumes/mount-error.ts'
+import { filesOf, isOfFiles, type FileSources, type Volume } from './volumes/projected-files.ts'
+import { openSubPath, subPathOf } from './volumes/sub-path.ts'
 
-type Volume = NonNullable<Pod['spec']['volumes']>[number]
-
-/** A volume that can't be set up (yet): retried; the message is that of the event FailedMount. */
-export class MountError extends Error {
-  override readonly name = 'MountError'
+export interface VolumeWorld extends FileSources {
+  /** Folder of a claim's volume. Rejects with why it has none now. */
+  readonly claim?: (name: string) => Promise<ClaimedFolder>
+  /** The container's environment, for `subPathExpr`. */
+  readonly env?: Readonly<Record<string, string>>
 }
 
-export interface VolumeWorld {
-  readonly configMap: (name: string) => Promise<ConfigMap | undefined>
-  readonly secret: (name: string) => Promise<Secret | undefined>
-  readonly world: Pick<EnvWorld, 'pod' | 'podIP' | 'hostIP' | 'allocatable'>
-}
-
-export interface Mount {
+export interface ClaimedFolder {
   readonly path: string
-  readonly hostPath: string
   readonly readOnly: boolean
 }
 
@@ -36,169 +33,107 @@ export async function prepareMounts(
   container: ContainerDefinition,
   folder: string,
   sources: VolumeWorld,
-): Promise<readonly Mount[]> {
-  const { pod } = sources.world
-  const mounts: Mount[] = []
+  isImplied: (volume: string) => boolean = () => false,
+): Promise<readonly ContainerMount[]> {
+  const mounts: ContainerMount[] = []
   for (const mount of container.volumeMounts ?? []) {
-    const volume = pod.spec.volumes?.find(({ name }) => name === mount.name)
-    if (!volume) throw new ConfigError(`volume "${mount.name}" not found`)
-    let hostPath = join(folder, volume.name)
-    const files = await filesOf(volume, sources)
-    await mkdir(hostPath, { recursive: true, mode: 0o777 })
-    if (files === 'empty') await chmod(hostPath, 0o777)
-    else if (!(await holds(join(hostPath, '..data'), files))) await writeVersion(hostPath, files)
-    const subPath = mount.subPath ?? ''
-    if (subPath !== '') {
-      if (subPath.startsWith('/') || normalize(subPath).startsWith('..'))
-        throw new ConfigError(`subPath "${subPath}" must stay inside the volume`)
-      hostPath = join(hostPath, subPath)
-      if (files === 'empty') await mkdir(hostPath, { recursive: true, mode: 0o777 })
-    }
-    mounts.push({ path: mount.mountPath, hostPath, readOnly: mount.readOnly ?? files !== 'empty' })
+    const volume = volumeOf(mount.name, sources)
+    const { path, readOnly } = await placeOf(volume, join(folder, volume.name), sources)
+    const subPath = subPathOf(mount, sources.env ?? {})
+    const hostPath =
+      subPath === ''
+        ? path
+        : await openSubPath(path, subPath, {
+            volume: volume.name,
+            container: container.name,
+            create: !isOfFiles(volume),
+          })
+    mounts.push({
+      path: mount.mountPath,
+      hostPath,
+      readOnly: readOnly || (mount.readOnly ?? false),
+      ...(isImplied(volume.name) && { implied: true }),
+    })
   }
   return mounts
 }
 
-interface VolumeFile {
-  readonly content: Uint8Array
-  readonly mode: number
-}
-
-type Files = ReadonlyMap<string, VolumeFile>
-
-async function filesOf(volume: Volume, sources: VolumeWorld): Promise<Files | 'empty'> {
-  if (volume.emptyDir) return 'empty'
-  const files = new Map<string, VolumeFile>()
-  const all = volume.projected?.sources ?? [volume]
-  const defaultMode = volume.projected?.defaultMode
-  for (const source of all) {
-    const { configMap, secret, downwardAPI } = source
-    if (configMap) {
-      const name = configMap.name ?? ''
-      const found = await sources.configMap(name)
-      if (!found && !configMap.optional) throw failed(volume, `configmap "${name}" not found`)
-      const data = new Map([
-        ...Object.entries(found?.data ?? {}).map(
-          ([key, text]) => [key, Buffer.from(text)] as const,
-        ),
-        ...Object.entries(found?.binaryData ?? {}).map(
-          ([key, text]) => [key, Buffer.from(text, 'base64')] as const,
-        ),
-      ])
-      add(files, volume, data, configMap, defaultMode, `configmap`)
-    } else if (secret) {
-      const name =
-        ('secretName' in secret ? secret.secretName : 'name' in secret ? secret.name : '') ?? ''
-      const found = await sources.secret(name)
-      if (!found && !secret.optional) throw failed(volume, `secret "${name}" not found`)
-      const data = new Map(
-        Object.entries(found?.data ?? {}).map(
-          ([key, text]) => [key, Buffer.from(text, 'base64')] as const,
-        ),
-      )
-      add(files, volume, data, secret, defaultMode, `secret`)
-    } else if (downwardAPI) {
-      for (const { path, fieldRef, resourceFieldRef, mode } of downwardAPI.items ?? []) {
-        const container = allContainers(sources.world.pod).find(
-          ({ name }) => name === resourceFieldRef?.containerName,
-        )
-        const text = fieldRef
-          ? fieldValue(fieldRef.fieldPath, sources.world)
-          : resourceFieldRef && container
-            ? resourceValue(container, resourceFieldRef, sources.world)
-            : ''
-        const fallback = 'defaultMode' in downwardAPI ? downwardAPI.defaultMode : defaultMode
-        files.set(inside(path), { content: Buffer.from(text), mode: mode ?? fallback ?? 0o644 })
-      }
-    } else {
-      const kind = Object.keys(source).find((key) => key !== 'name') ?? 'nothing'
-      throw failed(
-        volume,
-        `volumes of type ${kind} are not supported here; use emptyDir, configMap, secret, downwardAPI or projected`,
-      )
-    }
-  }
-  return files
-}
-
-interface Projection {
-  readonly items?: readonly {
-    readonly key: string
-    readonly path: string
-    readonly mode?: number
-  }[]
-  readonly optional?: boolean
-  readonly defaultMode?: number
-}
-
-function add(
-  files: Map<string, VolumeFile>,
-  volume: Volume,
-  data: ReadonlyMap<string, Uint8Array>,
-  { items, optional, defaultMode }: Projection,
-  outerMode: number | undefined,
-  what: string,
-): void {
-  const fallback = defaultMode ?? outerMode ?? 0o644
-  const chosen = items ?? [...data.keys()].map((key) => ({ key, path: key, mode: undefined }))
-  for (const { key, path, mode } of chosen) {
-    const content = data.get(key)
-    if (content) files.set(inside(path), { content, mode: mode ?? fallback })
-    else if (!optional) throw failed(volume, `references non-existent ${what} key: ${key}`)
+/** Brings the files that running containers see up to date; nothing but files changes while a pod runs. */
+export async function refreshFiles(
+  names: Iterable<string>,
+  folder: string,
+  sources: VolumeWorld,
+): Promise<void> {
+  for (const name of names) {
+    const volume = volumeOf(name, sources)
+    if (isOfFiles(volume)) await placeOf(volume, join(folder, name), sources)
   }
 }
 
-const failed = (volume: Volume, why: string): MountError =>
-  new MountError(`MountVolume.SetUp failed for volume "${volume.name}" : ${why}`)
+function volumeOf(name: string, { world }: VolumeWorld): Volume {
+  const volume = world.pod.spec.volumes?.find((each) => each.name === name)
+  if (!volume) throw new ConfigError(`volume "${name}" not found`)
+  return volume
+}
 
-function inside(path: string): string {
-  if (
-    path === '' ||
-    path.startsWith('/') ||
-    path.split('/').includes('..') ||
-    path.startsWith('..')
+interface Place {
+  readonly path: string
+  readonly readOnly: boolean
+}
+
+/** Makes the volume, at `folder` unless it lies elsewhere. */
+async function placeOf(volume: Volume, folder: string, sources: VolumeWorld): Promise<Place> {
+  const { emptyDir, hostPath, persistentVolumeClaim: claim } = volume
+  const group = groupOf(sources)
+  if (isOfFiles(volume)) {
+    await writeFiles(folder, await filesOf(volume, sources), group)
+    return { path: folder, readOnly: true }
+  }
+  if (emptyDir) {
+    const { medium = '', sizeLimit } = emptyDir
+    if (medium === 'Memory')
+      await mountMemory(folder, sizeLimit === undefined ? undefined : quantityValue(sizeLimit))
+    else await mkdir(folder, { recursive: true, mode: 0o777 })
+    await own(folder, 0o777, group)
+    return { path: folder, readOnly: false }
+  }
+  if (hostPath) return { path: await checkHostPath(volume, hostPath), readOnly: false }
+  if (claim) {
+    const found = await claimed(volume, claim.claimName, sources)
+    if (!found.readOnly) await own(found.path, 0o777, group)
+    return { path: found.path, readOnly: found.readOnly || (claim.readOnly ?? false) }
+  }
+  const kind = Object.keys(volume).find((key) => key !== 'name') ?? 'nothing'
+  throw mountFailed(
+    volume,
+    `volumes of type ${kind} are not supported here; use emptyDir, configMap, secret, downwardAPI, projected, hostPath or persistentVolumeClaim`,
   )
-    throw new ConfigError(`"${path}" must be a relative path inside the volume`)
-  return normalize(path)
 }
 
-/** True when the folder has just these files. */
-async function holds(folder: string, files: Files): Promise<boolean> {
+async function claimed(
+  volume: Volume,
+  name: string,
+  { claim }: VolumeWorld,
+): Promise<ClaimedFolder> {
+  if (!claim) throw mountFailed(volume, 'there are no persistent volumes here')
   try {
-    const names = await readdir(folder, { recursive: true, withFileTypes: true })
-    if (names.filter((entry) => entry.isFile()).length !== files.size) return false
-    for (const [path, { content }] of files)
-      if (!(await readFile(join(folder, path))).equals(content)) return false
-    return true
-  } catch {
-    return false // not written yet
+    return await claim(name)
+  } catch (error) {
+    throw mountFailed(volume, error instanceof Error ? error.message : String(error))
   }
 }
 
-/** Writes a new version beside the old one and switches to it by one rename. */
-async function writeVersion(folder: string, files: Files): Promise<void> {
-  const version = `..${randomUUID().slice(0, 13)}`
-  await mkdir(join(folder, version), { mode: 0o755 })
-  for (const [path, { content, mode }] of files) {
-    const target = join(folder, version, path)
-    await mkdir(dirname(target), { recursive: true, mode: 0o755 })
-    await writeFile(target, content, { mode })
-    await chmod(target, mode)
-  }
-  const data = join(folder, '..data')
-  await symlink(version, `${data}_tmp`)
-  await rename(`${data}_tmp`, data)
-  const tops = new Set([...files.keys()].map((path) => path.split('/')[0] ?? ''))
-  for (const name of tops)
-    await symlink(join('..data', name), join(folder, name)).catch(ignoreExisting)
-  for (const entry of await readdir(folder)) {
-    const stale = entry.startsWith('..')
-      ? entry !== version && entry !== '..data'
-      : !tops.has(entry)
-    if (stale) await rm(join(folder, entry), { recursive: true, force: true })
-  }
-}
+/** fsGroup, where it can be given. */
+const groupOf = ({ world }: VolumeWorld): number | undefined =>
+  process.getuid?.() === 0 ? world.pod.spec.securityContext?.fsGroup : undefined
 
-function ignoreExisting(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EEXIST') throw error
+/** Open to all as Kubernetes leaves it; with a group, what is made in it belongs to the group. */
+async function own(folder: string, mode: number, group: number | undefined): Promise<void> {
+  const seen = await stat(folder)
+  if (group === undefined) {
+    if ((seen.mode & 0o777) !== mode) await chmod(folder, mode)
+    return
+  }
+  if (seen.gid !== group) await chown(folder, seen.uid, group)
+  if ((seen.mode & 0o2777) !== (mode | 0o2000)) await chmod(folder, mode | 0o2000)
 }
