@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { sweep } from './collection.ts'
 import { openContentStore, type ContentStore } from './content-store.ts'
+import { systemClock } from '../lib/clock.ts'
 import { forgetReferrer, noteReferrer, putReferrer, referrersOf } from './referrers.ts'
 
 const manifestType = 'application/vnd.oci.image.manifest.v1+json'
@@ -69,7 +70,7 @@ test('a referrer stays with its subject and goes with it', async (t) => {
   const sbom = await putReferrer(store, await sbomOf(store, image))
   const signature = await putReferrer(store, await sbomOf(store, sbom, 'application/signature'))
   await store.tag('dev.local/a', image.digest, 0)
-  const later = Date.now() + 3_600_000
+  const later = systemClock.now() + 3_600_000
   await sweep(store, { nowMs: later, inUse: new Set() })
   assert.ok(await store.has(sbom.digest))
   assert.ok(await store.has(signature.digest), 'what speaks about an SBOM as well')

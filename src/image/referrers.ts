@@ -74,7 +74,7 @@ export async function referrerDigests(
 ): Promise<readonly string[]> {
   const names = await readdir(folderOf(store, subject)).catch(() => [])
   const found: string[] = []
-  for (const name of names.sort()) {
+  for (const name of names.sort((a, b) => (a < b ? -1 : 1))) {
     const digest = `sha256:${name}`
     if (/^[a-f0-9]{64}$/.test(name) && (await store.has(digest))) found.push(digest)
   }

@@ -13,6 +13,7 @@ const authorization = `Basic ${Buffer.from('ebb:secret').toString('base64')}`
 const digestOf = (bytes: Uint8Array | string) =>
   `sha256:${createHash('sha256').update(bytes).digest('hex')}`
 const manifestType = 'application/vnd.oci.image.manifest.v1+json'
+const indexType = 'application/vnd.oci.image.index.v1+json'
 const configType = 'application/vnd.oci.image.config.v1+json'
 
 async function open(t: TestContext) {
@@ -159,7 +160,7 @@ test('an index keeps what it names, which needs no name of its own', async (t) =
   const manifest = await manifestOf('app', 'x')
   await put('app', digestOf(manifest), manifest)
   assert.equal((await store.list()).length, 2)
-  const type = 'application/vnd.oci.image.index.v1+json'
+  const type = indexType
   const entry = { mediaType: manifestType, digest: digestOf(manifest), size: manifest.length }
   const index = JSON.stringify({ schemaVersion: 2, mediaType: type, manifests: [entry] })
   assert.equal((await put('app', 'v1', index, type)).status, 201)
@@ -167,6 +168,114 @@ test('an index keeps what it names, which needs no name of its own', async (t) =
     (await store.list()).map(({ digest }) => digest),
     [digestOf(index), digestOf(index)],
   )
+})
+
+test('referrers: an SBOM is found by its image, before and after it came; filters; an end', async (t) => {
+  const { ask, store, manifestOf, pushBlob, put } = await open(t)
+  const manifest = await manifestOf('app', 'x')
+  const subject = digestOf(manifest)
+  const list = async (query = '') => {
+    const { status, headers, text } = await ask('GET', `/v2/app/referrers/${subject}${query}`)
+    assert.equal(status, 200)
+    assert.equal(headers.get('content-type'), indexType)
+    const { manifests } = JSON.parse(text) as { manifests: Record<string, unknown>[] }
+    return { filters: headers.get('oci-filters-applied'), manifests }
+  }
+  assert.deepEqual((await list()).manifests, [])
+  const empty = { mediaType: 'application/vnd.oci.empty.v1+json', size: 2 }
+  const blob = { ...empty, digest: await pushBlob('app', '{}') }
+  const artifact = (artifactType: string) =>
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType: manifestType,
+      artifactType,
+      config: blob,
+      layers: [blob],
+      subject: { mediaType: manifestType, digest: subject, size: manifest.length },
+      annotations: { made: 'here' },
+    })
+  const early = artifact('application/spdx+json')
+  const put1 = await put('app', digestOf(early), early)
+  assert.deepEqual([put1.status, put1.headers.get('oci-subject')], [201, subject])
+  assert.equal((await put('app', 'v1', manifest)).headers.get('oci-subject'), null)
+  const late = artifact('application/vnd.in-toto+json')
+  await put('app', digestOf(late), late)
+  const described = (text: string, artifactType: string) => ({
+    mediaType: manifestType,
+    digest: digestOf(text),
+    size: text.length,
+    artifactType,
+    annotations: { made: 'here' },
+  })
+  const all = [
+    described(early, 'application/spdx+json'),
+    described(late, 'application/vnd.in-toto+json'),
+  ]
+  const byDigest = (a: { digest: string }, b: { digest: string }) => (a.digest < b.digest ? -1 : 1)
+  assert.deepEqual((await list()).manifests, all.toSorted(byDigest))
+  assert.deepEqual(await list('?artifactType=application/spdx%2Bjson'), {
+    filters: 'artifactType',
+    manifests: all.slice(0, 1),
+  })
+  assert.deepEqual(
+    new Set((await store.list()).map(({ digest }) => digest)),
+    new Set([subject]),
+    'what an image keeps needs no name of its own',
+  )
+  for (const text of [early, late])
+    assert.equal((await ask('GET', `/v2/app/manifests/${digestOf(text)}`)).text, text)
+  assert.equal((await ask('DELETE', `/v2/app/manifests/${digestOf(early)}`)).status, 202)
+  assert.deepEqual((await list()).manifests, all.slice(1))
+  assert.equal((await ask('GET', `/v2/app/manifests/${digestOf(early)}`)).status, 404)
+  assert.equal((await ask('GET', '/v2/app/referrers/x')).code, 'DIGEST_INVALID')
+})
+
+test('a repository shows what its names lead to, and nothing else', async (t) => {
+  const { ask, manifestOf, put } = await open(t)
+  const manifest = await manifestOf('app', 'x')
+  const digest = digestOf(manifest)
+  await put('app', 'v1', manifest)
+  assert.equal((await ask('GET', `/v2/app/manifests/${digest}`)).status, 200)
+  assert.equal((await ask('GET', `/v2/other/manifests/${digest}`)).code, 'MANIFEST_UNKNOWN')
+  assert.equal((await ask('DELETE', `/v2/other/manifests/${digest}`)).code, 'MANIFEST_UNKNOWN')
+  const entry = { mediaType: manifestType, digest, size: manifest.length }
+  const index = JSON.stringify({ schemaVersion: 2, mediaType: indexType, manifests: [entry] })
+  await put('app', 'all', index, indexType)
+  const refused = await ask('DELETE', `/v2/app/manifests/${digest}`)
+  assert.deepEqual([refused.status, refused.code], [405, 'UNSUPPORTED'])
+  assert.equal((await ask('DELETE', `/v2/app/manifests/${digestOf(index)}`)).status, 202)
+  assert.equal((await ask('GET', `/v2/app/manifests/${digest}`)).code, 'MANIFEST_UNKNOWN')
+})
+
+test('parts of a blob, what the client has already, chunks that lie, words of the API in names', async (t) => {
+  const { ask, pushBlob, manifestOf, put } = await open(t)
+  const digest = await pushBlob('a', '0123456789')
+  const get = async (range: string, method = 'GET') => {
+    const got = await ask(method, `/v2/a/blobs/${digest}`, undefined, { range })
+    return [got.status, got.text, got.headers.get('content-range')]
+  }
+  assert.deepEqual(await get('bytes=2-4'), [206, '234', 'bytes 2-4/10'])
+  assert.deepEqual(await get('bytes=8-99'), [206, '89', 'bytes 8-9/10'])
+  assert.deepEqual(await get('bytes=-3'), [206, '789', 'bytes 7-9/10'])
+  assert.deepEqual(await get('bytes=-0'), [416, '', 'bytes */10'])
+  assert.deepEqual(await get('bytes=5-2'), [200, '0123456789', null])
+  assert.deepEqual(await get('bytes=0-1,3-4'), [200, '0123456789', null])
+  assert.deepEqual(await get('bytes=2-4', 'HEAD'), [200, '', null])
+  const known = { 'if-none-match': `"x", W/"${digest}"` }
+  assert.equal((await ask('GET', `/v2/a/blobs/${digest}`, undefined, known)).status, 304)
+  const begun = await ask('POST', '/v2/a/blobs/uploads/')
+  const short = await ask('PATCH', begun.location, 'abc', { 'content-range': '0-9' })
+  assert.deepEqual([short.status, short.code], [416, 'BLOB_UPLOAD_INVALID'])
+  assert.equal(short.location, begun.location)
+  const name = 'tags/blobs/manifests/uploads'
+  const manifest = await manifestOf(name, 'x')
+  assert.equal((await put(name, 'list', manifest)).status, 201)
+  assert.equal((await ask('GET', `/v2/${name}/manifests/list`)).text, manifest)
+  assert.equal((await ask('GET', `/v2/${name}/tags/list`)).status, 200)
+  const since = await ask('GET', `/v2/${name}/manifests/list`, undefined, {
+    'if-none-match': `"${digestOf(manifest)}"`,
+  })
+  assert.equal(since.status, 304)
 })
 
 test('refused', async (t) => {
