@@ -4,6 +4,7 @@
  */
 import { isIPv4 } from 'node:net'
 import { hostname } from 'node:os'
+import { join } from 'node:path'
 import { sleep, type Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
 import type { Random } from '../lib/random.ts'
@@ -26,11 +27,13 @@ import type { OnPodStep } from '../kube/kubelet/pod-steps.ts'
 import { openPodLogs } from '../kube/kubelet/pod-logs.ts'
 import { pullKeys, type PullIdentity } from '../kube/kubelet/pull-secrets.ts'
 import type { Images } from '../kube/kubelet/runtime.ts'
+import { unmountBelow } from '../kube/kubelet/volumes/memory-volume.ts'
 import { openSqliteStore } from '../kube/store/sqlite-store.ts'
 import { configMapAdmission } from '../serving/api/config-maps.ts'
 import { routingKinds } from '../routing/api/kinds.ts'
 import { routeAdmission } from '../routing/controllers/admission.ts'
 import { servingKinds } from '../serving/api/kinds.ts'
+import { serveToPods } from './api-for-pods.ts'
 import { frozenMemoryLimit, leftEndpoints } from './freezing.ts'
 import { ensureCertificates, type Certificates } from './certificates.ts'
 import { registryEnvironment, type Layout, type PlatformConfig } from './config.ts'
@@ -81,6 +84,18 @@ const controllerUser: UserInfo = {
 export async function startKube(options: KubeOptions): Promise<Kube> {
   const { config, layout, clock, random, log } = options
   await using started = new AsyncDisposableStack()
+  const certificatesFor = (...ips: readonly string[]) =>
+    ensureCertificates(layout.certificates, {
+      hosts: ['localhost', 'kubernetes', 'kubernetes.default', 'kubernetes.default.svc'],
+      ips: [
+        '127.0.0.1',
+        '::1',
+        '10.96.0.1',
+        ...(/^[\d.]+$/.test(config.api.host) ? [config.api.host] : []),
+        ...ips,
+      ],
+      clock,
+    })
   const [store, certificates, contents, tokenKeys] = await Promise.all([
     openSqliteStore({
       path: layout.database,
@@ -92,16 +107,7 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
             : 'the store takes changes again',
         ),
     }),
-    ensureCertificates(layout.certificates, {
-      hosts: ['localhost', 'kubernetes', 'kubernetes.default', 'kubernetes.default.svc'],
-      ips: [
-        '127.0.0.1',
-        '::1',
-        '10.96.0.1',
-        ...(/^[\d.]+$/.test(config.api.host) ? [config.api.host] : []),
-      ],
-      clock,
-    }),
+    certificatesFor(),
     openContentStore(layout.dataDir),
     ensureTokenKeys(layout.certificates),
   ])
@@ -143,17 +149,17 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
   )
   const logs = started.use(openPodLogs({ dataDir: layout.dataDir, clock }))
   // Before anything runs, so that a port in use ends the start and not the pods of a previous run.
-  const http = started.use(
-    await serveHttp({
+  const serve = (host: string, port: number, { serverKey, serverCert, ca }: Certificates) =>
+    serveHttp({
       api,
-      host: config.api.host,
-      port: config.api.port,
-      tls: { key: certificates.serverKey, cert: certificates.serverCert, ca: certificates.ca },
+      host,
+      port,
+      tls: { key: serverKey, cert: serverCert, ca },
       log: log.child({ part: 'api' }),
       clock,
       logs,
-    }),
-  )
+    })
+  const http = started.use(await serve(config.api.host, config.api.port, certificates))
   // Beside everything else, as nothing waits for it.
   const opening =
     config.registry &&
@@ -184,6 +190,16 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
   const keepFoundPods = () => runtime.adopted && runtime.detach()
   let ready = false
   started.defer(() => void (ready || keepFoundPods()))
+  started.defer(async () => void (ready && (await unmountBelow(join(layout.dataDir, 'pods')))))
+  const apiForPods = started.use(
+    serveToPods({
+      listening: { host: config.api.host, port: http.port },
+      hostIP: runtime.hostIP,
+      certificatesFor,
+      serve,
+      log: log.child({ part: 'api' }),
+    }),
+  )
   started.use(
     await startKubelet({
       ...deps,
@@ -193,6 +209,7 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
       logs,
       nodeName: hostname().toLowerCase(),
       dataDir: layout.dataDir,
+      apiForPods: apiForPods.address,
       beforeStop: options.drained,
       onStep: options.onPodStep,
       async beforeFreeze(pod, signal) {

@@ -2,6 +2,7 @@
 import { readdir, rm, rmdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { processRuntime } from '../kube/kubelet/process-runtime.ts'
+import { unmountBelow } from '../kube/kubelet/volumes/memory-volume.ts'
 import { systemClock } from '../lib/clock.ts'
 import { silent } from '../lib/log.ts'
 import type { ToLauncher } from '../kube/kubelet/launcher/protocol.ts'
@@ -15,6 +16,7 @@ const graceMs = 5_000
 
 /** False when nothing of this data directory ran. */
 export async function stopRemains(layout: Layout): Promise<boolean> {
+  await unmountBelow(join(layout.dataDir, 'pods'))
   const gateway = await stopGateway(layout.gatewaySocket, graceMs)
   const launcher = await stopLauncher(layout)
   const containers = await removeDockerRemains(layout, systemClock)

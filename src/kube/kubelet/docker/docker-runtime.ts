@@ -194,6 +194,7 @@ export async function dockerRuntime(options: DockerRuntimeOptions): Promise<Dock
     name: 'docker',
     version: `docker://${engine.facts.version}`,
     reach,
+    ...(reach === 'addresses' && { hostIP: gateway }),
     adopted: before.length > 0,
     prepareImage: (digest) => images.ensure(digest),
     detach: () => letGo.abort(),

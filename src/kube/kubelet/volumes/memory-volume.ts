@@ -3,7 +3,7 @@
  * other. What is mounted is let go of before a pod's folder is removed, also after a crash, by looking at what is there.
  */
 import { execFile } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { readFileSync, realpathSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { findOnHost } from '../executable.ts'
@@ -14,7 +14,7 @@ const run = promisify(execFile)
 export async function mountMemory(folder: string, sizeBytes: number | undefined): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o777 })
   const mount = findOnHost('mount')
-  if (process.getuid?.() !== 0 || !mount || mountsBelow(folder).includes(folder)) return
+  if (process.getuid?.() !== 0 || !mount || mountsBelow(folder).length > 0) return
   const size = sizeBytes === undefined ? '' : `,size=${Math.ceil(sizeBytes)}`
   await run(mount, ['-t', 'tmpfs', '-o', `mode=0777${size}`, 'ebb-volume', folder])
 }
@@ -27,12 +27,14 @@ export async function unmountBelow(folder: string): Promise<void> {
   for (const point of mounts.toReversed()) if (umount) await run(umount, ['-l', point])
 }
 
-function mountsBelow(folder: string): readonly string[] {
+function mountsBelow(path: string): readonly string[] {
   let table: string
+  let folder: string
   try {
+    folder = realpathSync(path)
     table = readFileSync('/proc/self/mountinfo', 'utf8')
   } catch {
-    return [] // no Linux
+    return [] // no such folder, or no Linux
   }
   return table
     .split('\n')
