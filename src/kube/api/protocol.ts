@@ -54,6 +54,8 @@ export interface ApiRequest {
   /** Fields that stood twice in the body's text (the last one won): for strict field validation. */
   readonly duplicateFields?: readonly string[]
   readonly user: UserInfo
+  /** The caller's User-Agent: who a write is noted under that names no field manager. */
+  readonly agent?: string
   /** True: answer a write only after it is durable (callers outside the process). */
   readonly durable: boolean
   /** Ends a watch. */

@@ -4,6 +4,7 @@ import type { KindDefinition } from '../api/kind.ts'
 import type { KubeObject } from '../api/meta.ts'
 import type { ObjectList } from '../api/protocol.ts'
 import type { StatusError } from '../api/status-error.ts'
+import { withManagedFields } from './apply/tracking.ts'
 import type { Representation } from './media-types.ts'
 import { partialMetadata, toTable } from './table.ts'
 import type { IncludeObject } from './table.ts'
@@ -21,6 +22,8 @@ export function transformed(body: unknown, options: AnswerOptions): unknown {
   const { representation, kind, nowMs, includeObject } = options
   const { as, version } = representation
   if (!isRecord(body) || body['kind'] === 'Status') return body
+  const spell = (object: KubeObject): KubeObject =>
+    withManagedFields(kind, object, versionOf(object.apiVersion))
   if (isList(body, kind)) {
     if (as === 'Table')
       return toTable(kind, body.items, {
@@ -34,15 +37,17 @@ export function transformed(body: unknown, options: AnswerOptions): unknown {
         kind: 'PartialObjectMetadataList',
         apiVersion: `meta.k8s.io/${version}`,
         metadata: body.metadata,
-        items: body.items.map((item) => partialMetadata(item, version)),
+        items: body.items.map((item) => partialMetadata(spell(item), version)),
       }
-    return body
+    return { ...body, items: body.items.map(spell) }
   }
   if (!isObject(body)) return body
   if (as === 'Table') return toTable(kind, [body], { nowMs, includeObject, version })
-  if (as === 'PartialObjectMetadata') return partialMetadata(body, version)
-  return body
+  if (as === 'PartialObjectMetadata') return partialMetadata(spell(body), version)
+  return spell(body)
 }
+
+const versionOf = (apiVersion: string): string => apiVersion.slice(apiVersion.indexOf('/') + 1)
 
 const isList = (body: unknown, kind: KindDefinition): body is ObjectList =>
   isRecord(body) && body['kind'] === `${kind.kind}List` && Array.isArray(body['items'])

@@ -43,6 +43,10 @@ export function readPatched(target: Target, patched: Fields): KubeObject {
   return toStored(target, sent)
 }
 
+/** Reads the object that an applied configuration made; its fields have been checked against the schema before. */
+export const readApplied = (target: Target, applied: Fields): KubeObject =>
+  toStored(target, withType(target, applied))
+
 const cannotBeHandled = ({ kind, version }: Target): string =>
   `${kind.kind} in version "${version}" cannot be handled as a ${kind.kind}`
 

@@ -5,6 +5,10 @@ import type { ApiResponse } from '../api/protocol.ts'
 import { StatusError, alreadyExists, invalid } from '../api/status-error.ts'
 import type { Write } from '../store/store.ts'
 import { admit } from './admission.ts'
+import type { Entry } from './apply/managers.ts'
+import { writtenEntries } from './apply/managers.ts'
+import { trackedCreate, withEntries } from './apply/tracking.ts'
+import { refuseTooLarge } from './commit.ts'
 import { checkPlace, readObject } from './body.ts'
 import { answer, isKind, readStored, settled } from './machinery.ts'
 import type { Target } from './machinery.ts'
@@ -23,10 +27,14 @@ export async function create(target: Target): Promise<ApiResponse> {
   return answer(target, 201, object)
 }
 
-/** Everything of a create up to durability, in one synchronous step. `given` is in the storage version. */
+/**
+ * Everything of a create up to durability, in one synchronous step. `given` is in the storage version; `applied`: its
+ * field managers, when it was made by server-side apply.
+ */
 export function createNow(
   target: Target,
   given: KubeObject,
+  applied?: readonly Entry[],
 ): { readonly object: KubeObject; readonly writes: readonly Write[] } {
   const { kind, machinery, request } = target
   const namespace = checkPlace(target, given)
@@ -54,8 +62,12 @@ export function createNow(
   // Before admission, which may have effects outside (an address taken) that a refusal would have to undo.
   if (machinery.store.get(key)) throw alreadyExists(kind, name)
   const admitted = admit(target, 'CREATE', prepared)
-  if (request.options.dryRun) return { object: admitted, writes: [] }
-  const write = machinery.store.put(key, admitted, 0)
+  const tracked = applied
+    ? withEntries(admitted, writtenEntries(applied))
+    : trackedCreate(target, admitted)
+  refuseTooLarge(target, tracked)
+  if (request.options.dryRun) return { object: tracked, writes: [] }
+  const write = machinery.store.put(key, tracked, 0)
   const more = isKind(kind, '', 'Namespace') ? furnishNamespace(machinery, name) : []
   return { object: write.object, writes: [write, ...more] }
 }

@@ -6,6 +6,8 @@ import type { KubeObject } from '../api/meta.ts'
 import type { ApiResponse, PatchType } from '../api/protocol.ts'
 import { StatusError, badRequest } from '../api/status-error.ts'
 import { wholeSchema } from '../api/structural.ts'
+import { serverSideApply } from './apply/server-side-apply.ts'
+import { withManagedFields } from './apply/tracking.ts'
 import { readPatched, checkPlace } from './body.ts'
 import { jsonPatch } from './json-patch.ts'
 import { answer, answerBody, present, settled, storedObject, unknownResource } from './machinery.ts'
@@ -14,12 +16,13 @@ import { mergePatch } from './merge-patch.ts'
 import { scaleOf, withScale } from './scale.ts'
 import { strategicMerge } from './strategic-merge.ts'
 import { commitUpdate, isUpdatable } from './update.ts'
-import { isRecord } from './values.ts'
+import { fieldsOf, isRecord } from './values.ts'
 import type { Fields } from './values.ts'
 
 export async function patch(target: Target): Promise<ApiResponse> {
   const { subresource, kind, request } = target
   const type = patchTypeOf(target)
+  if (type === 'apply') return serverSideApply(target)
   if (request.options.force !== undefined)
     throw new StatusError(
       'Invalid',
@@ -34,21 +37,26 @@ export async function patch(target: Target): Promise<ApiResponse> {
   }
   if (!isUpdatable(target)) throw unknownResource()
   const old = storedObject(target)
-  const given = readPatched(target, apply(target, type, present(target, old)))
+  const given = readPatched(target, apply(target, type, shown(target, old)))
   checkPlace(target, given)
   const { object, writes } = commitUpdate(target, old, given)
   await settled(target, ...writes)
   return answer(target, 200, object)
 }
 
+/** The object as the patch's author sees it: with the fields of its managers, where the patch could speak of them. */
+function shown(target: Target, old: KubeObject): KubeObject {
+  const { body } = target.request
+  const object = present(target, old)
+  const speaks = Array.isArray(body)
+    ? body.some((each) => String(fieldsOf(each)['path']).startsWith('/metadata'))
+    : fieldsOf(fieldsOf(body)['metadata'])['managedFields'] !== undefined
+  return speaks ? withManagedFields(target.kind, object, target.version) : object
+}
+
 function patchTypeOf({ request: { patchType }, kind }: Target): PatchType {
   if (patchType === undefined)
     throw new StatusError('UnsupportedMediaType', '415: Unsupported Media Type')
-  if (patchType === 'apply')
-    throw new StatusError(
-      'UnsupportedMediaType',
-      'server-side apply is not served yet: use client-side apply (kubectl apply without --server-side), or another patch type',
-    )
   if (patchType === 'strategic' && kind.flavour === 'custom')
     throw new StatusError(
       'UnsupportedMediaType',

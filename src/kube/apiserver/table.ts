@@ -1,11 +1,13 @@
 /**
  * The Table form of objects (meta.k8s.io/v1), which `kubectl get` asks for: the server computes each cell from the
- * kind's columns (contracts/kube 1.5).
+ * kind's columns (contracts/kube 1.5). The metadata in a row leaves the field managers out: nobody looks for them there,
+ * and they would be most of the answer.
  */
 import { ageColumn, nameColumn } from '../api/columns.ts'
 import type { Column, KindDefinition } from '../api/kind.ts'
 import type { KubeObject, ObjectMeta } from '../api/meta.ts'
 import { humanAge } from '../api/printer.ts'
+import { withEntries, withManagedFields } from './apply/tracking.ts'
 
 export type IncludeObject = 'Metadata' | 'Object' | 'None'
 
@@ -89,7 +91,10 @@ export function toTable(
         cells: columns.map((column) => cell(column, object, nowMs)),
         ...(phase && { conditions: [{ type: 'Completed', status: 'True', reason: phase }] }),
         ...(includeObject !== 'None' && {
-          object: includeObject === 'Object' ? object : partialMetadata(object, version),
+          object:
+            includeObject === 'Object'
+              ? withManagedFields(kind, object)
+              : partialMetadata(withEntries(object, undefined), version),
         }),
       }
     }),

@@ -13,6 +13,8 @@ import {
   qualifiedResource,
 } from '../api/status-error.ts'
 import { admit } from './admission.ts'
+import type { Entry } from './apply/managers.ts'
+import { requestedEntries } from './apply/tracking.ts'
 import { checkPlace, readObject } from './body.ts'
 import { replace } from './commit.ts'
 import type { Committed } from './commit.ts'
@@ -92,9 +94,14 @@ const withoutVersion = (object: KubeObject): KubeObject => ({
 
 /**
  * Checks `given` (storage version) against `old`, merges what this endpoint may write, admits and stores it. Must be
- * called in the same synchronous step in which `old` was read.
+ * called in the same synchronous step in which `old` was read. `applied`: the field managers after a server-side apply.
  */
-export function commitUpdate(target: Target, old: KubeObject, given: KubeObject): Committed {
+export function commitUpdate(
+  target: Target,
+  old: KubeObject,
+  given: KubeObject,
+  applied?: readonly Entry[],
+): Committed {
   const { kind, name, subresource } = target
   checkIdentity(target, old, given)
   const merged = mergeWriter(target, old, given)
@@ -104,7 +111,12 @@ export function commitUpdate(target: Target, old: KubeObject, given: KubeObject)
       : merged
   const problems = metadataProblems(kind, prepared, old)
   if (problems.length > 0) throw invalid(kind, name, problems)
-  return replace(target, old, admit(target, 'UPDATE', prepared, old))
+  const admitted = admit(target, 'UPDATE', prepared, old)
+  const requested = applied ? undefined : requestedEntries(target, old, given.metadata)
+  return replace(target, old, admitted, {
+    ...(applied && { applied }),
+    ...(requested && { requested }),
+  })
 }
 
 function checkIdentity({ kind, name }: Target, old: KubeObject, given: KubeObject): void {
