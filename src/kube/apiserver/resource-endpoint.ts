@@ -114,6 +114,7 @@ export async function answerResource(endpoint: ResourceEndpoint, call: Call): Pr
     body: body.value,
     duplicateFields: body.duplicates,
     user,
+    ...(request.headers['user-agent'] && { agent: request.headers['user-agent'] }),
     durable: true,
     signal,
   })

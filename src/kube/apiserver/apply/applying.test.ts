@@ -154,10 +154,8 @@ test('the order is the configuration’s; what others brought keeps its place', 
   const names = (state: State) =>
     (containersOf(state) as readonly Fields[]).map((each) => each['name'])
   assert.deepEqual(names(two), ['a', 'd', 'b', 'c'])
-  assert.deepEqual(
-    names(apply(Deployment, two, 'm2', deployment([{ name: 'b' }, { name: 'd' }]))),
-    ['a', 'b', 'c', 'd'],
-  )
+  const three = apply(Deployment, two, 'm2', deployment([{ name: 'b' }, { name: 'd' }]))
+  assert.deepEqual(names(three), ['a', 'b', 'd', 'c'])
 })
 
 test('sets are merged by value', () => {
@@ -253,8 +251,7 @@ test('property: applying twice is applying once; alone, the object is the config
       const before = apply(Deployment, apply(Deployment, empty, 'a', first), 'b', second, true)
       const once = apply(Deployment, before, 'a', third, true)
       const twice = apply(Deployment, once, 'a', third)
-      assert.deepEqual(twice.object, once.object)
-      assert.deepEqual(twice.entries, once.entries)
+      assert.equal(JSON.stringify(twice), JSON.stringify(once))
     }),
   )
 })
