@@ -11,7 +11,7 @@ import { equal, isRecord } from '../values.ts'
 import type { Fields } from '../values.ts'
 import { conflictError } from './conflicts.ts'
 import type { Conflict } from './conflicts.ts'
-import { difference, intersection, isEmpty, leaf, union } from './field-set.ts'
+import { difference, intersection, isEmpty, leaf, placeOf, union } from './field-set.ts'
 import { isSame } from './managers.ts'
 import type { Entry, Manager } from './managers.ts'
 import { merged, pruned } from './merging.ts'
@@ -56,6 +56,8 @@ export function applied(application: Application): Applied {
   return { object: withLastApplied(live, object, config), entries }
 }
 
+const named = placeOf(['f:metadata', 'f:name'])
+
 /** What would come of it, and what stands against it. `result` takes the fields away from those it conflicts with. */
 function attempt({ schema, live, entries, config, manager, nowMs }: Application) {
   const wanted = ownable(fieldsIn(schema, config))
@@ -63,7 +65,8 @@ function attempt({ schema, live, entries, config, manager, nowMs }: Application)
   const before = entries.find((entry) => isSame(entry, manager))
   let object = asFields(merged(schema, live, config), live)
   if (before?.fields && !isEmpty(before.fields)) {
-    const held = others.reduce((all, { fields = leaf }) => union(all, fields), wanted)
+    // Metadata is never gone: its name is everyone's.
+    const held = others.reduce((all, { fields = leaf }) => union(all, fields), union(wanted, named))
     object = asFields(pruned(schema, object, before.fields, held), live)
   }
   const written = changes(schema, live, object)
