@@ -51,9 +51,19 @@ const redirectStatus = new Set([301, 302, 303, 307, 308])
 const crawlBytes = 1024
 const socketsPerHost = 8
 
+/** This machine, and the addresses that only machines' own services have: no stranger has business there. */
+function isInside(url: URL): boolean {
+  const { hostname } = url // in its shortest form: 0x7f.1 is 127.0.0.1 here
+  return (
+    isLoopback(hostname) ||
+    /^(0\.|169\.254\.)[\d.]+$/.test(hostname) ||
+    /^\[(::|::ffff:7f[\da-f]{2}:[\da-f]+|::ffff:a9fe:[\da-f]+|fe[89ab][\da-f]:.*)\]$/.test(hostname)
+  )
+}
+
 /**
- * Where a redirect leads and with what: without Authorization for another origin. Throws RegistryError for one that must
- * not be followed. Pure.
+ * Where a redirect leads and with what: without Authorization for another origin, and not at all with a body, which has
+ * secrets in it. Throws RegistryError for one that must not be followed. Pure.
  */
 export function redirected(
   { url, headers, ...rest }: HttpRequest,
@@ -69,6 +79,10 @@ export function redirected(
   if (from.protocol === 'https:' && to.protocol === 'http:')
     return refuse(`from https to http://${to.host}, which is not followed`)
   if (to.username !== '' || to.password !== '') return refuse('to a URL with a password')
+  if (isInside(to) && !isInside(from))
+    return refuse(`to ${to.host}, which is no place outside of this machine`)
+  if (rest.body !== undefined && to.origin !== from.origin)
+    return refuse(`a request with secrets to ${to.host}, which is not followed`)
   const { authorization: _, ...without } = headers
   return { ...rest, url: to.href, headers: to.origin === from.origin ? headers : without }
 }

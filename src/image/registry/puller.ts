@@ -172,7 +172,12 @@ export function createPuller(options: PullerOptions): Puller {
     const blobs = new Map([config, ...image.layers].map((blob) => [blob.digest, blob]))
     const sizeBytes = [...blobs.values()].reduce((sum, { size }) => sum + size, 0)
     const { maxImageBytes } = settings()
-    if (config.size > maxConfigBytes || sizeBytes > maxImageBytes)
+    if (config.size > maxConfigBytes)
+      throw new RegistryError(
+        'invalid',
+        `${host}: its config has ${config.size} bytes; at most ${maxConfigBytes} are read`,
+      )
+    if (sizeBytes > maxImageBytes)
       throw new RegistryError(
         'invalid',
         `${host}: the image has ${sizeBytes} bytes; at most ${maxImageBytes} are pulled (max-image-size)`,
