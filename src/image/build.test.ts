@@ -8,7 +8,7 @@ import { SimClock } from '../testing/sim-clock.ts'
 import { buildImage } from './build.ts'
 import { openContentStore } from './content-store.ts'
 import { readManifest } from './manifest.ts'
-import { commandOf } from './project.ts'
+import { commandOf } from './builder/command.ts'
 import { unpackImage } from './unpack.ts'
 
 const clock = new SimClock()
@@ -110,7 +110,10 @@ test('start scripts are run directly when they are plain, else by a shell', () =
 })
 
 const refused: Readonly<Record<string, readonly [Readonly<Record<string, string>>, RegExp]>> = {
-  'nothing to start': [{ 'readme.txt': '' }, /found nothing to start; expected a package\.json/],
+  'nothing to start': [
+    { 'readme.txt': '' },
+    /found nothing to start in it \(readme\.txt\); expected a Dockerfile, a package\.json/,
+  ],
   'missing dependencies': [
     { 'package.json': '{"dependencies":{"express":"4"}}', 'index.js': '' },
     /express is named in package\.json but not installed; run "npm install"/,

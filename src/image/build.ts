@@ -1,145 +1,174 @@
 /**
- * Makes an OCI image (image-spec 1.1: config, manifest, gzipped tar layers) out of source, without Docker. Dependencies
- * are a layer of their own, so that a change of the program leaves them as they are. Nothing in the image depends on
- * when or where it was built: the same input makes the same digest. It is unpacked and its program compiled right away, so
- * that the first pod waits for neither.
+ * Makes an OCI image (image-spec 1.1: config, manifest, gzipped tar layers) out of source, without Docker: a toolchain of
+ * builder/ makes layers of it, they are put together, perhaps on a base, and what they are made of is attached. Nothing in
+ * the image depends on when or where it was built: the same input makes the same digest.
  */
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { arch, tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { stat } from 'node:fs/promises'
+import { basename, join } from 'node:path'
 import type { Clock } from '../lib/clock.ts'
-import type { Bundle } from './bundle.ts'
-import { compileAhead } from './compile-cache.ts'
+import { BuildError } from './build-error.ts'
+import { prepareAhead } from './builder/ahead.ts'
+import { assemble } from './builder/assemble.ts'
+import { attest, type Material } from './builder/attestations.ts'
+import { assertFits, readBase, type Base } from './builder/base.ts'
+import { detectKind, toolchains, type SourceKind } from './builder/detect.ts'
+import { readFolder, type SourceFolder } from './builder/folder.ts'
+import { gitCommit } from './builder/git.ts'
+import { openLayerCache } from './builder/layer-cache.ts'
+import { singleFile } from './builder/node.ts'
+import type { Program, SourceOptions } from './builder/program.ts'
 import type { ContentStore } from './content-store.ts'
-import { hostRuntimeLabel } from './manifest.ts'
-import { packLayer, type Layer } from './layer.ts'
-import { readProject, type Project } from './project.ts'
+import { machinePlatform, platformText, type Platform } from './manifest.ts'
 import { normalizeReference } from './reference.ts'
-import { unpackImage } from './unpack.ts'
 
-export interface BuildOptions {
+export interface BuildOptions extends SourceOptions {
   /** A project's folder, or a single `.js`, `.mjs`, `.cjs` or `.ts` file. */
   readonly path: string
   readonly reference: string
   readonly store: ContentStore
   readonly clock: Clock
-  /** A Node program and its packages become one file (bundle.ts); undefined = what package.json says, else not. */
-  readonly bundle?: boolean
+  /** What the folder is; undefined = what it looks like. */
+  readonly kind?: SourceKind
+  /** An image of the store to put the program on. */
+  readonly base?: { readonly reference: string; readonly digest: string }
+  /** Default: this machine's. Another is for Go alone. */
+  readonly platform?: Platform
+  /** Of every file and of the image itself, in seconds since 1970. Default 0. */
+  readonly mtimeS?: number
+  /** Layers of earlier builds are not used. */
+  readonly noCache?: boolean
+  /** Unpacks and compiles the image right away, for pods that are started as processes: the first waits for neither. */
+  readonly ahead?: boolean
+  /** Where toolchains keep what they may need again. Default: `build` beside the store. */
+  readonly cacheFolder?: string
+  /** Version of Ebb, for the provenance. */
+  readonly version?: string
+  /** Lines of toolchains as they come. */
+  readonly say?: (line: string) => void
 }
 
-const folder = 'app'
-const created = '1970-01-01T00:00:00Z'
-export const manifestType = 'application/vnd.oci.image.manifest.v1+json'
-export const configType = 'application/vnd.oci.image.config.v1+json'
-
 export interface Built {
+  /** Normalised. */
   readonly reference: string
+  /** Of the manifest. */
   readonly digest: string
+  /** `node`, `python`, `go`, `static`, `dockerfile`. */
+  readonly kind: string
   /** What the user should know, a sentence each. */
   readonly notes: readonly string[]
 }
 
-/** Builds and tags. The same input makes the same digest. Throws BuildError, InvalidReference. */
-export async function buildImage({
-  path,
-  reference,
-  store,
-  clock,
-  bundle,
-}: BuildOptions): Promise<Built> {
+/** Builds, attests and tags. The same input makes the same digest. Throws BuildError, InvalidReference. */
+export async function buildImage(options: BuildOptions): Promise<Built> {
+  const { path, reference, store, clock, mtimeS = 0, noCache = false, say = () => {} } = options
   const name = normalizeReference(reference)
-  const project = await readProject(path)
-  const layers: (Layer & { readonly what: string })[] = []
-  if (project.modules.length > 0)
-    layers.push({
-      ...(await packLayer(store, project.root, project.modules, folder)),
-      what: 'dependencies',
-    })
-  layers.push({
-    ...(await packLayer(store, project.root, project.files, folder)),
-    what: 'program',
-  })
-  const program = await bundled(project, bundle ?? project.bundle)
-  if (program.file !== undefined)
-    layers.push({ ...(await packBundle(store, program.file)), what: 'bundle' })
-  const config = await store.put(
-    configType,
-    json({
-      created,
-      architecture: arch() === 'x64' ? 'amd64' : arch(),
-      os: 'linux',
-      config: {
-        ExposedPorts: { '8080/tcp': {} },
-        Env: [],
-        Cmd: program.command,
-        WorkingDir: `/${folder}`,
-        Labels: { [hostRuntimeLabel]: program.command[0] === 'node' ? 'node' : 'host' },
-      },
-      rootfs: { type: 'layers', diff_ids: layers.map(({ diffId }) => diffId) },
-      history: layers.map(({ what }) => ({ created, created_by: `ebb build (${what})` })),
+  const startedMs = clock.now()
+  const { folder, entry } = await sourceAt(path)
+  const kind = options.kind ?? (entry === undefined ? await detectKind(folder) : 'node')
+  const base = options.base && (await readBase(store, options.base.reference, options.base.digest))
+  const platform = platformFor(options, kind, base)
+  const { cacheFolder = join(store.directory, '..', 'build') } = options
+  const layers = openLayerCache(join(cacheFolder, 'layers'), store, clock, { fresh: noCache })
+  const onBase = base !== undefined
+  const program = await toolchains[kind](
+    folder,
+    { store, layers, cacheFolder, mtimeS, platform, onBase, say },
+    { ...options, ...(entry !== undefined && { entry }) },
+  )
+  const image = await assemble({ store, program, base, platform, mtimeS })
+  await Promise.all([
+    attest(store, {
+      kind,
+      reference: name,
+      image,
+      parameters: parametersOf(options, kind),
+      materials: await materialsOf(folder, program, base),
+      packages: program.packages,
+      tools: program.tools,
+      version: options.version ?? '0',
+      startedMs,
+      finishedMs: clock.now(),
+      createdS: mtimeS,
     }),
-  )
-  const manifest = await store.put(
-    manifestType,
-    json({
-      schemaVersion: 2,
-      mediaType: manifestType,
-      config,
-      layers: layers.map(({ descriptor }) => descriptor),
-    }),
-  )
-  await store.tag(name, manifest.digest, clock.now())
-  const rootfs = await unpackImage(
-    store,
-    manifest.digest,
-    layers.map(({ descriptor }) => descriptor),
-  )
-  if (program.entry !== undefined)
-    await compileAhead(rootfs, join(folder, program.entry), process.execPath)
-  return { reference: name, digest: manifest.digest, notes: program.notes }
+    options.ahead && !onBase && prepareAhead(store, image.digest, program),
+  ])
+  await store.tag(name, image.digest, clock.now())
+  const notes = [...program.notes, ...warnings(folder, program, base)]
+  return { reference: name, digest: image.digest, kind, notes }
 }
 
-interface Program {
-  readonly command: readonly string[]
-  /** The file that Node starts, when it is one of the project. */
-  readonly entry?: string
-  readonly file?: Bundle
-  readonly notes: readonly string[]
+async function sourceAt(path: string): Promise<{ folder: SourceFolder; entry?: string }> {
+  const found = await stat(path).catch(() => undefined)
+  if (!found) throw new BuildError(`${path} does not exist`)
+  if (found.isDirectory()) return { folder: await readFolder(path) }
+  if (!/\.[cm]?[jt]s$/.test(path))
+    throw new BuildError(
+      `${path}: expected a JavaScript or TypeScript file or a folder; to run an executable, put it into a folder with a Procfile (web: ./server)`,
+    )
+  const entry = basename(path)
+  return { folder: singleFile(path, entry), entry }
 }
 
-/** What the image starts: the project's own command or, if `wanted` and possible, one file made of it. */
-async function bundled({ root, command, files }: Project, wanted: boolean): Promise<Program> {
-  const [program, entry, ...args] = command
-  const isNode = program === 'node' && entry !== undefined && files.includes(entry)
-  const asItIs = (why?: string): Program => ({
-    command,
-    ...(isNode && { entry }),
-    notes: why === undefined ? [] : [`not bundled: ${why}`],
-  })
-  if (!wanted) return asItIs()
-  if (!isNode)
-    return asItIs(`the command is "${command.join(' ')}"; expected node and a file of the project`)
-  const { bundleProgram, NotBundled } = await import('./bundle.ts')
-  try {
-    const file = await bundleProgram(root, entry)
-    if (files.includes(file.file)) return asItIs(`the project has a ${file.file} already`)
-    return { command: [program, file.file, ...args], entry: file.file, file, notes: file.notes }
-  } catch (error) {
-    if (!(error instanceof NotBundled)) throw error
-    return asItIs(error.message)
+/** Throws BuildError where the toolchain, or the base, is for another machine. */
+function platformFor(
+  { platform }: BuildOptions,
+  kind: SourceKind,
+  base: Base | undefined,
+): Platform {
+  const machine = machinePlatform()
+  const wanted = platform ?? base?.platform ?? machine
+  if (kind !== 'go' && kind !== 'static' && platformText(wanted) !== platformText(machine))
+    throw new BuildError(
+      `${kind} projects are built for this machine (${platformText(machine)}), as their packages are; found ${platformText(wanted)}`,
+    )
+  if (base) assertFits(base, wanted)
+  return wanted
+}
+
+/** What decided about the image beside the source; no paths of this machine. */
+function parametersOf(options: BuildOptions, kind: SourceKind): Readonly<Record<string, unknown>> {
+  const { entry, bundle, spa, platform, base } = options
+  return {
+    kind,
+    source: basename(options.path),
+    ...(entry !== undefined && { entry }),
+    ...(bundle !== undefined && { bundle }),
+    ...(spa !== undefined && { spa }),
+    ...(platform && { platform: platformText(platform) }),
+    ...(base && { base: base.reference }),
   }
 }
 
-async function packBundle(store: ContentStore, { file, code, map }: Bundle): Promise<Layer> {
-  const stage = await mkdtemp(join(tmpdir(), 'ebb-bundle-'))
-  try {
-    await mkdir(dirname(join(stage, file)), { recursive: true })
-    await writeFile(join(stage, file), code)
-    await writeFile(join(stage, `${file}.map`), map)
-    return await packLayer(store, stage, [file, `${file}.map`], folder)
-  } finally {
-    await rm(stage, { recursive: true, force: true })
-  }
+async function materialsOf(
+  folder: SourceFolder,
+  { layers, locks }: Program,
+  base: Base | undefined,
+): Promise<readonly Material[]> {
+  const commit = await gitCommit(folder.root)
+  const program = layers.find(({ what }) => what === 'program')
+  return [
+    ...(program ? [{ name: 'program', digest: { sha256: program.diffId.slice(7) } }] : []),
+    ...(commit === undefined ? [] : [{ name: 'source', digest: { gitCommit: commit } }]),
+    ...Object.entries(locks).map(([name, sha256]) => ({ name, digest: { sha256 } })),
+    ...(base ? [{ uri: `oci://${base.reference}`, digest: { sha256: base.digest.slice(7) } }] : []),
+  ]
 }
 
-const json = (value: unknown): Uint8Array => Buffer.from(JSON.stringify(value))
+function warnings(
+  folder: SourceFolder,
+  { runtime, tools }: Program,
+  base: Base | undefined,
+): readonly string[] {
+  const notes: string[] = []
+  if (folder.has('.env'))
+    notes.push('.env goes into the image; .dockerignore keeps it out, if there are secrets in it')
+  const version = (name: string) =>
+    base?.env.find((item) => item.startsWith(`${name}=`))?.slice(name.length + 1)
+  const python = runtime === 'python' ? version('PYTHON_VERSION') : undefined
+  const minor = (text = '') => text.split('.').slice(0, 2).join('.')
+  if (python !== undefined && minor(python) !== minor(tools['python']))
+    notes.push(
+      `the base brings Python ${python}, and the packages were installed for ${tools['python']}: those with compiled parts will not load`,
+    )
+  return notes
+}

@@ -30,7 +30,7 @@ async function build(
 ) {
   const path = await folder(t, files)
   const store = await openContentStore(await folder(t, {}))
-  const options = { path, reference: 'x', store, clock: new SimClock() }
+  const options = { path, reference: 'x', store, clock: new SimClock(), ahead: true }
   const { digest, notes } = await buildImage({
     ...options,
     ...(typeof bundle === 'boolean' && { bundle }),

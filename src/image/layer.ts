@@ -1,15 +1,16 @@
 /**
- * One gzipped tar layer out of files of a folder. Entries are sorted and carry no times or owners, so the same files
+ * One gzipped tar layer out of files. Entries are sorted and carry no times or owners of their own, so the same files
  * make the same bytes.
  */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { lstat, readlink } from 'node:fs/promises'
+import { lstat, readFile, readlink } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { createGzip } from 'node:zlib'
 import { BuildError } from './build-error.ts'
 import type { ContentStore, Descriptor } from './content-store.ts'
+import { tarEnd, tarHeader, tarPadding } from './tar-writer.ts'
 
 export const layerType = 'application/vnd.oci.image.layer.v1.tar+gzip'
 
@@ -19,90 +20,134 @@ export interface Layer {
   readonly diffId: string
 }
 
-const epoch = new Date(0)
+/** A file of a layer; the folders above it come by themselves. */
+export interface LayerFile {
+  /** Inside the image, without a leading slash: `app/lib/a.js`; with a slash at its end an empty folder. */
+  readonly name: string
+  /** Where it lies on this machine (a file or a link), or what is in it. */
+  readonly from: string | Uint8Array
+  /** Default: what the file has of 0755 and 0644. */
+  readonly mode?: number
+  /** A link may lead anywhere: whoever reads the tar decides. */
+  readonly anyLink?: boolean
+}
+
+/** Files up to this size are read in one go. */
+const smallFile = 1 << 20
 
 /** Packs `files`, relative to `root`, below `prefix` (`app`) and stores the layer. */
-export async function packLayer(
+export function packLayer(
   store: ContentStore,
   root: string,
   files: readonly string[],
   prefix: string,
 ): Promise<Layer> {
-  const { pack } = await import('tar-stream')
-  const tar = pack()
-  const gzip = createGzip({ level: 6 })
-  const hash = createHash('sha256')
-  const filled = fill()
-  const compressed = pipeline(async function* () {
-    for await (const chunk of tar) {
-      if (!(chunk instanceof Uint8Array)) continue
-      hash.update(chunk)
-      yield chunk
-    }
-  }, gzip)
-  const [descriptor] = await Promise.all([
-    store.putStream(layerType, gzip),
-    compressed,
-    filled.catch((error: unknown) => {
-      tar.destroy(error as Error)
-      throw error
-    }),
-  ])
-  return { descriptor, diffId: `sha256:${hash.digest('hex')}` }
-
-  async function fill(): Promise<void> {
-    const folders = new Set<string>()
-    for (const folder of parents(`${prefix}/x`)) await folderEntry(folder)
-    for (const file of [...files].sort()) {
-      const name = `${prefix}/${file}`
-      for (const folder of parents(name)) await folderEntry(folder)
-      const path = join(root, file)
-      const info = await lstat(path)
-      const common = { name, mtime: epoch, uid: 0, gid: 0 }
-      if (info.isSymbolicLink()) {
-        const target = await readlink(path)
-        if (target.startsWith('/') || leaves(file, target))
-          throw new BuildError(`${path} is a link to ${target}, outside of ${root}`)
-        await entry({ ...common, type: 'symlink', linkname: target, mode: 0o777 })
-      } else {
-        const mode = info.mode & 0o111 ? 0o755 : 0o644
-        const sink = tar.entry({ ...common, mode, size: info.size })
-        for await (const chunk of createReadStream(path)) {
-          if (!sink.write(chunk))
-            await new Promise<void>((resolve) => sink.once('drain', () => resolve()))
-        }
-        sink.end(undefined)
-        await new Promise<void>((resolve) => sink.once('finish', () => resolve()))
-      }
-    }
-    tar.finalize()
-
-    async function folderEntry(folder: string): Promise<void> {
-      if (folders.has(folder)) return
-      folders.add(folder)
-      await entry({
-        name: `${folder}/`,
-        type: 'directory',
-        mode: 0o755,
-        mtime: epoch,
-        uid: 0,
-        gid: 0,
-      })
-    }
-  }
-
-  function entry(header: Parameters<typeof tar.entry>[0]): Promise<void> {
-    return new Promise((resolve, reject) => {
-      tar.entry(header, (error) => (error ? reject(error) : resolve()))
-    })
-  }
+  return packFiles(store, layerFiles(root, files, prefix))
 }
 
-/** `a`, `a/b` for `a/b/c`. */
+/** Files of a folder as files of a layer below `prefix`. */
+export const layerFiles = (
+  root: string,
+  files: readonly string[],
+  prefix: string,
+): readonly LayerFile[] =>
+  files.map((file) => ({ name: `${prefix}/${file}`, from: join(root, file) }))
+
+/** Packs and stores a layer. `mtimeS` (seconds since 1970) is every entry's. Throws BuildError for links that lead out of the image's folder. */
+export async function packFiles(
+  store: ContentStore,
+  files: readonly LayerFile[],
+  mtimeS = 0,
+): Promise<Layer> {
+  const gzip = createGzip({ level: 6 })
+  const hash = createHash('sha256')
+  const [descriptor] = await Promise.all([
+    store.putStream(layerType, gzip),
+    pipeline(async function* () {
+      for await (const chunk of tarOf(files, mtimeS)) {
+        hash.update(chunk)
+        yield chunk
+      }
+    }, gzip),
+  ])
+  return { descriptor, diffId: `sha256:${hash.digest('hex')}` }
+}
+
+/** The tar of files, in order of their names. Throws as `packFiles` does. */
+export async function* tarOf(
+  files: readonly LayerFile[],
+  mtimeS = 0,
+): AsyncGenerator<Uint8Array, void> {
+  const folders = new Set<string>()
+  const folder = (name: string, mode = 0o755) => {
+    folders.add(name)
+    return tarHeader({ name: `${name}/`, type: 'directory', mode, sizeBytes: 0, mtimeS })
+  }
+  for (const file of files.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+    for (const parent of parents(file.name)) if (!folders.has(parent)) yield folder(parent)
+    if (file.name.endsWith('/')) yield folder(file.name.slice(0, -1), file.mode)
+    else yield* fileEntry(file, mtimeS)
+  }
+  yield tarEnd()
+}
+
+async function* fileEntry(
+  { name, from, mode, anyLink = false }: LayerFile,
+  mtimeS: number,
+): AsyncGenerator<Uint8Array, void> {
+  const entry = { name, type: 'file', mtimeS } as const
+  if (typeof from !== 'string') {
+    yield tarHeader({ ...entry, mode: mode ?? 0o644, sizeBytes: from.length })
+    yield from
+    return yield tarPadding(from.length)
+  }
+  const info = await lstat(from)
+  if (info.isSymbolicLink()) {
+    const linkName = await readlink(from)
+    if (!anyLink && (linkName.startsWith('/') || leaves(name, linkName)))
+      throw new BuildError(
+        `${from} is a link to ${linkName}, outside of what goes into the image; put what it leads to in its place, or leave it out by .dockerignore`,
+      )
+    return yield tarHeader({
+      ...entry,
+      type: 'symlink',
+      linkName,
+      mode: 0o777,
+      sizeBytes: 0,
+    })
+  }
+  const changed = () => new BuildError(`${from} changed while it was packed; build again`)
+  const { size } = info
+  yield tarHeader({
+    ...entry,
+    mode: mode ?? (info.mode & 0o111 ? 0o755 : 0o644),
+    sizeBytes: size,
+  })
+  if (size <= smallFile) {
+    const bytes = await readFile(from)
+    if (bytes.length !== size) throw changed()
+    yield bytes
+  } else {
+    let left = size
+    for await (const chunk of createReadStream(from, { highWaterMark: smallFile })) {
+      if (!(chunk instanceof Uint8Array)) continue
+      left -= chunk.length
+      if (left < 0) throw changed()
+      yield chunk
+    }
+    if (left !== 0) throw changed()
+  }
+  yield tarPadding(size)
+}
+
+/** `a`, `a/b` for `a/b/c` and `a/b/c/`. */
 function parents(path: string): readonly string[] {
-  const parts = path.split('/').slice(0, -1)
+  const parts = path.replace(/\/$/, '').split('/').slice(0, -1)
   return parts.map((_, i) => parts.slice(0, i + 1).join('/'))
 }
 
-const leaves = (file: string, target: string): boolean =>
-  relative('/r', join('/r', dirname(file), target)).startsWith('..')
+/** The first part of a name in the image (`app`) stands for the project: what leads above it leads out. */
+const leaves = (name: string, target: string): boolean => {
+  const [top = ''] = name.split('/')
+  return relative(`/${top}`, join('/', dirname(name), target)).startsWith('..')
+}
