@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import type { ContentStore, Tag } from './content-store.ts'
 import { readDocument } from './manifest.ts'
 import { referrerDigests } from './referrers.ts'
+import { removeFolder } from './removal.ts'
 
 /** All names of one manifest together. */
 export interface StoredImage {
@@ -164,8 +165,7 @@ export async function sweep(
   for (const digest of gone) {
     if (needed.has(digest)) continue
     const folder = join(store.directory, 'rootfs', digest.slice(7))
-    for (const path of [folder, `${folder}.compiled`])
-      await rm(path, { recursive: true, force: true })
+    for (const path of [folder, `${folder}.compiled`]) await removeFolder(path)
   }
   await removeOld(
     join(store.directory, 'referrers'),
@@ -215,6 +215,8 @@ async function removeOld(
     if (!goes(name)) continue
     const path = join(folder, name)
     const info = await stat(path).catch(() => undefined)
-    if (info && nowMs - info.ctimeMs >= ageMs) await rm(path, { recursive: true, force: true })
+    if (!info || nowMs - info.ctimeMs < ageMs) continue
+    if (info.isDirectory()) await removeFolder(path)
+    else await rm(path, { force: true })
   }
 }
