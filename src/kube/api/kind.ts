@@ -112,6 +112,8 @@ export interface CustomRules {
   read(object: KubeObject): KubeObject
   /** A stored object, perhaps of an earlier storage version, in the storage version of now. */
   upgrade(object: KubeObject): KubeObject
+  /** How versions are made of one another; for the API server, which knows what it is. */
+  readonly converter: object
 }
 
 /** The value of a selectable field. */

@@ -13,10 +13,21 @@ export function admit(
   old?: KubeObject,
 ): KubeObject {
   const context = admissionContext(target, operation, old)
-  let admitted = target.kind.admit ? target.kind.admit(object, context) : object
-  for (const plugin of target.machinery.admission.get(groupKind(target.kind)) ?? [])
-    admitted = plugin.admit(admitted, context)
+  const { admission, extensions } = target.machinery
+  const given = extensions ? extensions.mutate(target, operation, object, old) : object
+  let admitted = target.kind.admit ? target.kind.admit(given, context) : given
+  const name = groupKind(target.kind)
+  for (const plugin of admission.get(name) ?? []) admitted = plugin.admit(admitted, context)
+  if (!extensions) return admitted
+  const plugin = extensions.plugins.get(name)
+  if (plugin) admitted = plugin.admit(admitted, context)
+  extensions.validate(target, operation, admitted, old)
   return admitted
+}
+
+/** Throws when someone who must be asked refuses the deletion of `old`. */
+export function admitDelete(target: Target, old: KubeObject): void {
+  target.machinery.extensions?.validate(target, 'DELETE', undefined, old)
 }
 
 function admissionContext(

@@ -8,6 +8,7 @@ import type { KubeObject } from '../api/meta.ts'
 import type { ApiResponse } from '../api/protocol.ts'
 import { StatusError } from '../api/status-error.ts'
 import type { Write } from '../store/store.ts'
+import { admitDelete } from './admission.ts'
 import { hasSpecFinalizers } from './commit.ts'
 import { answer, answerBody, isKind, settled, storedObject, unknownResource } from './machinery.ts'
 import type { Target } from './machinery.ts'
@@ -60,6 +61,7 @@ interface Removed {
 /** One step of deleting `old`, which must have been read in this same synchronous step. */
 export function removeNow(target: Target, old: KubeObject): Removed {
   checkPreconditions(target, old)
+  admitDelete(target, old)
   const { kind, machinery, request } = target
   const nowMs = machinery.clock.now()
   const leaving = old.metadata.deletionTimestamp !== undefined

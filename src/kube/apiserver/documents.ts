@@ -4,7 +4,7 @@ import type { KindDefinition } from '../api/kind.ts'
 import { send } from './answers.ts'
 import { createDiscovery } from './discovery.ts'
 import { createOpenApi } from './openapi.ts'
-import type { OpenApiDocument } from './openapi.ts'
+import type { OpenApi, OpenApiDocument } from './openapi.ts'
 
 const healthChecks = ['ping', 'log', 'etcd']
 const yearMs = 365 * 24 * 3600 * 1000
@@ -39,10 +39,13 @@ export interface Documents {
   send(request: IncomingMessage, response: ServerResponse, url: URL): boolean
 }
 
-/** Nothing is computed before it is asked for; it is kept afterwards. */
-export function createDocuments(kinds: readonly KindDefinition[], nowMs: () => number): Documents {
-  const discovery = lazy(() => createDiscovery(kinds))
-  const openApi = lazy(() => createOpenApi(kinds))
+/** Nothing is computed before it is asked for; it is kept until the kinds are others. */
+export function createDocuments(
+  kinds: () => readonly KindDefinition[],
+  nowMs: () => number,
+): Documents {
+  const discovery = renewed(kinds, (now) => createDiscovery(now))
+  const openApi = renewed(kinds, (now, before: OpenApi | undefined) => createOpenApi(now, before))
 
   function sendDiscovery(request: IncomingMessage, response: ServerResponse, path: string) {
     const address = request.headers.host ?? ''
@@ -92,9 +95,17 @@ export function createDocuments(kinds: readonly KindDefinition[], nowMs: () => n
   }
 }
 
-function lazy<T>(make: () => T): () => T {
-  let made: { readonly value: T } | undefined
-  return () => (made ??= { value: make() }).value
+/** What is made of the kinds, made again when they are not the same array any more. */
+function renewed<T>(
+  kinds: () => readonly KindDefinition[],
+  make: (kinds: readonly KindDefinition[], before: T | undefined) => T,
+): () => T {
+  let made: { readonly of: readonly KindDefinition[]; readonly value: T } | undefined
+  return () => {
+    const now = kinds()
+    if (made?.of !== now) made = { of: now, value: make(now, made?.value) }
+    return made.value
+  }
 }
 
 function sendOpenApi(response: ServerResponse, document: OpenApiDocument): true {

@@ -25,13 +25,16 @@ export interface OpenApi {
   groupVersion(path: string): OpenApiDocument | undefined
   /** `/openapi/v2`; an empty document for clients that take only protobuf. */
   v2(accept: string | undefined): OpenApiDocument
+  /** The document of a group version, if it has been made of these very kinds. */
+  made(path: string, kinds: readonly ServedKind[]): OpenApiDocument | undefined
 }
 
 const info = { title: 'Kubernetes', version: 'v1.32.13' }
 const protobufV2 = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf'
 
-/** Nothing is built before it is asked for; then it is kept. */
-export function createOpenApi(kinds: readonly KindDefinition[]): OpenApi {
+/** Nothing is built before it is asked for; then it is kept. `before`: of other kinds, for what they share. */
+export function createOpenApi(kinds: readonly KindDefinition[], before?: OpenApi): OpenApi {
+  let earlier = before
   const made = new Map<string, OpenApiDocument>()
   let versions: ReadonlyMap<string, readonly ServedKind[]> | undefined
   const served = () => (versions ??= byPath(kinds))
@@ -39,6 +42,8 @@ export function createOpenApi(kinds: readonly KindDefinition[]): OpenApi {
   function groupVersion(path: string): OpenApiDocument | undefined {
     const inside = served().get(path)
     if (!inside) return undefined
+    const same = earlier?.made(path, inside)
+    if (same) made.set(path, same)
     return kept(path, () => ({
       openapi: '3.0.0',
       info,
@@ -67,15 +72,27 @@ export function createOpenApi(kinds: readonly KindDefinition[]): OpenApi {
 
   return {
     groupVersion,
-    index: () =>
-      kept('', () => ({
+    made(path, wanted) {
+      const document = made.get(path)
+      const now = document && served().get(path)
+      const same =
+        now?.length === wanted.length &&
+        now.every(({ definition }, i) => definition === wanted[i]?.definition)
+      return same ? document : undefined
+    },
+    index: () => {
+      const index = kept('', () => ({
         paths: Object.fromEntries(
           [...served().keys()].map((path) => [
             path,
             { serverRelativeURL: `/openapi/v3/${path}?hash=${groupVersion(path)?.hash ?? ''}` },
           ]),
         ),
-      })),
+      }))
+      // All that is shared with the earlier documents has been taken over.
+      earlier = undefined
+      return index
+    },
     v2: (accept) =>
       // An empty message is a valid document of kubectl 1.27 and 1.28, which do their work by v3 all the same.
       accept?.includes('proto-openapi')
