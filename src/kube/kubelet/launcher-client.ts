@@ -49,6 +49,8 @@ export interface Launcher {
   signal(container: string, signal: string): Promise<void>
   run(run: RunSpec): Promise<RunResult>
   setSandbox(sandbox: SandboxRecord): Promise<void>
+  /** The input of a container ends once nobody else has it open. */
+  endInput(container: string): Promise<void>
   forget(podUid: string): Promise<void>
   /** Resolves when the container has ended, also across a restart of the launcher. */
   exited(podUid: string, container: ContainerRecord): Promise<ExitRecord>
@@ -174,6 +176,9 @@ export async function connectLauncher(options: LauncherOptions): Promise<Launche
       (await call({ op: 'run', run }, run.timeoutMs + answerLimitMs)) as RunResult,
     async setSandbox(sandbox) {
       await call({ op: 'sandbox', sandbox })
+    },
+    async endInput(container) {
+      await call({ op: 'end-input', container })
     },
     async forget(podUid) {
       await call({ op: 'forget', podUid })

@@ -35,10 +35,22 @@ export interface PodStreams {
     pod: UnknownObject,
     container: string,
     command: readonly string[],
-    options: { readonly stdin: boolean; readonly tty: boolean },
+    options: {
+      readonly stdin: boolean
+      readonly tty: boolean
+      /** Of its terminal, at the beginning. */
+      readonly size?: TerminalSize
+    },
   ): Promise<RunningCommand>
   /** The streams of the container's own program, output from now on; they end with it. */
   attach(pod: UnknownObject, container: string): Promise<ProgramStreams>
   /** Connects to a port of the pod. */
   dial(pod: UnknownObject, port: number): Promise<Duplex>
 }
+
+/** For a server that listens before the node agent is there: whoever comes early waits. */
+export const awaited = (streams: Promise<PodStreams>): PodStreams => ({
+  exec: async (...args) => await (await streams).exec(...args),
+  attach: async (...args) => await (await streams).attach(...args),
+  dial: async (...args) => await (await streams).dial(...args),
+})

@@ -3,7 +3,7 @@
  * client has left. How the client's streams travel (SPDY, WebSocket) is the session's own.
  */
 import { finished, type Readable, type Writable } from 'node:stream'
-import type { Clock } from '../../../lib/clock.ts'
+import { sleep, type Clock } from '../../../lib/clock.ts'
 import { exitStatus, failureStatus, type ExitStatus } from './exit-status.ts'
 import type { ProgramStreams, RunningCommand, TerminalSize } from './pod-streams.ts'
 
@@ -13,7 +13,9 @@ export interface Session {
   readonly stdin?: Readable
   readonly stdout?: Writable
   readonly stderr?: Writable
-  /** Calls back with each size of the client's terminal, also with the one told before. */
+  /** The client shows a terminal, and tells its size. */
+  readonly tty: boolean
+  /** Calls back with each size of the client's terminal. */
   onResize(listener: (size: TerminalSize) => void): void
   /** Tells how it ended and closes in order; resolves when the connection is closed. */
   finish(status: ExitStatus): Promise<void>
@@ -23,16 +25,29 @@ export interface Session {
 
 /** A client that has left had no way to say that its input has ended: its command gets so long to end by itself. */
 const leftGraceMs = 5_000
+/** A client with a terminal tells its size at once; a program should begin with it. */
+const firstSizeMs = 200
 
 /** Resolves when it is over for both sides. Never rejects: the client is told what went wrong. */
 export async function serveSession(
   session: Session,
   clock: Clock,
-  start: () => Promise<ProgramStreams & Partial<Pick<RunningCommand, 'exited'>>>,
+  start: (
+    size: TerminalSize | undefined,
+  ) => Promise<ProgramStreams & Partial<Pick<RunningCommand, 'exited'>>>,
 ): Promise<void> {
   let program
+  let size: TerminalSize | undefined
+  let resize = (told: TerminalSize): void => void (size = told)
+  const sized = new Promise<void>((resolve) =>
+    session.onResize((told) => {
+      resize(told)
+      resolve()
+    }),
+  )
   try {
-    program = await start()
+    if (session.tty) await Promise.race([sized, sleep(clock, firstSizeMs)])
+    program = await start(size)
   } catch (thrown) {
     return await session.finish(failureStatus(thrown))
   }
@@ -46,7 +61,7 @@ export async function serveSession(
   }
   if (session.gone.aborted) left()
   else session.gone.addEventListener('abort', left, { once: true })
-  session.onResize((size) => program.resize(size))
+  resize = (told) => program.resize(told)
   if (session.stdin) copyInput(session.stdin, stdin)
   const copies = [copyOutput(stdout, session.stdout), stderr && copyOutput(stderr, session.stderr)]
   let status: ExitStatus

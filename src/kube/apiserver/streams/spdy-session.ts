@@ -58,6 +58,7 @@ export async function spdySession(
     ...(input && { stdin: input }),
     ...(output && { stdout: output }),
     ...(errors && { stderr: errors }),
+    tty,
     onResize: (listener: (size: TerminalSize) => void) => {
       const read = sizeReader(listener)
       streams.get('resize')?.on('data', read)

@@ -5,20 +5,19 @@
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../../../lib/clock.ts'
 import type { UnknownObject } from '../../api/meta.ts'
-import type { Api } from '../../api/protocol.ts'
 import { badRequest } from '../../api/status-error.ts'
 import type { AnswerUpgrade, UpgradeCall } from '../access/upgrade.ts'
 import { unknownResource } from '../machinery.ts'
 import { isRecord } from '../values.ts'
 import { closedInOrder, endWhenIdle } from './connection-end.ts'
 import { checkRunning, execRequest } from './exec-request.ts'
-import type { PodStreams } from './pod-streams.ts'
 import {
   portForwardProtocol,
   portForwardTunnel,
   servePortForward,
   type PortForwardDeps,
 } from './port-forward.ts'
+import { readObject, type TargetDeps } from './proxy-target.ts'
 import { serveSession, type Session } from './session.ts'
 import { acceptSpdy, wantsSpdy } from './spdy-handshake.ts'
 import { spdyExecProtocols, spdySession } from './spdy-session.ts'
@@ -31,10 +30,7 @@ import {
 import { webSocketExecProtocols, webSocketSession } from './websocket-session.ts'
 import { portsOf, serveWebSocketPortForward } from './websocket-port-forward.ts'
 
-export interface UpgradeDeps {
-  readonly api: Api
-  readonly streams: PodStreams
-  readonly clock: Clock
+export interface UpgradeDeps extends TargetDeps {
   /** Takes connections of the proxy subresources. */
   readonly proxy: AnswerUpgrade
 }
@@ -59,44 +55,24 @@ export function answerUpgrades(deps: UpgradeDeps): AnswerUpgrade {
   }
 }
 
-/** The pod that a path names. Throws NotFound. */
-export async function podOf(
-  { path, user }: Pick<UpgradeCall, 'path' | 'user'>,
-  api: Api,
-): Promise<UnknownObject> {
-  const { body } = await api.handle({
-    verb: 'get',
-    group: '',
-    version: path.version,
-    resource: 'pods',
-    namespace: path.namespace,
-    name: path.name,
-    options: {},
-    user,
-    durable: true,
-  })
-  if (!isObject(body)) throw unknownResource()
-  return body
-}
-
-const isObject = (body: unknown): body is UnknownObject =>
-  isRecord(body) && isRecord(body['metadata'])
-
 async function serveProgram(
   call: UpgradeCall,
   verb: 'exec' | 'attach',
   { api, streams, clock }: UpgradeDeps,
 ): Promise<void> {
-  const pod = await podOf(call, api)
+  const pod = await readObject(api, 'pods', call.path)
   const request = execRequest(pod, call.url.searchParams, verb)
   checkRunning(pod, request.container)
   const session = await openSession(call, request, clock)
   if (!session) return
-  await serveSession(session, clock, () =>
-    verb === 'exec'
-      ? streams.exec(pod, request.container, request.command, request)
-      : streams.attach(pod, request.container),
-  )
+  await serveSession(session, clock, async (size) => {
+    const { container, command, stdin, tty } = request
+    if (verb === 'exec')
+      return await streams.exec(pod, container, command, { stdin, tty, ...(size && { size }) })
+    const program = await streams.attach(pod, container)
+    if (size) program.resize(size)
+    return program
+  })
 }
 
 async function openSession(
@@ -120,7 +96,7 @@ async function forwardPorts(
   { api, streams, clock }: UpgradeDeps,
 ): Promise<void> {
   const { request, socket, head, url } = call
-  const pod = await podOf(call, api)
+  const pod = await readObject(api, 'pods', call.path)
   checkHasNetwork(pod)
   const deps: PortForwardDeps = {
     podText: `${pod.metadata.name}, uid : ${pod.metadata.uid ?? ''}`,

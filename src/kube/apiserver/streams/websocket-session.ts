@@ -56,7 +56,7 @@ export function asBuffer(data: RawData): Buffer {
 /** The session of a WebSocket that has just been opened. */
 export function webSocketSession(
   webSocket: WebSocket,
-  { stdin, stdout, stderr }: ExecRequest,
+  { stdin, stdout, stderr, tty }: ExecRequest,
   protocol = 'channel.k8s.io',
 ): Session {
   const base64 = protocol.includes('base64')
@@ -105,6 +105,7 @@ export function webSocketSession(
   return {
     ...(input && { stdin: input }),
     ...outputs,
+    tty,
     onResize: (listener) => void sizes.push(sizeReader(listener)),
     gone: gone.signal,
     async finish(status) {
