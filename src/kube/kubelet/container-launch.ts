@@ -89,8 +89,16 @@ export async function prepareLaunch(
     ...(security && { security }),
     ...(stdin && { stdin: stdinOnce ? 'once' : 'open' }),
     ...(tty && { tty }),
+    ...processesOf(pod, definition),
     ...(pod.metadata.annotations?.[warmAnnotation] === 'disabled' && { warm: false }),
   }
+}
+
+/** The pod's, where they share; those of the container that an ephemeral one is to look at. */
+function processesOf(pod: Pod, { name }: ContainerDefinition): Pick<Launch, 'processes'> {
+  if (pod.spec.shareProcessNamespace) return { processes: 'pod' }
+  const target = pod.spec.ephemeralContainers?.find((each) => each.name === name)
+  return target?.targetContainerName ? { processes: { of: target.targetContainerName } } : {}
 }
 
 /** Where the node agent keeps what belongs to one pod. */

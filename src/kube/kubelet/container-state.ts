@@ -56,8 +56,9 @@ export const freshContainer = (name: string): ContainerState => ({
 export const isSidecar = (container: ContainerDefinition): boolean =>
   container.restartPolicy === 'Always'
 
-/** All containers of a pod, init containers first. */
+/** All containers of a pod, init containers first, those for debugging last. */
 export const allContainers = (pod: Pod): readonly ContainerDefinition[] => [
   ...(pod.spec.initContainers ?? []),
   ...pod.spec.containers,
+  ...(pod.spec.ephemeralContainers ?? []),
 ]

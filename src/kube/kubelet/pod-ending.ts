@@ -18,6 +18,8 @@ import { unmountBelow } from './volumes/memory-volume.ts'
 
 /** After SIGKILL a process is gone, or never will be. */
 const killLimitMs = 10_000
+/** What a container gets at least, after its hook took all of the grace. */
+const leastAfterHookMs = 2_000
 /** Where Knative's queue-proxy answers when a pod has drained; here the gateway says so, through `beforeStop`. */
 const drainPort = 8022
 /** Grace of pods that do not say. */
@@ -46,13 +48,16 @@ export class PodEnding {
     this.#grace = new GracePeriod(deps.clock)
   }
 
-  /** TERM, and KILL when the grace is over. Resolves when the container has ended. */
+  /** Its hook, TERM, and KILL when the grace is over. Resolves when the container has ended. */
   async kill(running: RunningContainer, graceMs: number): Promise<void> {
     const { runtime, clock } = this.#deps
     running.killing = true
     running.probes[Symbol.dispose]()
+    const begunMs = clock.monotonic()
+    await this.#preStop(running, graceMs)
+    const leftMs = Math.max(leastAfterHookMs, graceMs - (clock.monotonic() - begunMs))
     await runtime.signal(running.container.id, 'SIGTERM').catch(() => {})
-    const cancel = clock.after(graceMs, () => {
+    const cancel = clock.after(graceMs === 0 ? 0 : leftMs, () => {
       void runtime.signal(running.container.id, 'SIGKILL').catch(() => {})
     })
     await running.container.exited
@@ -117,9 +122,11 @@ export class PodEnding {
     await this.#hooks.settled()
     await this.#stopContainers() // what was being started just then
     if (!this.#record.deleted) {
-      const failed = [...this.#record.states.values()].some(
-        ({ state }) => state.is === 'terminated' && state.exitCode !== 0,
-      )
+      // Of sidecars and debuggers nobody expects that they end well.
+      const failed = pod.spec.containers.some(({ name }) => {
+        const { state } = this.#record.state(name)
+        return state.is === 'terminated' && state.exitCode !== 0
+      })
       this.#record.finished ??= failed ? 'Failed' : 'Succeeded'
       this.#record.report()
       await this.#record.writer.flushed()
@@ -180,22 +187,31 @@ export class PodEnding {
     const { container, definition } = running
     running.probes[Symbol.dispose]()
     running.killing = true
+    running.cancelHook?.abort()
     this.#record.event(
       'Normal',
       'Killing',
       `Stopping container ${definition.name}`,
       definition.name,
     )
-    const preStop = definition.lifecycle?.preStop
-    if (preStop && preStop.httpGet?.port !== drainPort) {
-      const target = probeTarget(definition, container.id, this.#record.sandbox, this.#deps)
-      const problem = await runHook(preStop, this.#grace.leftMs, target, clock)
-      if (problem !== undefined)
-        this.#record.event('Warning', 'FailedPreStopHook', 'PreStopHook failed', definition.name)
-    }
+    await this.#preStop(running, this.#grace.leftMs)
     await runtime.signal(container.id, 'SIGTERM').catch(() => {})
     if (await this.#grace.within(running.ended)) return
     await runtime.signal(container.id, 'SIGKILL').catch(() => {})
     await Promise.race([running.ended, sleep(clock, killLimitMs)])
+  }
+
+  /** Resolves when the hook is over, whatever came of it. */
+  async #preStop({ container, definition }: RunningContainer, timeoutMs: number): Promise<void> {
+    const hook = definition.lifecycle?.preStop
+    if (!hook || hook.httpGet?.port === drainPort || timeoutMs <= 0) return
+    const target = probeTarget(definition, container.id, this.#record.sandbox, this.#deps)
+    const over = new AbortController()
+    void container.exited.then(() => over.abort())
+    const problem = await runHook(hook, timeoutMs, target, this.#deps.clock, over.signal).catch(
+      (error: unknown) => String(error),
+    )
+    if (problem !== undefined)
+      this.#record.event('Warning', 'FailedPreStopHook', 'PreStopHook failed', definition.name)
   }
 }

@@ -57,6 +57,8 @@ export interface RunningContainer {
   /** To be called when it has come up. */
   readonly isUp: () => void
   killing: boolean
+  /** Ends its postStart hook, while that runs. */
+  cancelHook?: AbortController
   /** Resolves when the container has ended and its state says so. */
   ended: Promise<void>
 }
@@ -158,7 +160,13 @@ export class PodRecord {
   event(type: 'Normal' | 'Warning', reason: string, message: string, container?: string): void {
     const { recorder, nodeName } = this.#deps
     if (this.detached) return
-    const init = this.pod.spec.initContainers?.some(({ name }) => name === container)
+    const isIn = (list: 'initContainers' | 'ephemeralContainers') =>
+      this.pod.spec[list]?.some(({ name }) => name === container)
+    const list = isIn('initContainers')
+      ? 'initContainers'
+      : isIn('ephemeralContainers')
+        ? 'ephemeralContainers'
+        : 'containers'
     recorder.event(
       this.pod,
       { type, reason, message },
@@ -166,7 +174,7 @@ export class PodRecord {
         component: 'kubelet',
         host: nodeName,
         ...(container !== undefined && {
-          fieldPath: `spec.${init ? 'initContainers' : 'containers'}{${container}}`,
+          fieldPath: `spec.${list}{${container}}`,
         }),
       },
     )
@@ -178,6 +186,7 @@ export class PodRecord {
     for (const seen of [
       ...(status?.initContainerStatuses ?? []),
       ...(status?.containerStatuses ?? []),
+      ...(status?.ephemeralContainerStatuses ?? []),
     ])
       this.states.set(seen.name, restoredState(seen))
   }

@@ -61,6 +61,11 @@ export function podStatus(pod: Pod, running: States, facts: PodFacts): PodStatus
         initializing ? 'PodInitializing' : 'ContainerCreating',
       ),
     ),
+    ...(pod.spec.ephemeralContainers?.length && {
+      ephemeralContainerStatuses: pod.spec.ephemeralContainers.map((container) =>
+        containerStatus(container, states.get(container.name), 'ContainerCreating'),
+      ),
+    }),
     qosClass: qosClass(pod),
   }
 }

@@ -13,6 +13,8 @@ import { startContainerProbes } from './container-probes.ts'
 import { ContainerStarter } from './container-starter.ts'
 import { allContainers, type ContainerDefinition } from './container-state.ts'
 import { defaultGraceSeconds, PodEnding } from './pod-ending.ts'
+import { hostnameOf } from './etc-files.ts'
+import { runHook } from './hooks.ts'
 import { PodFreezer } from './pod-freezer.ts'
 import { PodRecord, type PodWorkerDeps, type RunningContainer } from './pod-record.ts'
 import type { ProbeDefinition } from './probe.ts'
@@ -31,6 +33,8 @@ export interface Recovered {
 
 /** Missing ConfigMaps, Secrets and volumes are looked for again. */
 const configRetryMs = 2_000
+/** A hook after the start ends with its container; a day is for ever. */
+const longestHookMs = 24 * 3_600_000
 /** Grace of a pod that was deleted without any. */
 const forcedGraceMs = 1_000
 
@@ -74,7 +78,9 @@ export class PodWorker {
         this.#freezer.end()
         deps.frozenPods.remove(record.uid)
       },
-      settled: () => starter.settled(),
+      settled: async () => {
+        await Promise.all([starter.settled(), this.#volumes.settled()])
+      },
     })
     if (pod.spec.activeDeadlineSeconds !== undefined) {
       const leftMs = record.startedAtMs + pod.spec.activeDeadlineSeconds * 1000 - deps.clock.now()
@@ -119,7 +125,7 @@ export class PodWorker {
     this.#freezer.detach()
     this.#rest()
     for (const { probes } of this.#record.running.values()) probes[Symbol.dispose]()
-    await this.#record.writer.flushed()
+    await Promise.all([this.#record.writer.flushed(), this.#volumes.settled()])
   }
 
   /** Decides and acts, soon; calls while that happens make it happen once more. */
@@ -205,6 +211,8 @@ export class PodWorker {
         name,
         ports,
         images: (this.#record.pod.spec.containers ?? []).map(({ image = '' }) => image),
+        hostname: hostnameOf(this.#record.pod),
+        ...(this.#record.pod.spec.shareProcessNamespace && { shareProcessNamespace: true }),
       })
     } catch (error) {
       this.#record.event(
@@ -239,6 +247,7 @@ export class PodWorker {
     if (!this.#isStopped()) this.#probe(running, wasReady, false)
     running.ended = container.exited.then((exit) => this.#ended(running, exit))
     this.#volumes.use(definition, adopted)
+    if (!adopted) void this.#postStart(running)
   }
 
   #probe(running: RunningContainer, wasReady: boolean | undefined, atOnce: boolean): void {
@@ -275,6 +284,26 @@ export class PodWorker {
           name,
         ),
     })
+  }
+
+  /** Runs beside the container's own program. One that fails ends the container. */
+  async #postStart(running: RunningContainer): Promise<void> {
+    const { container, definition } = running
+    const hook = definition.lifecycle?.postStart
+    if (!hook) return
+    const over = new AbortController()
+    running.cancelHook = over
+    void container.exited.then(() => over.abort())
+    const target = probeTarget(definition, container.id, this.#record.sandbox, this.#deps)
+    const problem = await runHook(hook, longestHookMs, target, this.#deps.clock, over.signal).catch(
+      (error: unknown) => String(error),
+    )
+    if (problem === undefined || running.killing || over.signal.aborted) return
+    const { name } = definition
+    this.#record.event('Warning', 'FailedPostStartHook', 'PostStartHook failed', name)
+    this.#record.event('Normal', 'Killing', 'FailedPostStartHook', name)
+    const seconds = this.#record.pod.spec.terminationGracePeriodSeconds ?? defaultGraceSeconds
+    await this.#ending.kill(running, seconds * 1000)
   }
 
   /** Its processes are stopped, or were when a previous node agent ended. */

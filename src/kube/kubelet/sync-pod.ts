@@ -54,6 +54,12 @@ export function planPod(pod: Pod, states: States, nowMs: number): PodPlan {
   const restarts = (state: ContainerState, rule: string): boolean =>
     rule === 'Always' || (rule === 'OnFailure' && endOf(state)?.exitCode !== 0)
 
+  // Whoever debugs a pod wants to see it as it is: theirs begin at once, and only once.
+  for (const container of pod.spec.ephemeralContainers ?? []) {
+    const state = states.get(container.name)
+    if (!state || state.state.is === 'waiting') begin(container, state)
+  }
+
   for (const container of pod.spec.initContainers ?? []) {
     const state = states.get(container.name)
     if (isSidecar(container)) {

@@ -30,6 +30,7 @@ export class VolumeRefresh implements Disposable {
   #cancelRenewal = () => {}
   #waiting = false
   #disposed = false
+  #refreshing: Promise<void> = Promise.resolve()
 
   constructor(record: PodRecord, deps: PodWorkerDeps) {
     this.#record = record
@@ -64,6 +65,11 @@ export class VolumeRefresh implements Disposable {
     this.#soon(gatherMs)
   }
 
+  /** Resolves when nothing is being written. */
+  async settled(): Promise<void> {
+    await this.#refreshing
+  }
+
   #follow(): void {
     const { pod } = this.#record
     const volumes = (pod.spec.volumes ?? []).filter(({ name }) => this.#volumes.has(name))
@@ -80,7 +86,7 @@ export class VolumeRefresh implements Disposable {
     this.#waiting = true
     this.#cancel = this.#deps.clock.after(delayMs, () => {
       this.#waiting = false
-      void this.#refresh()
+      this.#refreshing = this.#refreshing.then(() => this.#refresh())
     })
   }
 
