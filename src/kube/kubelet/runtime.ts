@@ -51,6 +51,8 @@ export interface ContainerSpec {
   readonly resources?: ContainerResources
   /** What the pod says about users and privileges. Absent = nothing. */
   readonly security?: ContainerSecurity
+  /** Whose processes it sees besides its own: all of its pod's, or those of one container of the pod, by name. */
+  readonly processes?: 'pod' | { readonly of: string }
   /** Its standard input stays open for `attach`; `once`: until the first that attached has left. Absent = empty. */
   readonly stdin?: 'open' | 'once'
   /** It runs on a terminal of its own: its output is one stream. */
@@ -198,7 +200,12 @@ export interface Runtime extends AsyncDisposable {
   open?(
     id: string,
     command: readonly string[],
-    options: { readonly stdin: boolean; readonly tty: boolean },
+    options: {
+      readonly stdin: boolean
+      readonly tty: boolean
+      /** Of its terminal, at the beginning. */
+      readonly size?: TerminalSize
+    },
   ): Promise<RunningCommand>
   /** The streams of the container's own program, output from now on. Rejects for an unknown id. */
   attach?(id: string): Promise<ContainerStreams>
