@@ -191,7 +191,7 @@ test('patch types come from the Content-Type', async () => {
   const merge = await patch('application/merge-patch+json', { data: { k: null } })
   assert.deepEqual(merge.json['data'], { j: '1' })
   assert.equal((await patch('text/csv', 'a,b')).code, 415)
-  assert.equal((await patch('application/apply-patch+yaml', 'data: {}')).code, 415)
+  assert.equal((await patch('application/apply-patch+yaml', 'data: {}')).code, 422)
   const broken = await patch('application/merge-patch+json', '{')
   assert.equal(broken.code, 400)
   assert.match(String(broken.json['message']), /^error decoding patch: /)

@@ -44,7 +44,7 @@ function treeAt(
           below(shape.node, name),
           field,
           all,
-          all || !named || isEmptyMap(field),
+          all || !named || isEmptyPart(field),
           depth + 1,
         )
         if (child) children.set(`f:${name}`, child)
@@ -67,6 +67,10 @@ function treeAt(
     }
   }
 }
+
+/** Nothing below can say that someone wants it: the place itself does. */
+const isEmptyPart = (value: unknown): boolean =>
+  Array.isArray(value) ? value.length === 0 : isEmptyMap(value)
 
 const isEmptyMap = (value: unknown): boolean => isRecord(value) && Object.keys(value).length === 0
 

@@ -112,7 +112,12 @@ function shortUpdate(
   const { kind } = target
   const inStatus = kind.hasStatus && me.subresource === 'status'
   if (inStatus) {
-    if (!sameWish(old, next)) return undefined
+    // Whoever owns all of the rest owns what it writes there through status.
+    const ownsRest = entries.some(
+      ({ fields, manager, subresource }) =>
+        fields === undefined && manager === me.manager && subresource === '',
+    )
+    if (!ownsRest && !sameWish(old, next)) return undefined
     const others = entries.filter(speaksOfStatus)
     if (others.length === 0) return [...entries, { ...me, time, fields: undefined }]
     if (others.length > 1) return undefined
