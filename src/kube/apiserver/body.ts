@@ -111,6 +111,7 @@ function toStored(target: Target, sent: Fields): KubeObject {
   // The types of a built-in kind are what Go's decoder would take; a custom kind is checked by its schema below.
   const problem = decodeProblem(kind.flavour === 'builtin' ? schema : metadataOnly, sent, kind.kind)
   if (problem !== undefined) throw badRequest(`${cannotBeHandled(target)}: ${problem}`)
+  if (kind.custom) return kind.custom.read(checked(sent))
   let object = checked(prune(schema, sent))
   if (served) {
     refuseTypeErrors(target, object, version)
