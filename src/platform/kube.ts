@@ -15,6 +15,8 @@ import type { UserInfo } from '../kube/api/kind.ts'
 import type { Pod } from '../kube/api/pod.ts'
 import { createApiServer } from '../kube/apiserver/api-server.ts'
 import { serveHttp } from '../kube/apiserver/http.ts'
+import { awaited } from '../kube/apiserver/streams/pod-streams.ts'
+import { podTraffic } from '../kube/apiserver/streams/traffic.ts'
 import { createInformers } from '../kube/client/informer.ts'
 import { createRecorder } from '../kube/client/recorder.ts'
 import { typedClient, type TypedClient } from '../kube/client/typed-client.ts'
@@ -25,6 +27,7 @@ import { machineAddress } from '../kube/kubelet/node-status.ts'
 import { openImages, type PrepareImage } from '../kube/kubelet/images.ts'
 import type { OnPodStep } from '../kube/kubelet/pod-steps.ts'
 import { openPodLogs } from '../kube/kubelet/pod-logs.ts'
+import { podStreams, type PodStreams } from '../kube/kubelet/pod-streams.ts'
 import { pullKeys, type PullIdentity } from '../kube/kubelet/pull-secrets.ts'
 import type { Images } from '../kube/kubelet/runtime.ts'
 import { unmountBelow } from '../kube/kubelet/volumes/memory-volume.ts'
@@ -148,6 +151,8 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
     }),
   )
   const logs = started.use(openPodLogs({ dataDir: layout.dataDir, clock }))
+  const streams = Promise.withResolvers<PodStreams>()
+  const traffic = podTraffic({ api, streams: awaited(streams.promise), clock })
   // Before anything runs, so that a port in use ends the start and not the pods of a previous run.
   const serve = (host: string, port: number, { serverKey, serverCert, ca }: Certificates) =>
     serveHttp({
@@ -158,6 +163,7 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
       log: log.child({ part: 'api' }),
       clock,
       logs,
+      ...traffic,
     })
   const http = started.use(await serve(config.api.host, config.api.port, certificates))
   // Beside everything else, as nothing waits for it.
@@ -182,6 +188,7 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
     log: log.child({ part: 'runtime' }),
   })
   const runtime = started.use(opened.runtime)
+  streams.resolve(podStreams({ runtime, clock }))
   const unpack: PrepareImage = (digest, layers) =>
     unpackImage(contents, digest, layers, source.unpackLimits())
   const images = opened.withOwnImages(
