@@ -58,6 +58,8 @@ export interface ApiRequest {
   readonly agent?: string
   /** True: answer a write only after it is durable (callers outside the process). */
   readonly durable: boolean
+  /** Adds to the audit log's note of this request. */
+  readonly annotate?: (key: string, value: string) => void
   /** Ends a watch. */
   readonly signal?: AbortSignal
 }

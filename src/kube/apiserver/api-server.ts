@@ -27,7 +27,7 @@ import type { AdmissionPlugin, Machinery, Target } from './machinery.ts'
 import { bootstrapNamespaces } from './namespaces.ts'
 import { patch } from './patch.ts'
 import { bind, evict } from './pod-subresources.ts'
-import { Registry } from './registry.ts'
+import { Registry, storePrefix } from './registry.ts'
 import { review } from './access/reviews.ts'
 import { serviceAddresses } from './service-addresses.ts'
 import { update } from './update.ts'
@@ -53,6 +53,8 @@ export interface ApiServer extends Api, Disposable {
   /** All served kinds, for discovery, OpenAPI and tables; another array when a custom kind has come or gone. */
   readonly kinds: readonly KindDefinition[]
   servesGroupVersion(group: string, version: string): boolean
+  /** How many objects of a resource there are, in one namespace or in all (''). */
+  count(group: string, resource: string, namespace: string): number
   /** Who is who, and who may do what. */
   readonly access: Access
   /** The kind that serves `resource` (plural) in this group and version, if any. */
@@ -93,6 +95,8 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     get kinds() {
       return registry.kinds
     },
+    count: (group, plural, namespace) =>
+      options.store.count(storePrefix({ group, plural }, namespace === '' ? undefined : namespace)),
     servesGroupVersion: (group, version) => registry.servesGroupVersion(group, version),
     access,
     find: (group, version, resource) => registry.find(group, version, resource)?.kind,

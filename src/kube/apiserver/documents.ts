@@ -1,4 +1,4 @@
-/** Everything at the API's address that is no resource: discovery, OpenAPI, version, health (contracts/kube §2). */
+/** Everything at the API's address that is no resource: discovery, OpenAPI, version (contracts/kube §2). */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { KindDefinition } from '../api/kind.ts'
 import { send } from './answers.ts'
@@ -6,7 +6,6 @@ import { createDiscovery } from './discovery.ts'
 import { createOpenApi } from './openapi.ts'
 import type { OpenApi, OpenApiDocument } from './openapi.ts'
 
-const healthChecks = ['ping', 'log', 'etcd']
 const yearMs = 365 * 24 * 3600 * 1000
 
 /** The Kubernetes whose API this is: clients compare it with their own version. */
@@ -23,13 +22,16 @@ const version = {
 }
 
 const roots = [
+  '/.well-known/openid-configuration',
   '/api',
   '/api/v1',
   '/apis',
   '/healthz',
   '/livez',
+  '/metrics',
   '/openapi/v2',
   '/openapi/v3',
+  '/openid/v1/jwks',
   '/readyz',
   '/version',
 ]
@@ -90,7 +92,7 @@ export function createDocuments(
       if (path.startsWith('/openapi/v3/')) return sendGroupVersion(response, url)
       if (path === '/version') return sendJson(response, version)
       if (path === '/') return sendJson(response, { paths: roots })
-      return sendHealth(response, url, path)
+      return false
     },
   }
 }
@@ -123,17 +125,5 @@ function notModified(response: ServerResponse): void {
 
 function sendJson(response: ServerResponse, body: unknown): true {
   send(response, 200, 'application/json', JSON.stringify(body, undefined, 2))
-  return true
-}
-
-function sendHealth(response: ServerResponse, url: URL, path: string): boolean {
-  const [, root = '', check] = path.split('/')
-  if (!['healthz', 'livez', 'readyz'].includes(root)) return false
-  if (check !== undefined && !healthChecks.includes(check)) return false
-  const lines = (check === undefined ? healthChecks : [check]).map((each) => `[+]${each} ok\n`)
-  const verbose = url.searchParams.has('verbose')
-  const text = verbose ? `${lines.join('')}${root} check passed\n` : 'ok'
-  response.setHeader('X-Content-Type-Options', 'nosniff')
-  send(response, 200, 'text/plain; charset=utf-8', text)
   return true
 }

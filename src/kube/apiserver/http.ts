@@ -2,36 +2,19 @@
  * The API over HTTPS (contracts/kube §1): connections and their limits, who calls, and which part answers. HTTP/1.1
  * only: every client speaks it, and exec and port-forward need it.
  */
-import { randomUUID } from 'node:crypto'
 import { createServer } from 'node:http'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import { Socket, type AddressInfo } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
-import type { UserInfo } from '../api/kind.ts'
-import { StatusError, badRequest } from '../api/status-error.ts'
-import { credentialsOf, unauthorized } from './access/authentication.ts'
 import type { Authenticate } from './access/authentication.ts'
-import type { Authorize } from './access/authorization.ts'
-import { impersonated } from './access/impersonation.ts'
-import { refuseUpgrade, type AnswerUpgrade } from './access/upgrade.ts'
-import { send, sendError } from './answers.ts'
+import type { AnswerUpgrade } from './access/upgrade.ts'
 import type { ApiServer } from './api-server.ts'
-import { createDocuments } from './documents.ts'
-import { methodNotAllowed, unknownResource } from './machinery.ts'
 import type { PodLogs } from './pod-log-endpoint.ts'
-import { discardRest } from './request-body.ts'
-import { parseResourcePath } from './request-path.ts'
-import type { ResourcePath } from './request-path.ts'
-import {
-  answerResource,
-  authorizedTarget,
-  Streams,
-  type AnswerStream,
-} from './resource-endpoint.ts'
-import { reviewGroupVersions } from './access/reviews.ts'
+import { requestHandler, type HandlerOptions } from './request-handler.ts'
+import type { AnswerStream } from './resource-endpoint.ts'
 
 export { authenticator } from './access/authentication.ts'
 export type { Authenticate, Credentials } from './access/authentication.ts'
@@ -39,7 +22,7 @@ export type { AnswerUpgrade, UpgradeCall } from './access/upgrade.ts'
 export type { PodLogOptions, PodLogs } from './pod-log-endpoint.ts'
 export type { AnswerStream } from './resource-endpoint.ts'
 
-export interface HttpOptions {
+export interface HttpOptions extends HandlerOptions {
   readonly api: ApiServer
   readonly host: string
   /** 0 = any free port. */
@@ -76,8 +59,6 @@ const limits = {
   noDelay: true,
 } as const
 const maxConnections = 2000
-/** Watches and followed logs among them. */
-const maxStreams = 1500
 const handshakeTimeout = 10_000
 
 /** Starts listening; rejects when the address is taken. Disposing ends every connection. */
@@ -147,120 +128,4 @@ function addressOf(server: Server): AddressInfo {
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('the server has no port')
   return address
-}
-
-function requestHandler(options: HttpOptions, stopped: AbortSignal) {
-  const { api, clock, logs, log } = options
-  const authenticate = options.authenticate ?? api.access.authenticate
-  const { authorize } = api.access.authorizer
-  const documents = createDocuments(
-    () => api.kinds,
-    () => clock.now(),
-  )
-  const endpoint = {
-    api,
-    clock,
-    streams: new Streams(options.maxStreams ?? maxStreams),
-    ...(logs && { logs }),
-    ...(options.answerStream && { answerStream: options.answerStream }),
-  }
-  const reviews = new Set(reviewGroupVersions)
-  const serves = ({ group, version }: ResourcePath) =>
-    api.servesGroupVersion(group, version) || reviews.has(`${group}/${version}`)
-
-  async function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
-    const leave = new AbortController()
-    const end = (): void => leave.abort()
-    socket.once('close', end)
-    socket.on('error', end)
-    const before = writtenTo(socket)
-    stopped.addEventListener('abort', end, { once: true })
-    try {
-      const url = parseUrl(request)
-      const user = await identify(request, authenticate, authorize)
-      const path = parseResourcePath(url.pathname)
-      if (!path || !options.upgrades) throw unknownResource()
-      const { kind } = authorizedTarget(endpoint, { request, url, path, user })
-      if (!kind) throw unknownResource()
-      const take = () =>
-        options.upgrades?.({ request, socket, head, url, path, kind, user, signal: leave.signal })
-      await endpoint.streams.run(async () => take())
-    } catch (thrown) {
-      const error = StatusError.from(thrown)
-      if (error.code === 500 && !(thrown instanceof StatusError))
-        log.error('an upgrade failed', { path: request.url, error: thrown })
-      if (writtenTo(socket) === before) refuseUpgrade(request, socket, error)
-      else socket.destroy()
-    } finally {
-      stopped.removeEventListener('abort', end)
-    }
-  }
-
-  return { upgrade, request: answerRequest }
-
-  async function answerRequest(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    response.setHeader('Audit-Id', randomUUID())
-    response.setHeader('Cache-Control', 'no-cache, private')
-    const leave = new AbortController()
-    const end = (): void => leave.abort()
-    response.once('close', end)
-    stopped.addEventListener('abort', end, { once: true })
-    try {
-      const url = parseUrl(request)
-      const user = await identify(request, authenticate, authorize)
-      const path = parseResourcePath(url.pathname)
-      if (path && serves(path)) {
-        const call = { request, response, url, path, user, signal: leave.signal }
-        return await answerResource(endpoint, call)
-      }
-      refuseDocument(authorize, user, request, url, path !== undefined)
-      if (path || !documents.send(request, response, url))
-        send(response, 404, 'text/plain; charset=utf-8', '404 page not found\n')
-    } catch (thrown) {
-      const error = StatusError.from(thrown)
-      if (error.code === 500 && !(thrown instanceof StatusError))
-        log.error('a request failed', { path: request.url, error: thrown })
-      if (response.headersSent || response.destroyed) return void response.destroy()
-      sendError(response, error)
-      if (!request.complete) discardRest(request, clock)
-    } finally {
-      stopped.removeEventListener('abort', end)
-    }
-  }
-}
-
-const writtenTo = (socket: Duplex): number => (socket instanceof Socket ? socket.bytesWritten : 0)
-
-function parseUrl(request: IncomingMessage): URL {
-  try {
-    return new URL(request.url ?? '/', 'http://localhost')
-  } catch {
-    throw badRequest('the path of the request cannot be read')
-  }
-}
-
-async function identify(
-  request: IncomingMessage,
-  authenticate: Authenticate,
-  authorize: Authorize,
-): Promise<UserInfo> {
-  const user = await authenticate(credentialsOf(request))
-  if (!user) throw unauthorized()
-  return impersonated(user, request, authorize)
-}
-
-function refuseDocument(
-  authorize: Authorize,
-  user: UserInfo,
-  { method }: IncomingMessage,
-  { pathname }: URL,
-  ofUnknownGroup: boolean,
-): void {
-  const refusal = authorize(user, {
-    path: pathname,
-    verb: (method ?? 'GET').toLowerCase() === 'head' ? 'get' : (method ?? 'GET').toLowerCase(),
-  })
-  if (refusal) throw refusal
-  // Whatever one wants of a group that nobody serves, it is not found.
-  if (!ofUnknownGroup && method !== 'GET' && method !== 'HEAD') throw methodNotAllowed()
 }

@@ -8,6 +8,7 @@ import { addWarnings, send, toJson, toYaml, transformed, wantsIndent } from './a
 import type { AnswerOptions } from './answers.ts'
 import type { ApiServer } from './api-server.ts'
 import { methodNotAllowed, unknownResource } from './machinery.ts'
+import type { AuditRecord } from './access/audit/audit.ts'
 import { negotiate } from './media-types.ts'
 import type { Representation } from './media-types.ts'
 import type { OptionsKind } from './option-errors.ts'
@@ -36,25 +37,38 @@ export type AnswerStream = (call: Call) => Promise<void> | undefined
 /** Answers without an end: watches and followed logs. They must not take the connections that others need. */
 export class Streams {
   readonly #limit: number
+  /** What one user may have of them. */
+  readonly #userLimit: number
+  readonly #users = new Map<string, number>()
   #open = 0
 
   constructor(limit: number) {
     this.#limit = limit
+    this.#userLimit = Math.max(1, Math.floor(limit * 0.8))
+  }
+
+  get open(): number {
+    return this.#open
   }
 
   /** Counts a stream until it has ended. Throws TooManyRequests. */
-  async run(stream: () => Promise<void>): Promise<void> {
-    if (this.#open >= this.#limit)
+  async run(stream: () => Promise<void>, user: string): Promise<void> {
+    const own = this.#users.get(user) ?? 0
+    if (this.#open >= this.#limit || own >= this.#userLimit)
       throw new StatusError(
         'TooManyRequests',
         'too many watches and followed logs are open, please try again later',
         { retryAfterSeconds: 1 },
       )
     this.#open++
+    this.#users.set(user, own + 1)
     try {
       await stream()
     } finally {
       this.#open--
+      const left = (this.#users.get(user) ?? 1) - 1
+      if (left > 0) this.#users.set(user, left)
+      else this.#users.delete(user)
     }
   }
 }
@@ -67,11 +81,13 @@ export interface Call {
   readonly user: UserInfo
   /** Aborts when the client leaves or the server stops. */
   readonly signal: AbortSignal
+  /** Where the audit log is told of it. */
+  readonly record?: AuditRecord
 }
 
 /** Answers one request. Throws StatusError as long as nothing has been sent. */
 export async function answerResource(endpoint: ResourceEndpoint, call: Call): Promise<void> {
-  const { request, response, url, path, user, signal } = call
+  const { request, response, url, path, user, signal, record } = call
   const { api, clock } = endpoint
   const { kind, verb } = authorizedTarget(endpoint, call)
   const streamed = endpoint.answerStream?.(call)
@@ -88,6 +104,7 @@ export async function answerResource(endpoint: ResourceEndpoint, call: Call): Pr
   if (verb === 'patch' && !patchType)
     throw new StatusError('UnsupportedMediaType', '415: Unsupported Media Type')
   const body = await bodyOf(call, verb, shownKind)
+  record?.requestObject(body.value)
   const answer = await api.handle({
     verb,
     group: path.group,
@@ -117,7 +134,10 @@ export async function answerResource(endpoint: ResourceEndpoint, call: Call): Pr
     ...(request.headers['user-agent'] && { agent: request.headers['user-agent'] }),
     durable: true,
     signal,
+    ...(record && { annotate: (key: string, value: string) => record.annotate(key, value) }),
   })
+  record?.responseObject(answer.body)
+  if (answer.events) record?.started()
   addWarnings(response, warningsOf(answer, kind, path.version))
   await sendAnswer(endpoint, call, answer, shownKind, { representation, includeObject })
 }
@@ -130,7 +150,8 @@ export function authorizedTarget(
   const { path, user } = call
   const kind = api.find(path.group, path.version, path.resource)
   const verb = verbOf(call, kind)
-  const refusal = api.access.authorizer.authorize(user, {
+  const { authorizer } = api.access
+  const attributes = {
     verb,
     group: path.group,
     resource: path.resource,
@@ -138,7 +159,13 @@ export function authorizedTarget(
     // A namespace is in itself: who may read what is in it may read it.
     namespace: path.resource === 'namespaces' ? path.name : path.namespace,
     name: path.name || selectedName(verb, call.url),
-  })
+  }
+  const refusal = authorizer.authorize(user, attributes)
+  if (call.record) {
+    const { allowed, reason } = authorizer.explain(user, attributes)
+    call.record.annotate('authorization.k8s.io/decision', allowed ? 'allow' : 'forbid')
+    call.record.annotate('authorization.k8s.io/reason', reason)
+  }
   if (refusal) throw refusal
   return { kind, verb }
 }
@@ -152,7 +179,7 @@ function selectedName(verb: Verb, { searchParams }: URL): string {
 
 async function sendAnswer(
   { clock, streams }: ResourceEndpoint,
-  { request, response, url }: Call,
+  { request, response, url, user }: Call,
   answer: ApiResponse,
   kind: KindDefinition | undefined,
   form: Pick<AnswerOptions, 'representation' | 'includeObject'>,
@@ -160,7 +187,7 @@ async function sendAnswer(
   const { events } = answer
   if (events) {
     if (!kind) throw unknownResource()
-    return streams.run(() => sendWatch(response, events, { ...form, kind, clock }))
+    return streams.run(() => sendWatch(response, events, { ...form, kind, clock }), user.username)
   }
   const body = kind ? transformed(answer.body, { ...form, kind, nowMs: clock.now() }) : answer.body
   if (form.representation.format === 'yaml')
@@ -283,7 +310,9 @@ async function answerLog({ api, clock, logs, streams }: ResourceEndpoint, call: 
   if (!logs)
     throw new StatusError('ServiceUnavailable', 'no node agent runs here that could read logs')
   const sendLog = () => sendPodLog(response, body, url.searchParams, { logs, clock, signal })
-  await (isTrue(url.searchParams.get('follow') ?? 'false') ? streams.run(sendLog) : sendLog())
+  await (isTrue(url.searchParams.get('follow') ?? 'false')
+    ? streams.run(sendLog, user.username)
+    : sendLog())
 }
 
 const isStored = (body: unknown): body is UnknownObject =>

@@ -88,7 +88,7 @@ export function toTable(
     rows: objects.map((object) => {
       const phase = terminalPhase(kind, object)
       return {
-        cells: columns.map((column) => cell(column, object, nowMs)),
+        cells: columns.map((column) => cell(kind, column, object, nowMs)),
         ...(phase && { conditions: [{ type: 'Completed', status: 'True', reason: phase }] }),
         ...(includeObject !== 'None' && {
           object:
@@ -154,7 +154,12 @@ const columnDefinition = ({ name, type, format = '', description = '', priority 
 })
 
 /** Cells of a kind that is not ours to trust: whatever its reader does, the table still comes. */
-function cell(column: Column, object: KubeObject, nowMs: number): string | number | boolean | null {
+function cell(
+  kind: KindDefinition,
+  column: Column,
+  object: KubeObject,
+  nowMs: number,
+): string | number | boolean | null {
   let value
   try {
     value = column.value(object, nowMs)
@@ -162,7 +167,8 @@ function cell(column: Column, object: KubeObject, nowMs: number): string | numbe
     return null // a half-filled object, for instance a status that nobody has written yet
   }
   if (value === undefined) return null
-  if (column.type === 'date' && column !== createdAtColumn && typeof value === 'string')
+  // Kubernetes' own kinds show the moment, custom ones how long ago it was.
+  if (column.type === 'date' && kind.flavour === 'custom' && typeof value === 'string')
     return humanAge(value, nowMs)
   return value
 }

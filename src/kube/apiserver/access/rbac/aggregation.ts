@@ -17,7 +17,7 @@ export function aggregate(store: Store, roles: RoleIndex, log: Log): Disposable 
   let scheduled = false
   const write = (): void => {
     scheduled = false
-    for (const { role, rules } of [...roles.aggregated()]) {
+    for (const { role, rules } of roles.aggregated()) {
       if (equal(open(role)['rules'] ?? [], rules)) continue
       const next: KubeObject & { readonly rules: unknown } = { ...role, rules }
       const key = storeKey(clusterRoles, { namespace: '', name: role.metadata.name })

@@ -60,16 +60,16 @@ function reconciled(found: KubeObject, wanted: Omit<PolicyObject, 'resource'>): 
     const missing = (wanted.subjects ?? []).filter(
       (each) => !subjects.some((known) => equal(known, each)),
     )
-    const next = { ...found, metadata }
-    return missing.length === 0 ? next : { ...next, ...{ subjects: [...subjects, ...missing] } }
+    const more = { subjects: [...subjects, ...missing] }
+    return { ...found, metadata, ...(missing.length > 0 && more) }
   }
   const { rules, aggregationRule } = found as ClusterRole
   if (wanted.aggregationRule) {
-    const next = { ...found, metadata }
-    return aggregationRule ? next : { ...next, ...{ aggregationRule: wanted.aggregationRule } }
+    const lost = { aggregationRule: wanted.aggregationRule }
+    return { ...found, metadata, ...(!aggregationRule && lost) }
   }
   const held: readonly PolicyRule[] = rules ?? []
   const missing = missingRights(held, wanted.rules ?? [])
-  const next = { ...found, metadata }
-  return missing.length === 0 ? next : { ...next, ...{ rules: [...held, ...missing] } }
+  const more = { rules: [...held, ...missing] }
+  return { ...found, metadata, ...(missing.length > 0 && more) }
 }

@@ -104,13 +104,7 @@ export const defaultPolicy = (): readonly PolicyObject[] => [
   binding('cluster-admin', 'system:masters'),
   role(
     'system:discovery',
-    paths(
-      ...['/api', '/api/*', '/apis', '/apis/*'],
-      ...health,
-      '/openapi',
-      '/openapi/*',
-      ...version,
-    ),
+    paths('/api', '/api/*', '/apis', '/apis/*', ...health, '/openapi', '/openapi/*', ...version),
   ),
   binding('system:discovery', 'system:authenticated'),
   role(

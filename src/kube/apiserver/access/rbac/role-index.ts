@@ -90,9 +90,10 @@ export class RoleIndex implements Disposable {
   }
 
   /** ClusterRoles that are made of others, with the rules that they should have. */
-  *aggregated(): Generator<{ readonly role: KubeObject; readonly rules: readonly PolicyRule[] }> {
-    for (const entry of this.#roles.values())
-      if (entry.object.aggregationRule) yield { role: entry.object, rules: this.#rules(entry) }
+  aggregated(): readonly { readonly role: KubeObject; readonly rules: readonly PolicyRule[] }[] {
+    return [...this.#roles.values()]
+      .filter(({ object }) => object.aggregationRule)
+      .map((entry) => ({ role: entry.object, rules: this.#rules(entry) }))
   }
 
   *#heldBy(user: UserInfo, namespace: string): Generator<Held> {
