@@ -2,6 +2,7 @@
 import type { Pod as PodType } from 'kubernetes-types/core/v1.js'
 import { ageColumn, nameColumn } from './columns.ts'
 import { changed } from './container.ts'
+import { defaultEphemeral, ephemeralAtCreation, ephemeralProblems } from './ephemeral-containers.ts'
 import type { AdmissionContext, Column, KindDefinition } from './kind.ts'
 import { defaultPodOnly, defaultPodSpec, podSpecProblems, type PodSpec } from './pod-spec.ts'
 import { summarizePod } from './pod-status.ts'
@@ -106,9 +107,15 @@ export const Pod: KindDefinition<Pod> = {
   },
   admit(pod, context) {
     if (context.subresource === 'status') return pod
+    if (context.subresource === 'ephemeralcontainers') {
+      const added = changed(pod, { spec: defaultEphemeral(pod.spec) })
+      const before = context.old?.spec ?? added.spec
+      return refuseInvalid(Pod, added, ephemeralProblems(added.spec, before))
+    }
     const defaulted = changed(pod, { spec: defaultPodOnly(defaultPodSpec(pod.spec ?? {})) })
     if (context.operation === 'UPDATE')
       return refuseInvalid(Pod, defaulted, updateProblems(defaulted.spec, context.old?.spec))
+    refuseInvalid(Pod, defaulted, ephemeralAtCreation(defaulted.spec))
     refuseInvalid(Pod, defaulted, podSpecProblems(defaulted.spec, 'spec'))
     const spec = withAccount(
       defaulted.spec,

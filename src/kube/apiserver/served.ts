@@ -41,6 +41,9 @@ const read = ['get', 'list', 'watch']
 const write = ['create', 'delete', 'deletecollection', 'patch', 'update']
 const verbs = [...write, ...read].toSorted()
 const getPatchUpdate = ['get', 'patch', 'update']
+/** By SPDY with POST, by WebSocket with GET. */
+const connected = ['create', 'get']
+const proxied = ['create', 'delete', 'get', 'patch', 'update']
 
 const scale: Subresource = {
   name: 'scale',
@@ -62,11 +65,18 @@ const ownSubresources: Readonly<Record<string, readonly Subresource[]>> = {
       verbs: ['create'],
     },
   ],
+  Node: [{ name: 'proxy', kind: 'NodeProxyOptions', verbs: proxied }],
+  Service: [{ name: 'proxy', kind: 'ServiceProxyOptions', verbs: proxied }],
   Pod: [
+    { name: 'attach', kind: 'PodAttachOptions', verbs: connected },
     { name: 'binding', kind: 'Binding', verbs: ['create'] },
     // kubectl drain evicts only where this entry says so.
     { name: 'eviction', kind: 'Eviction', group: 'policy', version: 'v1', verbs: ['create'] },
+    { name: 'ephemeralcontainers', kind: 'Pod', verbs: getPatchUpdate },
+    { name: 'exec', kind: 'PodExecOptions', verbs: connected },
     { name: 'log', kind: 'Pod', verbs: ['get'] },
+    { name: 'portforward', kind: 'PodPortForwardOptions', verbs: connected },
+    { name: 'proxy', kind: 'PodProxyOptions', verbs: proxied },
   ],
 }
 

@@ -78,11 +78,12 @@ export async function update(target: Target): Promise<ApiResponse> {
   return answer(target, 200, object)
 }
 
-/** The endpoints that take a whole object: the kind itself, its status, and `finalize` of namespaces. */
+/** The endpoints that take a whole object: the kind itself, its status, and the few that write one field. */
 export const isUpdatable = ({ subresource, kind }: Target): boolean =>
   subresource === '' ||
   (subresource === 'status' && kind.hasStatus) ||
-  (subresource === 'finalize' && isKind(kind, '', 'Namespace'))
+  (subresource === 'finalize' && isKind(kind, '', 'Namespace')) ||
+  (subresource === 'ephemeralcontainers' && isKind(kind, '', 'Pod'))
 
 const takesUnconditional = ({ kind }: Target): boolean =>
   kind.flavour === 'builtin' && kind.unconditionalUpdate !== false
@@ -158,6 +159,11 @@ function mergeWriter(
     case 'finalize': {
       const { finalizers } = fieldsOf(open(given)['spec'])
       const spec = { spec: { ...fieldsOf(open(old)['spec']), finalizers: finalizers ?? [] } }
+      return { ...old, ...spec }
+    }
+    case 'ephemeralcontainers': {
+      const { ephemeralContainers } = fieldsOf(open(given)['spec'])
+      const spec = { spec: { ...fieldsOf(open(old)['spec']), ephemeralContainers } }
       return { ...old, ...spec }
     }
     default: {
