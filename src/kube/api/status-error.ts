@@ -57,17 +57,24 @@ export class StatusError extends Error {
   readonly reason: StatusReason
   readonly code: number
   readonly details: StatusDetails
+  /** Of a list that can go on another way: its new `continue` token. */
+  readonly metadata: Readonly<Record<string, unknown>>
 
   constructor(
     reason: StatusReason,
     message: string,
     details: StatusDetails = {},
-    options: { cause?: unknown; code?: number } = {},
+    options: {
+      cause?: unknown
+      code?: number
+      metadata?: Readonly<Record<string, unknown>>
+    } = {},
   ) {
     super(message, options)
     this.reason = reason
     this.code = options.code ?? codes[reason]
     this.details = details
+    this.metadata = options.metadata ?? {}
   }
 
   /** The body that is sent to clients. */
@@ -75,7 +82,7 @@ export class StatusError extends Error {
     return {
       kind: 'Status',
       apiVersion: 'v1',
-      metadata: {},
+      metadata: this.metadata,
       status: 'Failure',
       message: this.message,
       reason: this.reason,

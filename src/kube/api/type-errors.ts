@@ -102,7 +102,8 @@ function typeProblem(node: Schema, value: unknown): string | undefined {
 }
 
 const inRange = (format: string | undefined, value: unknown): boolean =>
-  format !== 'int32' || (typeof value === 'number' && Math.abs(value) <= 2_147_483_648)
+  typeof value === 'number' &&
+  (format === 'int32' ? value >= -(2 ** 31) && value < 2 ** 31 : Math.abs(value) < 2 ** 63)
 
 const time = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$/
 const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/

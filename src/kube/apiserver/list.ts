@@ -93,11 +93,13 @@ function readPage(target: Target, { prefix, matches }: Selection, from: Start): 
     }
   } catch (thrown) {
     if (!(thrown instanceof Compacted)) throw thrown
+    if (!from.token)
+      throw new StatusError('Expired', 'The resourceVersion for the provided list is too old.')
     throw new StatusError(
       'Expired',
-      from.token
-        ? 'The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.'
-        : 'The resourceVersion for the provided list is too old.',
+      'The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.',
+      {},
+      { metadata: { continue: writeToken(anyRevision, from.after ?? '') } },
     )
   }
 }
@@ -105,18 +107,23 @@ function readPage(target: Target, { prefix, matches }: Selection, from: Start): 
 const keyIn = ({ kind }: Target, object: KubeObject): StoreKey =>
   storeKey(kind, { namespace: object.metadata.namespace ?? '', name: object.metadata.name })
 
+/** In a token: what follows may be of another moment than what came before. */
+const anyRevision = -1
+
 /** Kubernetes' own form of a continue token, so that tools that look inside find what they know. */
 function writeToken(revision: number, after: StoreKey): string {
   const token = { v: 'meta.k8s.io/v1', rv: revision, start: `${after}\u0000` }
   return Buffer.from(JSON.stringify(token)).toString('base64url')
 }
 
-function parseToken(text: string): { readonly after: StoreKey; readonly at: number } {
+function parseToken(text: string): { readonly after: StoreKey; readonly at?: number } {
   try {
     const token: unknown = JSON.parse(Buffer.from(text, 'base64url').toString())
     const { rv, start } = fieldsOf(token)
-    if (typeof rv === 'number' && Number.isSafeInteger(rv) && typeof start === 'string')
-      return { at: rv, after: start.replace(/\0$/, '') }
+    if (typeof rv === 'number' && Number.isSafeInteger(rv) && typeof start === 'string') {
+      const after = start.replace(/\0$/, '')
+      return rv === anyRevision ? { after } : { at: rv, after }
+    }
   } catch {
     // Falls through: a token that is no JSON is as bad as one of another shape.
   }

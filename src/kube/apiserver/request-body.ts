@@ -83,7 +83,19 @@ function decodeJson(text: string, expected: string): Decoded {
       `the object provided is unrecognized (must be of type ${expected}): couldn't get version/kind; json parse error: ${why} (${Buffer.from(text).subarray(0, 20).toString('hex')} ...)`,
     )
   }
+  if (hugeNumber.test(text)) refuseInfinity(value)
   return { value, duplicates: duplicateFields(text) }
+}
+
+/** What may be a number too large for a double; rarely more than a string that looks like one. */
+const hugeNumber = /\d[eE]\+?\d{3}|\d{309}/
+
+/** Go refuses what JavaScript reads as infinite, and would later write as null. */
+function refuseInfinity(value: unknown): void {
+  if (value === Infinity || value === -Infinity)
+    throw badRequest('json: cannot unmarshal number into Go value of type float64')
+  if (typeof value !== 'object' || value === null) return
+  for (const part of Object.values(value)) refuseInfinity(part)
 }
 
 /**

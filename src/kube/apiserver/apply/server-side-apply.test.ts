@@ -238,12 +238,11 @@ test('status and scale have managers of their own', async () => {
 
 test('an object from before anyone was noted: the first apply names its past', async () => {
   const { store, patch, managers } = world()
-  store.put('configmaps/default/x', {
-    apiVersion: 'v1',
-    kind: 'ConfigMap',
+  const old = {
+    ...configMap({ a: '1', b: '2' }),
     metadata: { name: 'x', namespace: 'default', uid: 'u' },
-    ...{ data: { a: '1', b: '2' } },
-  })
+  }
+  store.put('configmaps/default/x', old)
   await patch('merge', 'configmaps', 'x', 'editor', { data: { c: '3' } })
   assert.deepEqual(await managers('configmaps', 'x'), {})
   await refused(
