@@ -11,9 +11,12 @@ type Verb = (store: ContentStore, args: Arguments, out: Output) => Promise<numbe
 
 export const image: Command = {
   name: 'image',
-  usage: 'list | inspect NAME | prune | import FILE | export NAME FILE',
-  summary: 'Images of this machine: list, inspect, prune, import from and export to a tar file',
+  usage: 'list | inspect NAME | pull NAME | prune | import FILE | export NAME FILE',
+  summary:
+    'Images of this machine: list, inspect, pull, prune, import from and export to a tar file',
   details:
+    'pull brings an image from its registry, by the rules of the running platform: mirrors, keys, limits.\n' +
+    'inspect shows what speaks about the image, too: SBOMs, provenance, signatures.\n' +
     'import reads OCI layouts and what `docker save` writes, perhaps gzipped; export writes both in one file.\n' +
     'FILE may be - for stdin and stdout. prune removes images from registries that nothing runs or may start again;\n' +
     'with --all also those that were built or imported here.',
@@ -26,6 +29,12 @@ export const image: Command = {
       default: '0',
       description: 'prune: only what was last used so many hours ago',
     },
+    registries: {
+      type: 'string',
+      value: 'FILE',
+      description: 'pull: mirrors and credentials, in the form of k3s (registries.yaml)',
+    },
+    offline: { type: 'boolean', description: 'pull: ask no registry' },
     'dry-run': { type: 'boolean', description: 'prune: only say what would go' },
   },
   positionals: [1, 3],
@@ -43,7 +52,7 @@ export const image: Command = {
   },
 }
 
-const operands: Readonly<Record<string, number>> = { inspect: 1, import: 1, export: 2 }
+const operands: Readonly<Record<string, number>> = { inspect: 1, pull: 1, import: 1, export: 2 }
 
 const verbs: Readonly<Record<string, Verb>> = {
   async list(store, _args, out) {
@@ -73,8 +82,14 @@ const verbs: Readonly<Record<string, Verb>> = {
     const stored: unknown = JSON.parse((await store.read(configDigest)).toString('utf8'))
     const { architecture, os, created } = Object(stored) as Readonly<Record<string, unknown>>
     const value = { name, digest, manifest, config: configDigest, os, architecture, created }
-    out.print(JSON.stringify({ ...value, ...config, layers }, null, 2))
+    const referrers = await referrersOfAny(store, [...new Set([digest, manifest])])
+    out.print(JSON.stringify({ ...value, ...config, layers, referrers }, null, 2))
     return 0
+  },
+
+  async pull(store, args, out) {
+    const { pullImage } = await import('./image-pull.ts')
+    return await pullImage(store, args, out)
   },
 
   async prune(store, args, out) {
@@ -151,6 +166,15 @@ async function findImage(
   if (found === undefined)
     throw new Error(`${name} is not in ${store.directory}; \`ebb image list\` shows what is`)
   return { name, digest: found }
+}
+
+/** What speaks about an index, and about the image in it for this machine. */
+async function referrersOfAny(store: ContentStore, subjects: readonly string[]) {
+  const { referrersOf } = await import('../image/referrers.ts')
+  const found = subjects.map(async (subject) =>
+    (await referrersOf(store, subject)).map((referrer) => ({ ...referrer, subject })),
+  )
+  return (await Promise.all(found)).flat()
 }
 
 /** What the platform of the data directory runs or may start again; nothing when none was ever started there. */

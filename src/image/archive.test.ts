@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto'
 import { exportArchive, importArchive } from './archive.ts'
 import { openContentStore, type ContentStore } from './content-store.ts'
 import { readManifest } from './manifest.ts'
+import { putReferrer, referrersOf } from './referrers.ts'
 import { layerOf, tarOf, types } from '../testing/registry.ts'
 import { unpackImage } from './unpack.ts'
 
@@ -44,6 +45,22 @@ test('what is exported is imported again, gzipped too, under its name or another
   const { layers } = await readManifest(to, digest)
   await unpackImage(to, digest, layers)
   assert.deepEqual(await collect(exportArchive(to, reference, digest)), bytes)
+})
+
+test('what speaks about an image goes out and comes in with it, without a name', async (t) => {
+  const [from, to] = [await storeOf(t), await storeOf(t)]
+  const config = await from.put(types.config, Buffer.from('{}'))
+  const value = { schemaVersion: 2, mediaType: types.manifest, config, layers: [] }
+  const image = await from.put(types.manifest, Buffer.from(JSON.stringify(value)))
+  const speaking = async (subject: object, artifactType: string) =>
+    await putReferrer(from, Buffer.from(JSON.stringify({ ...value, artifactType, subject })))
+  const sbom = await speaking(image, 'application/spdx+json')
+  const signature = await speaking(sbom, 'application/signature')
+  const bytes = await collect(exportArchive(from, 'app', image.digest))
+  const imported = await importArchive(to, stream(bytes), { ...at, tag: 'app:v2' })
+  assert.deepEqual(imported, [{ reference: 'docker.io/library/app:v2', digest: image.digest }])
+  assert.deepEqual(await referrersOf(to, image.digest), [sbom])
+  assert.deepEqual(await referrersOf(to, sbom.digest), [signature])
 })
 
 test('docker save, as it was, with plain layers and links between them', async (t) => {

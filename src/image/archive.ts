@@ -10,7 +10,8 @@ import { pipeline } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import type { ContentStore, Descriptor } from './content-store.ts'
 import { blobsOf } from './collection.ts'
-import { indexTypes, manifestTypes, parseManifest, readManifest } from './manifest.ts'
+import { indexTypes, manifestTypes, parseManifest, readDocument, readManifest } from './manifest.ts'
+import { noteReferrer, referrersOf, type Referrer } from './referrers.ts'
 import { normalizeReference, parseReference } from './reference.ts'
 import { readTar } from './tar-reader.ts'
 
@@ -45,11 +46,13 @@ export async function importArchive(
   const found = files.has('index.json')
     ? await ofLayout(store, files)
     : await ofDocker(store, files)
-  if (found.length === 0) throw new BadImageArchive('there is no image in it')
-  if (tag !== undefined && found.length > 1)
-    throw new BadImageArchive(`it has ${found.length} images; --tag can name only one`)
+  const images: Found[] = []
+  for (const one of found) if (!(await isReferrer(store, one))) images.push(one)
+  if (images.length === 0) throw new BadImageArchive('there is no image in it')
+  if (tag !== undefined && images.length > 1)
+    throw new BadImageArchive(`it has ${images.length} images; --tag can name only one`)
   const named: Imported[] = []
-  for (const { digest, names } of found) {
+  for (const { digest, names } of images) {
     const all = tag === undefined ? names : [tag]
     if (all.length === 0)
       throw new BadImageArchive(`${digest} has no name in it; give one with --tag`)
@@ -58,6 +61,22 @@ export async function importArchive(
   }
   for (const { reference, digest } of named) await store.tag(reference, digest, nowMs)
   return named
+}
+
+/** What speaks about an image is noted, and needs no name. */
+async function isReferrer(store: ContentStore, { digest, names }: Found): Promise<boolean> {
+  const subject = names.length > 0 ? undefined : await subjectOf(store, digest)
+  if (subject !== undefined) await noteReferrer(store, subject, digest)
+  return subject !== undefined
+}
+
+/** What is wrong with a manifest is said where images are read. */
+const subjectOf = async (store: ContentStore, digest: string): Promise<string | undefined> => {
+  try {
+    return readDocument(await store.read(digest)).subject?.digest
+  } catch {
+    return undefined
+  }
 }
 
 interface Found {
@@ -146,6 +165,7 @@ async function ofLayout(store: ContentStore, files: Files): Promise<readonly Fou
       )
       const names: readonly string[] = given.slice(0, 1)
       if (names.length > 0 || !(await store.has(digest))) return { digest, names }
+      if ((await subjectOf(store, digest)) !== undefined) return { digest, names }
       const { configDigest } = await readManifest(store, digest).catch(() => ({
         configDigest: '',
       }))
@@ -235,7 +255,17 @@ async function assertWhole(store: ContentStore, digest: string): Promise<void> {
       throw new BadImageArchive(`layer ${layer.digest} is missing`)
 }
 
-/** The tar of an image, for this machine's platform, readable as OCI layout and by `docker load`. */
+/** What speaks about a manifest, and what speaks about that. */
+async function allReferrers(store: ContentStore, subject: string): Promise<readonly Referrer[]> {
+  const direct = await referrersOf(store, subject)
+  const further = await Promise.all(direct.map(({ digest }) => allReferrers(store, digest)))
+  return [...direct, ...further.flat()]
+}
+
+/**
+ * The tar of an image, for this machine's platform, with what speaks about it; readable as OCI layout and by
+ * `docker load`.
+ */
 export async function* exportArchive(
   store: ContentStore,
   reference: string,
@@ -250,6 +280,7 @@ export async function* exportArchive(
   const mediaType =
     (JSON.parse(manifest.toString('utf8')) as { readonly mediaType?: string }).mediaType ??
     manifestType
+  const referrers = await allReferrers(store, image.digest)
   const documents = {
     'oci-layout': { imageLayoutVersion: '1.0.0' },
     'index.json': {
@@ -265,6 +296,7 @@ export async function* exportArchive(
             ...(tag !== undefined && { [tagAnnotation]: tag }),
           },
         },
+        ...referrers,
       ],
     },
     'manifest.json': [

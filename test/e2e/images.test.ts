@@ -150,6 +150,17 @@ test('a Service of an image that a mirror has', { skip, timeout: 90_000 }, async
     /Normal Pulled Successfully pulled image ".*" in \S+ \(\S+ including waiting\)\. Image size: \d+ bytes\./,
   )
   await ebb.ok('delete', 'ksvc/mirrored')
+  await push(`${registry.host}/mirror/team/early:v1`)
+  const early = 'registry.cn-hangzhou.aliyuncs.com/team/early:v1'
+  const pulled = await ebb.ebb('image', 'pull', early)
+  assert.equal(pulled.code, 0, pulled.stderr)
+  assert.equal(pulled.stdout, `${early}@${digest}\n`)
+  const { stdout } = await ebb.ebb('image', 'inspect', early)
+  const { referrers, cmd } = JSON.parse(stdout) as { referrers: unknown; cmd: unknown[] }
+  assert.deepEqual([referrers, cmd[0]], [[], '/bin/busybox'])
+  const refused = await ebb.ebb('image', 'pull', early, '--offline')
+  assert.equal(refused.code, 1)
+  assert.match(refused.stderr, /offline mode asks no registry; import it with: ebb image import/)
 })
 
 test(
