@@ -9,6 +9,10 @@ export interface Flag {
   readonly description: string
   /** May be given several times. */
   readonly multiple?: boolean
+  /** One letter: `-t`. */
+  readonly short?: string
+  /** The value may be left out and is '' then: says whether the word behind the flag is one. */
+  readonly takesNext?: (word: string) => boolean
 }
 
 export interface Output {
@@ -54,14 +58,19 @@ export const dataDirFlag: Flag = {
 /** Parses what follows the command's name. Throws UsageError. */
 export function parseArguments(command: Command, argv: readonly string[]): Arguments {
   const options = Object.fromEntries(
-    Object.entries(command.flags).map(([name, { type, multiple }]) => [
+    Object.entries(command.flags).map(([name, { type, multiple, short }]) => [
       name,
-      { type, ...(multiple && { multiple }) },
+      { type, ...(multiple && { multiple }), ...(short !== undefined && { short }) },
     ]),
   )
   let parsed: ReturnType<typeof parseArgs>
   try {
-    parsed = parseArgs({ args: [...argv], options, allowPositionals: true, strict: true })
+    parsed = parseArgs({
+      args: withEmptyValues(command, argv),
+      options,
+      allowPositionals: true,
+      strict: true,
+    })
   } catch (error) {
     throw new UsageError((error as Error).message.split('. ')[0] ?? 'bad arguments')
   }
@@ -85,12 +94,26 @@ export function parseArguments(command: Command, argv: readonly string[]): Argum
   }
 }
 
+function valueText({ type, value = 'VALUE', takesNext }: Flag): string {
+  if (type === 'boolean') return ''
+  return takesNext ? ` [${value}]` : ` ${value}`
+}
+
+/** `--push` without a value as `--push=`, which is how the parser takes one that is empty. */
+function withEmptyValues({ flags }: Command, argv: readonly string[]): string[] {
+  return argv.map((word, i) => {
+    const takesNext = word.startsWith('--') ? flags[word.slice(2)]?.takesNext : undefined
+    const next = argv[i + 1]
+    return takesNext && (next === undefined || !takesNext(next)) ? `${word}=` : word
+  })
+}
+
 /** The text of `ebb COMMAND --help`. */
 export function helpText(command: Command): string {
   const rows = Object.entries(command.flags).map(
     ([name, flag]) =>
       [
-        `--${name}${flag.type === 'string' ? ` ${flag.value ?? 'VALUE'}` : ''}`,
+        `${flag.short === undefined ? '' : `-${flag.short}, `}--${name}${valueText(flag)}`,
         flag.description + (flag.default === undefined ? '' : ` (default ${flag.default})`),
       ] as const,
   )

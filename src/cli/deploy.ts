@@ -7,8 +7,8 @@ import { dataDirOf, layoutOf } from '../platform/config.ts'
 import { Revision } from '../serving/api/revision.ts'
 import { Service } from '../serving/api/service.ts'
 import { clientOf } from './api-client.ts'
-import { buildPath, bundleFlags, bundleOf, defaultReference, imageName } from './build.ts'
-import { UsageError, type Command, type Output } from './command.ts'
+import { buildFlags, buildPath, defaultReference, imageName } from './build.ts'
+import { UsageError, type Arguments, type Command, type Output } from './command.ts'
 
 /** How long a Service may take to become ready; kn waits as long. */
 const readyTimeoutMs = 600_000
@@ -17,7 +17,7 @@ const failureWindowMs = 2_000
 
 export const deploy: Command = {
   name: 'deploy',
-  usage: 'DIR [--name NAME] [--namespace NAMESPACE] [--env KEY=VALUE]… [--bundle]',
+  usage: 'DIR [--name NAME] [--namespace NAMESPACE] [--env KEY=VALUE]… [--base IMAGE] [--bundle]',
   summary: 'Build DIR, run it as a Knative Service, wait until it is ready and print its URL',
   flags: {
     name: { type: 'string', value: 'NAME', description: 'of the Service (default: name of DIR)' },
@@ -28,7 +28,7 @@ export const deploy: Command = {
       multiple: true,
       description: 'environment variable (may be repeated)',
     },
-    ...bundleFlags,
+    ...buildFlags,
   },
   positionals: [1, 1],
   async run(args, out) {
@@ -40,7 +40,6 @@ export const deploy: Command = {
     })
     const name = args.string('name')
     const namespace = args.string('namespace')
-    const bundle = bundleOf(args)
     const { url } = await deployDirectory(
       {
         directory: args.positionals[0] ?? '.',
@@ -48,7 +47,7 @@ export const deploy: Command = {
         ...(name !== undefined && { name }),
         ...(namespace !== undefined && { namespace }),
         env,
-        ...(bundle !== undefined && { bundle }),
+        args,
       },
       out,
     )
@@ -63,13 +62,13 @@ export interface Deployment {
   readonly name?: string
   readonly namespace?: string
   readonly env?: readonly { readonly name: string; readonly value: string }[]
-  /** One file of program and packages; undefined = as package.json says. */
-  readonly bundle?: boolean
+  /** How it is built. */
+  readonly args: Arguments
 }
 
 /** Throws an Error with the Service's own reason and message when it does not become ready. */
 export async function deployDirectory(
-  { directory, dataDir, name, namespace, env = [], bundle }: Deployment,
+  { directory, dataDir, name, namespace, env = [], args }: Deployment,
   out: Output,
 ): Promise<{ readonly name: string; readonly url: string }> {
   const path = resolve(directory)
@@ -78,12 +77,7 @@ export async function deployDirectory(
     throw new Error(
       `no platform has been started in ${dataDir}: run \`ebb up\` first, or give --data-dir`,
     )
-  const { reference, digest, notes } = await buildPath(
-    path,
-    defaultReference(path),
-    dataDir,
-    bundle,
-  )
+  const { reference, digest, notes } = await buildPath(path, defaultReference(path), args, out)
   for (const note of notes) out.note(note)
   out.note(`Built ${reference} (${digest.slice(0, 19)})`)
   await using connection = await clientOf(kubeconfig)

@@ -87,6 +87,15 @@ const dockerNames = [
 export const dockerEnvironment = (): Readonly<Record<string, string | undefined>> =>
   Object.fromEntries(dockerNames.map((name) => [name, process.env[name]]))
 
+/** SOURCE_DATE_EPOCH in seconds (reproducible-builds.org); undefined when it is not set. Throws when it is no number. */
+export function sourceDateEpochS(): number | undefined {
+  const text = process.env['SOURCE_DATE_EPOCH']
+  if (text === undefined || text === '') return undefined
+  if (!/^\d{1,11}$/.test(text))
+    throw new Error(`SOURCE_DATE_EPOCH: expected seconds since 1970, found "${text}"`)
+  return Number(text)
+}
+
 export const defaultApi = '127.0.0.1:6443'
 export const defaultGateway = '127.0.0.1:8080'
 

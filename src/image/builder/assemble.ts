@@ -4,8 +4,8 @@ import { hostRuntimeLabel, manifestTypes, type Platform } from '../manifest.ts'
 import { record, type Base } from './base.ts'
 import { appFolder, type Program } from './program.ts'
 
-const [manifestType] = manifestTypes
-const configType = 'application/vnd.oci.image.config.v1+json'
+export const [manifestType] = manifestTypes
+export const configType = 'application/vnd.oci.image.config.v1+json'
 
 export interface AssembleOptions {
   readonly store: ContentStore

@@ -4,14 +4,12 @@
  */
 import { BuildError } from '../build-error.ts'
 import { buildGo, isGo } from './go.ts'
+import type { SourceKind } from './kinds.ts'
 import { buildNode, startsNode } from './node.ts'
 import type { Toolchain } from './program.ts'
 import { buildPython, isPython } from './python.ts'
 import { buildStatic, siteFolder } from './static-site.ts'
 import type { SourceFolder } from './folder.ts'
-
-export const sourceKinds = ['node', 'python', 'go', 'static'] as const
-export type SourceKind = (typeof sourceKinds)[number]
 
 export const toolchains: Readonly<Record<SourceKind, Toolchain>> = {
   node: buildNode,

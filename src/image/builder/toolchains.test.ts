@@ -101,9 +101,9 @@ test(
     const script = await readFile(join(one.root, 'app/.python_packages/bin/greet'), 'utf8')
     assert.match(script, /^#!\/usr\/bin\/env python3\n/)
     const env = Object.entries(one.manifest.config.env).map(([name, value]) => `${name}=${value}`)
-  const ran = spawnSync('env', [...env, 'python3', '-B', 'app.py'], {
-    cwd: join(one.root, 'app'),
-    encoding: 'utf8',
+    const ran = spawnSync('env', [...env, 'python3', '-B', 'app.py'], {
+      cwd: join(one.root, 'app'),
+      encoding: 'utf8',
     })
     assert.equal(ran.stdout, 'hello from a package\n', ran.stderr)
 

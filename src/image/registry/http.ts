@@ -6,6 +6,7 @@
 import { readFileSync } from 'node:fs'
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import { pipeline } from 'node:stream/promises'
 import { getCACertificates } from 'node:tls'
 import type { Clock } from '../../lib/clock.ts'
 import type { RegistryAccess } from '../../lib/registries.ts'
@@ -13,11 +14,18 @@ import { isLoopback } from './endpoints.ts'
 import { connectionProblem, RegistryError } from './registry-error.ts'
 
 export interface HttpRequest {
-  readonly method: 'GET' | 'HEAD' | 'POST'
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH'
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
   readonly body?: string
+  /** A larger body; opened again where the request is sent again. */
+  readonly content?: HttpContent
   readonly signal?: AbortSignal | undefined
+}
+
+export interface HttpContent {
+  readonly sizeBytes: number
+  readonly open: () => AsyncIterable<Uint8Array>
 }
 
 export interface HttpAnswer {
@@ -81,7 +89,8 @@ export function redirected(
   if (to.username !== '' || to.password !== '') return refuse('to a URL with a password')
   if (isInside(to) && !isInside(from))
     return refuse(`to ${to.host}, which is no place outside of this machine`)
-  if (rest.body !== undefined && to.origin !== from.origin)
+  const hasBody = rest.body !== undefined || rest.content !== undefined
+  if (hasBody && to.origin !== from.origin)
     return refuse(`a request with secrets to ${to.host}, which is not followed`)
   const { authorization: _, ...without } = headers
   return { ...rest, url: to.href, headers: to.origin === from.origin ? headers : without }
@@ -116,7 +125,14 @@ export function createHttpClient({
     return agent
   }
 
-  const once = ({ method, url, headers, body, signal }: HttpRequest): Promise<HttpAnswer> =>
+  const once = ({
+    method,
+    url,
+    headers,
+    body,
+    content,
+    signal,
+  }: HttpRequest): Promise<HttpAnswer> =>
     new Promise((resolve, reject) => {
       const target = new URL(url)
       const open = target.protocol === 'https:' ? httpsRequest : httpRequest
@@ -128,15 +144,18 @@ export function createHttpClient({
           'accept-encoding': 'identity',
           ...headers,
           ...(body !== undefined && { 'content-length': String(Buffer.byteLength(body)) }),
+          ...(content && { 'content-length': String(content.sizeBytes) }),
         },
         agent: agentOf(target),
         signal: AbortSignal.any(signals),
       })
-      const cancel = clock.after(stallMs, () =>
-        request.destroy(
-          new RegistryError('unreachable', `${target.host} gave no answer within ${seconds} s`),
-        ),
-      )
+      const wait = () =>
+        clock.after(stallMs, () =>
+          request.destroy(
+            new RegistryError('unreachable', `${target.host} gave no answer within ${seconds} s`),
+          ),
+        )
+      let cancel = wait()
       request.once('response', (response) => {
         cancel()
         resolve({
@@ -151,7 +170,22 @@ export function createHttpClient({
         cancel()
         reject(toRegistryError(error, target.host))
       })
-      request.end(body)
+      if (!content) return void request.end(body)
+      const sent = async function* () {
+        for await (const chunk of content.open()) {
+          yield chunk
+          // Taken: whoever takes something is there.
+          cancel()
+          cancel = wait()
+        }
+      }
+      let isAnswered = false
+      request.once('response', () => (isAnswered = true))
+      pipeline(sent, request).catch((error: unknown) => {
+        cancel()
+        // An answer that comes before the end of the body says more than the broken body.
+        if (!isAnswered) reject(toRegistryError(error, target.host))
+      })
     })
 
   /** The body; a crawl counts as silence. */

@@ -21,6 +21,8 @@ export interface EngineFacts {
   /** As `uname -m` says it: `x86_64`. */
   readonly machine: string
   readonly rootless: boolean
+  /** It prefers BuildKit for building. */
+  readonly buildKit: boolean
 }
 
 /** A container as a listing shows it. */
@@ -62,6 +64,13 @@ export interface Engine extends Disposable {
   readonly address: string
   readonly facts: EngineFacts
   loadImage(archive: AsyncIterable<Uint8Array>): Promise<void>
+  /** Builds from a context; answers the engine's JSON lines as they come. */
+  buildImage(
+    context: AsyncIterable<Uint8Array>,
+    query: Readonly<Record<string, string>>,
+  ): AsyncIterable<Uint8Array>
+  /** The archive of an image, as `docker save` writes it. */
+  saveImage(reference: string): AsyncIterable<Uint8Array>
   /** By name or id; undefined when there is none. `config` is as in an OCI image's config. */
   image(reference: string): Promise<EngineImage | undefined>
   /** Tags below a repository. */
@@ -120,6 +129,7 @@ export async function connectEngine(address: EngineAddress, clock: Clock): Promi
       apiVersion: http.apiVersion,
       machine: text(info['Architecture']) || text(version['Arch']),
       rootless: list(info['SecurityOptions']).some((option) => text(option) === 'name=rootless'),
+      buildKit: http.buildKit,
     })
   } catch (error) {
     http.client[Symbol.dispose]()
@@ -131,7 +141,11 @@ async function negotiated(
   address: EngineAddress,
   clock: Clock,
   where: string,
-): Promise<{ readonly client: EngineHttp; readonly apiVersion: string }> {
+): Promise<{
+  readonly client: EngineHttp
+  readonly apiVersion: string
+  readonly buildKit: boolean
+}> {
   using any = engineHttp(address, '', clock)
   const pong = await any.stream({ path: '/_ping', timeoutMs: 5_000 })
   pong.destroy()
@@ -143,7 +157,8 @@ async function negotiated(
         `expected ${oldestApi.join('.')} (Docker 20.10) or later`,
     )
   const apiVersion = `1.${Math.min(minor, newestApi[1])}`
-  return { client: engineHttp(address, `/v${apiVersion}`, clock), apiVersion }
+  const buildKit = pong.headers['builder-version'] === '2'
+  return { client: engineHttp(address, `/v${apiVersion}`, clock), apiVersion, buildKit }
 }
 
 function engine(http: EngineHttp, address: string, facts: EngineFacts): Engine {
@@ -170,6 +185,16 @@ function engine(http: EngineHttp, address: string, facts: EngineFacts): Engine {
         const problem = text(record(parsed(line))['error'])
         if (problem !== '') throw new Error(problem)
       }
+    },
+
+    async *buildImage(context, query) {
+      const call = { method: 'POST', path: '/build', query, tar: context, timeoutMs: 0 } as const
+      yield* (await http.stream(call)) as AsyncIterable<Buffer>
+    },
+
+    async *saveImage(reference) {
+      const path = `/images/${encodeReference(reference)}/get`
+      yield* (await http.stream({ path, timeoutMs: loadLimitMs })) as AsyncIterable<Buffer>
     },
 
     async image(reference) {

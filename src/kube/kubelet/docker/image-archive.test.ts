@@ -7,7 +7,7 @@ import { Readable } from 'node:stream'
 import { test } from 'node:test'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { extract } from 'tar-stream'
-import { configType, manifestType } from '../../../image/build.ts'
+import { configType, manifestType } from '../../../image/builder/assemble.ts'
 import { openContentStore } from '../../../image/content-store.ts'
 import { imageArchive } from './image-archive.ts'
 
