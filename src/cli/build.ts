@@ -26,6 +26,11 @@ export const buildFlags: Readonly<Record<string, Flag>> = {
     description: 'Dockerfile: value of an ARG (may be repeated)',
   },
   target: { type: 'string', value: 'STAGE', description: 'Dockerfile: the stage to build' },
+  network: {
+    type: 'string',
+    value: 'MODE',
+    description: "Dockerfile: network of its commands, host or none (default: the builder's)",
+  },
   platform: {
     type: 'string',
     value: 'OS/ARCH',
@@ -154,8 +159,8 @@ async function requestOf(
   out: Output,
 ): Promise<BuildRequest> {
   const dataDir = dataDirOf(args.string('data-dir'))
-  const [file, target, base, entry] = ['file', 'target', 'base', 'entry'].map((name) =>
-    args.string(name),
+  const [file, target, network, base, entry] = ['file', 'target', 'network', 'base', 'entry'].map(
+    (name) => args.string(name),
   )
   const kind = kindOf(args.string('as'))
   if (kind !== undefined && file !== undefined)
@@ -179,6 +184,7 @@ async function requestOf(
     noCache: args.boolean('no-cache'),
     ...(file !== undefined && { dockerfile: resolve(file) }),
     ...(target !== undefined && { target }),
+    ...(network !== undefined && { network }),
     ...(base !== undefined && { base }),
     ...(entry !== undefined && { entry }),
     ...(kind !== undefined && { kind }),

@@ -30,6 +30,7 @@ export interface BuildRequest extends Pick<
   readonly dockerfile?: string
   readonly buildArgs?: Readonly<Record<string, string>>
   readonly target?: string
+  readonly network?: string
   /** Mirrors, credentials and certificates. */
   readonly registries: Registries
   /** Version of Ebb. */
@@ -108,7 +109,7 @@ async function buildDockerfile(
   file: string,
   store: ContentStore,
 ): Promise<Built> {
-  const { path, reference, clock, platform, target, noCache = false, say } = request
+  const { path, reference, clock, platform, target, network, noCache = false, say } = request
   const { normalizeReference } = await import('../image/reference.ts')
   const name = normalizeReference(reference)
   if (!existsSync(file)) throw new BuildError(`${file} does not exist`)
@@ -125,6 +126,7 @@ async function buildDockerfile(
     noCache,
     say,
     ...(target !== undefined && { target }),
+    ...(network !== undefined && { network }),
     ...(platform && { platform }),
   }
   const { importArchive } = await import('../image/archive.ts')

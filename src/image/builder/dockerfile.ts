@@ -19,6 +19,8 @@ export interface DockerfileBuild {
   readonly file: string
   readonly buildArgs: Readonly<Record<string, string>>
   readonly target?: string
+  /** Of the build's commands: `host`, `none`; undefined = as the builder has it. */
+  readonly network?: string
   /** Undefined = as the builder has it. */
   readonly platform?: Platform
   /** Nothing of an earlier build is used. */
@@ -94,7 +96,7 @@ function byProgram(
   return {
     name,
     async build(wanted, use) {
-      const { context, file, buildArgs, target, platform, noCache, say } = wanted
+      const { context, file, buildArgs, target, network, platform, noCache, say } = wanted
       await mkdir(cacheFolder, { recursive: true })
       const stage = await mkdtemp(join(cacheFolder, 'dockerfile-'))
       const idFile = join(stage, 'id')
@@ -117,6 +119,7 @@ function byProgram(
               `${key}=${value}`,
             ]),
             ...(target === undefined ? [] : ['--target', target]),
+            ...(network === undefined ? [] : ['--network', network]),
             ...(platform ? ['--platform', platformText(platform)] : []),
             ...(noCache ? ['--no-cache'] : []),
             context,

@@ -33,7 +33,7 @@ export function engineBuilder(
 }
 
 async function buildOn(engine: Engine, wanted: DockerfileBuild): Promise<string> {
-  const { context, file, buildArgs, target, platform, noCache, say } = wanted
+  const { context, file, buildArgs, target, network, platform, noCache, say } = wanted
   const { buildKit } = engine.facts
   const query = {
     dockerfile: sentDockerfile(context, file),
@@ -41,6 +41,7 @@ async function buildOn(engine: Engine, wanted: DockerfileBuild): Promise<string>
     rm: '1',
     forcerm: '1',
     ...(target !== undefined && { target }),
+    ...(network !== undefined && { networkmode: network }),
     ...(platform && { platform: platformText(platform) }),
     ...(noCache && { nocache: '1' }),
     ...(buildKit && { version: '2' }),
