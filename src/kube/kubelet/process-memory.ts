@@ -1,4 +1,4 @@
-/** Memory of a process and everything it has started, from /proc. */
+/** Memory and processor time of a process and everything it has started, from /proc. */
 import { readFile } from 'node:fs/promises'
 
 /** Processes looked at, at most: one that forks without end must not keep us. */
@@ -22,6 +22,22 @@ async function memoryOf(pid: number): Promise<number> {
   const share = /^Pss:\s+(\d+) kB/m.exec(await read(`/proc/${pid}/smaps_rollup`))
   const resident = share ?? /^VmRSS:\s+(\d+) kB/m.exec(await read(`/proc/${pid}/status`))
   return Number(resident?.[1] ?? 0) * 1024
+}
+
+/** Of the machine's clock that /proc counts in: 100 a second on every Linux (USER_HZ). */
+const nanosPerTick = 10_000_000
+
+/** Nanoseconds of processor that a process, its descendants and those of its children that have ended have used. */
+export async function cpuNanosOfTree(pid: number): Promise<number> {
+  const pids = [pid]
+  let ticks = 0
+  for (const each of pids) {
+    const text = await read(`/proc/${each}/stat`)
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
+    for (const field of fields.slice(11, 15)) ticks += Number(field) || 0
+    if (pids.length < maxProcesses) pids.push(...(await childrenOf(each)))
+  }
+  return ticks * nanosPerTick
 }
 
 async function childrenOf(pid: number): Promise<readonly number[]> {

@@ -5,21 +5,29 @@
  */
 import { createHash } from 'node:crypto'
 import { chownSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import { compiledFolder } from '../../image/compile-cache.ts'
+import { enterCommand, setUser } from './enter-command.ts'
 import { findOnHost, NoExecutable, resolveCommand } from './executable.ts'
 import { connectLauncher, type Launcher } from './launcher-client.ts'
+import { markName } from './launcher/proc.ts'
 import type { ContainerRecord, ExecContext, PodRecord, SandboxRecord } from './launcher/protocol.ts'
-import { enterView, mountArguments } from './mounts.ts'
+import { mountArguments } from './mounts.ts'
 import { namespaceNetwork } from './namespace-network.ts'
 import { hostNetwork, type Network } from './network.ts'
-import { memoryOfTree } from './process-memory.ts'
+import { attachProcess, prepareStreams } from './process-attach.ts'
+import { openCommand } from './process-command.ts'
+import { cpuNanosOfTree, memoryOfTree } from './process-memory.ts'
 import { barrier } from './reach.ts'
 import type { Container, ContainerSpec, Runtime, Sandbox } from './runtime.ts'
+import { groupCpuNanos, groupMemoryBytes } from './sandbox/cgroups.ts'
+import { hasOwnRoot, wantsOwnRoot } from './sandbox/own-root.ts'
+import { removePodFolder, removePodFolders } from './sandbox/remains.ts'
+import type { Starter } from './sandbox/starter.ts'
 import { strippedEntry } from './stripped-entry.ts'
+import { NoTerminal, onTerminal, programOnTerminal } from './terminal.ts'
 import { warmInterpreters, type WarmInterpreters } from './warm-interpreters.ts'
 import { warmStart } from './warm-start.ts'
 
@@ -32,6 +40,8 @@ export interface ProcessRuntimeOptions {
   readonly log: Log
   /** Started Node processes kept idle for pods to come, once a Node program has run; 0 = none, the default. */
   readonly warmInterpreters?: number
+  /** Containers may be privileged. Default false. */
+  readonly allowPrivileged?: boolean
 }
 
 export interface ProcessRuntime extends Runtime {
@@ -87,8 +97,10 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
   const podFolder = (podUid: string) => join(dataDir, 'pods', podUid)
   const running = new Map<string, Running>()
   let detached = false
-  const note = (podUid: string, { id, pid, exec }: ContainerRecord) =>
-    running.set(id, { ...exec, podUid, pid })
+  /** Whom somebody has attached to. */
+  const attached = new Set<string>()
+  const note = (podUid: string, record: ContainerRecord) =>
+    running.set(record.id, { ...record.exec, podUid, pid: record.pid, record })
   for (const pod of launcher.pods) for (const record of pod.containers) note(pod.podUid, record)
 
   const containerOf = (podUid: string, record: ContainerRecord): Container => ({
@@ -102,12 +114,53 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
     exited: launcher.exited(podUid, record),
   })
 
+  let starter: Promise<Starter> | undefined
+  const openStarter = async (): Promise<Starter> => {
+    const { sandboxStarter } = await import('./sandbox/starter.ts')
+    return sandboxStarter({
+      dataDir,
+      prefix,
+      allowPrivileged: options.allowPrivileged ?? false,
+      onLimitation: (what) => log.info('containers with a root of their own', { limitation: what }),
+      launcher,
+    })
+  }
+
+  async function startInOwnRoot(
+    spec: ContainerSpec,
+    id: string,
+    sandbox: SandboxRecord | undefined,
+  ): Promise<Container> {
+    const folder = podFolder(spec.podUid)
+    warm?.take(spec.podUid, spec.image.reference, undefined) // no Node program of ours
+    try {
+      starter ??= openStarter()
+      const result = await (
+        await starter
+      ).start({
+        spec,
+        id,
+        sandbox,
+        hostname: sandbox?.hostname ?? spec.podName,
+        folder,
+        streams: await prepareStreams(spec, folder),
+        onTerminal,
+      })
+      if (!('id' in result)) return notStarted(id, spec, result.message, clock.now())
+      note(spec.podUid, result)
+      return containerOf(spec.podUid, result)
+    } catch (error) {
+      if (!(error instanceof NoTerminal)) throw error
+      return notStarted(id, spec, error.message, clock.now())
+    }
+  }
+
   return {
     name: 'process',
     version: 'process://1.0',
     network: network.mode,
     ...(network.mode === 'namespaces' && { hostIP: network.hostIP }),
-    sharesFiles: () => true,
+    sharesFiles: (image) => !hasOwnRoot(image),
     get launcherPid() {
       return launcher.pid
     },
@@ -118,10 +171,14 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
       launcher.detach()
     },
 
-    async createSandbox({ podUid, ports, images = [] }) {
+    async createSandbox({ podUid, name, hostname = name, ports, images = [] }) {
       const found = sandboxes.get(podUid)
       if (found) return sandboxOf(found)
-      const record: SandboxRecord = { podUid, ...(await warm.acquire(podUid, ports, images)) }
+      const record: SandboxRecord = {
+        podUid,
+        hostname,
+        ...(await warm.acquire(podUid, ports, images)),
+      }
       sandboxes.set(podUid, record)
       // Not waited for: the socket keeps the order, and only a successor reads it.
       void launcher
@@ -134,15 +191,17 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
       const record = sandboxes.get(podUid)
       sandboxes.delete(podUid)
       warm.release(podUid)
-      for (const [id, place] of running) if (place.podUid === podUid) running.delete(id)
+      for (const [id, place] of running)
+        if (place.podUid === podUid && running.delete(id)) attached.delete(id)
       await launcher.forget(podUid)
       if (record) await network.release(record)
-      await rm(podFolder(podUid), { recursive: true, force: true })
+      await removePodFolder(podFolder(podUid))
     },
 
     async start(spec) {
       const id = containerId(prefix, spec)
       const sandbox = sandboxes.get(spec.podUid)
+      if (wantsOwnRoot(spec)) return await startInOwnRoot(spec, id, sandbox)
       const home = join(podFolder(spec.podUid), 'home')
       const place = placeOf(spec, sandbox, home)
       makeFolders(home, spec.user)
@@ -150,7 +209,9 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
       try {
         const command = resolveCommand(spec.command, place)
         if (spec.user) mustReach(spec.user, [place.cwd, dirname(command[0] ?? '')])
-        const plain = spec.mounts.length === 0 && !spec.user && spec.warm !== false
+        const streams = await prepareStreams(spec, podFolder(spec.podUid))
+        const plain =
+          spec.mounts.length === 0 && !spec.user && spec.warm !== false && !streams.inputPath
         const become = warm.take(
           spec.podUid,
           spec.image.reference,
@@ -158,12 +219,14 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
         )
         // Through nsenter the user is changed by nsenter, which needs to be root for the rest.
         const wrapped = enter.length > 0 || spec.mounts.length > 0
-        const argv = [
+        const line = [
           ...enter,
           ...mountArguments(spec, podFolder(spec.podUid), place),
           ...(wrapped && spec.user ? setUser(spec.user) : []),
           ...command,
         ]
+        const program = { argv: line, env: place.env }
+        const { argv, env } = spec.tty ? onTerminal(program) : program
         const record = await launcher.start({
           id,
           podUid: spec.podUid,
@@ -171,12 +234,13 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
           attempt: spec.attempt,
           argv,
           cwd: place.cwd,
-          env: place.env,
+          env,
           logPath: spec.logPath,
           exec: {
             ...place,
             enter,
             hasView: spec.mounts.length > 0,
+            streams,
             ...(spec.user && { user: spec.user }),
           },
           ...(become && { warm: become }),
@@ -186,7 +250,7 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
         note(spec.podUid, record)
         return containerOf(spec.podUid, record)
       } catch (error) {
-        if (!(error instanceof NoExecutable)) throw error
+        if (!(error instanceof NoExecutable || error instanceof NoTerminal)) throw error
         return notStarted(id, spec, error.message, clock.now())
       }
     },
@@ -196,31 +260,53 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
 
     async memoryBytes(id) {
       const place = running.get(id)
-      return place ? await memoryOfTree(place.pid) : 0
+      if (!place) return 0
+      return groupMemoryBytes(place.record.limits?.folders ?? []) ?? (await memoryOfTree(place.pid))
+    },
+
+    async cpuNanos(id) {
+      const place = running.get(id)
+      if (!place) return 0
+      return groupCpuNanos(place.record.limits?.folders ?? []) ?? (await cpuNanosOfTree(place.pid))
     },
 
     async exec(id, command, { timeoutMs, limitBytes }) {
       const place = running.get(id)
       if (!place) return { exitCode: 126, output: 'container is not running' }
-      const enter = place.hasView ? enterView(place.pid, place.cwd) : place.enter
-      const { user } = place
       try {
         return await launcher.run({
-          argv: [
-            ...enter,
-            ...(user && enter.length > 0 ? setUser(user) : []),
-            ...resolveCommand(command, place),
-          ],
-          cwd: place.cwd,
-          env: place.env,
+          ...(await enterCommand(place, command)),
           timeoutMs,
           limitBytes,
-          ...(user && enter.length === 0 && { uid: user.uid, gid: user.gid ?? user.uid }),
         })
       } catch (error) {
         if (error instanceof NoExecutable) return { exitCode: 127, output: error.message }
         throw error
       }
+    },
+
+    async open(id, command, streams) {
+      const place = running.get(id)
+      if (!place) throw new Error('container is not running')
+      // Where the program is on a terminal, the container's first process only holds that.
+      const pid = place.streams?.tty ? programOnTerminal(place.pid)?.pid : undefined
+      const inside = await enterCommand(pid === undefined ? place : { ...place, pid }, command)
+      const env = { ...inside.env, [markName]: id }
+      return await openCommand({ ...inside, env }, streams, clock)
+    },
+
+    async attach(id) {
+      const place = running.get(id)
+      if (!place?.streams) throw new Error('container is not running')
+      const isFirst = !attached.has(id)
+      attached.add(id)
+      return await attachProcess(place.streams, {
+        pid: place.record.keeper?.pid ?? place.pid,
+        exited: launcher.exited(place.podUid, place.record),
+        endInput: () => launcher.endInput(id),
+        isFirst,
+        clock,
+      })
     },
 
     async recover() {
@@ -241,7 +327,7 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
       await network[Symbol.asyncDispose]()
       if (detached) return
       await launcher.stop(disposeGraceMs)
-      await rm(join(dataDir, 'pods'), { recursive: true, force: true })
+      await removePodFolders(join(dataDir, 'pods'))
     },
   }
 }
@@ -266,6 +352,7 @@ interface Place {
 interface Running extends ExecContext {
   readonly podUid: string
   readonly pid: number
+  readonly record: ContainerRecord
 }
 
 const sandboxOf = ({ podUid, podIP, hostPorts }: SandboxRecord): Sandbox => ({
@@ -340,14 +427,6 @@ function mustReach(
     )
   }
 }
-
-const setUser = ({ uid, gid = uid }: NonNullable<ContainerSpec['user']>): readonly string[] => [
-  findOnHost('setpriv') ?? 'setpriv',
-  `--reuid=${uid}`,
-  `--regid=${gid}`,
-  '--clear-groups',
-  '--',
-]
 
 /** The same for the same attempt, so that a successor finds it; the first digits name the data directory. */
 const containerId = (prefix: string, spec: ContainerSpec): string =>

@@ -57,6 +57,8 @@ export interface ContainerSpec {
   readonly stdin?: 'open' | 'once'
   /** It runs on a terminal of its own: its output is one stream. */
   readonly tty?: boolean
+  /** Whether it runs in a root file system of its own, where the runtime has the choice. Absent = as the image is. */
+  readonly ownRoot?: boolean
   /** False: always a new process, even where the runtime has one started ahead. */
   readonly warm?: boolean
   readonly logPath: string
@@ -118,6 +120,8 @@ export interface ImageHandle {
     readonly user: string
     readonly stopSignal: string
     readonly exposedPorts: readonly number[]
+    /** Absent = not known. */
+    readonly labels?: Readonly<Record<string, string>>
   }
 }
 
@@ -190,6 +194,8 @@ export interface Runtime extends AsyncDisposable {
   comingUp?(count: number): void
   /** Memory that the container's processes have, in bytes, shared pages counted in part. Absent = not known. */
   memoryBytes?(id: string): Promise<number>
+  /** Processor time that the container's processes have used, in nanoseconds. Absent = not known. */
+  cpuNanos?(id: string): Promise<number>
   /** Runs a command inside the container and answers its exit code and output (at most `limitBytes`). */
   exec(
     id: string,

@@ -3,6 +3,7 @@ import { ConfigError } from './env.ts'
 import { MountsImpossible } from './mounts.ts'
 import { imageDelayMs } from './restart-backoff.ts'
 import { ImageError } from './runtime.ts'
+import { SandboxImpossible } from './sandbox/sandbox-impossible.ts'
 import { MountError } from './volumes/mount-error.ts'
 
 export interface StartFailure {
@@ -50,7 +51,7 @@ export function startFailure(error: unknown, image: string, failures: number): S
     message,
     retryAfterMs: configRetryMs,
     events: [warning('Failed', `Error: ${message}`)],
-    unexpected: !foreseen,
+    unexpected: !foreseen && !(error instanceof SandboxImpossible),
   }
 }
 

@@ -101,6 +101,8 @@ function perform(request: ToLauncher): unknown {
       return runCommand(request.run, clock)
     case 'sandbox':
       return pods.setSandbox(request.sandbox)
+    case 'end-input':
+      return pods.endInput(request.container)
     case 'list':
       return pods.list()
     case 'warm':

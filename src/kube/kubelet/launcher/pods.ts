@@ -11,6 +11,7 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmdirSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -18,10 +19,13 @@ import {
 import { constants } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Clock } from '../../../lib/clock.ts'
-import { bootId, isAlive, markedProcesses, markName, processStat } from './proc.ts'
+import { keptEnd, ranOut, reportOf, signalKept } from './kept.ts'
+import { bootId, childrenOf, isAlive, markedProcesses, markName, processStat } from './proc.ts'
 import type {
   ContainerRecord,
   ExitRecord,
+  KeptSpec,
+  LimitsSpec,
   PodRecord,
   SandboxRecord,
   StartSpec,
@@ -54,6 +58,10 @@ export class Pods {
   readonly #pods = new Map<string, Pod>()
   readonly #boot = bootId()
   readonly #adopted = new Set<string>()
+  /** By container: the end of its input that keeps it open. */
+  readonly #inputs = new Map<string, number>()
+  /** Keepers whose programs have not begun yet, with their pods. */
+  readonly #starting = new Map<ChildProcess, string>()
   #polling = false
 
   constructor(options: PodsOptions) {
@@ -87,25 +95,40 @@ export class Pods {
         exec: spec.exec,
         exit: startError(error, clock.now()),
       }
+      this.endInput(spec.id)
       this.#put(spec.podUid, record)
       return record
     }
     let log: number
+    let input: number | undefined
     try {
       log = openLog(spec.logPath)
     } catch (error) {
       return Promise.resolve(failed(error))
     }
+    try {
+      input = this.#openInput(spec)
+    } catch (error) {
+      closeSync(log)
+      return Promise.resolve(failed(error))
+    }
     return new Promise((resolve) => {
       try {
         const warm = this.#specialise(spec)
-        const child = warm ?? spawnContainer(spec, log)
+        const child = warm ?? spawnContainer(spec, log, input)
         const { pid } = child
         if (pid === undefined) {
           child.once('error', (error) => resolve(failed(error)))
           return
         }
         child.on('error', () => {}) // of later kills: the process is gone by then
+        if (spec.kept) {
+          this.#startKept(spec, spec.kept, child).then(resolve, (error: unknown) =>
+            resolve(failed(error)),
+          )
+          return
+        }
+        if (spec.limits) enterGroups(pid, spec.limits)
         const record: ContainerRecord = {
           id: spec.id,
           container: spec.container,
@@ -115,18 +138,75 @@ export class Pods {
           startedAtMs,
           exec: spec.exec,
           ...(warm && { warm: true }),
+          ...(spec.limits && { limits: spec.limits }),
         }
-        child.once('exit', (code, signal) =>
-          this.#ended(spec.podUid, spec.id, exitOf(code, signal, clock.now())),
-        )
+        child.once('exit', (code, signal) => {
+          const exit = exitOf(code, signal, clock.now())
+          const outOfMemory = exit.exitCode !== 0 && ranOut(spec.limits)
+          this.#ended(spec.podUid, spec.id, outOfMemory ? { ...exit, reason: 'OOMKilled' } : exit)
+        })
         this.#put(spec.podUid, record)
         resolve(record)
       } catch (error) {
         resolve(failed(error)) // bad arguments, such as a NUL byte
       } finally {
         closeSync(log)
+        if (input !== undefined) closeSync(input)
       }
     })
+  }
+
+  /** The keeper runs: waits until the program does. What could not be started is no container, and is not kept in mind. */
+  async #startKept(spec: StartSpec, kept: KeptSpec, child: ChildProcess): Promise<ContainerRecord> {
+    const { clock } = this.#options
+    const { id, podUid, container, attempt, exec, limits } = spec
+    const startedAtMs = clock.now()
+    const keeper = child.pid ?? 0
+    const ended = new Promise<ExitRecord>((resolve) => {
+      child.once('exit', (code, signal) =>
+        resolve(keptEnd(kept, limits, clock.now()) ?? exitOf(code, signal, clock.now())),
+      )
+    })
+    this.#starting.set(child, podUid)
+    const { pid, failed } = await reportOf(child, exec.streams?.tty === true)
+    const forgotten = !this.#starting.delete(child)
+    const record: ContainerRecord = {
+      id,
+      container,
+      attempt,
+      pid: pid ?? 0,
+      startTicks: pid === undefined ? '' : (processStat(pid)?.startTicks ?? ''),
+      startedAtMs,
+      exec,
+      kept,
+      keeper: { pid: keeper, startTicks: processStat(keeper)?.startTicks ?? '' },
+      ...(limits && { limits }),
+    }
+    if (pid === undefined || failed) {
+      const exit = await ended
+      this.endInput(id)
+      removeGroups(limits)
+      return { ...record, pid: 0, exit, ...(failed && { failed }) }
+    }
+    if (forgotten) return { ...record, exit: await ended }
+    this.#put(podUid, record)
+    void ended.then((exit) => this.#ended(podUid, id, exit))
+    return record
+  }
+
+  /** The program's end of its input, a named pipe that is kept open from here; undefined when it has none. */
+  #openInput({ id, exec: { streams } }: StartSpec): number | undefined {
+    if (streams?.inputPath === undefined) return undefined
+    // Open both ways, as either way alone would wait for the other side.
+    this.#inputs.set(id, openSync(streams.inputPath, 'r+'))
+    return openSync(streams.inputPath, 'r')
+  }
+
+  /** Lets go of a container's input: it ends once nobody else has it open. */
+  endInput(id: string): void {
+    const input = this.#inputs.get(id)
+    this.#inputs.delete(id)
+    if (input !== undefined) closeSync(input)
   }
 
   /** Turns an idle interpreter into the container; undefined when there is none, or a new process would not start. */
@@ -149,20 +229,25 @@ export class Pods {
     for (const pod of this.#pods.values()) {
       const container = pod.containers.get(id)
       if (container && !container.exit && isAlive(container.pid, container.startTicks))
-        killGroup(container.pid, signal)
+        signalContainer(container, signal)
     }
   }
 
   /** Ends what is left of a pod, at once, and drops its record. */
   forget(podUid: string): void {
+    for (const [child, uid] of this.#starting)
+      if (uid === podUid && this.#starting.delete(child)) child.kill('SIGKILL')
     const pod = this.#pods.get(podUid)
     if (!pod) return
     for (const container of pod.containers.values()) {
-      if (!container.exit) killGroup(container.pid, 'SIGKILL')
+      if (!container.exit) signalContainer(container, 'SIGKILL')
     }
     const ids = new Set(pod.containers.keys())
     this.#pods.delete(podUid)
-    for (const id of ids) this.#adopted.delete(id)
+    for (const id of ids) {
+      this.#adopted.delete(id)
+      this.endInput(id)
+    }
     rmSync(this.#path(podUid), { force: true })
     for (const { pid, mark } of markedProcesses(this.#options.prefix)) {
       if (ids.has(mark)) kill(pid)
@@ -177,12 +262,12 @@ export class Pods {
         .flatMap((pod) => [...pod.containers.values()])
         .filter((container) => !container.exit && isAlive(container.pid, container.startTicks))
     const none = () => running().length === 0
-    for (const { pid } of running()) {
-      killGroup(pid, 'SIGTERM')
-      killGroup(pid, 'SIGCONT') // what is frozen hears of it only so
+    for (const container of running()) {
+      signalContainer(container, 'SIGTERM')
+      signalContainer(container, 'SIGCONT') // what is frozen hears of it only so
     }
     await this.#until(none, graceMs)
-    for (const { pid } of running()) killGroup(pid, 'SIGKILL')
+    for (const container of running()) signalContainer(container, 'SIGKILL')
     const strays = () =>
       [...markedProcesses(prefix)].filter(({ pid }) => processStat(pid)?.state !== 'Z')
     for (const { pid } of strays()) kill(pid)
@@ -224,7 +309,10 @@ export class Pods {
     const pod = this.#pods.get(podUid)
     const container = pod?.containers.get(id)
     if (!pod || !container || container.exit) return
-    killGroup(container.pid, 'SIGKILL') // a container ends with its first process
+    // A container ends with its first process; the kernel sees to that where it is the first of a namespace.
+    if (!container.kept) killGroup(container.pid, 'SIGKILL')
+    this.endInput(id)
+    removeGroups(container.limits)
     const ended = { ...container, exit }
     pod.containers.set(id, ended)
     this.#write(pod)
@@ -263,12 +351,16 @@ export class Pods {
       if (record.sandbox) pod.sandbox = record.sandbox
       for (const container of record.containers) {
         if (container.exit) pod.containers.set(container.id, container)
-        else if (isAlive(container.pid, container.startTicks)) {
+        else if (runs(container)) {
           known.add(container.pid)
+          if (container.keeper) known.add(container.keeper.pid)
           marks.add(container.id)
           this.#adopted.add(container.id)
           pod.containers.set(container.id, container)
-        } else pod.containers.set(container.id, { ...container, exit: unknownExit(clock.now()) })
+        } else {
+          pod.containers.set(container.id, { ...container, exit: lateEnd(container, clock.now()) })
+          removeGroups(container.limits)
+        }
       }
       this.#write(pod)
     }
@@ -285,10 +377,9 @@ export class Pods {
       this.#polling = false
       for (const [podUid, pod] of this.#pods) {
         for (const container of pod.containers.values()) {
-          if (!this.#adopted.has(container.id) || isAlive(container.pid, container.startTicks))
-            continue
+          if (!this.#adopted.has(container.id) || runs(container)) continue
           this.#adopted.delete(container.id)
-          this.#ended(podUid, container.id, unknownExit(this.#options.clock.now()))
+          this.#ended(podUid, container.id, lateEnd(container, this.#options.clock.now()))
         }
       }
       this.#poll()
@@ -311,12 +402,13 @@ function readRecord(path: string): (PodRecord & { readonly boot?: string }) | un
   }
 }
 
-const spawnContainer = (spec: StartSpec, log: number): ChildProcess =>
+const spawnContainer = (spec: StartSpec, log: number, input: number | undefined): ChildProcess =>
   spawn(spec.argv[0] ?? '', spec.argv.slice(1), {
     cwd: spec.cwd,
-    env: { ...spec.env, [markName]: spec.id },
+    // First where the program is to get all but the first (sandbox/container-script.ts).
+    env: { ...(spec.kept && { [markName]: spec.id }), ...spec.env, [markName]: spec.id },
     detached: true, // a session and process group of its own
-    stdio: ['ignore', log, log],
+    stdio: [input ?? 'ignore', log, log, ...(spec.kept ? (['pipe'] as const) : [])],
     ...(spec.uid !== undefined && { uid: spec.uid }),
     ...(spec.gid !== undefined && { gid: spec.gid }),
   })
@@ -337,6 +429,44 @@ function openLog(path: string): number {
     mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
     return openSync(path, 'a', 0o644)
   }
+}
+
+/** The process whose end is the container's. */
+const runs = ({ pid, startTicks, keeper }: ContainerRecord): boolean =>
+  keeper ? isAlive(keeper.pid, keeper.startTicks) : isAlive(pid, startTicks)
+
+/** The end of a container that was nobody's child here: what its keeper has noted. */
+const lateEnd = ({ kept, limits }: ContainerRecord, nowMs: number): ExitRecord =>
+  (kept && keptEnd(kept, limits, nowMs)) ?? unknownExit(nowMs)
+
+function enterGroups(pid: number, { folders, enter }: LimitsSpec): void {
+  if (!enter) return
+  for (const folder of folders)
+    try {
+      writeFileSync(join(folder, 'cgroup.procs'), String(pid))
+    } catch {
+      // It has ended already.
+    }
+}
+
+/** Of a container that has ended, and what lies above once it is empty. */
+function removeGroups(limits: LimitsSpec | undefined): void {
+  for (const folder of limits?.folders ?? [])
+    for (const path of [folder, dirname(folder)])
+      try {
+        rmdirSync(path)
+      } catch {
+        // others are inside, or it is gone
+      }
+}
+
+/** What runs on a terminal is a session of its own; the one who holds the terminal ends after it, with its code. */
+function signalContainer(container: ContainerRecord, signal: NodeJS.Signals): void {
+  const { pid, exec } = container
+  if (container.kept) return signalKept(container, signal)
+  const children = exec.streams?.tty ? childrenOf(pid) : []
+  for (const child of children) killGroup(child, signal)
+  if (children.length === 0 || signal === 'SIGSTOP' || signal === 'SIGCONT') killGroup(pid, signal)
 }
 
 function killGroup(pid: number, signal: NodeJS.Signals): void {

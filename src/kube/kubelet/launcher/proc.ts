@@ -19,6 +19,16 @@ export function processStat(
   return { state: fields[0] ?? 'X', group: Number(fields[2]), startTicks: fields[19] ?? '' }
 }
 
+/** Processes that a process has started and that have not ended. */
+export function childrenOf(pid: number): readonly number[] {
+  try {
+    const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1')
+    return text.split(' ').map(Number).filter(Boolean)
+  } catch {
+    return []
+  }
+}
+
 /** True while the very process that was started then is running (a zombie is not). */
 export function isAlive(pid: number, startTicks: string): boolean {
   const stat = processStat(pid)

@@ -19,6 +19,28 @@ export interface StartSpec {
   readonly exec: ExecContext
   /** An idle interpreter may become this process instead of a new one: same outcome, sooner. */
   readonly warm?: WarmStart
+  /** Set for a container with a root of its own: its first process is the keeper of the program. */
+  readonly kept?: KeptSpec
+  /** Files `cgroup.procs` that the process is written to once it runs; for those that enter by themselves see `kept`. */
+  readonly limits?: LimitsSpec
+}
+
+/** How the end of a kept container is told, and what its limits are. */
+export interface KeptSpec {
+  /** Written by the keeper when the program has ended: a siginfo. */
+  readonly endPath: string
+  /** What SIGTERM means to it: the image's own stop signal. */
+  readonly stopSignal?: string
+}
+
+/** The cgroups of a container. */
+export interface LimitsSpec {
+  /** Folders, removed when it has ended. */
+  readonly folders: readonly string[]
+  /** A file that counts processes killed because memory ran out, as `oom_kill N`. */
+  readonly killsPath?: string
+  /** Whether the launcher has to put the process there. */
+  readonly enter: boolean
 }
 
 /** How an idle interpreter becomes a container; the rest is as in StartSpec. */
@@ -53,6 +75,47 @@ export interface ExecContext {
   /** True: the container sees mounts of its own. */
   readonly hasView: boolean
   readonly user?: { readonly uid: number; readonly gid?: number }
+  /** What `attach` needs. */
+  readonly streams?: StreamContext
+  /** It has a root file system of its own (sandbox/). Then `rootfs`, `path`, `enter` and `user` mean nothing. */
+  readonly root?: EnterRecord
+}
+
+/** What it takes to enter a container that has a root of its own. */
+export interface EnterRecord {
+  readonly machine: 'x64' | 'arm64'
+  /** The program that makes and enters containers. */
+  readonly init: string
+  /** Where the container's files and instructions lie. */
+  readonly folder: string
+  readonly userNamespace: boolean
+  readonly network: boolean
+  /** Files `cgroup.procs`. */
+  readonly cgroups: readonly string[]
+  readonly cgroupNamespace: boolean
+  readonly workingDir: string
+  readonly credentials: {
+    readonly uid: number
+    readonly gid: number
+    readonly groups: readonly number[]
+    readonly capabilities: readonly number[]
+    readonly lastCapability: number
+    readonly noNewPrivileges: boolean
+    /** System calls are filtered as by default. */
+    readonly filtered: boolean
+  }
+}
+
+/** Where the input and output of a container's program are. */
+export interface StreamContext {
+  /** All its output. */
+  readonly logPath: string
+  /** A named pipe that is its input; the launcher keeps it open. */
+  readonly inputPath?: string
+  /** Its input ends with the first that has attached. */
+  readonly once?: boolean
+  /** It is `script`, which runs the program on a terminal (terminal.ts). */
+  readonly tty?: boolean
 }
 
 /** How a container ended. `reason` is Kubernetes' word. */
@@ -75,6 +138,12 @@ export interface ContainerRecord {
   readonly exec: ExecContext
   /** It was an idle interpreter before. */
   readonly warm?: boolean
+  /** The process that keeps it: `pid` is the program's. */
+  readonly keeper?: { readonly pid: number; readonly startTicks: string }
+  readonly kept?: KeptSpec
+  readonly limits?: LimitsSpec
+  /** Set when it could not be started: the step of its instructions, and the error. */
+  readonly failed?: { readonly address: number; readonly error: number }
   readonly exit?: ExitRecord
 }
 
@@ -85,6 +154,8 @@ export interface SandboxRecord {
   readonly hostPorts?: Readonly<Record<number, number>>
   /** Name of the network namespace. */
   readonly netns?: string
+  /** What its programs read as the machine's name. */
+  readonly hostname?: string
 }
 
 export interface PodRecord {
@@ -99,6 +170,8 @@ export type Request =
   /** Runs a command to its end and answers code and output. */
   | { readonly op: 'run'; readonly run: RunSpec }
   | { readonly op: 'sandbox'; readonly sandbox: SandboxRecord }
+  /** Lets go of a container's input: it ends once nobody else has it open. */
+  | { readonly op: 'end-input'; readonly container: string }
   | { readonly op: 'list' }
   /** Keeps one more idle interpreter, started by this command line, until a start takes it. */
   | { readonly op: 'warm'; readonly place: string; readonly argv: readonly string[] }
