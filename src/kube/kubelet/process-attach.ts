@@ -24,7 +24,10 @@ export async function prepareStreams(spec: ContainerSpec, folder: string): Promi
   return { logPath, inputPath, ...(stdin === 'once' && { once: true }), ...(tty && { tty: true }) }
 }
 
-/** Looks on from now; the first who does so at a program that waits for him (`once`) also sees what it has said before. */
+/** A program that has said more than this does not wait for whom it shows its prompt to. */
+const beginningBytes = 4096
+
+/** Looks on from now; the first who does so at a program that waits for input also sees what it has said before. */
 export async function attachProcess(
   { logPath, inputPath, once, tty }: StreamContext,
   {
@@ -41,7 +44,9 @@ export async function attachProcess(
     readonly clock: Clock
   },
 ): Promise<ContainerStreams> {
-  const from = once && isFirst ? 0 : (await stat(logPath)).size
+  const { size } = await stat(logPath)
+  const hasBegun = once || size <= beginningBytes
+  const from = inputPath !== undefined && isFirst && hasBegun ? 0 : size
   const stdout = growingFile(logPath, { from, ended: exited, clock })
   stdout.on('error', () => {})
   const stdin = inputPath === undefined ? undefined : openInput(inputPath)

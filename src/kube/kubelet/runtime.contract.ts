@@ -1,6 +1,9 @@
 /** What every runtime does, whatever it runs containers with. Each implementation's test calls this. */
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
+import type { Readable } from 'node:stream'
+import { buffer, text } from 'node:stream/consumers'
 import { test, type TestContext } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 import type { ContainerSpec, ImageHandle, Runtime } from './runtime.ts'
@@ -134,6 +137,108 @@ export function runtimeContract(
     assert.equal((await sh(`${sleep(under)} 60`, 300)).exitCode, 124)
     const nobody = await runtime.exec('nobody', ['true'], { timeoutMs: 1_000, limitBytes: 10 })
     assert.equal(nobody.exitCode, 126)
+  })
+
+  /** A program of that shell, called as `sleep` is. */
+  const tool = (under: RuntimeUnderTest, program: string) => sleep(under).replace(/sleep$/, program)
+  /** Reads until the text has come; fails at the end of the stream. */
+  const reads = async (stream: Readable, text: string): Promise<string> => {
+    let seen = ''
+    for await (const chunk of stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>)
+      if ((seen += chunk.toString('utf8')).includes(text)) return seen
+    assert.fail(`the stream has ended without ${JSON.stringify(text)}: ${JSON.stringify(seen)}`)
+  }
+
+  test(`${name}: commands have streams of their own`, async (t) => {
+    const under = await open(t)
+    const container = await run(under, `while :; do ${sleep(under)} 1; done`, {
+      env: { COLOR: 'blue' },
+    })
+    const { runtime, shell = [] } = under
+    const openIn = runtime.open?.bind(runtime)
+    if (!container || !openIn) return t.skip('nothing really runs')
+    const start = (line: string, stdin = false) =>
+      openIn(container.id, [...shell, line], { stdin, tty: false })
+    const said = await start('echo $COLOR; echo trouble >&2; exit 3')
+    assert.equal(said.stdin, undefined)
+    const [stdout, stderr] = await Promise.all([
+      text(said.stdout),
+      text(said.stderr ?? said.stdout),
+    ])
+    assert.deepEqual([stdout, stderr, await said.exited], ['blue\n', 'trouble\n', 3])
+
+    const copied = await start(`exec ${tool(under, 'cat')}`, true)
+    const bytes = randomBytes(1 << 20)
+    copied.stdin?.end(bytes)
+    assert.ok((await buffer(copied.stdout)).equals(bytes))
+    assert.equal(await copied.exited, 0)
+
+    const killed = await start('kill -9 $$')
+    killed.stdout.resume()
+    killed.stderr?.resume()
+    assert.equal(await killed.exited, 137)
+
+    const left = await start(`echo up; exec ${sleep(under)} 1000`)
+    await reads(left.stdout, 'up')
+    left.close()
+    await assert.rejects(openIn('nobody', [...shell, 'true'], { stdin: false, tty: false }))
+  })
+
+  test(`${name}: commands on a terminal`, async (t) => {
+    const under = await open(t)
+    const container = await run(under, `while :; do ${sleep(under)} 1; done`)
+    const { runtime, shell = [] } = under
+    const openIn = runtime.open?.bind(runtime)
+    if (!container || !openIn) return t.skip('nothing really runs')
+    const stty = tool(under, 'stty')
+    const line = `${stty} size; while ! ${stty} size | grep -q "40 100"; do ${sleep(under)} 0.1; done; read x; echo "got $x"; exit 5`
+    const command = await openIn(
+      container.id,
+      [...shell, line.replace('grep', tool(under, 'grep'))],
+      { stdin: true, tty: true, size: { width: 91, height: 37 } },
+    )
+    assert.equal(command.stderr, undefined)
+    await reads(command.stdout, '37 91')
+    command.resize({ width: 100, height: 40 })
+    command.stdin?.write('hello\n')
+    await reads(command.stdout, 'got hello')
+    command.stdout.resume()
+    assert.equal(await command.exited, 5)
+  })
+
+  test(`${name}: who attaches sees what comes, and may type`, async (t) => {
+    const under = await open(t)
+    const line = 'while read x; do echo "got $x"; done; echo over; exit 4'
+    const container = await run(under, line, { stdin: 'once' })
+    if (!container || !under.runtime.attach) return t.skip('nothing really runs')
+    const first = await under.runtime.attach(container.id)
+    first.stdin?.write('one\n')
+    await reads(first.stdout, 'got one\n')
+    const second = await under.runtime.attach(container.id)
+    second.stdin?.write('two\n')
+    const seen = await reads(second.stdout, 'got two\n')
+    assert.equal(seen, 'got two\n')
+    second.close()
+    first.stdin?.end()
+    await reads(first.stdout, 'over')
+    assert.equal((await container.exited).exitCode, 4)
+    await assert.rejects(under.runtime.attach('nobody'))
+  })
+
+  test(`${name}: a program on a terminal of its own`, async (t) => {
+    const under = await open(t)
+    const line = `read x; ${tool(under, 'stty')} size; echo "got $x"; exec ${sleep(under)} 1000`
+    const container = await run(under, line, { stdin: 'open', tty: true })
+    if (!container || !under.runtime.attach) return t.skip('nothing really runs')
+    const attached = await under.runtime.attach(container.id)
+    attached.stdin?.write('hello\n')
+    await reads(attached.stdout, 'got hello')
+    attached.stdin?.end()
+    attached.close()
+    const again = await under.runtime.attach(container.id)
+    again.stdin?.write('\x03') // Ctrl-C
+    for await (const _ of again.stdout as AsyncIterable<Buffer>);
+    assert.equal((await container.exited).exitCode, 130)
   })
 
   test(`${name}: a program that can not be executed has ended with StartError`, async (t) => {

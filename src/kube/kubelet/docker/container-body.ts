@@ -93,6 +93,8 @@ export function containerBody(
     Cmd: [],
     WorkingDir: spec.workingDir,
     Env: Object.entries(spec.env).map(([name, value]) => `${name}=${value}`),
+    ...(spec.stdin && { OpenStdin: true, StdinOnce: spec.stdin === 'once' }),
+    ...(spec.tty && { Tty: true }),
     ...userOf(security),
     Labels: containerLabels(platform, spec),
     // The pod's probes decide; an image's own would only cost.

@@ -15,6 +15,7 @@ import { containerBody, NotAllowed } from './container-body.ts'
 import type { Engine, InspectedContainer, ListedContainer } from './engine.ts'
 import { EngineError } from './engine-http.ts'
 import { execInside } from './exec.ts'
+import { attachTo, openExec } from './hijacked-streams.ts'
 import { openHolders, type Holder, type Reach } from './holders.ts'
 import { imageLoader } from './image-loader.ts'
 import { containerName, label, networkName, ofPlatform, ofPod } from './labels.ts'
@@ -71,6 +72,8 @@ export async function dockerRuntime(options: DockerRuntimeOptions): Promise<Dock
   /** By id: what its image wants to be stopped by. */
   const stopSignals = new Map<string, string>()
   const followed = new Map<string, Container>()
+  /** Whom somebody has attached to. */
+  const attachedOnce = new Set<string>()
   const letGo = new AbortController()
 
   const create = async (
@@ -96,7 +99,11 @@ export async function dockerRuntime(options: DockerRuntimeOptions): Promise<Dock
     const attached = new AbortController()
     try {
       await createLog(spec.logPath)
-      const output = await engine.attach(id, AbortSignal.any([letGo.signal, attached.signal]))
+      const output = await engine.attach(
+        id,
+        AbortSignal.any([letGo.signal, attached.signal]),
+        spec.tty,
+      )
       await engine.startContainer(id)
       return { id, output }
     } catch (error) {
@@ -155,6 +162,7 @@ export async function dockerRuntime(options: DockerRuntimeOptions): Promise<Dock
   const drop = async (id: string): Promise<void> => {
     followed.delete(id)
     stopSignals.delete(id)
+    attachedOnce.delete(id)
     await engine.remove(id)
   }
 
@@ -235,6 +243,8 @@ export async function dockerRuntime(options: DockerRuntimeOptions): Promise<Dock
 
     memoryBytes: (id) => engine.memoryBytes(id),
     exec: (id, command, limits) => execInside(engine, id, command, { ...limits, clock }),
+    open: (id, command, options) => openExec(engine, id, command, options),
+    attach: (id) => attachTo(engine, id, attachedOnce),
 
     async recover() {
       const all = await engine.containers(ofPlatform(platform))

@@ -4,7 +4,7 @@
  * SSH along.
  */
 import { Agent, request, type IncomingMessage, type RequestOptions } from 'node:http'
-import { Readable } from 'node:stream'
+import { Readable, type Duplex } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { Clock } from '../../../lib/clock.ts'
 import { record, text } from './json.ts'
@@ -45,6 +45,8 @@ export interface Call {
 export interface EngineHttp extends Disposable {
   /** The answer's body, to be read or destroyed. Throws EngineError for a status from 400 on. */
   stream(call: Call): Promise<IncomingMessage>
+  /** The connection itself, once the engine has agreed that both sides speak freely. Throws EngineError. */
+  hijack(call: Call): Promise<Duplex>
   /** The answer's JSON; undefined when there is none. Throws EngineError. */
   json(call: Call): Promise<unknown>
 }
@@ -61,7 +63,11 @@ export function engineHttp(address: EngineAddress, prefix: string, clock: Clock)
       ? { socketPath: address.path }
       : { host: address.host, port: address.port }
 
-  const send = (call: Call, keep: boolean): Promise<IncomingMessage> =>
+  const send = (
+    call: Call,
+    keep: boolean,
+    onUpgrade?: (socket: Duplex) => void,
+  ): Promise<IncomingMessage> =>
     new Promise((resolve, reject) => {
       const { method = 'GET', path, query, json, tar, timeoutMs = defaultTimeoutMs } = call
       const search = query ? `?${new URLSearchParams(query).toString()}` : ''
@@ -77,6 +83,7 @@ export function engineHttp(address: EngineAddress, prefix: string, clock: Clock)
           ...(body && { 'content-type': 'application/json', 'content-length': body.length }),
           ...(tar && { 'content-type': 'application/x-tar', 'transfer-encoding': 'chunked' }),
           ...(!body && !tar && method !== 'GET' && { 'content-length': 0 }),
+          ...(onUpgrade && { connection: 'Upgrade', upgrade: 'tcp' }),
         },
         ...(call.signal && { signal: call.signal }),
       })
@@ -90,6 +97,13 @@ export function engineHttp(address: EngineAddress, prefix: string, clock: Clock)
                 ),
               ),
             )
+      if (onUpgrade)
+        outgoing.once('upgrade', (answer, socket, head) => {
+          cancel()
+          if (head.length > 0) socket.unshift(head)
+          onUpgrade(socket)
+          resolve(answer)
+        })
       outgoing.once('response', (answer) => {
         cancel()
         resolve(answer)
@@ -112,6 +126,15 @@ export function engineHttp(address: EngineAddress, prefix: string, clock: Clock)
 
   return {
     stream: (call) => checked(call, false),
+    async hijack(call) {
+      let socket: Duplex | undefined
+      const answer = await send(call, false, (taken) => (socket = taken))
+      if (socket) return socket
+      throw new EngineError(
+        answer.statusCode ?? 500,
+        messageOf(await readAll(answer)) || `${call.path} did not hand over its connection`,
+      )
+    },
     async json(call) {
       const body = await readAll(await checked(call, true))
       return body.trim() === '' ? undefined : (JSON.parse(body) as unknown)

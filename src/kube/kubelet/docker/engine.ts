@@ -3,7 +3,9 @@
  * answers too. Answers are read with care; only what is used is named.
  */
 import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
 import type { Clock } from '../../../lib/clock.ts'
+import type { TerminalSize } from '../runtime.ts'
 import {
   EngineError,
   engineAddressText,
@@ -51,6 +53,10 @@ export interface InspectedContainer {
   /** Port of the machine by container port. */
   readonly hostPorts: Readonly<Record<number, number>>
   readonly stopSignal: string
+  /** It runs on a terminal, so its output is not in frames. */
+  readonly tty: boolean
+  /** Its input is kept open. */
+  readonly openStdin: boolean
 }
 
 export interface EngineImage {
@@ -99,11 +105,24 @@ export interface Engine extends Disposable {
   /** Resolves with the exit code once it does not run. */
   wait(id: string, signal: AbortSignal): Promise<number>
   /** Resolves once nothing is missed: all its output from now on, which it can't outrun, until it ends. */
-  attach(id: string, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>
+  attach(id: string, signal: AbortSignal, tty?: boolean): Promise<AsyncIterable<Uint8Array>>
   /** What the engine has kept from its beginning, or from `sinceText` (seconds with a fraction), until it ends. */
   logs(id: string, sinceText: string, signal: AbortSignal): AsyncIterable<Uint8Array>
   memoryBytes(id: string): Promise<number>
-  createExec(id: string, command: readonly string[]): Promise<string>
+  createExec(
+    id: string,
+    command: readonly string[],
+    options?: { readonly stdin: boolean; readonly tty: boolean },
+  ): Promise<string>
+  /** Starts a command and hands over its streams: raw on a terminal, else output in frames (frames.ts). */
+  openExec(execId: string, tty: boolean): Promise<Duplex>
+  resizeExec(execId: string, size: TerminalSize): Promise<void>
+  /** The streams of a container's own program, as those of a command. `all`: from its beginning. */
+  openAttach(
+    id: string,
+    options: { readonly stdin: boolean; readonly all: boolean },
+  ): Promise<Duplex>
+  resize(id: string, size: TerminalSize): Promise<void>
   /** Output of a command, until it ends. */
   execOutput(execId: string, signal: AbortSignal): AsyncIterable<Uint8Array>
   inspectExec(execId: string): Promise<{ readonly exitCode: number; readonly pid: number }>
@@ -301,10 +320,11 @@ function engine(http: EngineHttp, address: string, facts: EngineFacts): Engine {
       return number(record(parsed(await whole(answer)))['StatusCode'])
     },
 
-    async attach(id, signal) {
+    async attach(id, signal, tty = false) {
       const query = { stream: '1', stdout: '1', stderr: '1' }
       const path = `/containers/${id}/attach`
-      return frameContents(await http.stream({ method: 'POST', path, query, signal }))
+      const answer = await http.stream({ method: 'POST', path, query, signal })
+      return tty ? answer : frameContents(answer)
     },
 
     async *logs(id, sinceText, signal) {
@@ -314,8 +334,10 @@ function engine(http: EngineHttp, address: string, facts: EngineFacts): Engine {
         stderr: '1',
         ...(sinceText && { since: sinceText }),
       }
+      const tty = (await this.inspect(id))?.tty
       const answer = await http.stream({ path: `/containers/${id}/logs`, query, signal })
-      yield* frameContents(answer)
+      if (tty) yield* answer
+      else yield* frameContents(answer)
     },
 
     async memoryBytes(id) {
@@ -326,8 +348,15 @@ function engine(http: EngineHttp, address: string, facts: EngineFacts): Engine {
       return Math.max(0, number(usage) - (number(inactive_file) || number(total_inactive_file)))
     },
 
-    async createExec(id, command) {
-      const json = { AttachStdout: true, AttachStderr: true, Cmd: command }
+    async createExec(id, command, { stdin, tty } = { stdin: false, tty: false }) {
+      const json = {
+        AttachStdin: stdin,
+        AttachStdout: true,
+        AttachStderr: true,
+        Tty: tty,
+        ...(tty && { Env: ['TERM=xterm'] }),
+        Cmd: command,
+      }
       const path = `/containers/${id}/exec`
       return text(record(await http.json({ method: 'POST', path, json }))['Id'])
     },
@@ -336,6 +365,30 @@ function engine(http: EngineHttp, address: string, facts: EngineFacts): Engine {
       const json = { Detach: false, Tty: false }
       const path = `/exec/${execId}/start`
       yield* frameContents(await http.stream({ method: 'POST', path, json, signal }))
+    },
+
+    async openExec(execId, tty) {
+      const json = { Detach: false, Tty: tty }
+      return await http.hijack({ method: 'POST', path: `/exec/${execId}/start`, json })
+    },
+
+    async resizeExec(execId, { width, height }) {
+      await post(`/exec/${execId}/resize`, { w: String(width), h: String(height) })
+    },
+
+    async openAttach(id, { stdin, all }) {
+      const query = {
+        stream: '1',
+        stdout: '1',
+        stderr: '1',
+        ...(stdin && { stdin: '1' }),
+        ...(all && { logs: '1' }),
+      }
+      return await http.hijack({ method: 'POST', path: `/containers/${id}/attach`, query })
+    },
+
+    async resize(id, { width, height }) {
+      await post(`/containers/${id}/resize`, { w: String(width), h: String(height) })
     },
 
     async inspectExec(execId) {
@@ -376,6 +429,8 @@ function inspected(value: unknown): InspectedContainer {
       }),
     ),
     stopSignal: text(record(Config)['StopSignal']),
+    tty: record(Config)['Tty'] === true,
+    openStdin: record(Config)['OpenStdin'] === true,
   }
 }
 

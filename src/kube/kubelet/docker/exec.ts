@@ -50,7 +50,7 @@ export async function execInside(
 }
 
 /** The API has no way to end a command; where its process is one of this machine, that is ended. */
-async function endExec(engine: Engine, id: string, execId: string): Promise<void> {
+export async function endExec(engine: Engine, id: string, execId: string): Promise<void> {
   try {
     const { pid } = await engine.inspectExec(execId)
     const groups = await readFile(`/proc/${pid}/cgroup`, 'utf8')

@@ -24,6 +24,8 @@ const ended: InspectedContainer = {
   addresses: {},
   hostPorts: {},
   stopSignal: '',
+  tty: false,
+  openStdin: false,
 }
 
 async function reasonAfter(...inspections: readonly InspectedContainer[]): Promise<string> {
