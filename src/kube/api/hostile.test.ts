@@ -68,6 +68,58 @@ const samples: Readonly<Record<string, object>> = {
   Namespace: { spec: { finalizers: ['x'] }, status: {} },
   Lease: { spec: { leaseDurationSeconds: 1 } },
   ServiceAccount: { secrets: [{ name: 'x' }] },
+  ...Object.fromEntries(
+    ['MutatingWebhookConfiguration', 'ValidatingWebhookConfiguration'].map((name) => [
+      name,
+      {
+        webhooks: [
+          {
+            name: 'a.b.c',
+            admissionReviewVersions: ['v1'],
+            sideEffects: 'None',
+            clientConfig: { service: { name: 'a', namespace: 'b' } },
+            rules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['*'], resources: ['*'] }],
+            objectSelector: { matchExpressions: [{ key: 'a', operator: 'In', values: ['b'] }] },
+          },
+        ],
+      },
+    ]),
+  ),
+  ValidatingAdmissionPolicy: {
+    spec: {
+      paramKind: { apiVersion: 'v1', kind: 'ConfigMap' },
+      matchConstraints: {
+        resourceRules: [
+          { apiGroups: [''], apiVersions: ['v1'], operations: ['*'], resources: ['*'] },
+        ],
+      },
+      variables: [{ name: 'a', expression: '1' }],
+      validations: [{ expression: 'true', message: 'x' }],
+    },
+  },
+  ValidatingAdmissionPolicyBinding: {
+    spec: {
+      policyName: 'x',
+      validationActions: ['Deny'],
+      paramRef: { name: 'x', parameterNotFoundAction: 'Deny' },
+      matchResources: { namespaceSelector: { matchLabels: { a: 'b' } } },
+    },
+  },
+  CustomResourceDefinition: {
+    spec: {
+      group: 'a.b',
+      scope: 'Cluster',
+      names: { plural: 'xs', kind: 'X' },
+      conversion: {
+        strategy: 'Webhook',
+        webhook: {
+          clientConfig: { service: { name: 'a', namespace: 'b' } },
+          conversionReviewVersions: ['v1'],
+        },
+      },
+      versions: [{ name: 'v1', served: true, storage: true }],
+    },
+  },
 }
 
 /** What the API server does with a body, from decoding to the row of a table. True when it came to the end. */

@@ -84,7 +84,10 @@ test('a definition is established when its POST is answered, and its kind is ser
     ],
   )
   assert.deepEqual(made.status?.storedVersions, ['v1'])
-  const stored = await client.create(Widget, widget({ size: 's', extra: 1, free: { x: 1 } }) as never)
+  const stored = await client.create(
+    Widget,
+    widget({ size: 's', extra: 1, free: { x: 1 } }) as never,
+  )
   assert.deepEqual(stored['spec'], { size: 's', replicas: 1, free: { x: 1 } })
   assert.ok(api.find('example.com', 'v1', 'widgets'))
   await assert.rejects(
