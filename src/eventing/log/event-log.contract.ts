@@ -67,6 +67,10 @@ export function eventLogContract(name: string, create: () => Promise<LogUnderTes
       subscription.settle(3)
       subscription.defer({ sequence: 2, attempts: 4, notBeforeMs: 1234 })
       assert.deepEqual([subscription.floor, subscription.backlog], [2, 2])
+      assert.deepEqual(
+        [1, 2, 3, 4].map((each) => subscription.isSettled(each)),
+        [true, false, true, false],
+      )
     }
     await using log = await place.open()
     await using subscription = await log.subscribe('s', 'earliest')

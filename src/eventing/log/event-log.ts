@@ -44,6 +44,7 @@ export interface Subscription extends AsyncDisposable {
    * restart. Empty only when `signal` is aborted or the subscription closed.
    */
   take(max: number, signal?: AbortSignal): Promise<readonly LoggedEvent[]>
+  isSettled(sequence: number): boolean
   /** The event is done with: delivered, filtered out, or laid into a dead-letter sink. Others before it may not be. */
   settle(sequence: number): void
   /** Notes that the event is to be tried again, so that a restart does not begin anew. */

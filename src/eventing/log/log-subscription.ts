@@ -105,6 +105,10 @@ export class LogSubscription implements Subscription {
     this.#wake?.()
   }
 
+  isSettled(sequence: number): boolean {
+    return this.#deps.cursor.isSettled(sequence)
+  }
+
   settle(sequence: number): void {
     const { cursor, onFloor } = this.#deps
     const before = cursor.floor

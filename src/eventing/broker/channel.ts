@@ -1,0 +1,158 @@
+/** One Broker or Channel at work: its log, its dispatchers, its dead letters. */
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Clock } from '../../lib/clock.ts'
+import type { Log } from '../../lib/log.ts'
+import type { CloudEvent } from '../cloudevents/cloud-event.ts'
+import type { Headers } from '../cloudevents/http-binding.ts'
+import type { EventLog, LoggedEvent } from '../log/event-log.ts'
+import { openSegmentLog } from '../log/segment-log.ts'
+import { DeadLetters } from './dead-letters.ts'
+import { enterBroker } from './delivery.ts'
+import { Dispatcher } from './dispatcher.ts'
+import type { ChannelConfig, SubscriptionConfig, SubscriptionStats } from './feed.ts'
+import { passThrough } from './headers.ts'
+import type { Inlet } from './ingress.ts'
+import type { Journal } from './journal.ts'
+import type { AttemptResult } from './retry.ts'
+import type { Sender } from './sender.ts'
+import { decodeStored, encodeStored, type StoredEvent } from './stored-event.ts'
+import { nanoTime } from './nano-time.ts'
+
+export interface ChannelDeps {
+  /** A folder of its own. */
+  readonly directory: string
+  readonly clock: Clock
+  readonly log: Log
+  readonly sender: Sender
+  readonly journal: Journal
+}
+
+/** Under way when a channel is closed: so long to end. */
+const graceMs = 5_000
+
+export class Channel implements Inlet, AsyncDisposable {
+  config: ChannelConfig
+  readonly events: EventLog
+  readonly deadLetters: DeadLetters
+  readonly #deps: ChannelDeps
+  readonly #dispatchers = new Map<string, Dispatcher>()
+  /** Of what subscriptions look at now: one event, decoded once for all of them. */
+  readonly #decoded = new WeakMap<LoggedEvent, StoredEvent>()
+
+  private constructor(
+    config: ChannelConfig,
+    deps: ChannelDeps,
+    events: EventLog,
+    deadLetters: DeadLetters,
+  ) {
+    this.config = config
+    this.#deps = deps
+    this.events = events
+    this.deadLetters = deadLetters
+  }
+
+  /** Opens the log, mending what a crash left; subscriptions come with `update`. */
+  static async open(config: ChannelConfig, deps: ChannelDeps): Promise<Channel> {
+    const { directory, clock, log } = deps
+    const open = (folder: string, more: object) =>
+      openSegmentLog({
+        directory: join(directory, folder),
+        clock,
+        ...more,
+        onDamage: (damage) =>
+          log.error('a file of events is damaged: what is readable goes on', { ...damage }),
+      })
+    const events = await open('events', config.retention ?? {})
+    const deadLetters = await DeadLetters.open(await open('dead-letters', {}))
+    return new Channel(config, deps, events, deadLetters)
+  }
+
+  get kind(): ChannelConfig['kind'] {
+    return this.config.kind
+  }
+
+  append(event: StoredEvent): Promise<number> {
+    return this.events.append(encodeStored(event))
+  }
+
+  decode(event: LoggedEvent): StoredEvent {
+    let stored = this.#decoded.get(event)
+    if (!stored) this.#decoded.set(event, (stored = decodeStored(event.payload)))
+    return stored
+  }
+
+  get dispatchers(): readonly Dispatcher[] {
+    return [...this.#dispatchers.values()]
+  }
+
+  get stats(): readonly SubscriptionStats[] {
+    return this.dispatchers.map(({ stats }) => stats)
+  }
+
+  /** Resolves when every new subscription has its place: events that come later are its own. */
+  async update(config: ChannelConfig): Promise<void> {
+    this.config = config
+    const wanted = new Map(config.subscriptions.map((each) => [each.uid, each]))
+    for (const [uid, dispatcher] of this.#dispatchers) {
+      const next = wanted.get(uid)
+      if (next) {
+        dispatcher.update(next)
+        continue
+      }
+      this.#dispatchers.delete(uid)
+      await dispatcher.close(graceMs)
+    }
+    // Also those that were removed while nobody was looking.
+    for (const uid of this.events.subscriptions())
+      if (!wanted.has(uid)) await this.events.unsubscribe(uid)
+    for (const each of config.subscriptions)
+      if (!this.#dispatchers.has(each.uid)) await this.#subscribe(each)
+  }
+
+  async #subscribe(config: SubscriptionConfig): Promise<void> {
+    const { clock, sender, journal } = this.#deps
+    const subscription = await this.events.subscribe(config.uid, config.start ?? 'new')
+    const dispatcher = new Dispatcher(
+      {
+        clock,
+        sender,
+        journal,
+        channel: this.config.uid,
+        log: this.events,
+        subscription,
+        decode: (event) => this.decode(event),
+        reenter: (event, answered) => this.#reenter(event, answered),
+        park: (event, failure) =>
+          this.deadLetters.add(event, config.uid, failure, this.decode(event)),
+      },
+      config,
+    )
+    this.#dispatchers.set(config.uid, dispatcher)
+  }
+
+  /** An answer goes through the same door as any event, without the way there. */
+  async #reenter(event: CloudEvent, answered: Headers): Promise<AttemptResult> {
+    const entered = this.kind === 'Broker' ? enterBroker(event, nanoTime(this.#deps.clock)) : event
+    if (!entered) return { status: 400 }
+    try {
+      await this.append({ event: entered, passed: passThrough(answered) })
+      return { status: 202 }
+    } catch (error) {
+      return { status: 500, error: error instanceof Error ? error.message : 'unknown' }
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.dispatchers.map((each) => each.close(graceMs)))
+    await this.deadLetters[Symbol.asyncDispose]()
+    await this.events[Symbol.asyncDispose]()
+  }
+
+  /** Closes it and forgets its events. */
+  async remove(): Promise<void> {
+    await Promise.all(this.dispatchers.map((each) => each.close(0)))
+    await this[Symbol.asyncDispose]()
+    await rm(this.#deps.directory, { recursive: true, force: true })
+  }
+}

@@ -1,0 +1,151 @@
+/**
+ * One event on its way to one subscriber: what to send, what its answer means, and what the dead-letter sink is told
+ * (contract: broker filter and dispatcher of Knative). Pure; `dispatcher.ts` sends and waits.
+ */
+import type { CloudEvent } from '../cloudevents/cloud-event.ts'
+import { CloudEventError } from '../cloudevents/cloud-event.ts'
+import {
+  decodeMessage,
+  encodeBinary,
+  encodeStructured,
+  modeOf,
+  type Headers,
+  type Message,
+} from '../cloudevents/http-binding.ts'
+import type { SubscriptionConfig } from './feed.ts'
+import { passThrough } from './headers.ts'
+import type { AttemptResult } from './retry.ts'
+import { retryAfterMs } from './retry.ts'
+import type { Answer } from './sender.ts'
+import type { StoredEvent } from './stored-event.ts'
+
+export const ttlExtension = 'knativebrokerttl'
+export const arrivalExtension = 'knativearrivaltime'
+
+/** The request to the subscriber. The time to live is ours, not the subscriber's. */
+export function toSubscriber(
+  { event, passed }: StoredEvent,
+  subscription: SubscriptionConfig,
+): Message {
+  const { [ttlExtension]: _, ...attributes } = event.attributes
+  return message({ ...event, attributes }, subscription, [
+    ...passed,
+    ['prefer', 'reply'],
+    ['kn-namespace', subscription.namespace],
+  ])
+}
+
+/** The request with an answer that is an event. */
+export function toReply(
+  reply: CloudEvent,
+  answered: Headers,
+  subscription: SubscriptionConfig,
+): Message {
+  return message(reply, subscription, [
+    ...passThrough(answered),
+    ['kn-namespace', subscription.namespace],
+  ])
+}
+
+/** Why a delivery failed: what was called, and how it answered. */
+export interface Failure {
+  readonly url: string
+  readonly result: AttemptResult
+  readonly body?: Buffer
+}
+
+/** The request to the dead-letter sink: the event as it was stored, with the reason in extensions. */
+export function toDeadLetter(
+  { event, passed }: StoredEvent,
+  failure: Failure,
+  subscription: SubscriptionConfig,
+): Message {
+  const attributes = { ...event.attributes, ...errorExtensions(failure) }
+  // What the answer of a Trigger's subscriber could not be used for is nobody's status: Knative adds nothing then.
+  const said = failure.result.unusable === undefined ? attributes : event.attributes
+  return message({ ...event, attributes: said }, subscription, [
+    ...passed,
+    ['kn-namespace', subscription.namespace],
+  ])
+}
+
+/** Characters of base64 that an extension may have. */
+const maxErrorData = 1024
+
+export function errorExtensions({ url, result, body }: Failure): Readonly<Record<string, string>> {
+  const text =
+    result.status === undefined ? Buffer.from(`dispatch error: ${result.error ?? 'unknown'}`) : body
+  return {
+    knativeerrordest: url,
+    knativeerrorcode: String(result.status ?? 500),
+    knativeerrordata: (text ?? Buffer.alloc(0)).toString('base64').slice(0, maxErrorData),
+  }
+}
+
+function message(event: CloudEvent, { delivery }: SubscriptionConfig, more: Headers): Message {
+  const { headers, body } =
+    delivery.format === 'json' ? encodeStructured(event) : encodeBinary(event)
+  const own = new Set(headers.map(([name]) => name))
+  return { headers: [...headers, ...more.filter(([name]) => !own.has(name))], body }
+}
+
+export interface Understood {
+  readonly result: AttemptResult
+  /** The event in the answer. */
+  readonly reply?: CloudEvent
+}
+
+/**
+ * What a subscriber's answer means. For a Trigger an answer with a body that is no event is a failure; a Subscription
+ * does not mind.
+ */
+export function understand(
+  answer: Answer,
+  { kind }: SubscriptionConfig,
+  nowMs: number,
+): Understood {
+  const { status, headers, body } = answer
+  const asked = retryAfterMs(headers.find(([name]) => name === 'retry-after')?.[1], nowMs)
+  const result = { status, ...(asked !== undefined && { retryAfterMs: asked }) }
+  if (status < 200 || status >= 300) return { result }
+  const mode = modeOf(headers)
+  if (mode === undefined || mode === 'batched') {
+    if (body.length === 0 || kind === 'Subscription') return { result }
+    return {
+      result: { status: 502, unusable: 'the answer has a body that is no CloudEvent' },
+    }
+  }
+  try {
+    const [reply] = decodeMessage({ headers, body })
+    return reply ? { result, reply } : { result }
+  } catch (error) {
+    if (!(error instanceof CloudEventError)) throw error
+    if (kind === 'Subscription') return { result }
+    return { result: { status: 502, unusable: `the answer is a bad CloudEvent: ${error.message}` } }
+  }
+}
+
+/** The answer of a Trigger's subscriber carries on what is left of the event's time to live. */
+export function inheritTtl(reply: CloudEvent, { event }: StoredEvent): CloudEvent {
+  const ttl = event.attributes[ttlExtension]
+  if (ttl === undefined) return reply
+  return { ...reply, attributes: { ...reply.attributes, [ttlExtension]: ttl } }
+}
+
+/** Rounds that an event may go through a Broker when nobody says otherwise. */
+const defaultTtl = 255
+
+/**
+ * What a Broker adds to an event that comes in. Undefined = it has come round too often.
+ */
+export function enterBroker(event: CloudEvent, nowNanos: string): CloudEvent | undefined {
+  const stated = event.attributes[ttlExtension]
+  const number = typeof stated === 'boolean' ? Number.NaN : Number(stated)
+  const valid = stated !== undefined && stated !== '' && Number.isInteger(number)
+  const ttl = valid ? Math.max(number - 1, 0) : defaultTtl
+  if (ttl <= 0) return undefined
+  return {
+    ...event,
+    attributes: { ...event.attributes, [arrivalExtension]: nowNanos, [ttlExtension]: ttl },
+  }
+}

@@ -1,0 +1,423 @@
+/**
+ * Brings a channel's events to one subscriber: to the subscriber, its answer to where answers go, and what fails for
+ * good to the dead-letter sink. An event is settled when nothing is left to do for it, so that a crash at any point
+ * means a second attempt and never a lost event.
+ *
+ * First attempts are made in order, the next when the one before has been answered, as senders that wait for their
+ * answers expect; only a subscriber that falls behind gets several at a time (docs/decisions, "order of first
+ * attempts"). Retries wait beside and overlap with newer events.
+ */
+import type { Clock } from '../../lib/clock.ts'
+import type { CloudEvent } from '../cloudevents/cloud-event.ts'
+import { textOf } from '../cloudevents/cloud-event.ts'
+import type { Headers, Message } from '../cloudevents/http-binding.ts'
+import type { EventLog, LoggedEvent, Subscription } from '../log/event-log.ts'
+import { inheritTtl, toDeadLetter, toReply, toSubscriber, understand } from './delivery.ts'
+import type { Failure, Understood } from './delivery.ts'
+import type { Destination, SubscriptionConfig, SubscriptionStats } from './feed.ts'
+import { compileFilter, type Filter } from './filters.ts'
+import type { Journal, Step } from './journal.ts'
+import { judge, type AttemptResult } from './retry.ts'
+import { SendError, type Sender } from './sender.ts'
+import type { StoredEvent } from './stored-event.ts'
+
+export interface DispatcherDeps {
+  readonly clock: Clock
+  readonly sender: Sender
+  /** Uid of the Broker or Channel. */
+  readonly channel: string
+  readonly log: EventLog
+  readonly subscription: Subscription
+  readonly decode: (event: LoggedEvent) => StoredEvent
+  /** Puts an answer into the channel itself. */
+  readonly reenter: (event: CloudEvent, answered: Headers) => Promise<AttemptResult>
+  /** Keeps what is given up; resolves when it is durable. */
+  readonly park: (event: LoggedEvent, failure: Failure) => Promise<void>
+  readonly journal: Journal
+}
+
+/** Where an event is on its way. */
+type State =
+  | { readonly phase: 'subscriber'; readonly attempts: number }
+  | {
+      readonly phase: 'reply'
+      readonly attempts: number
+      readonly reply: CloudEvent
+      readonly answered: Headers
+    }
+  | { readonly phase: 'deadLetter'; readonly attempts: number; readonly failure: Failure }
+
+/** What comes next: nothing, or another step after a while. */
+type Next = 'done' | { readonly state: State; readonly waitMs: number }
+
+interface Task {
+  readonly event: LoggedEvent
+  readonly state: State
+  /** Of its order; '' for all where order is not asked for. */
+  readonly key: string
+}
+
+/** Read ahead and filtered, to be sent. */
+const queueLength = 256
+/** Waiting to be tried again; more are not begun. */
+const maxDeferred = 10_000
+/** Behind by more than this, several first attempts are made at a time. */
+const smallBacklog = 16
+const defaultParallelism = 100
+/** What can't be parked, on a full disk, is tried again so much later. */
+const parkAgainMs = 5_000
+
+export class Dispatcher implements AsyncDisposable {
+  readonly #deps: DispatcherDeps
+  #config: SubscriptionConfig
+  #filter: Filter
+  #queue: Task[] = []
+  /** Due again. */
+  #ready: Task[] = []
+  /** Ends the wait of each deferred event. */
+  readonly #deferred = new Map<number, () => void>()
+  /** How the events that were deferred before a restart stand. */
+  readonly #before: Map<number, { readonly attempts: number; readonly notBeforeMs: number }>
+  readonly #busyKeys = new Set<string>()
+  #inFlight = 0
+  #taking = false
+  readonly #stop = new AbortController()
+  #closing = false
+  #idle: (() => void) | undefined
+  #counts = { delivered: 0, refused: 0, retried: 0, deadLettered: 0 }
+
+  constructor(deps: DispatcherDeps, config: SubscriptionConfig) {
+    this.#deps = deps
+    this.#config = config
+    this.#filter = compileFilter(config.filter ?? {})
+    this.#before = new Map(deps.subscription.deferred.map((each) => [each.sequence, each]))
+    this.#pump()
+  }
+
+  get config(): SubscriptionConfig {
+    return this.#config
+  }
+
+  get stats(): SubscriptionStats {
+    const { backlog } = this.#deps.subscription
+    return { uid: this.#config.uid, ...this.#counts, backlog, deferred: this.#deferred.size }
+  }
+
+  /** What is not begun yet goes by the new configuration. */
+  update(config: SubscriptionConfig): void {
+    const sameFilter = JSON.stringify(config.filter) === JSON.stringify(this.#config.filter)
+    this.#config = config
+    if (!sameFilter) this.#filter = compileFilter(config.filter ?? {})
+    this.#pump()
+  }
+
+  /** Why the event does not concern this subscription, if so. */
+  refusal(event: CloudEvent) {
+    return this.#filter(event)
+  }
+
+  #pump(): void {
+    if (this.#closing || !this.#config.subscriber) return
+    const slots = this.#slots()
+    while (this.#inFlight < slots) {
+      const task = this.#nextTask()
+      if (!task) break
+      void this.#run(task)
+    }
+    const room = this.#queue.length < queueLength / 2 && this.#deferred.size < maxDeferred
+    if (!this.#taking && room) void this.#take()
+  }
+
+  #slots(): number {
+    const most = this.#config.parallelism ?? defaultParallelism
+    if (this.#config.order === 'ordered') return most
+    const behind = this.#deps.subscription.backlog - this.#deferred.size - this.#inFlight
+    return behind <= smallBacklog ? 1 : Math.min(most, Math.ceil(behind / 8))
+  }
+
+  #nextTask(): Task | undefined {
+    for (const list of [this.#ready, this.#queue]) {
+      const at =
+        this.#config.order === 'ordered'
+          ? list.findIndex(({ key }) => list === this.#ready || !this.#busyKeys.has(key))
+          : 0
+      const task = at < 0 ? undefined : list[at]
+      if (!task) continue
+      list.splice(at, 1)
+      return task
+    }
+    return undefined
+  }
+
+  async #take(): Promise<void> {
+    this.#taking = true
+    try {
+      const events = await this.#deps.subscription.take(queueLength, this.#stop.signal)
+      for (const event of events) this.#enqueue(event)
+    } catch {
+      // The disk can't be read at the moment: what has been taken is handed out again after a restart.
+      this.#closing = true
+      return
+    } finally {
+      this.#taking = false
+    }
+    this.#pump()
+  }
+
+  #enqueue(event: LoggedEvent): void {
+    const stored = this.#decoded(event)
+    if (!stored || this.#filter(stored.event)) {
+      this.#counts.refused++
+      this.#deps.subscription.settle(event.sequence)
+      return
+    }
+    const key =
+      this.#config.order === 'ordered' ? textOf(stored.event.attributes['partitionkey']) : ''
+    const before = this.#before.get(event.sequence)
+    this.#before.delete(event.sequence)
+    const state: State = { phase: 'subscriber', attempts: before?.attempts ?? 0 }
+    const waitMs = (before?.notBeforeMs ?? 0) - this.#deps.clock.now()
+    if (before && waitMs > 0) this.#defer({ event, state, key }, waitMs)
+    else this.#queue.push({ event, state, key })
+  }
+
+  /** Undefined = the payload is none of ours: damage that a checksum did not see. */
+  #decoded(event: LoggedEvent): StoredEvent | undefined {
+    try {
+      return this.#deps.decode(event)
+    } catch {
+      return undefined
+    }
+  }
+
+  async #run(task: Task): Promise<void> {
+    const { event, key } = task
+    this.#inFlight++
+    this.#busyKeys.add(key)
+    let { state } = task
+    try {
+      for (;;) {
+        const next = await this.#step(event, state)
+        if (this.#stop.signal.aborted) return
+        if (next === 'done') {
+          this.#note(event, { kind: 'done' })
+          this.#deps.subscription.settle(event.sequence)
+          this.#busyKeys.delete(key)
+          return
+        }
+        state = next.state
+        if (next.waitMs === 0) continue
+        this.#defer({ event, state, key }, next.waitMs)
+        return
+      }
+    } finally {
+      this.#inFlight--
+      if (this.#inFlight === 0) this.#idle?.()
+      this.#pump()
+    }
+  }
+
+  #defer(task: Task, waitMs: number): void {
+    const { event, state, key } = task
+    const { clock, subscription, log } = this.#deps
+    if (state.phase === 'subscriber')
+      subscription.defer({
+        sequence: event.sequence,
+        attempts: state.attempts,
+        notBeforeMs: clock.now() + waitMs,
+      })
+    if (this.#config.order === 'ordered') this.#busyKeys.add(key)
+    const { sequence } = event
+    const due = async () => {
+      this.#deferred.delete(sequence)
+      // Waiting events are read again rather than kept: they may be many, and wait for hours.
+      for await (const again of log.read({ from: sequence, to: sequence }))
+        this.#ready.push({ event: again, state, key })
+      this.#pump()
+    }
+    this.#deferred.set(
+      sequence,
+      clock.after(waitMs, () => {
+        due().catch(() => this.#defer(task, parkAgainMs))
+      }),
+    )
+  }
+
+  async #step(event: LoggedEvent, state: State): Promise<Next> {
+    const stored = this.#deps.decode(event)
+    switch (state.phase) {
+      case 'subscriber':
+        return await this.#call(event, stored, state.attempts + 1)
+      case 'reply':
+        return await this.#answer(event, state, stored)
+      case 'deadLetter':
+        return await this.#bury(event, state, stored)
+    }
+  }
+
+  async #call(event: LoggedEvent, stored: StoredEvent, attempts: number): Promise<Next> {
+    const { delivery, subscriber, reply: replyTo } = this.#config
+    if (!subscriber) return { state: { phase: 'subscriber', attempts: attempts - 1 }, waitMs: 1000 }
+    const sent = await this.#send(
+      event,
+      'subscriber',
+      subscriber,
+      toSubscriber(stored, this.#config),
+    )
+    const { result, reply } = sent.understood
+    const verdict = judge(result, attempts, delivery)
+    if (verdict.kind === 'retry') {
+      this.#counts.retried++
+      return { state: { phase: 'subscriber', attempts }, waitMs: verdict.waitMs }
+    }
+    if (verdict.kind === 'failed')
+      return await this.#failed(event, { url: subscriber.url, result, ...sent.failedBody })
+    this.#counts.delivered++
+    if (!reply || replyTo === undefined) return 'done'
+    const back = this.#config.kind === 'Trigger' ? inheritTtl(reply, stored) : reply
+    const state = { phase: 'reply', attempts: 0, reply: back, answered: sent.headers } as const
+    return { state, waitMs: 0 }
+  }
+
+  async #answer(
+    event: LoggedEvent,
+    state: Extract<State, { phase: 'reply' }>,
+    _stored: StoredEvent,
+  ): Promise<Next> {
+    const { reply: to, delivery } = this.#config
+    if (to === undefined) return 'done'
+    const attempts = state.attempts + 1
+    if (to === 'channel') {
+      const result = await this.#deps.reenter(state.reply, state.answered)
+      const verdict = judge(result, attempts, delivery)
+      if (verdict.kind === 'delivered') return 'done'
+      if (verdict.kind === 'retry')
+        return { state: { ...state, attempts }, waitMs: Math.max(verdict.waitMs, 1) }
+      return await this.#failed(event, { url: 'the broker', result })
+    }
+    const message = toReply(state.reply, state.answered, this.#config)
+    const sent = await this.#send(event, 'reply', to, message)
+    const { result } = sent.understood
+    const verdict = judge(result, attempts, delivery)
+    if (verdict.kind === 'delivered') return 'done'
+    if (verdict.kind === 'retry') return { state: { ...state, attempts }, waitMs: verdict.waitMs }
+    return await this.#failed(event, { url: to.url, result, ...sent.failedBody })
+  }
+
+  async #failed(event: LoggedEvent, failure: Failure): Promise<Next> {
+    if (this.#config.deadLetter)
+      return { state: { phase: 'deadLetter', attempts: 0, failure }, waitMs: 0 }
+    return await this.#park(event, failure)
+  }
+
+  async #bury(
+    event: LoggedEvent,
+    state: Extract<State, { phase: 'deadLetter' }>,
+    stored: StoredEvent,
+  ): Promise<Next> {
+    const { deadLetter, delivery } = this.#config
+    if (!deadLetter) return await this.#park(event, state.failure)
+    const attempts = state.attempts + 1
+    const message = toDeadLetter(stored, state.failure, this.#config)
+    const sent = await this.#send(event, 'deadLetter', deadLetter, message)
+    const verdict = judge(sent.understood.result, attempts, delivery)
+    if (verdict.kind === 'retry') return { state: { ...state, attempts }, waitMs: verdict.waitMs }
+    if (verdict.kind === 'failed') return await this.#park(event, state.failure)
+    this.#counts.deadLettered++
+    return 'done'
+  }
+
+  /** Nobody takes it: it is kept with its reason until somebody decides. */
+  async #park(event: LoggedEvent, failure: Failure): Promise<Next> {
+    try {
+      await this.#deps.park(event, failure)
+    } catch {
+      return { state: { phase: 'deadLetter', attempts: 0, failure }, waitMs: parkAgainMs }
+    }
+    this.#counts.deadLettered++
+    this.#note(event, { kind: 'parked', url: failure.url })
+    return 'done'
+  }
+
+  async #send(
+    event: LoggedEvent,
+    phase: 'subscriber' | 'reply' | 'deadLetter',
+    to: Destination,
+    message: Message,
+  ): Promise<{
+    readonly understood: Understood
+    readonly headers: Headers
+    readonly failedBody: { readonly body?: Buffer }
+  }> {
+    const { clock, sender } = this.#deps
+    const { timeoutMs } = this.#config.delivery
+    const startMs = clock.monotonic()
+    const noted = (result: AttemptResult) =>
+      this.#note(event, {
+        kind: 'attempt',
+        phase,
+        url: to.url,
+        tookMs: clock.monotonic() - startMs,
+        ...(result.status !== undefined && { status: result.status }),
+        ...((result.error ?? result.unusable) !== undefined && {
+          error: result.error ?? result.unusable ?? '',
+        }),
+      })
+    try {
+      const answer = await sender.send(to, message, {
+        signal: this.#stop.signal,
+        ...(timeoutMs !== undefined && { timeoutMs }),
+      })
+      const understood =
+        phase === 'subscriber'
+          ? understand(answer, this.#config, clock.now())
+          : understand({ ...answer, headers: [], body: empty }, lenient(this.#config), clock.now())
+      noted(understood.result)
+      return { understood, headers: answer.headers, failedBody: { body: answer.body } }
+    } catch (error) {
+      if (!(error instanceof SendError)) throw error
+      const result = { error: error.message }
+      noted(result)
+      return { understood: { result }, headers: [], failedBody: {} }
+    }
+  }
+
+  #note(
+    { sequence }: LoggedEvent,
+    step: Omit<Step, 'channel' | 'sequence' | 'subscription' | 'atMs'>,
+  ): void {
+    const { journal, channel, clock } = this.#deps
+    journal({ channel, sequence, subscription: this.#config.uid, atMs: clock.now(), ...step })
+  }
+
+  /** What is under way gets `graceMs` to end; what does not end is handed out again next time. */
+  async close(graceMs: number): Promise<void> {
+    const { clock, subscription } = this.#deps
+    this.#closing = true
+    for (const cancel of this.#deferred.values()) cancel()
+    this.#queue = []
+    this.#ready = []
+    if (this.#inFlight > 0 && graceMs > 0)
+      await new Promise<void>((resolve) => {
+        const cancel = clock.after(graceMs, resolve)
+        this.#idle = () => {
+          cancel()
+          resolve()
+        }
+      })
+    this.#stop.abort()
+    await subscription[Symbol.asyncDispose]()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close(0)
+  }
+}
+
+const empty = Buffer.alloc(0)
+
+/** What answers to replies and dead letters say besides their status is nobody's business. */
+const lenient = (config: SubscriptionConfig): SubscriptionConfig => ({
+  ...config,
+  kind: 'Subscription',
+})

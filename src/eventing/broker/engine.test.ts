@@ -1,0 +1,359 @@
+/** Brokers and Channels end to end, in memory but for their logs: events in, subscribers out, in simulated time. */
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { silent } from '../../lib/log.ts'
+import { SimClock } from '../../testing/sim-clock.ts'
+import { parseRequestHead } from '../../lib/http1/head.ts'
+import type { Headers, Message } from '../cloudevents/http-binding.ts'
+import { Engine } from './engine.ts'
+import type { ChannelConfig, Destination, EngineConfig, SubscriptionConfig } from './feed.ts'
+import type { Step } from './journal.ts'
+import { SendError, type Answer, type Sender } from './sender.ts'
+
+type Reply = Partial<Answer> | Error
+interface Sent {
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string
+}
+
+class World implements AsyncDisposable {
+  readonly clock = new SimClock()
+  readonly sent: Sent[] = []
+  readonly steps: Step[] = []
+  /** What each URL answers, one after the other, the last for ever. */
+  readonly answers = new Map<string, Reply[]>()
+  readonly directory: string
+  engine: Engine
+
+  private constructor(directory: string) {
+    this.directory = directory
+    this.engine = this.#start()
+  }
+
+  static async create(): Promise<World> {
+    return new World(await mkdtemp(join(tmpdir(), 'ebb-engine-')))
+  }
+
+  #start(): Engine {
+    const send = async (to: Destination, message: Message): Promise<Answer> => {
+      this.sent.push({
+        url: to.url,
+        headers: Object.fromEntries(message.headers),
+        body: message.body.toString(),
+      })
+      const answers = this.answers.get(to.url) ?? [{}]
+      const answer = answers.length > 1 ? answers.shift() : answers[0]
+      if (answer instanceof Error) throw answer
+      return { status: 200, headers: [], body: Buffer.alloc(0), ...answer }
+    }
+    const sender: Sender = { send, [Symbol.dispose]() {} }
+    const journal = (step: Step) => void this.steps.push(step)
+    const { directory, clock } = this
+    return new Engine({ directory, clock, log: silent, sender, journal })
+  }
+
+  async restart(config: EngineConfig): Promise<void> {
+    await this.engine[Symbol.asyncDispose]()
+    this.engine = this.#start()
+    await this.engine.apply(config)
+  }
+
+  async post(
+    path: string,
+    headers: Record<string, string> = {},
+    body = '',
+    { host = brokers, method = 'POST' } = {},
+  ): Promise<{ status: number; headers: Headers; body: string }> {
+    const lines = Object.entries({ host, ...headers }).map(([k, v]) => `${k}: ${v}\r\n`)
+    const head = Buffer.from(`${method} ${path} HTTP/1.1\r\n${lines.join('')}\r\n`, 'latin1')
+    const answer = await this.engine.handle({
+      head: parseRequestHead(head, 0, head.length, 100),
+      body: Buffer.from(body),
+    })
+    return { headers: [], ...answer, body: String(answer.body ?? '') }
+  }
+
+  /** Resolves when `count` requests have gone out in all; time moves as it must. */
+  async until(count: number): Promise<readonly Sent[]> {
+    for (let i = 0; this.sent.length < count; i++) {
+      assert.ok(i < 2000, `${this.sent.length} of ${count} requests: ${JSON.stringify(this.sent)}`)
+      await this.clock.advance(10)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    return this.sent
+  }
+
+  async settled(uid: string): Promise<void> {
+    for (let i = 0; ; i++) {
+      const stats = this.engine.stats.find((each) => each.uid === uid)
+      if (stats?.backlog === 0) return
+      assert.ok(i < 2000, JSON.stringify(stats))
+      await this.clock.advance(10)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const closing = this.engine[Symbol.asyncDispose]()
+    await this.clock.advance(10_000)
+    await closing
+    await rm(this.directory, { recursive: true, force: true })
+  }
+}
+
+const brokers = 'broker-ingress.knative-eventing.svc.cluster.local'
+const event = (more: Record<string, string> = {}) => ({
+  'ce-specversion': '1.0',
+  'ce-id': '1',
+  'ce-source': '/test',
+  'ce-type': 'test.event',
+  ...more,
+})
+const trigger = (name: string, more: Partial<SubscriptionConfig> = {}): SubscriptionConfig => ({
+  uid: `uid-${name}`,
+  kind: 'Trigger',
+  namespace: 'default',
+  name,
+  subscriber: { url: `http://${name}/` },
+  reply: 'channel',
+  delivery: { retry: 0 },
+  ...more,
+})
+const broker = (...subscriptions: readonly SubscriptionConfig[]): EngineConfig => ({
+  brokerHosts: [brokers],
+  channels: [{ uid: 'uid-b', kind: 'Broker', namespace: 'default', name: 'b', subscriptions }],
+})
+
+test('the ingress answers as Knative does, in its order', async () => {
+  await using world = await World.create()
+  await world.engine.apply(broker())
+  const status = async (...args: Parameters<World['post']>) => (await world.post(...args)).status
+  assert.equal(await status('/default/b', event()), 202)
+  assert.equal(await status('/default/b/', event()), 202)
+  assert.equal(await status('/', event()), 404)
+  assert.equal(await status('/default', event()), 400)
+  assert.equal(await status('/default/b/c', event()), 400)
+  assert.equal(await status('/default/nope', event()), 404)
+  assert.equal(await status('/default/nope', {}), 400)
+  assert.equal(await status('/default/b', event({ 'ce-specversion': '2.0' })), 400)
+  assert.equal(await status('/default/b', event({ 'ce-knativebrokerttl': '1' })), 400)
+  assert.equal(await status('/default/b', {}, '', { method: 'GET' }), 405)
+  assert.equal(await status('/default/b', { 'user-agent': 'kube-probe/1.30' }), 200)
+  assert.equal(await status('/', event(), '', { host: 'unknown.default.svc' }), 404)
+  const options = await world.post('/default/b', {}, '', { method: 'OPTIONS' })
+  assert.equal(options.status, 200)
+  assert.deepEqual(options.headers, [
+    ['Allow', 'POST, OPTIONS'],
+    ['WebHook-Allowed-Origin', '*'],
+    ['WebHook-Allowed-Rate', '*'],
+  ])
+  const why = await world.post('/default/b', { ...event(), 'ce-source': '' })
+  assert.deepEqual([why.status, why.body.split(';')[0]], [400, 'source: missing'])
+})
+
+test('an event reaches the Triggers that want it, as it was, with what Knative adds', async () => {
+  await using world = await World.create()
+  const none = { filter: { attributes: { type: 'other' } } }
+  await world.engine.apply(broker(trigger('all'), trigger('none', { filter: none })))
+  const sent: Record<string, string> = event({
+    'content-type': 'application/json',
+    'ce-mine': 'a b',
+    'x-request-id': 'r1',
+    'knative-foo': 'bar',
+    authorization: 'secret',
+  })
+  await world.post('/default/b', sent, '{"a": 1}')
+  await world.settled('uid-none')
+  const [first, ...others] = await world.until(1)
+  assert.equal(others.length, 0)
+  const { 'ce-knativearrivaltime': arrived, ...rest } = first?.headers ?? {}
+  assert.match(arrived ?? '', /^\d{4}-.*T.*\.\d{9}Z$/)
+  assert.deepEqual([first?.url, first?.body], ['http://all/', '{"a": 1}'])
+  const { authorization: _, ...expected } = sent
+  assert.deepEqual(rest, { ...expected, prefer: 'reply', 'kn-namespace': 'default' })
+})
+
+test('an answer that is an event goes back into the Broker, with one round less to live', async () => {
+  await using world = await World.create()
+  world.answers.set('http://ask/', [
+    {
+      headers: Object.entries(event({ 'ce-type': 'answer', 'ce-id': 'a1' })),
+      body: Buffer.from('x'),
+    },
+  ])
+  await world.engine.apply(
+    broker(
+      trigger('ask', { filter: { filter: { attributes: { type: 'test.event' } } } }),
+      trigger('listen', { filter: { filters: [{ exact: { type: 'answer' } }] } }),
+    ),
+  )
+  await world.post('/default/b', event({ 'ce-knativebrokerttl': '9' }))
+  const [, answer] = await world.until(2)
+  assert.equal(answer?.url, 'http://listen/')
+  assert.deepEqual([answer?.headers['ce-id'], answer?.body], ['a1', 'x'])
+  assert.equal(answer?.headers['ce-knativebrokerttl'], undefined)
+})
+
+test('a loop of answers ends when the time to live is used up, and the last one is a dead letter', async () => {
+  await using world = await World.create()
+  world.answers.set('http://echo/', [{ headers: Object.entries(event()) }])
+  const echo = trigger('echo', { deadLetter: { url: 'http://dead/' } })
+  await world.engine.apply(broker(echo))
+  await world.post('/default/b', event({ 'ce-knativebrokerttl': '4' }))
+  const sent = await world.until(4)
+  await world.settled('uid-echo')
+  assert.deepEqual(
+    sent.map(({ url }) => url),
+    ['http://echo/', 'http://echo/', 'http://echo/', 'http://dead/'],
+  )
+})
+
+test('retries keep their times, and the dead-letter sink hears why', async () => {
+  await using world = await World.create()
+  world.answers.set('http://sick/', [{ status: 503, body: Buffer.from('no') }])
+  await world.engine.apply(
+    broker(
+      trigger('sick', {
+        deadLetter: { url: 'http://dead/' },
+        delivery: { retry: 2, backoff: { policy: 'exponential', delayMs: 1000 } },
+      }),
+    ),
+  )
+  const startMs = world.clock.now()
+  await world.post('/default/b', event())
+  await world.until(4)
+  assert.deepEqual(
+    world.steps
+      .filter(({ kind }) => kind === 'attempt')
+      .map((step) => [step.url, step.status, Math.round((step.atMs - startMs) / 1000)]),
+    [
+      ['http://sick/', 503, 0],
+      ['http://sick/', 503, 1],
+      ['http://sick/', 503, 3],
+      ['http://dead/', 200, 3],
+    ],
+  )
+  const dead = world.sent[3]?.headers ?? {}
+  assert.equal(dead['ce-knativeerrordest'], 'http://sick/')
+  assert.equal(dead['ce-knativeerrorcode'], '503')
+  assert.equal(dead['ce-knativeerrordata'], Buffer.from('no').toString('base64'))
+  assert.equal(dead['ce-knativebrokerttl'], '255')
+  assert.equal(dead['prefer'], undefined)
+})
+
+test('what nobody takes is kept with its reason', async () => {
+  await using world = await World.create()
+  world.answers.set('http://gone/', [new SendError('connection refused by gone')])
+  await world.engine.apply(broker(trigger('gone')))
+  await world.post('/default/b', event(), 'kept')
+  await world.settled('uid-gone')
+  await world.restart(broker(trigger('gone')))
+  const letters = []
+  for await (const letter of world.engine.channel('uid-b')?.deadLetters.list() ?? [])
+    letters.push(letter)
+  assert.equal(letters.length, 1)
+  assert.equal(letters[0]?.stored.event.data?.toString(), 'kept')
+  assert.deepEqual(letters[0]?.reason, {
+    knativeerrordest: 'http://gone/',
+    knativeerrorcode: '500',
+    knativeerrordata: Buffer.from('dispatch error: connection refused by gone').toString('base64'),
+  })
+})
+
+test('after a restart an event goes on where its retries were', async () => {
+  await using world = await World.create()
+  world.answers.set('http://later/', [{ status: 500 }, { status: 500 }, { status: 200 }])
+  const config = broker(
+    trigger('later', { delivery: { retry: 5, backoff: { policy: 'linear', delayMs: 60_000 } } }),
+  )
+  await world.engine.apply(config)
+  await world.post('/default/b', event())
+  await world.until(2)
+  await world.clock.advance(30_000)
+  await world.restart(config)
+  await world.clock.advance(20_000)
+  assert.equal(world.sent.length, 2)
+  await world.clock.advance(11_000)
+  await world.until(3)
+  await world.settled('uid-later')
+})
+
+test('an answer that is no event is a failure for a Trigger and nothing to a Subscription', async () => {
+  await using world = await World.create()
+  world.answers.set('http://chatty/', [{ body: Buffer.from('hello') }])
+  const channel: ChannelConfig = {
+    uid: 'uid-c',
+    kind: 'Channel',
+    namespace: 'default',
+    name: 'c',
+    hosts: ['c-kn-channel.default.svc.cluster.local'],
+    subscriptions: [
+      trigger('sub', { kind: 'Subscription', subscriber: { url: 'http://chatty/' } }),
+    ],
+  }
+  const { channels } = broker(
+    trigger('strict', {
+      subscriber: { url: 'http://chatty/' },
+      deadLetter: { url: 'http://dead/' },
+      delivery: { retry: 1 },
+    }),
+  )
+  await world.engine.apply({ brokerHosts: [brokers], channels: [...channels, channel] })
+  await world.post('/default/b', event())
+  const sent = await world.until(3)
+  assert.deepEqual(
+    sent.map(({ url }) => url),
+    ['http://chatty/', 'http://chatty/', 'http://dead/'],
+  )
+  assert.equal(sent[2]?.headers['ce-knativeerrorcode'], undefined)
+  const host = 'c-kn-channel.default.svc.cluster.local'
+  assert.equal((await world.post('/', event(), '', { host })).status, 202)
+  assert.equal((await world.post('/x', event(), '', { host })).status, 400)
+  await world.settled('uid-sub')
+  assert.equal(world.sent.length, 4)
+  assert.equal(world.sent[3]?.headers['ce-knativearrivaltime'], undefined)
+})
+
+test('first attempts are in order; ordered keys also through their retries', async () => {
+  await using world = await World.create()
+  world.answers.set('http://slow/', [{ status: 500 }, { status: 500 }, {}])
+  const slow = trigger('slow', {
+    order: 'ordered',
+    delivery: { retry: 5, backoff: { policy: 'exponential', delayMs: 1000 } },
+  })
+  await world.engine.apply(broker(slow, trigger('plain')))
+  for (const [id, partitionkey] of [
+    ['1', 'a'],
+    ['2', 'a'],
+    ['3', 'b'],
+  ] as const)
+    await world.post('/default/b', event({ 'ce-id': id, 'ce-partitionkey': partitionkey }))
+  await world.settled('uid-slow')
+  await world.settled('uid-plain')
+  const ids = (url: string) =>
+    world.sent.filter((each) => each.url === url).map(({ headers }) => headers['ce-id'])
+  assert.deepEqual(ids('http://plain/'), ['1', '2', '3'])
+  const slowIds = ids('http://slow/')
+  assert.ok(slowIds.lastIndexOf('1') < slowIds.indexOf('2'), slowIds.join())
+  assert.ok(slowIds.indexOf('3') < slowIds.indexOf('2'), slowIds.join())
+})
+
+test('a subscription that is removed drops its backlog, a channel its events', async () => {
+  await using world = await World.create()
+  const { subscriber: _, ...unresolved } = trigger('t')
+  await world.engine.apply(broker(unresolved))
+  await world.post('/default/b', event())
+  assert.equal(world.engine.stats[0]?.backlog, 1)
+  await world.engine.apply(broker())
+  await world.engine.apply(broker(trigger('t')))
+  assert.equal(world.engine.stats[0]?.backlog, 0)
+  await world.post('/default/b', event({ 'ce-id': '2' }))
+  const [only] = await world.until(1)
+  assert.equal(only?.headers['ce-id'], '2')
+  await world.engine.apply({ brokerHosts: [brokers], channels: [] })
+  assert.equal((await world.post('/default/b', event())).status, 404)
+})

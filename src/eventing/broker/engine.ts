@@ -1,0 +1,132 @@
+/**
+ * The event engine: Brokers and Channels with their logs on this machine, what comes in and what goes out. It is told
+ * its whole configuration at a time and finds out itself what is new.
+ */
+import { readdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Clock } from '../../lib/clock.ts'
+import type { Log } from '../../lib/log.ts'
+import type { BufferedAnswer, BufferedRequest } from '../../lib/http1/buffered-server.ts'
+import { Channel } from './channel.ts'
+import type { EngineConfig, SubscriptionStats } from './feed.ts'
+import { receive, type IngressWorld } from './ingress.ts'
+import type { Journal } from './journal.ts'
+import { nanoTime } from './nano-time.ts'
+import type { Sender } from './sender.ts'
+
+export interface EngineOptions {
+  /** A folder of its own. */
+  readonly directory: string
+  readonly clock: Clock
+  readonly log: Log
+  readonly sender: Sender
+  readonly journal: Journal
+}
+
+/** How often old events are looked for. */
+const retainEveryMs = 60_000
+
+export class Engine implements AsyncDisposable {
+  readonly #options: EngineOptions
+  readonly #channels = new Map<string, Channel>()
+  #brokerHosts = new Set<string>()
+  /** Uid by `namespace/name`. */
+  #brokers = new Map<string, string>()
+  #hosts = new Map<string, string>()
+  #applying: Promise<void> = Promise.resolve()
+  #first = true
+  #draining = false
+  #cancelRetain = () => {}
+  readonly #world: IngressWorld
+
+  constructor(options: EngineOptions) {
+    this.#options = options
+    this.#world = {
+      isBrokerHost: (host) => this.#brokerHosts.has(host),
+      broker: (namespace, name) =>
+        this.#channels.get(this.#brokers.get(`${namespace}/${name}`) ?? ''),
+      channel: (host) => this.#channels.get(this.#hosts.get(host) ?? ''),
+      now: () => nanoTime(options.clock),
+      draining: () => this.#draining,
+    }
+    this.#retainLater()
+  }
+
+  /** The ingress. */
+  handle(request: BufferedRequest): BufferedAnswer | Promise<BufferedAnswer> {
+    return receive(request, this.#world)
+  }
+
+  get channels(): readonly Channel[] {
+    return [...this.#channels.values()]
+  }
+
+  channel(uid: string): Channel | undefined {
+    return this.#channels.get(uid)
+  }
+
+  get stats(): readonly SubscriptionStats[] {
+    return this.channels.flatMap(({ stats }) => stats)
+  }
+
+  /** Resolves when all of it holds; one configuration after another. A channel that can't be opened rejects it. */
+  apply(config: EngineConfig): Promise<void> {
+    return (this.#applying = this.#applying.catch(() => {}).then(() => this.#apply(config)))
+  }
+
+  async #apply({ brokerHosts, channels }: EngineConfig): Promise<void> {
+    const { directory, clock, log, sender, journal } = this.#options
+    const wanted = new Set(channels.map(({ uid }) => uid))
+    if (this.#first) await this.#forgetOthers(wanted)
+    this.#first = false
+    for (const [uid, channel] of this.#channels)
+      if (!wanted.has(uid)) {
+        this.#channels.delete(uid)
+        await channel.remove()
+      }
+    for (const each of channels) {
+      let channel = this.#channels.get(each.uid)
+      if (!channel) {
+        const folder = join(directory, folderOf(each.uid))
+        channel = await Channel.open(each, { directory: folder, clock, log, sender, journal })
+        this.#channels.set(each.uid, channel)
+      }
+      await channel.update(each)
+    }
+    this.#brokerHosts = new Set(brokerHosts)
+    const brokers = channels.filter(({ kind }) => kind === 'Broker')
+    this.#brokers = new Map(brokers.map((each) => [`${each.namespace}/${each.name}`, each.uid]))
+    this.#hosts = new Map(
+      channels.flatMap(({ hosts = [], uid }) => hosts.map((host) => [host, uid] as const)),
+    )
+  }
+
+  /** Logs of Brokers and Channels that were deleted while this engine was not there. */
+  async #forgetOthers(wanted: ReadonlySet<string>): Promise<void> {
+    const folders = new Set([...wanted].map(folderOf))
+    for (const name of await readdir(this.#options.directory).catch(() => []))
+      if (!folders.has(name))
+        await rm(join(this.#options.directory, name), { recursive: true, force: true })
+  }
+
+  #retainLater(): void {
+    this.#cancelRetain = this.#options.clock.after(retainEveryMs, () => {
+      const all = this.channels.map(({ events }) => events.retain())
+      Promise.all(all)
+        .catch((error: unknown) =>
+          this.#options.log.error('old events could not be removed', { error }),
+        )
+        .finally(() => this.#draining || this.#retainLater())
+    })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#draining = true
+    this.#cancelRetain()
+    await this.#applying.catch(() => {})
+    await Promise.all(this.channels.map((each) => each[Symbol.asyncDispose]()))
+  }
+}
+
+/** Uids are UUIDs, unless somebody made up others. */
+const folderOf = (uid: string): string => encodeURIComponent(uid).replaceAll('.', '%2E')

@@ -1,0 +1,83 @@
+/**
+ * What the event engine must know, and what it tells back. The controllers compute the whole of it from the objects in
+ * the API; the engine goes on with what it has whenever nobody tells it anything.
+ */
+import type { Filtering } from './filters.ts'
+
+/** Where to send events. */
+export interface Destination {
+  /** As status shows it and as the request carries it: its host goes into the Host header. */
+  readonly url: string
+  /** Where to connect to instead of the URL's host: the gateway, for names of this cluster. */
+  readonly dial?: { readonly host: string; readonly port: number }
+  /** Certificates to trust besides the usual ones, PEM. */
+  readonly caCerts?: string
+  /** Whom a token must be meant for; absent = no token is sent. */
+  readonly audience?: string
+}
+
+/** How often and how long to try (DeliverySpec, resolved). */
+export interface DeliveryPolicy {
+  /** Attempts after the first. */
+  readonly retry: number
+  readonly backoff?: { readonly policy: 'linear' | 'exponential'; readonly delayMs: number }
+  /** Of one attempt; absent = none. */
+  readonly timeoutMs?: number
+  /** Upper bound for what an answer's Retry-After asks for; absent = it is not honoured. */
+  readonly retryAfterMaxMs?: number
+  readonly format?: 'json' | 'binary'
+}
+
+/** A Trigger, or a Subscription of a Channel. */
+export interface SubscriptionConfig {
+  /** The object's uid: its place in the log goes with it. */
+  readonly uid: string
+  readonly kind: 'Trigger' | 'Subscription'
+  readonly namespace: string
+  readonly name: string
+  readonly filter?: Filtering
+  /** Absent = it does not resolve at the moment: events wait. */
+  readonly subscriber?: Destination
+  /** Where answers that are events go: a destination, or the channel's own log. Absent = nowhere. */
+  readonly reply?: Destination | 'channel'
+  readonly deadLetter?: Destination
+  readonly delivery: DeliveryPolicy
+  /** `ordered`: one at a time for each `partitionkey`, retries included. Default: first attempts in order. */
+  readonly order?: 'ordered'
+  /** First attempts under way at most, when it is behind. */
+  readonly parallelism?: number
+  /** Where a new one begins. Default: with what comes next. */
+  readonly start?: 'earliest'
+}
+
+/** A Broker or a Channel: a log with subscriptions. */
+export interface ChannelConfig {
+  /** The object's uid: its log goes with it. */
+  readonly uid: string
+  readonly kind: 'Broker' | 'Channel'
+  readonly namespace: string
+  readonly name: string
+  /** Host names that mean this channel, at path `/`: `orders-kn-channel.default.svc.cluster.local`. */
+  readonly hosts?: readonly string[]
+  readonly subscriptions: readonly SubscriptionConfig[]
+  readonly retention?: { readonly maxAgeMs?: number; readonly maxBytes?: number }
+}
+
+export interface EngineConfig {
+  /** Host names whose paths are `/namespace/broker`. */
+  readonly brokerHosts: readonly string[]
+  readonly channels: readonly ChannelConfig[]
+}
+
+/** How a subscription does, since the engine started. */
+export interface SubscriptionStats {
+  readonly uid: string
+  readonly delivered: number
+  readonly refused: number
+  readonly retried: number
+  readonly deadLettered: number
+  /** Events it is not done with. */
+  readonly backlog: number
+  /** Waiting to be tried again. */
+  readonly deferred: number
+}

@@ -1,0 +1,22 @@
+/** What is noted of an event's way, so that people can follow it. */
+
+/** One step of one event at one subscription. */
+export interface Step {
+  /** Of the Broker or Channel. */
+  readonly channel: string
+  readonly sequence: number
+  /** Of the Trigger or Subscription. */
+  readonly subscription: string
+  readonly atMs: number
+  /** `attempt`: a request to `url`; `done`: nothing is left to do; `parked`: given up and kept as a dead letter. */
+  readonly kind: 'attempt' | 'done' | 'parked'
+  readonly phase?: 'subscriber' | 'reply' | 'deadLetter'
+  readonly url?: string
+  readonly status?: number
+  readonly error?: string
+  readonly tookMs?: number
+  /** When it is tried again. */
+  readonly nextMs?: number
+}
+
+export type Journal = (step: Step) => void

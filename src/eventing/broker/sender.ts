@@ -1,0 +1,140 @@
+/**
+ * Sends one message with an event and reads the whole answer: keep-alive connections, redirects as an ordinary client
+ * follows them, a time limit for everything together, a bound for what an answer may be.
+ */
+import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import { rootCertificates } from 'node:tls'
+import type { Clock } from '../../lib/clock.ts'
+import type { Headers, Message } from '../cloudevents/http-binding.ts'
+import type { Destination } from './feed.ts'
+
+export interface Answer {
+  readonly status: number
+  readonly headers: Headers
+  readonly body: Buffer
+}
+
+/** Why there was no answer. */
+export class SendError extends Error {
+  override readonly name = 'SendError'
+}
+
+export interface Sender extends Disposable {
+  /** Rejects with SendError. */
+  send(
+    to: Destination,
+    message: Message,
+    options?: { readonly timeoutMs?: number; readonly signal?: AbortSignal },
+  ): Promise<Answer>
+}
+
+/** Answers are events or a word about a failure. */
+const maxAnswerBytes = 8 << 20
+const maxRedirects = 10
+/** Silence after which a subscriber is given up, where its delivery states no time. */
+const longestMs = 15 * 60_000
+
+export function createSender({ clock }: { readonly clock: Clock }): Sender {
+  const plain = new HttpAgent({ keepAlive: true, maxFreeSockets: 256 })
+  const secure = new HttpsAgent({ keepAlive: true, maxFreeSockets: 256 })
+
+  function once(
+    url: URL,
+    to: Destination,
+    { headers, body }: Message,
+    options: { readonly timeoutMs?: number; readonly signal?: AbortSignal },
+  ): Promise<Answer> {
+    const tls = url.protocol === 'https:'
+    return new Promise((resolve, reject) => {
+      const port = Number(url.port) || (tls ? 443 : 80)
+      const request = (tls ? httpsRequest : httpRequest)({
+        method: 'POST',
+        host: to.dial?.host ?? url.hostname.replace(/^\[|\]$/g, ''),
+        port: to.dial?.port ?? port,
+        path: `${url.pathname}${url.search}`,
+        agent: tls ? secure : plain,
+        setHost: false,
+        headers: ['Host', url.host, 'Content-Length', String(body.length), ...headers.flat()],
+        ...(tls && { servername: url.hostname }),
+        ...(tls && to.caCerts !== undefined && { ca: [...rootCertificates, to.caCerts] }),
+      })
+      const fail = (reason: string) => {
+        request.destroy()
+        end(() => reject(new SendError(reason)))
+      }
+      const end = (then: () => void) => {
+        cancel()
+        options.signal?.removeEventListener('abort', aborted)
+        then()
+      }
+      const aborted = () => fail('stopped')
+      const limitMs = options.timeoutMs ?? longestMs
+      const cancel = clock.after(limitMs, () =>
+        fail(`no whole answer within ${limitMs} ms (context deadline exceeded)`),
+      )
+      options.signal?.addEventListener('abort', aborted, { once: true })
+      request.on('error', (error: NodeJS.ErrnoException) =>
+        end(() => reject(new SendError(reasonOf(error, url)))),
+      )
+      request.on('response', (response) => {
+        const chunks: Buffer[] = []
+        let size = 0
+        response.on('data', (chunk: Buffer) => {
+          chunks.push(chunk)
+          size += chunk.length
+          if (size > maxAnswerBytes) fail(`the answer has more than ${maxAnswerBytes} bytes`)
+        })
+        response.on('error', (error) => fail(error.message))
+        response.on('aborted', () => fail('the answer ended early'))
+        response.on('end', () =>
+          end(() => resolve({ ...answerHead(response), body: Buffer.concat(chunks) })),
+        )
+      })
+      request.end(body)
+    })
+  }
+
+  return {
+    async send(to, message, options = {}) {
+      let url = parseUrl(to.url)
+      for (let redirects = 0; ; redirects++) {
+        const answer = await once(url, to, message, options)
+        const location = answer.headers.find(([name]) => name === 'location')?.[1]
+        if (![301, 302, 303, 307, 308].includes(answer.status) || location === undefined)
+          return answer
+        if (redirects === maxRedirects) throw new SendError(`more than ${maxRedirects} redirects`)
+        const next = new URL(location, url)
+        // Elsewhere, a name of this cluster no longer means the gateway.
+        if (next.host !== url.host) return await this.send({ url: next.href }, message, options)
+        url = next
+      }
+    },
+    [Symbol.dispose]() {
+      plain.destroy()
+      secure.destroy()
+    },
+  }
+}
+
+/** What has no scheme of HTTP is taken for a host. */
+function parseUrl(text: string): URL {
+  if (/^https?:\/\//i.test(text) && URL.canParse(text)) return new URL(text)
+  if (URL.canParse(`http://${text}/`)) return new URL(`http://${text}/`)
+  throw new SendError(`${JSON.stringify(text)} is not a URL that events can be sent to`)
+}
+
+function answerHead(response: IncomingMessage): { status: number; headers: Headers } {
+  const headers: [string, string][] = []
+  const { rawHeaders } = response
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2)
+    headers.push([(rawHeaders[i] ?? '').toLowerCase(), rawHeaders[i + 1] ?? ''])
+  return { status: response.statusCode ?? 0, headers }
+}
+
+const reasonOf = (error: NodeJS.ErrnoException, url: URL): string =>
+  error.code === 'ECONNREFUSED'
+    ? `connection refused by ${url.host}`
+    : error.code === 'ENOTFOUND'
+      ? `no such host: ${url.hostname}`
+      : error.message

@@ -1,0 +1,50 @@
+/** An event as the log keeps it: attributes and what goes along as JSON, behind its length; then the data as it came. */
+import type { CloudEvent } from '../cloudevents/cloud-event.ts'
+
+export interface StoredEvent {
+  readonly event: CloudEvent
+  /** Headers of the sender that go on to subscribers (contract: `x-request-id`, `knative-*`, `x-b3-*` …). */
+  readonly passed: readonly (readonly [name: string, value: string])[]
+}
+
+interface Meta {
+  readonly a: CloudEvent['attributes']
+  readonly t?: CloudEvent['headerText']
+  readonly p?: StoredEvent['passed']
+  /** There are data, perhaps of no bytes. */
+  readonly d?: 1
+}
+
+const none = Buffer.alloc(0)
+
+export function encodeStored({ event, passed }: StoredEvent): Buffer {
+  const { attributes, headerText, data } = event
+  const meta: Meta = {
+    a: attributes,
+    ...(headerText && { t: headerText }),
+    ...(passed.length > 0 && { p: passed }),
+    ...(data && { d: 1 }),
+  }
+  const text = JSON.stringify(meta)
+  const length = Buffer.byteLength(text)
+  const bytes = Buffer.allocUnsafe(4 + length + (data?.length ?? 0))
+  bytes.writeUInt32BE(length)
+  bytes.write(text, 4)
+  data?.copy(bytes, 4 + length)
+  return bytes
+}
+
+/** Data is a view of `payload`. Throws when it is none of `encodeStored`. */
+export function decodeStored(payload: Uint8Array): StoredEvent {
+  const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
+  const end = 4 + bytes.readUInt32BE()
+  const { a, t, p, d } = JSON.parse(bytes.toString('utf8', 4, end)) as Meta
+  return {
+    event: {
+      attributes: a,
+      ...(t && { headerText: t }),
+      ...(d && { data: end < bytes.length ? bytes.subarray(end) : none }),
+    },
+    passed: p ?? [],
+  }
+}

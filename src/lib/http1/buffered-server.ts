@@ -1,0 +1,250 @@
+/**
+ * A small HTTP/1.1 server for messages that are taken whole: each request is handed over with its body in one buffer,
+ * and answered in the order of arrival. On node:net with our own parser, as node:http costs several times as much a
+ * request. Slow, endless and malformed requests end with an answer that says why.
+ */
+import { createServer, type Server, type Socket } from 'node:net'
+import type { Clock } from '../clock.ts'
+import { Body, requestFraming } from './body.ts'
+import { checkPartialHead, findHeadEnd, parseRequestHead, type RequestHead } from './head.ts'
+import { HttpError } from './http-error.ts'
+
+export interface BufferedRequest {
+  readonly head: RequestHead
+  readonly body: Buffer
+}
+
+export interface BufferedAnswer {
+  readonly status: number
+  readonly headers?: readonly (readonly [name: string, value: string])[]
+  readonly body?: Buffer | string
+}
+
+export interface BufferedServerOptions {
+  readonly clock: Clock
+  readonly handle: (request: BufferedRequest) => BufferedAnswer | Promise<BufferedAnswer>
+  /** Of one body. */
+  readonly maxBodyBytes: number
+  /** Requests of one connection that wait for their answers; beyond it reading pauses. Default 64. */
+  readonly maxPipelined?: number
+  /** Silence within a request, milliseconds. Default 10 s. */
+  readonly readTimeoutMs?: number
+  /** Of all bodies that are being received, beyond which connections are refused with 503. Default 256 MiB. */
+  readonly maxReceivingBytes?: number
+}
+
+const maxHeadBytes = 64 << 10
+const maxFields = 200
+const idleMs = 120_000
+
+/** Call `listen` on what it answers. */
+export function bufferedServer(options: BufferedServerOptions): Server {
+  const shared = { receiving: 0 }
+  return createServer({ noDelay: true }, (socket) => void new Connection(socket, options, shared))
+}
+
+class Connection {
+  readonly #socket: Socket
+  readonly #options: BufferedServerOptions
+  readonly #shared: { receiving: number }
+  #bytes: Buffer = Buffer.alloc(0)
+  #searched = 0
+  #head: RequestHead | undefined
+  #body: Body | undefined
+  #chunks: Buffer[] = []
+  #size = 0
+  /** Answers in the order of their requests; undefined = not there yet. */
+  readonly #answers: { text: Buffer | undefined; close: boolean }[] = []
+  #ended = false
+  #cancelTimer = () => {}
+
+  constructor(socket: Socket, options: BufferedServerOptions, shared: { receiving: number }) {
+    this.#socket = socket
+    this.#options = options
+    this.#shared = shared
+    socket.on('data', (bytes) => this.#data(bytes))
+    socket.on('error', () => socket.destroy())
+    socket.on('close', () => {
+      this.#ended = true
+      this.#cancelTimer()
+      this.#release()
+    })
+    this.#wait(idleMs)
+  }
+
+  #wait(ms: number): void {
+    this.#cancelTimer()
+    this.#cancelTimer = this.#options.clock.after(ms, () => {
+      if (this.#head || this.#bytes.length > 0)
+        this.#refuse(new HttpError(408, 'the request did not come in time'))
+      else if (this.#answers.length === 0) this.#socket.destroy()
+      else this.#wait(ms)
+    })
+  }
+
+  #data(bytes: Buffer): void {
+    if (this.#ended) return
+    this.#bytes = this.#bytes.length === 0 ? bytes : Buffer.concat([this.#bytes, bytes])
+    try {
+      while (this.#next());
+    } catch (error) {
+      this.#refuse(error instanceof HttpError ? error : new HttpError(400, 'malformed request'))
+      return
+    }
+    const partial = this.#head !== undefined || this.#bytes.length > 0
+    this.#wait(partial ? (this.#options.readTimeoutMs ?? 10_000) : idleMs)
+  }
+
+  /** Takes one step; false when more bytes are needed, or answers have to go first. */
+  #next(): boolean {
+    if (this.#ended || this.#bytes.length === 0) return false
+    if (this.#answers.length >= (this.#options.maxPipelined ?? 64)) {
+      this.#socket.pause()
+      return false
+    }
+    if (!this.#head) return this.#readHead()
+    return this.#readBody()
+  }
+
+  #readHead(): boolean {
+    const end = findHeadEnd(this.#bytes, Math.max(this.#searched - 3, 0))
+    if (end < 0) {
+      checkPartialHead(this.#bytes, this.#searched, this.#bytes.length)
+      this.#searched = this.#bytes.length
+      if (this.#bytes.length > maxHeadBytes)
+        throw new HttpError(431, `the head has more than ${maxHeadBytes} bytes`)
+      return false
+    }
+    const head = parseRequestHead(this.#bytes, 0, end, maxFields)
+    if (head.contentLength > this.#options.maxBodyBytes) throw this.#tooLarge()
+    this.#searched = 0
+    this.#bytes = this.#bytes.subarray(end)
+    this.#head = head
+    this.#body = new Body(requestFraming(head), head.contentLength)
+    if (this.#body.done) this.#dispatch(head)
+    else if (head.expectContinue && this.#bytes.length === 0 && this.#answers.length === 0)
+      this.#socket.write('HTTP/1.1 100 Continue\r\n\r\n')
+    return true
+  }
+
+  #readBody(): boolean {
+    const { maxBodyBytes, maxReceivingBytes = 256 << 20 } = this.#options
+    const body = this.#body
+    const head = this.#head
+    if (!body || !head) return false
+    const end = body.advance(this.#bytes, 0, (bytes, start, stop) => {
+      this.#size += stop - start
+      this.#shared.receiving += stop - start
+      this.#chunks.push(bytes.subarray(start, stop))
+    })
+    this.#bytes = this.#bytes.subarray(end)
+    if (this.#size > maxBodyBytes) throw this.#tooLarge()
+    if (this.#shared.receiving > maxReceivingBytes)
+      throw new HttpError(503, 'too much is being received at the moment: try again later')
+    if (!body.done) return false
+    this.#dispatch(head)
+    return true
+  }
+
+  #tooLarge(): HttpError {
+    return new HttpError(413, `the body may have at most ${this.#options.maxBodyBytes} bytes`)
+  }
+
+  #release(): void {
+    this.#shared.receiving -= this.#size
+    this.#size = 0
+    this.#chunks = []
+  }
+
+  #dispatch(head: RequestHead): void {
+    const [only, ...others] = this.#chunks
+    const body = others.length === 0 ? (only ?? Buffer.alloc(0)) : Buffer.concat(this.#chunks)
+    this.#release()
+    this.#head = undefined
+    this.#body = undefined
+    const place: { text: Buffer | undefined; close: boolean } = {
+      text: undefined,
+      close: !head.keepAlive,
+    }
+    this.#answers.push(place)
+    const answered = (answer: BufferedAnswer) => {
+      place.text = format(answer, head, place.close)
+      this.#flush()
+    }
+    try {
+      const answer = this.#options.handle({ head, body })
+      if (answer instanceof Promise) answer.then(answered, () => answered(broken))
+      else answered(answer)
+    } catch {
+      answered(broken)
+    }
+  }
+
+  #flush(): void {
+    if (this.#socket.destroyed) return
+    const ready: Buffer[] = []
+    for (;;) {
+      const [first] = this.#answers
+      if (!first?.text) break
+      this.#answers.shift()
+      ready.push(first.text)
+      if (!first.close) continue
+      this.#ended = true
+      this.#socket.end(Buffer.concat(ready))
+      return
+    }
+    if (ready.length > 0)
+      this.#socket.write(ready.length === 1 ? (ready[0] ?? '') : Buffer.concat(ready))
+    if (this.#socket.isPaused()) {
+      this.#socket.resume()
+      if (this.#bytes.length > 0) this.#data(Buffer.alloc(0))
+    }
+  }
+
+  /** The last answer of this connection: nobody knows where the next request begins. */
+  #refuse(error: HttpError): void {
+    if (this.#ended) return
+    this.#cancelTimer()
+    this.#release()
+    this.#answers.push({
+      text: format({ status: error.status, body: `${error.message}\n` }, undefined, true),
+      close: true,
+    })
+    this.#ended = true
+    this.#flush()
+  }
+}
+
+const broken: BufferedAnswer = { status: 500 }
+
+const reasons: Readonly<Record<number, string>> = {
+  200: 'OK',
+  202: 'Accepted',
+  204: 'No Content',
+  400: 'Bad Request',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  404: 'Not Found',
+  405: 'Method Not Allowed',
+  408: 'Request Timeout',
+  413: 'Content Too Large',
+  429: 'Too Many Requests',
+  431: 'Request Header Fields Too Large',
+  500: 'Internal Server Error',
+  503: 'Service Unavailable',
+}
+
+function format(
+  { status, headers = [], body = '' }: BufferedAnswer,
+  head: RequestHead | undefined,
+  close: boolean,
+): Buffer {
+  const content = typeof body === 'string' ? Buffer.from(body) : body
+  let text = `HTTP/1.1 ${status} ${reasons[status] ?? ''}\r\n`
+  for (const [name, value] of headers) text += `${name}: ${value}\r\n`
+  if (status !== 204) text += `Content-Length: ${content.length}\r\n`
+  if (close) text += 'Connection: close\r\n'
+  else if (head?.minor === 0) text += 'Connection: keep-alive\r\n'
+  const top = Buffer.from(`${text}\r\n`, 'latin1')
+  return content.length === 0 || head?.method === 'HEAD' ? top : Buffer.concat([top, content])
+}
