@@ -9,6 +9,7 @@ const benches: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   start: async () => (await import('./start.ts')).rows(),
   'cold-start': async () => (await import('./cold-start.ts')).rows(),
   warm: async () => (await import('./warm.ts')).rows(),
+  rebuild: async () => (await import('./rebuild.ts')).rows(),
   proxy: async () => (await import('./gateway/proxy.ts')).rows(),
   chain: async () => (await import('./gateway/chain.ts')).rows(),
   websocket: async () => (await import('./gateway/websocket.ts')).rows(),
@@ -18,6 +19,8 @@ const benches: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   workers: async () => (await import('./gateway/workers.ts')).rows(),
   http2: async () => (await import('../src/lib/http2/http2.bench.ts')).benchHttp2(),
   scale: async () => (await import('./five-thousand.ts')).rows(),
+  images: async () => (await import('./images.ts')).rows(),
+  api: async () => (await import('./api.ts')).rows(),
   store: async () => (await import('../src/kube/store/store.bench.ts')).benchStore(),
 }
 

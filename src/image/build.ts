@@ -91,7 +91,7 @@ export async function buildImage(options: BuildOptions): Promise<Built> {
       finishedMs: clock.now(),
       createdS: mtimeS,
     }),
-    options.ahead && !onBase && prepareAhead(store, image.digest, program),
+    options.ahead && !onBase && prepareAhead(store, clock, cacheFolder, image.digest, program),
   ])
   await store.tag(name, image.digest, clock.now())
   const notes = [...program.notes, ...warnings(folder, program, base)]

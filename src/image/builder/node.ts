@@ -46,7 +46,8 @@ export async function buildNode(
   const isNode = manifest !== undefined || own[0] === 'node'
   const layers: ImageLayer[] = []
   const dependencies = await dependencyLayer(folder, manifest, workshop)
-  if (dependencies) layers.push({ ...dependencies, what: 'dependencies' })
+  if (dependencies)
+    layers.push({ ...dependencies, what: 'dependencies', folder: `${appFolder}/node_modules` })
   const { store, mtimeS } = workshop
   const packed = await packFiles(store, layerFiles(root, files, appFolder), mtimeS)
   layers.push({ ...packed, what: 'program' })

@@ -20,6 +20,8 @@ export interface Package {
 
 export interface ImageLayer extends Layer {
   readonly what: 'base' | 'dependencies' | 'runtime' | 'program' | 'bundle'
+  /** Everything in it lies below this folder, and nothing of other layers does. */
+  readonly folder?: string
 }
 
 export interface Program {

@@ -49,7 +49,15 @@ export async function buildPython(
   const paths = [...(dependencies ? [packagesFolder] : []), '.', ...(hasSource ? ['src'] : [])]
   return {
     layers: [
-      ...(dependencies ? [{ ...dependencies, what: 'dependencies' } as const] : []),
+      ...(dependencies
+        ? [
+            {
+              ...dependencies,
+              what: 'dependencies',
+              folder: `${appFolder}/${packagesFolder}`,
+            } as const,
+          ]
+        : []),
       { ...packed, what: 'program' },
     ],
     command,
