@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { fuzzApi } from './fuzz/api.ts'
 import { fuzz } from './fuzz/fuzz.ts'
 
 test(
@@ -8,5 +9,14 @@ test(
   async () => {
     const { rounds, requests } = await fuzz({ seed: 1, durationMs: 12_000 })
     assert.ok(rounds > 10 && requests > 100, `${rounds} rounds, ${requests} requests`)
+  },
+)
+
+test(
+  'fuzzing the API for some seconds finds nothing (npm run fuzz -- --target api for longer)',
+  { timeout: 90_000 },
+  async () => {
+    const { requests, codes } = await fuzzApi({ seed: 1, durationMs: 8_000 })
+    assert.ok(requests > 50 && (codes['201'] ?? 0) > 0, `${requests} requests`)
   },
 )

@@ -68,3 +68,21 @@ test('property: a patch from one document to another leads there', () => {
     }),
   )
 })
+
+test('a place inside a number, a text or nothing is refused', () => {
+  for (const inside of [1, 'a', null, true])
+    for (const op of ['add', 'replace', 'remove'])
+      assert.throws(
+        () => jsonPatch({ a: inside }, [{ op, path: '/a/b', value: 1 }]),
+        /the server rejected our request/,
+        `${op} in ${JSON.stringify(inside)}`,
+      )
+  assert.throws(
+    () =>
+      jsonPatch({}, [
+        { op: 'add', path: '', value: 9 },
+        { op: 'add', path: '/', value: {} },
+      ]),
+    /the server rejected our request/,
+  )
+})

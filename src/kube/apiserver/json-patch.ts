@@ -43,11 +43,17 @@ function apply(root: { document: unknown }, operation: Operation): void {
       return
     }
     const absent = operation.op === 'replace' && at(root.document, operation.path) === undefined
-    const [error] = applyPatch(root.document, [absent ? { ...operation, op: 'add' } : operation])
-    if (error) throw rejected()
+    change(root.document, absent ? { ...operation, op: 'add' } : operation)
     return
   }
-  const [error] = applyPatch(root.document, [operation])
+  change(root.document, operation)
+}
+
+function change(document: unknown, operation: Operation): void {
+  // Inside a number there is no place: the library does not look where it steps.
+  const parent = at(document, operation.path.slice(0, operation.path.lastIndexOf('/')))
+  if (operation.path !== '' && (typeof parent !== 'object' || parent === null)) throw rejected()
+  const [error] = applyPatch(document, [operation])
   if (error) throw rejected()
 }
 
