@@ -21,6 +21,8 @@ export interface TarEntry {
   readonly mode: number
   readonly uid: number
   readonly gid: number
+  /** When it was last changed, in seconds since 1970. */
+  readonly mtime: number
   /** Of the content, in bytes. */
   readonly size: number
   /** Target of a link; '' otherwise. */
@@ -89,8 +91,9 @@ export async function* readTar(chunks: AsyncIterable<Uint8Array>): AsyncGenerato
       name,
       type: found === 'file' && name.endsWith('/') ? 'directory' : found,
       mode: number(header, 100, 8) & 0o7777,
-      uid: number(header, 108, 8),
-      gid: number(header, 116, 8),
+      uid: pax['uid'] === undefined ? number(header, 108, 8) : decimal(pax['uid']),
+      gid: pax['gid'] === undefined ? number(header, 116, 8) : decimal(pax['gid']),
+      mtime: pax['mtime'] === undefined ? time(header) : Number.parseFloat(pax['mtime']) || 0,
       size: contentSize,
       linkName: linkpath ?? longLink ?? text(header, 157, 100),
       async *content() {
@@ -192,6 +195,11 @@ function number(header: Uint8Array, offset: number, length: number): number {
   if (!/^[0-7]+$/.test(digits))
     throw new BadArchive('it is no tar archive: a number of a header is not octal')
   return Number.parseInt(digits, 8)
+}
+
+/** Nobody is refused for the hour: what is before 1970, or no number, is 1970. */
+function time(header: Uint8Array): number {
+  return (header[136] ?? 0) & 0x80 ? 0 : Number.parseInt(text(header, 136, 12).trim(), 8) || 0
 }
 
 function decimal(digits: string): number {

@@ -1,5 +1,15 @@
 import assert from 'node:assert/strict'
-import { lstat, mkdtemp, readdir, readFile, readlink, rm, truncate } from 'node:fs/promises'
+import {
+  lstat,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  readlink,
+  rm,
+  symlink,
+  truncate,
+} from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
@@ -9,6 +19,7 @@ import { seededRandom } from '../lib/random.ts'
 import { openContentStore, type ContentStore, type Descriptor } from './content-store.ts'
 import { layerType } from './layer.ts'
 import { inward, unpackImage } from './unpack.ts'
+import { isWhole, noteUnwritten } from './written-through.ts'
 
 type Entry = Partial<Header> & { readonly name: string; readonly text?: string }
 
@@ -144,7 +155,11 @@ test('links are followed inside the image, and lead nowhere else', async (t) => 
   assert.equal(await readlink(join(root, 'bin')), 'usr/bin')
   assert.equal(await readlink(join(root, 'etc/passwd')), '../etc/shadow')
   assert.equal(await readFile(join(root, 'bin', 'ls'), 'utf8'), 'ls', 'also from outside')
-  assert.deepEqual(await readdir(join(root, '..')), [digest.slice(7)])
+  const made = await readdir(join(root, '..'))
+  assert.deepEqual(
+    made.filter((name) => !name.startsWith('.')),
+    [digest.slice(7)],
+  )
 })
 
 test('targets of links', () => {
@@ -198,6 +213,41 @@ test('setuid and setgid are taken away, folders can be written by the platform',
   assert.equal((await lstat(join(root, 'su'))).mode & 0o7777, 0o755)
   assert.equal((await lstat(join(root, 'locked'))).mode & 0o7777, 0o755)
   assert.equal((await lstat(join(root, 'locked/file'))).mode & 0o7777, 0o444)
+})
+
+test('for a root of its own, links, times, owners and sticky folders stay as they are', async (t) => {
+  const store = await storeOf(t)
+  const layers = [
+    await layer(store, [
+      { name: 'tmp/', type: 'directory', mode: 0o1777, mtime: new Date(5_000) },
+      { name: 'etc/passwd', type: 'symlink', linkname: '/etc/shadow' },
+      { name: 'up', type: 'symlink', linkname: '../../x' },
+      { name: 'tmp/su', text: 'x', mode: 0o6755, uid: 7, gid: 8, mtime: new Date(3_000) },
+    ]),
+    await layer(store, [{ name: 'up/inside', text: 'x' }]),
+  ]
+  const root = await unpackImage(store, digest, layers, { ownRoot: true })
+  assert.equal(await readlink(join(root, 'etc/passwd')), '/etc/shadow')
+  assert.equal(await readlink(join(root, 'up')), '../../x')
+  assert.equal(await readFile(join(root, 'x/inside'), 'utf8'), 'x', 'followed inside all the same')
+  const folder = await lstat(join(root, 'tmp'))
+  assert.deepEqual([folder.mode & 0o7777, folder.mtimeMs], [0o1777, 5_000])
+  const file = await lstat(join(root, 'tmp/su'))
+  assert.deepEqual([file.mode & 0o7777, file.mtimeMs], [0o755, 3_000])
+  const isRoot = process.getuid?.() === 0
+  assert.deepEqual([file.uid, file.gid], isRoot ? [7, 8] : [process.getuid?.(), process.getgid?.()])
+})
+
+test('what was perhaps not written when the machine went down is made anew', async (t) => {
+  const folder = join((await storeOf(t)).directory, 'rootfs', 'x')
+  await mkdir(folder, { recursive: true })
+  assert.ok(await isWhole(folder), 'long written')
+  await noteUnwritten(folder)
+  assert.ok(await isWhole(folder), 'this boot has seen it whole')
+  await rm(join(folder, '../.x.unwritten'))
+  await symlink('another boot', join(folder, '../.x.unwritten'))
+  assert.ok(!(await isWhole(folder)))
+  await assert.rejects(lstat(folder))
 })
 
 test('bombs: by ratio, by size, by headers, by nothing but folders in folders', async (t) => {

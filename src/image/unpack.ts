@@ -1,13 +1,16 @@
 /**
  * Unpacks an image's layers into one folder (image-spec 1.1: layers, whiteouts). Nothing is ever written outside it:
- * paths that climb are refused, links are followed as if the folder were the root of all files, and are stored such
- * that they lead nowhere else, as programs run there without a root of their own. Devices are refused, setuid is taken
- * away. The folder gets its name only when it is complete.
+ * paths that climb are refused, and links are followed as if the folder were the root of all files. Devices are refused,
+ * setuid is taken away, extended attributes are left out. The folder gets its name only when it is complete.
+ *
+ * For programs that get the folder as their root, owners, times and links are as the image has them; for those that run as
+ * plain processes, links are stored such that they lead nowhere else, and everything belongs to the platform.
  */
 import { createHash, randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import {
   chmod,
+  lchown,
   link,
   lstat,
   mkdir,
@@ -18,6 +21,7 @@ import {
   rm,
   stat,
   symlink,
+  utimes,
   writeFile,
 } from 'node:fs/promises'
 import { dirname, join, normalize, relative } from 'node:path'
@@ -26,6 +30,14 @@ import { createGunzip, createZstdDecompress } from 'node:zlib'
 import type { ContentStore, Descriptor } from './content-store.ts'
 import { syncFolder } from './sync-folder.ts'
 import { readTar, type TarEntry } from './tar-reader.ts'
+import { isWhole, noteUnwritten, writeThrough } from './written-through.ts'
+
+/** How an image is unpacked. */
+export interface UnpackOptions extends Limits {
+  /** Its programs see the folder as their root. */
+  readonly ownRoot?: boolean
+  readonly seed?: Seed | undefined
+}
 
 /** What an image may come to. */
 export interface Limits {
@@ -37,32 +49,47 @@ export interface Limits {
   readonly freeBytes?: number
 }
 
+/** Lower layers that lie unpacked somewhere already. */
+export interface Seed {
+  /** How many of the lowest. */
+  readonly layers: number
+  /** Puts their files into the folder; false = it can't, and nothing of them is there. */
+  readonly fill: (folder: string) => Promise<boolean>
+}
+
 const maxEntries = 1_000_000
 /** Files up to this size are written in one go. */
 const smallFile = 1 << 20
 /** As Linux has it. */
 const maxLinksFollowed = 40
 const maxPathBytes = 4096
+const maxId = 2 ** 32 - 2
+const isRoot = process.getuid?.() === 0
 
 /** Folder with the files of the image, made when it is not there yet. Throws when the image can't be trusted or read. */
 export async function unpackImage(
   store: ContentStore,
   digest: string,
   layers: readonly Descriptor[],
-  limits: Limits = {},
+  options: UnpackOptions = {},
 ): Promise<string> {
   const root = join(store.directory, 'rootfs', digest.slice(7))
-  if (await isFolder(root)) return root
+  if ((await isFolder(root)) && (await isWhole(root))) return root
   await mkdir(dirname(root), { recursive: true })
   const temporary = join(dirname(root), `.${randomUUID()}`)
   await mkdir(temporary, { mode: 0o755 })
   try {
-    const budget = { bytes: limits.maxBytes ?? 16 * 2 ** 30, entries: maxEntries }
-    for (const layer of layers) await unpackLayer(store, layer, temporary, budget, limits)
+    const budget = { bytes: options.maxBytes ?? 16 * 2 ** 30, entries: maxEntries }
+    const { seed } = options
+    const seeded = seed && (await seed.fill(temporary)) ? seed.layers : 0
+    for (const layer of layers.slice(seeded))
+      await unpackLayer(store, layer, temporary, budget, options)
+    await noteUnwritten(root)
     await rename(temporary, root).catch(async (error: unknown) => {
       if (!(await isFolder(root))) throw error // else another process was quicker
     })
     await syncFolder(dirname(root))
+    writeThrough(root)
     return root
   } finally {
     await rm(temporary, { recursive: true, force: true })
@@ -79,7 +106,7 @@ async function unpackLayer(
   layer: Descriptor,
   root: string,
   budget: Budget,
-  limits: Limits,
+  options: UnpackOptions,
 ): Promise<void> {
   const hash = createHash('sha256')
   const file = createReadStream(store.blobPath(layer.digest), { highWaterMark: 256 << 10 })
@@ -89,13 +116,14 @@ async function unpackLayer(
   file.on('error', (error) => stream.destroy(error))
   stream.on('error', () => {}) // whoever reads it gets it
   try {
-    const placing = new LayerPlacing(root)
-    for await (const entry of readTar(bounded(stream, layer.size, limits))) {
+    const placing = new LayerPlacing(root, options.ownRoot ?? false)
+    for await (const entry of readTar(bounded(stream, layer.size, options))) {
       if (--budget.entries < 0) throw new Error(`more than ${maxEntries} files`)
       budget.bytes -= entry.size
       if (budget.bytes < 0) throw new Error('the image unpacks to more bytes than it may')
       await placing.place(entry)
     }
+    await placing.finish()
   } catch (error) {
     throw new Error(
       `layer ${layer.digest}: ${error instanceof Error ? error.message : String(error)}`,
@@ -144,8 +172,13 @@ class LayerPlacing {
   /** Folders known to be folders, by their path in the image: most entries lie beside the one before. */
   readonly #folders = new Map<string, string>()
 
-  constructor(root: string) {
+  readonly #ownRoot: boolean
+  /** Times of folders, set when nothing is put into them any more. */
+  readonly #times = new Map<string, number>()
+
+  constructor(root: string, ownRoot: boolean) {
     this.#root = root
+    this.#ownRoot = ownRoot
     this.#folders.set('', root)
   }
 
@@ -164,8 +197,11 @@ class LayerPlacing {
         if (existing) await this.#remove(path, key)
         await mkdir(path, { mode: 0o755 })
       }
+      if (this.#ownRoot) await this.#own(path, entry)
       // The platform itself has to be able to fill and to remove it.
-      await chmod(path, (entry.mode & 0o777) | 0o700)
+      const reachable = this.#ownRoot && isRoot ? 0 : 0o700
+      await chmod(path, (entry.mode & (this.#ownRoot ? 0o3777 : 0o777)) | reachable)
+      if (this.#ownRoot) this.#times.set(path, entry.mtime)
       this.#placed.add(path)
       return
     }
@@ -175,7 +211,13 @@ class LayerPlacing {
         await this.#file(entry, path)
         break
       case 'symlink':
-        await symlink(inward(this.#root, folder, entry.linkName), path)
+        await symlink(
+          this.#ownRoot
+            ? usable(entry.linkName)
+            : inward(this.#root, folder, usable(entry.linkName)),
+          path,
+        )
+        if (this.#ownRoot) await this.#own(path, entry)
         break
       case 'link': {
         const target = partsOf(entry.linkName)
@@ -199,7 +241,26 @@ class LayerPlacing {
     this.#placed.add(path)
   }
 
+  /** After the last entry. */
+  async finish(): Promise<void> {
+    for (const [path, time] of this.#times) await utimes(path, time, time).catch(() => {}) // removed since
+  }
+
+  /** Only root can give files away; for all others the owner is who unpacks, and who will run the program. */
+  async #own(path: string, { uid, gid }: TarEntry): Promise<void> {
+    if (uid > maxId || gid > maxId)
+      throw new Error(`owner ${uid}:${gid} is none; expected at most ${maxId}`)
+    if (isRoot && (uid !== 0 || gid !== 0)) await lchown(path, uid, gid)
+  }
+
   async #file(entry: TarEntry, path: string): Promise<void> {
+    await this.#content(entry, path)
+    if (!this.#ownRoot) return
+    await this.#own(path, entry)
+    await utimes(path, entry.mtime, entry.mtime)
+  }
+
+  async #content(entry: TarEntry, path: string): Promise<void> {
     const mode = entry.mode & 0o777 // no setuid, no setgid
     if (entry.size <= smallFile) {
       const chunks: Uint8Array[] = []
@@ -322,8 +383,6 @@ function partsOf(name: string): string[] {
  * and climbing no further than the image's root.
  */
 export function inward(root: string, folder: string, target: string): string {
-  if (target === '' || target.includes('\0') || Buffer.byteLength(target) > maxPathBytes)
-    throw new Error('a link has no target that can be used')
   const depth = folder === root ? 0 : relative(root, folder).split('/').length
   const up = Array.from({ length: depth }, () => '..')
   const absolute = target.startsWith('/')
@@ -335,6 +394,12 @@ export function inward(root: string, folder: string, target: string): string {
   if (!absolute && climbed <= depth) return target
   // Above the root there is the root.
   return [...up, ...parts.slice(climbed)].join('/') || '.'
+}
+
+function usable(target: string): string {
+  if (target === '' || target.includes('\0') || Buffer.byteLength(target) > maxPathBytes)
+    throw new Error('a link has no target that can be used')
+  return target
 }
 
 const isFolder = (path: string): Promise<boolean> =>

@@ -5,7 +5,7 @@
  */
 import { existsSync } from 'node:fs'
 import type { ContentStore, Descriptor, Tag } from '../../image/content-store.ts'
-import { readManifest } from '../../image/manifest.ts'
+import { hostRuntimeOf, readManifest } from '../../image/manifest.ts'
 import {
   digestReference,
   InvalidReference,
@@ -23,7 +23,11 @@ import { ImageError, type ImageHandle, type Images, type PullRequest } from './r
 type Unpacked = Pick<ImageHandle, 'rootfs' | 'config'>
 
 /** Makes an image's files ready to run, once a manifest; answers the handle's `rootfs`. */
-export type PrepareImage = (digest: string, layers: readonly Descriptor[]) => Promise<string>
+export type PrepareImage = (
+  digest: string,
+  layers: readonly Descriptor[],
+  form: { readonly ownRoot: boolean },
+) => Promise<string>
 
 export interface Registry {
   readonly clock: Clock
@@ -36,7 +40,7 @@ const noKeys: Keyring = { find: async () => [] }
 /** Finds images in `store` and prepares them; as a rule, unpacks them beside it. Without `registry` nothing is pulled. */
 export function openImages(
   store: ContentStore,
-  prepare: PrepareImage = (digest, layers) => unpackImage(store, digest, layers),
+  prepare: PrepareImage = (digest, layers, form) => unpackImage(store, digest, layers, form),
   registry?: Registry,
 ): Images {
   // One promise a manifest, so that pods that start together unpack once. Failures are forgotten.
@@ -50,7 +54,9 @@ export function openImages(
       promise = (async () => {
         const manifest = await readManifest(store, digest)
         return {
-          rootfs: await prepare(manifest.digest, manifest.layers),
+          rootfs: await prepare(manifest.digest, manifest.layers, {
+            ownRoot: hostRuntimeOf(manifest.config) === undefined,
+          }),
           config: manifest.config,
         }
       })()
