@@ -81,6 +81,7 @@ test('a full line is refused at once, a patient one in the end; leaving makes ro
   await clock.advance(30_000)
   assert.equal(await third, 'late')
   if (typeof leave === 'function') leave()
+  await settle()
   assert.deepEqual([queue.seated, queue.waiting], [0, 0])
 })
 

@@ -127,10 +127,13 @@ export class FairQueue {
     return () => {
       if (!seated) return
       seated = false
-      line.seated -= width
-      this.#seated -= width
-      this.#forget(name, line)
-      this.#next()
+      // In the next turn of the event loop: work that follows work without a breath would hold up whoever just knocks.
+      setImmediate(() => {
+        line.seated -= width
+        this.#seated -= width
+        this.#forget(name, line)
+        this.#next()
+      })
     }
   }
 
