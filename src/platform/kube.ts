@@ -23,6 +23,7 @@ import { typedClient, type TypedClient } from '../kube/client/typed-client.ts'
 import type { ControllerDeps } from '../kube/controller/loop.ts'
 import { startKubeControllers } from '../kube/controllers/controllers.ts'
 import { startKubelet } from '../kube/kubelet/kubelet.ts'
+import { claimedFolder } from '../kube/kubelet/volumes/claimed-folder.ts'
 import { machineAddress } from '../kube/kubelet/node-status.ts'
 import { openImages, type PrepareImage } from '../kube/kubelet/images.ts'
 import type { OnPodStep } from '../kube/kubelet/pod-steps.ts'
@@ -179,7 +180,15 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
   const listening = opening?.catch(() => undefined) // whoever waits for it below is told
   started.defer(async () => await (await listening)?.[Symbol.asyncDispose]())
   const apiAddress = { ip: reachable(config.api.host), port: http.port }
-  started.use(startKubeControllers({ ...deps, kinds, apiAddress }))
+  started.use(
+    startKubeControllers({
+      ...deps,
+      kinds,
+      apiAddress,
+      rootCA: certificates.ca,
+      volumesFolder: join(layout.dataDir, 'volumes'),
+    }),
+  )
   const opened = await openRuntime({
     config,
     layout,
@@ -189,8 +198,8 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
   })
   const runtime = started.use(opened.runtime)
   streams.resolve(podStreams({ runtime, clock }))
-  const unpack: PrepareImage = (digest, layers) =>
-    unpackImage(contents, digest, layers, source.unpackLimits())
+  const unpack: PrepareImage = (digest, layers, form) =>
+    unpackImage(contents, digest, layers, { ...source.unpackLimits(), ...form })
   const images = opened.withOwnImages(
     openImages(contents, opened.prepareImage ?? unpack, source.registry),
   )
@@ -217,6 +226,7 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
       nodeName: hostname().toLowerCase(),
       dataDir: layout.dataDir,
       apiForPods: apiForPods.address,
+      claim: (namespace, name) => claimedFolder(client, namespace, name),
       beforeStop: options.drained,
       onStep: options.onPodStep,
       async beforeFreeze(pod, signal) {

@@ -64,6 +64,17 @@ const samples: Readonly<Record<string, object>> = {
   ConfigMap: { data: { a: 'b' }, binaryData: { c: 'Yg==' } },
   Secret: { data: { a: 'Yg==' }, stringData: { b: 'c' }, type: 'Opaque' },
   Event: { involvedObject: { kind: 'Pod', name: 'p', namespace: 'd' }, series: { count: 1 } },
+  PersistentVolumeClaim: {
+    spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } },
+  },
+  PersistentVolume: {
+    spec: {
+      accessModes: ['ReadWriteOnce'],
+      capacity: { storage: '1Gi' },
+      hostPath: { path: '/x' },
+    },
+  },
+  StorageClass: { provisioner: 'x' },
   Node: { spec: { taints: [{ key: 'a', effect: 'NoSchedule' }] }, status: { addresses: [] } },
   Namespace: { spec: { finalizers: ['x'] }, status: {} },
   Lease: { spec: { leaseDurationSeconds: 1 } },

@@ -15,6 +15,8 @@ import type { KindDefinition } from './kind.ts'
 import { Lease } from './lease.ts'
 import { Namespace } from './namespace.ts'
 import { Node } from './node.ts'
+import { PersistentVolumeClaim } from './persistent-volume-claim.ts'
+import { PersistentVolume } from './persistent-volume.ts'
 import { Pod } from './pod.ts'
 import { ReplicaSet } from './replica-set.ts'
 import { RoleBinding } from './role-binding.ts'
@@ -22,6 +24,7 @@ import { Role } from './role.ts'
 import { Secret } from './secret.ts'
 import { ServiceAccount } from './service-account.ts'
 import { Service } from './service.ts'
+import { StorageClass } from './storage-class.ts'
 import {
   MutatingWebhookConfiguration,
   ValidatingWebhookConfiguration,
@@ -34,6 +37,8 @@ export const coreKinds: readonly KindDefinition[] = [
   Event,
   Namespace,
   Node,
+  PersistentVolumeClaim,
+  PersistentVolume,
   Pod,
   Secret,
   ServiceAccount,
@@ -46,6 +51,7 @@ export const coreKinds: readonly KindDefinition[] = [
   ClusterRoleBinding,
   Lease,
   EndpointSlice,
+  StorageClass,
   MutatingWebhookConfiguration,
   ValidatingWebhookConfiguration,
   ValidatingAdmissionPolicy,

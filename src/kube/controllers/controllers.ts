@@ -10,9 +10,11 @@ import { startEndpoints } from './endpoints/endpoints.ts'
 import { startEventExpiry } from './event-expiry.ts'
 import { startGarbageCollector } from './garbage-collector.ts'
 import { kubernetesService, type ApiAddress } from './kubernetes-service.ts'
+import { accountFiles } from './account-files.ts'
 import { startNamespaceController } from './namespace.ts'
 import { replicaSet } from './replica-set.ts'
 import { startScheduler } from './scheduler.ts'
+import { startStorage } from './storage/storage.ts'
 
 export interface KubeControllersDeps extends ControllerDeps {
   readonly client: TypedClient
@@ -20,6 +22,10 @@ export interface KubeControllersDeps extends ControllerDeps {
   readonly kinds: readonly Kind[]
   /** Where the API server is reached; absent = it is not told to anyone. */
   readonly apiAddress?: ApiAddress
+  /** PEM text of the certificate that pods check the API server by; absent = what a namespace began with stays. */
+  readonly rootCA?: string
+  /** Where volumes of claims are made; absent = nobody binds claims. */
+  readonly volumesFolder?: string
 }
 
 /** Starts them; they begin once the caches are filled. */
@@ -33,6 +39,8 @@ export function startKubeControllers(deps: KubeControllersDeps): AsyncDisposable
   started.use(startGarbageCollector(deps))
   started.use(startNamespaceController(deps))
   started.use(startEventExpiry(deps))
+  if (deps.rootCA !== undefined) started.use(startController(accountFiles(deps.rootCA), deps))
+  if (deps.volumesFolder) started.use(startStorage({ ...deps, folder: deps.volumesFolder }))
   if (deps.apiAddress) started.use(startController(kubernetesService(deps.apiAddress), deps))
   return started
 }
