@@ -1,11 +1,13 @@
 /** `.ebbignore` and `.dockerignore`: which files of a project stay out of its image. Rules as in Docker's build reference. */
 
+import { BuildError } from './build-error.ts'
+
 interface Rule {
   readonly keep: boolean
   readonly pattern: RegExp
 }
 
-/** Answers whether a path, relative to the project and with `/` between its parts, is left out. */
+/** Answers whether a path, relative to the project and with `/` between its parts, is left out. Throws BuildError. */
 export function ignoreRules(text: string): (path: string) => boolean {
   const rules: Rule[] = []
   for (const raw of text.split('\n')) {
@@ -32,7 +34,18 @@ function globPattern(glob: string): RegExp {
       } else source += '.*'
     } else if (letter === '*') source += '[^/]*'
     else if (letter === '?') source += '[^/]'
+    else if (letter === '[' && glob.indexOf(']', i + 2) > 0) {
+      // A set of letters, `^` for all others (Go's filepath.Match).
+      const end = glob.indexOf(']', i + 2)
+      source += `[${glob.slice(i + 1, end).replace(/[[\\]/g, '\\$&')}]`
+      i = end
+    } else if (letter === '\\' && i + 1 < glob.length)
+      source += (glob[++i] ?? '').replace(/[.+*?^${}()|[\]\\]/g, '\\$&')
     else source += letter.replace(/[.+^${}()|[\]\\]/g, '\\$&')
   }
-  return new RegExp(`^${source}(?:/.*)?$`)
+  try {
+    return new RegExp(`^${source}(?:/.*)?$`)
+  } catch (error) {
+    throw new BuildError(`"${glob}" in .dockerignore is no pattern`, { cause: error })
+  }
 }
