@@ -2,6 +2,7 @@
 import { groupKind } from '../api/kind.ts'
 import type { AdmissionContext, Kind } from '../api/kind.ts'
 import type { KubeObject } from '../api/meta.ts'
+import { StatusError } from '../api/status-error.ts'
 import { readStored } from './machinery.ts'
 import type { Machinery, Target } from './machinery.ts'
 import { storePrefix } from './registry.ts'
@@ -14,7 +15,9 @@ export function admit(
 ): KubeObject {
   const context = admissionContext(target, operation, old)
   const { admission, extensions } = target.machinery
-  const given = extensions ? extensions.mutate(target, operation, object, old) : object
+  const given = extensions
+    ? extensions.mutate(target, operation, object, old, () => defaulted(target, object, context))
+    : object
   let admitted = target.kind.admit ? target.kind.admit(given, context) : given
   const name = groupKind(target.kind)
   for (const plugin of admission.get(name) ?? []) admitted = plugin.admit(admitted, context)
@@ -23,6 +26,21 @@ export function admit(
   if (plugin) admitted = plugin.admit(admitted, context)
   extensions.validate(target, operation, admitted, old)
   return admitted
+}
+
+/** What webhooks are shown: an object that only they make valid is shown as it came. */
+function defaulted(
+  { kind }: Target,
+  object: KubeObject,
+  context: AdmissionContext,
+): KubeObject | undefined {
+  if (!kind.admit || kind.custom) return object
+  try {
+    return kind.admit(object, { ...context, dryRun: true })
+  } catch (thrown) {
+    if (thrown instanceof StatusError) return undefined
+    throw thrown
+  }
 }
 
 /** Throws when someone who must be asked refuses the deletion of `old`. */

@@ -106,7 +106,8 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
         if (answered) return await answered
         const memory: RequestMemory = {}
         return await untilAnswered(() => {
-          const target = resolveTarget(machinery, request, memory)
+          const parts = extensions ? extensions.repeatable(machinery, memory) : machinery
+          const target = resolveTarget(parts, request, memory)
           return target.ended && extensions ? extensions.run(target, dispatch) : dispatch(target)
         })
       } catch (thrown) {

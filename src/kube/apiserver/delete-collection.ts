@@ -2,6 +2,8 @@
 import type { KubeObject } from '../api/meta.ts'
 import type { ApiResponse } from '../api/protocol.ts'
 import type { Write } from '../store/store.ts'
+import { admitDelete } from './admission.ts'
+import { Awaiting } from './awaiting.ts'
 import { removeNow } from './delete.ts'
 import {
   answerBody,
@@ -19,6 +21,7 @@ export async function removeCollection(target: Target): Promise<ApiResponse> {
   if (isKind(target.kind, '', 'Namespace')) throw methodNotAllowed()
   const { store } = target.machinery
   const { prefix, matches } = selectionOf(target)
+  askFirst(target, store.list(prefix).items, matches)
   const items: KubeObject[] = []
   const writes: Write[] = []
   for (const { metadata } of store.list(prefix).items) {
@@ -37,4 +40,32 @@ export async function removeCollection(target: Target): Promise<ApiResponse> {
     metadata: { resourceVersion: String(store.revision) },
     items,
   })
+}
+
+/** How many are asked about at a time. */
+const asksAtOnce = 20
+
+/** Everyone who must be asked is asked about all objects before the first one goes. Throws `Awaiting` until then. */
+function askFirst(
+  target: Target,
+  objects: readonly KubeObject[],
+  matches: ((object: KubeObject) => boolean) | undefined,
+): void {
+  if (!target.machinery.extensions) return
+  const open: Awaiting[] = []
+  for (const object of objects) {
+    if (matches && !matches(object)) continue
+    const { name, namespace = '' } = object.metadata
+    try {
+      admitDelete({ ...target, name, namespace }, object)
+    } catch (thrown) {
+      if (!(thrown instanceof Awaiting)) throw thrown
+      open.push(thrown)
+    }
+  }
+  if (open.length > 0)
+    throw new Awaiting(async () => {
+      for (let i = 0; i < open.length; i += asksAtOnce)
+        await Promise.all(open.slice(i, i + asksAtOnce).map(({ work }) => work()))
+    })
 }

@@ -19,13 +19,21 @@ export type Operation = 'CREATE' | 'UPDATE' | 'DELETE' | 'CONNECT'
 /** What was asked outside for one request. */
 export interface RequestMemory {
   admission?: AdmissionMemory
+  /** What chance said in the runs before, so that a new object keeps its name and uid. */
+  chance?: number[]
 }
 
 export interface Extensions extends Disposable {
   /** Admission of a kind that is part of extending: run after the kind's own. */
   readonly plugins: ReadonlyMap<string, AdmissionPlugin>
   /** The object as mutating webhooks want it. May throw `Awaiting`. */
-  mutate(target: Target, operation: Operation, object: KubeObject, old?: KubeObject): KubeObject
+  mutate(
+    target: Target,
+    operation: Operation,
+    object: KubeObject,
+    old: KubeObject | undefined,
+    defaulted: () => KubeObject | undefined,
+  ): KubeObject
   /** Throws when a policy or a validating webhook refuses. May throw `Awaiting`. */
   validate(
     target: Target,
@@ -33,6 +41,8 @@ export interface Extensions extends Disposable {
     object: KubeObject | undefined,
     old?: KubeObject,
   ): void
+  /** The machinery for one run of a verb that may be run again: chance repeats itself. */
+  repeatable(machinery: Machinery, memory: RequestMemory): Machinery
   /** Runs a verb on a custom kind: watches end with the kind, webhooks convert what comes out. */
   run(
     target: Target,
@@ -53,7 +63,8 @@ export function openExtensions(machinery: Machinery): Extensions | undefined {
       [groupKind(definitions.plugin.kind), definitions.plugin],
       ...admission.plugins.map((plugin) => [groupKind(plugin.kind), plugin] as const),
     ]),
-    mutate: (target, operation, object, old) => admission.mutate(target, operation, object, old),
+    mutate: (target, operation, object, old, defaulted) =>
+      admission.mutate(target, operation, object, old, defaulted),
     validate(target, operation, object, old) {
       if (
         operation === 'DELETE' &&
@@ -64,12 +75,20 @@ export function openExtensions(machinery: Machinery): Extensions | undefined {
         throw nativeDeletion(old.metadata.name)
       admission.validate(target, operation, object, old)
     },
+    repeatable: (given, memory) => (admission.isAsking ? repeating(given, memory) : given),
     run,
     [Symbol.dispose]() {
       definitions[Symbol.dispose]()
       admission[Symbol.dispose]()
     },
   }
+}
+
+function repeating(machinery: Machinery, memory: RequestMemory): Machinery {
+  const said = (memory.chance ??= [])
+  let at = 0
+  const random = { next: () => (said[at++] ??= machinery.random.next()) }
+  return { ...machinery, random }
 }
 
 const isDefinition = ({ kind }: Target): boolean =>

@@ -4,6 +4,7 @@
  * expressions), and Kubernetes' functions are registered (`functions.ts`, `kubernetes-functions.ts`).
  */
 import { Environment, Optional } from '@marcbachmann/cel-js'
+import { registerAuthorizer } from './authorizer.ts'
 import { Budget, BudgetExceeded, CelFailure, CelProblem } from './engine.ts'
 import type { CelEngine, CelProgram } from './engine.ts'
 import { renameMatches, referencesIn } from './expression.ts'
@@ -34,6 +35,7 @@ export function createEngine(): CelEngine {
   })
   registerFunctions(base)
   registerKubernetesFunctions(base)
+  registerAuthorizer(base)
   const environments = new Map<string, Environment>()
 
   function environmentFor(variables: readonly string[]): Environment {

@@ -1,0 +1,152 @@
+/** AdmissionReview (admission.k8s.io/v1): what a webhook is told of a write, and how its answer is read. */
+import type { KubeObject } from '../../../api/meta.ts'
+import { present } from '../../machinery.ts'
+import { scaleOf } from '../../scale.ts'
+import { fieldsOf, isRecord } from '../../values.ts'
+import { WebhookFailure } from '../webhook-caller.ts'
+import type { Write } from './matching.ts'
+
+const optionKinds = {
+  CREATE: 'CreateOptions',
+  UPDATE: 'UpdateOptions',
+  DELETE: 'DeleteOptions',
+  CONNECT: '',
+} as const
+
+/** An object of the write in one of the versions of its kind. May throw `Awaiting`. */
+export function inVersion(
+  { target }: Write,
+  object: KubeObject | undefined,
+  version: string,
+): KubeObject | null {
+  if (!object) return null
+  const { kind, subresource, machinery } = target
+  if (subresource === 'scale' && kind.scale) return scaleOf(kind.scale, object)
+  if (version === target.version) return present(target, object)
+  const served = machinery.registry.find(kind.group, version, kind.plural)
+  return served ? present(served, object) : object
+}
+
+/** `request` of a review; `version` is the one in which the webhook wants the object. */
+export function reviewRequest(write: Write, version: string): Readonly<Record<string, unknown>> {
+  const { target, operation, object, old } = write
+  const { kind, request, subresource } = target
+  const scaled = subresource === 'scale' && kind.scale !== undefined
+  const kindIn = (each: string) =>
+    scaled
+      ? { group: 'autoscaling', version: 'v1', kind: 'Scale' }
+      : { group: kind.group, version: each, kind: kind.kind }
+  const resourceIn = (each: string) => ({
+    group: kind.group,
+    version: each,
+    resource: kind.plural,
+  })
+  const { username, uid, groups, extra } = request.user
+  const name = target.name || nameIn(write)
+  const { fieldManager, fieldValidation, dryRun, propagationPolicy, gracePeriodSeconds } =
+    request.options
+  const optionsKind =
+    operation === 'UPDATE' && request.verb === 'patch' ? 'PatchOptions' : optionKinds[operation]
+  return {
+    kind: kindIn(version),
+    resource: resourceIn(version),
+    ...(subresource && { subResource: subresource }),
+    requestKind: kindIn(target.version),
+    requestResource: resourceIn(target.version),
+    ...(subresource && { requestSubResource: subresource }),
+    ...(name && { name }),
+    ...(target.namespace && { namespace: target.namespace }),
+    operation,
+    userInfo: { username, ...(uid !== undefined && { uid }), groups, ...(extra && { extra }) },
+    object: inVersion(write, object, version),
+    oldObject: inVersion(write, old, version),
+    dryRun: dryRun ?? false,
+    options: {
+      kind: optionsKind,
+      apiVersion: 'meta.k8s.io/v1',
+      ...(dryRun && { dryRun: ['All'] }),
+      ...(fieldManager !== undefined && { fieldManager }),
+      ...(fieldValidation !== undefined && { fieldValidation }),
+      ...(operation === 'DELETE' && propagationPolicy !== undefined && { propagationPolicy }),
+      ...(operation === 'DELETE' && gracePeriodSeconds !== undefined && { gracePeriodSeconds }),
+    },
+  }
+}
+
+/** A name that the server makes up is not the client's to speak of. */
+function nameIn({ object, old }: Write): string {
+  const { name, generateName } = (object ?? old)?.metadata ?? { name: '' }
+  return generateName && !old ? '' : name
+}
+
+export interface Answer {
+  readonly allowed: boolean
+  /** Operations of a JSON patch, if it changes the object. */
+  readonly patch: readonly unknown[] | undefined
+  readonly warnings: readonly string[]
+  readonly auditAnnotations: Readonly<Record<string, string>>
+  readonly status: {
+    readonly message: string
+    readonly reason: string
+    readonly code: number
+  }
+}
+
+/** Reads a review's answer. Throws WebhookFailure when it is none. */
+export function readAnswer(body: unknown, uid: string, mayPatch: boolean): Answer {
+  if (!isRecord(body)) throw new WebhookFailure('expected an AdmissionReview, got no object')
+  const { kind, apiVersion, response } = body
+  if (kind !== 'AdmissionReview' || apiVersion !== 'admission.k8s.io/v1')
+    throw new WebhookFailure(
+      `expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview, got ${String(apiVersion)}, Kind=${String(kind)}`,
+    )
+  if (!isRecord(response))
+    throw new WebhookFailure('webhook response did not have response field set')
+  if (response['uid'] !== uid)
+    throw new WebhookFailure(
+      `expected response.uid=${JSON.stringify(uid)}, got ${JSON.stringify(response['uid'] ?? '')}`,
+    )
+  const { message, reason, code } = fieldsOf(response['status'])
+  return {
+    allowed: response['allowed'] === true,
+    patch: patchOf(response, mayPatch),
+    warnings: Array.isArray(response['warnings'])
+      ? response['warnings'].filter((each): each is string => typeof each === 'string')
+      : [],
+    auditAnnotations: Object.fromEntries(
+      Object.entries(fieldsOf(response['auditAnnotations'])).map(([key, value]) => [
+        key,
+        String(value),
+      ]),
+    ),
+    status: {
+      message: typeof message === 'string' ? message : '',
+      reason: typeof reason === 'string' ? reason : '',
+      code: typeof code === 'number' ? code : 0,
+    },
+  }
+}
+
+function patchOf(
+  response: Readonly<Record<string, unknown>>,
+  mayPatch: boolean,
+): readonly unknown[] | undefined {
+  const { patch, patchType } = response
+  if (patch === undefined || patch === null || patch === '') {
+    if (patchType !== undefined && patchType !== null && patchType !== '')
+      throw new WebhookFailure('webhook returned response.patchType but not response.patch')
+    return undefined
+  }
+  if (!mayPatch) throw new WebhookFailure('validating webhook may not return response.patch')
+  if (patchType !== 'JSONPatch')
+    throw new WebhookFailure(
+      `webhook returned invalid response.patchType of ${JSON.stringify(patchType ?? '')}`,
+    )
+  try {
+    const operations: unknown = JSON.parse(Buffer.from(String(patch), 'base64').toString('utf8'))
+    if (Array.isArray(operations)) return operations
+  } catch {
+    // Said below.
+  }
+  throw new WebhookFailure('webhook returned a patch that is no list of operations')
+}
