@@ -170,6 +170,7 @@ export function runtimeContract(
     const copied = await start(`exec ${tool(under, 'cat')}`, true)
     const bytes = randomBytes(1 << 20)
     copied.stdin?.end(bytes)
+    copied.stderr?.resume()
     assert.ok((await buffer(copied.stdout)).equals(bytes))
     assert.equal(await copied.exited, 0)
 
@@ -190,13 +191,14 @@ export function runtimeContract(
     const { runtime, shell = [] } = under
     const openIn = runtime.open?.bind(runtime)
     if (!container || !openIn) return t.skip('nothing really runs')
-    const stty = tool(under, 'stty')
-    const line = `${stty} size; while ! ${stty} size | grep -q "40 100"; do ${sleep(under)} 0.1; done; read x; echo "got $x"; exit 5`
-    const command = await openIn(
-      container.id,
-      [...shell, line.replace('grep', tool(under, 'grep'))],
-      { stdin: true, tty: true, size: { width: 91, height: 37 } },
-    )
+    const until = (size: string) =>
+      `while ! ${tool(under, 'stty')} size | ${tool(under, 'grep')} "${size}"; do ${sleep(under)} 0.1; done`
+    const line = `${until('37 91')}; ${until('40 100')}; read x; echo "got $x"; exit 5`
+    const command = await openIn(container.id, [...shell, line], {
+      stdin: true,
+      tty: true,
+      size: { width: 91, height: 37 },
+    })
     assert.equal(command.stderr, undefined)
     await reads(command.stdout, '37 91')
     command.resize({ width: 100, height: 40 })
@@ -227,7 +229,7 @@ export function runtimeContract(
 
   test(`${name}: a program on a terminal of its own`, async (t) => {
     const under = await open(t)
-    const line = `read x; ${tool(under, 'stty')} size; echo "got $x"; exec ${sleep(under)} 1000`
+    const line = `trap "exit 9" INT; read x; ${tool(under, 'stty')} size; echo "got $x"; ${sleep(under)} 1000; exit 8`
     const container = await run(under, line, { stdin: 'open', tty: true })
     if (!container || !under.runtime.attach) return t.skip('nothing really runs')
     const attached = await under.runtime.attach(container.id)
@@ -238,7 +240,7 @@ export function runtimeContract(
     const again = await under.runtime.attach(container.id)
     again.stdin?.write('\x03') // Ctrl-C
     for await (const _ of again.stdout as AsyncIterable<Buffer>);
-    assert.equal((await container.exited).exitCode, 130)
+    assert.equal((await container.exited).exitCode, 9)
   })
 
   test(`${name}: a program that can not be executed has ended with StartError`, async (t) => {

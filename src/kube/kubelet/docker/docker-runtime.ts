@@ -243,8 +243,8 @@ export async function dockerRuntime(options: DockerRuntimeOptions): Promise<Dock
 
     memoryBytes: (id) => engine.memoryBytes(id),
     exec: (id, command, limits) => execInside(engine, id, command, { ...limits, clock }),
-    open: (id, command, options) => openExec(engine, id, command, options),
-    attach: (id) => attachTo(engine, id, attachedOnce),
+    open: (id, command, options) => openExec(engine, id, command, options, clock),
+    attach: (id) => attachTo(engine, id, attachedOnce, clock),
 
     async recover() {
       const all = await engine.containers(ofPlatform(platform))

@@ -4,6 +4,7 @@
  */
 import { PassThrough, type Duplex, type Readable, type Writable } from 'node:stream'
 import { once } from 'node:events'
+import { sleep, type Clock } from '../../../lib/clock.ts'
 import type { ContainerStreams, RunningCommand, TerminalSize } from '../runtime.ts'
 import type { Engine } from './engine.ts'
 import { EngineError } from './engine-http.ts'
@@ -20,11 +21,12 @@ export async function openExec(
     tty,
     size,
   }: { readonly stdin: boolean; readonly tty: boolean; readonly size?: TerminalSize },
+  clock: Clock,
 ): Promise<RunningCommand> {
   const execId = await engine.createExec(id, command, { stdin, tty })
   const socket = await engine.openExec(execId, tty)
   const streams = streamsOf(socket, { stdin, tty })
-  const resize = resizer((wanted) => engine.resizeExec(execId, wanted))
+  const resize = resizer((wanted) => engine.resizeExec(execId, wanted), clock)
   if (size) resize(size)
   const exited = streams.ended.then(async () => {
     const { exitCode } = await engine.inspectExec(execId)
@@ -47,6 +49,7 @@ export async function attachTo(
   engine: Engine,
   id: string,
   attached: Set<string>,
+  clock: Clock,
 ): Promise<ContainerStreams> {
   const seen = await engine.inspect(id)
   if (!seen?.running) throw new EngineError(409, 'container is not running')
@@ -56,7 +59,7 @@ export async function attachTo(
   const socket = await engine.openAttach(id, { stdin, all })
   return {
     ...streamsOf(socket, { stdin, tty }).program,
-    resize: resizer((wanted) => engine.resize(id, wanted)),
+    resize: resizer((wanted) => engine.resize(id, wanted), clock),
     close: () => void socket.destroy(),
   }
 }
@@ -108,16 +111,30 @@ const endOf = (output: Readable): Promise<void> =>
     output.once('end', resolve).once('close', resolve)
   })
 
+/** A program takes so long to begin; before, it has no terminal whose size could be told. */
+const beginLimitMs = 2_000
+const beginStepMs = 50
+
 /** The latest size counts; a program that has ended has none. */
-function resizer(apply: (size: TerminalSize) => Promise<void>): (size: TerminalSize) => void {
+function resizer(
+  apply: (size: TerminalSize) => Promise<void>,
+  clock: Clock,
+): (size: TerminalSize) => void {
   let last = Promise.resolve()
   let wanted: TerminalSize | undefined
   return (size) => {
     wanted = size
     last = last.then(async () => {
-      const next = wanted
-      wanted = undefined
-      if (next) await apply(next).catch(() => {})
+      const deadline = clock.monotonic() + beginLimitMs
+      while (wanted && clock.monotonic() < deadline) {
+        const next = wanted
+        try {
+          await apply(next)
+          if (wanted === next) wanted = undefined
+        } catch {
+          await sleep(clock, beginStepMs)
+        }
+      }
     })
   }
 }
