@@ -21,6 +21,7 @@ export class LineFile {
   #waiting = ''
   #dropped = 0
   #scheduled = false
+  #writing: Promise<void> = Promise.resolve()
 
   constructor(options: LineFileOptions) {
     this.#options = options
@@ -35,20 +36,27 @@ export class LineFile {
     this.#waiting += line
     if (this.#scheduled) return
     this.#scheduled = true
-    this.#options.clock.after(this.#options.everyMs ?? defaultEveryMs, () => void this.#flush())
+    this.#options.clock.after(this.#options.everyMs ?? defaultEveryMs, () => {
+      this.#scheduled = false
+      void this.flush()
+    })
   }
 
-  async #flush(): Promise<void> {
+  /** Resolves when the lines that were added so far are written, or lost. */
+  flush(): Promise<void> {
+    return (this.#writing = this.#writing.then(() => this.#write()))
+  }
+
+  async #write(): Promise<void> {
     let text = this.#waiting
     this.#waiting = ''
     if (this.#dropped > 0) text += `${this.#dropped} lines were dropped: they came too fast\n`
     this.#dropped = 0
+    if (text === '') return
     try {
       await this.#options.write(Buffer.from(text, 'utf8'))
     } catch {
       // A full disk: the lines are lost, what they are about goes on.
     }
-    this.#scheduled = false
-    if (this.#waiting !== '') this.add('')
   }
 }

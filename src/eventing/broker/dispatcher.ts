@@ -116,6 +116,10 @@ export class Dispatcher implements AsyncDisposable {
     return this.#filter(event)
   }
 
+  isSettled(sequence: number): boolean {
+    return this.#deps.subscription.isSettled(sequence)
+  }
+
   #pump(): void {
     if (this.#closing || !this.#config.subscriber) return
     const slots = this.#slots()

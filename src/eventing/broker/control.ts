@@ -1,0 +1,181 @@
+/**
+ * The engine's back door, HTTP on a unix socket that only its owner can open: the control plane tells it what holds and
+ * asks what people want to know. Answers are JSON; lists are a JSON document a line, as they may be long.
+ */
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import { once } from 'node:events'
+import type { Clock } from '../../lib/clock.ts'
+import type { Channel } from './channel.ts'
+import type { Engine } from './engine.ts'
+import type { Destination, EngineConfig } from './feed.ts'
+import { follow, redrive, replay, seen, select, wayOf, type Selection } from './following.ts'
+import type { Step } from './journal.ts'
+import type { JournalFile } from './journal-file.ts'
+import type { Sender } from './sender.ts'
+
+export interface ControlDeps {
+  readonly engine: Engine
+  readonly journal: JournalFile
+  readonly sender: Sender
+  readonly clock: Clock
+  /** What `GET /` answers besides the pid: where events come in. */
+  readonly address: () => { readonly host: string; readonly port: number }
+  /** Is to end. */
+  readonly stop: () => void
+}
+
+/** `POST /channels/UID/replay`. */
+export interface ReplayRequest {
+  readonly selection: Selection
+  readonly to: { readonly subscription: string } | { readonly url: Destination }
+  readonly dryRun?: boolean
+}
+
+/** `POST /channels/UID/redrive`. Neither numbers nor subscription = all. */
+export interface RedriveRequest {
+  readonly numbers?: readonly number[]
+  readonly subscription?: string
+  readonly dryRun?: boolean
+  /** They are let go instead of sent. */
+  readonly discard?: boolean
+}
+
+const maxBodyBytes = 64 << 20
+
+export function control(deps: ControlDeps): RequestListener {
+  return (request, response) => {
+    answer(request, response, deps).catch((error: unknown) => {
+      if (response.headersSent) return response.destroy()
+      const status = error instanceof Refusal ? error.status : 500
+      send(response, status, { error: error instanceof Error ? error.message : 'unknown' })
+    })
+  }
+}
+
+class Refusal extends Error {
+  readonly status: number
+  constructor(status: number, message: string) {
+    super(message)
+    this.status = status
+  }
+}
+
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  deps: ControlDeps,
+): Promise<void> {
+  const { engine, sender, clock } = deps
+  const url = new URL(request.url ?? '/', 'http://engine')
+  const gone = new AbortController()
+  response.on('close', () => gone.abort())
+  const route = `${request.method} ${url.pathname.replace(/^\/channels\/[^/]+/, '/channels/UID')}`
+  switch (route) {
+    case 'GET /':
+      return send(response, 200, { pid: process.pid, ...deps.address() })
+    case 'PUT /config':
+      await engine.apply(await body<EngineConfig>(request))
+      return send(response, 200, {})
+    case 'GET /stats':
+      return send(response, 200, engine.stats)
+    case 'POST /stop':
+      send(response, 200, {})
+      return deps.stop()
+    default:
+  }
+  const uid = decodeURIComponent(url.pathname.split('/')[2] ?? '')
+  const channel = engine.channel(uid)
+  if (!channel) throw new Refusal(404, `there is no channel ${uid} here`)
+  const signal = gone.signal
+  switch (route) {
+    case 'GET /channels/UID/events':
+      return await lines(response, shown(select(channel, selectionOf(url))))
+    case 'GET /channels/UID/tail':
+      return await lines(response, shown(follow(channel, selectionOf(url), { clock, signal })))
+    case 'GET /channels/UID/ways':
+      return await lines(response, ways(channel, selectionOf(url), deps.journal))
+    case 'GET /channels/UID/dead-letters':
+      return await lines(response, letters(channel))
+    case 'POST /channels/UID/replay': {
+      const { selection, to, dryRun = false } = await body<ReplayRequest>(request)
+      return send(response, 200, await replay(channel, selection, to, { sender, dryRun, signal }))
+    }
+    case 'POST /channels/UID/redrive':
+      return send(response, 200, await redriven(channel, await body(request), { sender, signal }))
+    default:
+      throw new Refusal(404, `${route} is not known here`)
+  }
+}
+
+async function redriven(
+  channel: Channel,
+  { numbers, subscription, dryRun = false, discard = false }: RedriveRequest,
+  deps: { readonly sender: Sender; readonly signal: AbortSignal },
+) {
+  const wanted = (letter: { readonly number: number; readonly subscription: string }) =>
+    (numbers?.includes(letter.number) ?? true) &&
+    (subscription === undefined || subscription === letter.subscription)
+  if (!discard || dryRun) return await redrive(channel, wanted, { ...deps, dryRun })
+  let selected = 0
+  for await (const letter of channel.deadLetters.list()) {
+    if (!wanted(letter)) continue
+    selected++
+    channel.deadLetters.settle(letter.number)
+  }
+  return { selected, delivered: 0, failures: [] }
+}
+
+function selectionOf({ searchParams }: URL): Selection {
+  const text = searchParams.get('selection')
+  return text === null ? {} : (JSON.parse(text) as Selection)
+}
+
+async function* shown(found: ReturnType<typeof select>) {
+  for await (const { logged, stored } of found) yield seen(logged, stored)
+}
+
+async function* ways(channel: Channel, selection: Selection, journal: JournalFile) {
+  await journal.flush()
+  for await (const { logged, stored } of select(channel, selection)) {
+    const { uid } = channel.config
+    const steps: Step[] = []
+    for await (const step of journal.read(
+      ({ channel, sequence }) => channel === uid && sequence === logged.sequence,
+    ))
+      steps.push(step)
+    yield wayOf(channel, logged, stored, steps)
+  }
+}
+
+async function* letters(channel: Channel) {
+  for await (const { stored, number, sequence, ...letter } of channel.deadLetters.list()) {
+    const logged = { sequence, timeMs: letter.atMs, payload: new Uint8Array() }
+    yield { ...letter, number, ...seen(logged, stored) }
+  }
+}
+
+async function lines(response: ServerResponse, values: AsyncIterable<unknown>): Promise<void> {
+  response.writeHead(200, { 'Content-Type': 'application/x-ndjson' })
+  response.flushHeaders()
+  for await (const value of values) {
+    if (response.destroyed) return
+    if (!response.write(`${JSON.stringify(value)}\n`)) await once(response, 'drain')
+  }
+  response.end()
+}
+
+function send(response: ServerResponse, status: number, value: unknown): void {
+  response.writeHead(status, { 'Content-Type': 'application/json' })
+  response.end(JSON.stringify(value))
+}
+
+async function body<T>(request: IncomingMessage): Promise<T> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length
+    if (size > maxBodyBytes) throw new Refusal(413, `at most ${maxBodyBytes} bytes are taken`)
+    chunks.push(chunk)
+  }
+  return JSON.parse(Buffer.concat(chunks).toString('utf8')) as T
+}

@@ -1,0 +1,89 @@
+/**
+ * The journal on disk: lines of JSON, written now and then, in two files that follow one another, so that it never has
+ * more than its bound. It is for people: when the machine can't keep up, steps are left out and counted, and deliveries
+ * go on.
+ */
+import { createReadStream } from 'node:fs'
+import { appendFile, mkdir, rename, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { Clock } from '../../lib/clock.ts'
+import { LineFile } from '../../lib/line-file.ts'
+import type { Step } from './journal.ts'
+
+export interface JournalFileOptions {
+  readonly path: string
+  readonly clock: Clock
+  /** Of both files together. Default 64 MiB. */
+  readonly maxBytes?: number
+}
+
+const defaultMaxBytes = 64 << 20
+
+export class JournalFile {
+  readonly #options: JournalFileOptions
+  readonly #lines: LineFile
+  #size: number | undefined
+
+  constructor(options: JournalFileOptions) {
+    this.#options = options
+    this.#lines = new LineFile({
+      clock: options.clock,
+      write: (bytes) => this.#write(bytes).catch(() => {}),
+    })
+  }
+
+  note(step: Step): void {
+    this.#lines.add(`${JSON.stringify(step)}\n`)
+  }
+
+  async #write(bytes: Buffer): Promise<void> {
+    const { path, maxBytes = defaultMaxBytes } = this.#options
+    if (this.#size === undefined) {
+      await mkdir(dirname(path), { recursive: true })
+      this.#size = await stat(path).then(
+        ({ size }) => size,
+        () => 0,
+      )
+    }
+    if (this.#size + bytes.length > maxBytes / 2) {
+      await rename(path, `${path}.1`).catch(() => {})
+      this.#size = 0
+    }
+    await appendFile(path, bytes, { mode: 0o600 })
+    this.#size += bytes.length
+  }
+
+  /** Steps that are on disk, the oldest first. */
+  async *read(wanted: (step: Step) => boolean): AsyncGenerator<Step> {
+    const { path } = this.#options
+    for (const file of [`${path}.1`, path]) {
+      const input = createReadStream(file, 'utf8')
+      try {
+        for await (const line of createInterface({ input, crlfDelay: Infinity })) {
+          const step = parse(line)
+          if (step && wanted(step)) yield step
+        }
+      } catch (error) {
+        if (!isMissing(error)) throw error
+      }
+    }
+  }
+
+  /** Resolves when what was noted so far can be read. */
+  flush(): Promise<void> {
+    return this.#lines.flush()
+  }
+}
+
+/** A line that a crash cut short is none. */
+function parse(line: string): Step | undefined {
+  try {
+    return JSON.parse(line) as Step
+  } catch {
+    return undefined
+  }
+}
+
+const isMissing = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && error.code === 'ENOENT'

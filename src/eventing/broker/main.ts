@@ -1,0 +1,80 @@
+/**
+ * The process of the event engine: `node main.ts --socket PATH --directory DIR --host H --port P`. It goes on without a
+ * control plane, by what it was told last; started anew it is told again.
+ */
+import { createServer } from 'node:http'
+import { chmod, mkdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { systemClock as clock } from '../../lib/clock.ts'
+import { bufferedServer } from '../../lib/http1/buffered-server.ts'
+import { jsonLog } from '../../lib/log.ts'
+import { control } from './control.ts'
+import { Engine } from './engine.ts'
+import { JournalFile } from './journal-file.ts'
+import { createSender } from './sender.ts'
+
+const { values } = parseArgs({
+  options: {
+    socket: { type: 'string' },
+    directory: { type: 'string' },
+    host: { type: 'string', default: '127.0.0.1' },
+    port: { type: 'string', default: '0' },
+  },
+})
+const { socket, directory, host, port } = values
+if (socket === undefined || directory === undefined)
+  throw new Error('--socket PATH and --directory DIR are needed')
+
+/** Of one event, all included. */
+const maxEventBytes = 16 << 20
+
+await mkdir(directory, { recursive: true, mode: 0o700 })
+const log = jsonLog(
+  (line) => process.stderr.write(line),
+  'info',
+  () => clock.now(),
+)
+const sender = createSender({ clock })
+const journal = new JournalFile({ path: join(directory, 'journal'), clock })
+const engine = new Engine({
+  directory: join(directory, 'channels'),
+  clock,
+  log,
+  sender,
+  journal: (step) => journal.note(step),
+})
+const ingress = bufferedServer({
+  clock,
+  handle: (request) => engine.handle(request),
+  maxBodyBytes: maxEventBytes,
+})
+await new Promise<void>((resolve, reject) => {
+  ingress.once('error', reject)
+  ingress.listen(Number(port), host, resolve)
+})
+const address = () => {
+  const at = ingress.address()
+  return typeof at === 'object' && at ? { host: at.address, port: at.port } : { host, port: 0 }
+}
+
+const door = createServer(
+  control({ engine, journal, sender, clock, address, stop: () => void stop() }),
+)
+await rm(socket, { force: true })
+await new Promise<void>((resolve) => door.listen(socket, resolve))
+await chmod(socket, 0o600)
+log.info('the event engine listens', { ...address(), socket })
+
+let stopping: Promise<void> | undefined
+function stop(): Promise<void> {
+  return (stopping ??= (async () => {
+    ingress.close()
+    await engine[Symbol.asyncDispose]()
+    await journal.flush()
+    door.closeAllConnections()
+    process.exit(0)
+  })())
+}
+process.on('SIGTERM', () => void stop())
+process.on('SIGINT', () => void stop())

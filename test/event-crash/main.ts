@@ -1,0 +1,13 @@
+/** `npm run event-crash -- KILLS SEED`: the crash harness of events in full; exit code 1 when an event is lost. */
+import { seededRandom } from '../../src/lib/random.ts'
+import { crashEvents } from './harness.ts'
+
+const [kills = '1000', seed = '1'] = process.argv.slice(2)
+const started = performance.now()
+const tally = await crashEvents({ kills: Number(kills), random: seededRandom(Number(seed)) })
+const seconds = ((performance.now() - started) / 1000).toFixed(0)
+process.stdout.write(`${JSON.stringify({ ...tally, lost: tally.lost.length, seconds })}\n`)
+if (tally.lost.length > 0) {
+  process.stderr.write(`lost: ${tally.lost.slice(0, 20).join(', ')}\n`)
+  process.exit(1)
+}
