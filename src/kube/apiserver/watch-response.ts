@@ -4,6 +4,7 @@
  */
 import type { ServerResponse } from 'node:http'
 import type { Clock } from '../../lib/clock.ts'
+import type { KubeObject } from '../api/meta.ts'
 import type { WatchEvent } from '../api/protocol.ts'
 import { StatusError } from '../api/status-error.ts'
 import { toTable } from './table.ts'
@@ -24,8 +25,9 @@ export async function sendWatch(
   response.flushHeaders()
   let first = true
   const line = ({ type, object }: WatchEvent): string => {
-    const now = { ...options, nowMs: options.clock.now() }
     const { as } = options.representation
+    if (!as) return `{"type":"${type}","object":${plainText(object, options)}}\n`
+    const now = { ...options, nowMs: options.clock.now() }
     const body = as === 'Table' ? row(type, object, first, now) : transformed(object, now)
     first = false
     return `${JSON.stringify({ type, object: body })}\n`
@@ -41,6 +43,22 @@ export async function sendWatch(
     response.write(`${JSON.stringify({ type: 'ERROR', object })}\n`)
   }
   response.end()
+}
+
+/** Texts of the last objects sent: many watchers are told of a change one after another. */
+const recent = new Map<KubeObject, string>()
+const recentCount = 64
+const recentLength = 64 * 1024
+
+function plainText(object: KubeObject, options: Omit<AnswerOptions, 'nowMs'>): string {
+  const known = recent.get(object)
+  if (known !== undefined) return known
+  const text = JSON.stringify(transformed(object, { ...options, nowMs: 0 }))
+  if (text.length > recentLength || !Object.isFrozen(object)) return text
+  const [oldest] = recent.keys()
+  if (oldest && recent.size >= recentCount) recent.delete(oldest)
+  recent.set(object, text)
+  return text
 }
 
 /** Only the first table of a watch says what its columns are; a bookmark is a table without rows. */

@@ -4,7 +4,7 @@
  * is what an applied configuration owns, `wholeTree` and `changes` are what someone owns who wrote an object.
  */
 import type { Schema } from '../../api/schema.ts'
-import { equal, isRecord } from '../values.ts'
+import { equal, fieldsOf, isRecord, without } from '../values.ts'
 import { leaf, treeOf } from './field-set.ts'
 import type { FieldTree } from './field-set.ts'
 import { below, isNamed, keyElement, settledShape, valueElement } from './merge-shape.ts'
@@ -14,58 +14,156 @@ const depthLimit = 120
 
 /** The fields that a configuration speaks of: its leaves, its items, the keys of its maps. */
 export const fieldsIn = (schema: Schema | undefined, value: unknown): FieldTree =>
-  treeAt(schema, value, false, false, 0) ?? leaf
+  treeAt(schema, value, spoken, false, 0) ?? leaf
 
 /** Every place of a value, those above others too. */
 export const wholeTree = (schema: Schema | undefined, value: unknown): FieldTree =>
-  treeAt(schema, value, true, true, 0) ?? leaf
+  treeAt(schema, value, everyPlace, true, 0) ?? leaf
 
-/** `all`: each place above others is a member. `member`: this one is. */
+/** What who makes an object owns: the status, and everything else. */
+export interface CreatedTrees {
+  readonly rest: FieldTree
+  readonly status: FieldTree
+}
+
+/**
+ * Every place that who makes an object owns. Of a built-in one nobody owns the structs that Go's types have from the
+ * start: `.spec`, `.spec.template`; a custom object has nothing, and who makes it owns these places too.
+ */
+export function createdTrees(schema: Schema, object: object, builtin: boolean): CreatedTrees {
+  const { apiVersion: _, kind: _k, metadata, status, ...rest } = { ...fieldsOf(object) }
+  const rule = builtin ? structsAside : metadataAside
+  const { metadata: own, ...others } = {
+    ...rest,
+    metadata: without(fieldsOf(metadata), ...nobodys),
+  }
+  const tree = treeAt(
+    schema,
+    sizeOf(own) > 0 ? { ...others, metadata: own } : others,
+    rule,
+    false,
+    0,
+  )
+  const statusTree = status === undefined ? leaf : treeAt(schema, { status }, rule, false, 0)
+  return { rest: tree ?? leaf, status: statusTree ?? leaf }
+}
+
+const sizeOf = (value: object): number => Object.keys(value).length
+
+/** Of the metadata: what the server says, and what names the object. */
+export const nobodys = [
+  'name',
+  'namespace',
+  'creationTimestamp',
+  'selfLink',
+  'uid',
+  'generation',
+  'managedFields',
+  'resourceVersion',
+] as const
+
+/** Which places above others are members. */
+interface Rule {
+  readonly all: boolean
+  /** Fields, from the root on, whose places are no members. */
+  readonly aside: ReadonlySet<string>
+}
+
+const none: ReadonlySet<string> = new Set()
+const spoken: Rule = { all: false, aside: none }
+const everyPlace: Rule = { all: true, aside: none }
+const metadataAside: Rule = { all: true, aside: new Set(['metadata']) }
+/** Structs that are part of their parents, not pointers. */
+const structs = 'metadata spec status template strategy updateStrategy jobTemplate'
+const structsAside: Rule = { all: true, aside: new Set(structs.split(' ')) }
+
+/** The set of the places of `value`. `member`: its own place is one. */
 function treeAt(
   schema: Schema | undefined,
   value: unknown,
-  all: boolean,
+  rule: Rule,
   member: boolean,
   depth: number,
 ): FieldTree | undefined {
   if (typeof value !== 'object' || value === null || depth > depthLimit) return leaf
   const shape = settledShape(schema, value)
+  const elements: string[] = []
+  const trees: FieldTree[] = []
   switch (shape.as) {
     case 'value':
       return leaf
     case 'fields': {
       if (!isRecord(value)) return leaf
-      const children = new Map<string, FieldTree>()
       for (const name in value) {
         const field = value[name]
         if (field === undefined) continue
-        const named = isNamed(shape.node, name)
-        const child = treeAt(
-          below(shape.node, name),
-          field,
-          all,
-          all || !named || isEmptyPart(field),
-          depth + 1,
-        )
-        if (child) children.set(`f:${name}`, child)
+        const next = below(shape.node, name)
+        let child: FieldTree | undefined = leaf
+        if (typeof field === 'object' && field !== null) {
+          const isAside = rule.aside.has(name)
+          const inner = isAside || rule.aside.size === 0 ? rule : everyPlace
+          const own = rule.all ? !isAside : !isNamed(shape.node, name)
+          child = treeAt(next, field, inner, own || isEmptyPart(field), depth + 1)
+        }
+        if (!child) continue
+        elements.push(`f:${name}`)
+        trees.push(child)
       }
-      return treeOf(children, member)
+      break
     }
     case 'items': {
       if (!Array.isArray(value)) return leaf
-      const children = new Map<string, FieldTree>()
       for (const item of value) {
         const element = keyElement(shape.keys, item)
-        if (!children.has(element))
-          children.set(element, treeAt(shape.item, item, all, true, depth + 1) ?? leaf)
+        if (elements.includes(element)) continue
+        elements.push(element)
+        const inner = rule.aside.size === 0 ? rule : everyPlace
+        trees.push(treeAt(shape.item, item, inner, true, depth + 1) ?? leaf)
       }
-      return treeOf(children, member)
+      break
     }
     case 'set': {
       if (!Array.isArray(value)) return leaf
-      return treeOf(new Map(value.map((item) => [valueElement(item), leaf])), member)
+      for (const item of value) {
+        const element = valueElement(item)
+        if (elements.includes(element)) continue
+        elements.push(element)
+        trees.push(leaf)
+      }
     }
   }
+  return shared(elements, trees, member)
+}
+
+interface Known {
+  readonly trees: readonly FieldTree[]
+  readonly tree: FieldTree
+}
+
+/**
+ * Trees by the elements of their children. Objects that one program makes look alike, so that most trees have been
+ * built before: they cost a look-up and no memory.
+ */
+const known = new Map<string, Known[]>()
+const knownLimit = 10_000
+const likeLimit = 16
+
+function shared(
+  elements: readonly string[],
+  trees: readonly FieldTree[],
+  member: boolean,
+): FieldTree | undefined {
+  if (elements.length === 0) return member ? leaf : undefined
+  const key = `${member ? '.' : ''}${elements.join('\0')}`
+  const alike = known.get(key) ?? []
+  for (const each of alike) if (each.trees.every((tree, i) => tree === trees[i])) return each.tree
+  const tree = treeOf(new Map(elements.map((element, i) => [element, trees[i] ?? leaf])), member)
+  if (!tree || key.length > 4_000) return tree
+  if (known.size >= knownLimit) known.clear()
+  if (alike.length >= likeLimit) alike.shift()
+  alike.push({ trees, tree })
+  known.set(key, alike)
+  return tree
 }
 
 /** Nothing below can say that someone wants it: the place itself does. */

@@ -26,10 +26,10 @@ import { equal, isRecord, without } from '../values.ts'
 import type { Fields } from '../values.ts'
 import { applied } from './applying.ts'
 import { configProblems } from './declared.ts'
+import { union } from './field-set.ts'
 import { beforeFirstApply, isSame, readEntries } from './managers.ts'
 import type { Entry } from './managers.ts'
-import { changes } from './ownership.ts'
-import { builtinSkeleton } from './skeleton.ts'
+import { changes, createdTrees } from './ownership.ts'
 import { managerOf, ownable, spelledOut } from './tracking.ts'
 
 export async function serverSideApply(target: Target): Promise<ApiResponse> {
@@ -115,14 +115,15 @@ function managersOf(target: Target, old: KubeObject, nowMs: number): readonly En
   const entries = readEntries(old.metadata.managedFields)
   if (entries.length > 0) return spelledOut(target.kind, old, entries)
   if (old.metadata.uid === undefined) return []
-  const { changed } = changes(wholeSchema(target.kind), builtinSkeleton(target.kind), old)
+  const { kind } = target
+  const { rest, status } = createdTrees(wholeSchema(kind), old, kind.flavour === 'builtin')
   return [
     {
       ...managerOf(target),
       manager: beforeFirstApply,
       subresource: '',
       time: rfc3339(nowMs),
-      fields: ownable(changed),
+      fields: union(rest, status),
     },
   ]
 }

@@ -6,7 +6,6 @@
  * out (`withManagedFields`).
  */
 import { rfc3339 } from '../../../lib/clock.ts'
-import { builtinSkeleton } from './skeleton.ts'
 import type { KindDefinition } from '../../api/kind.ts'
 import type { KubeObject, ObjectMeta } from '../../api/meta.ts'
 import { invalid } from '../../api/status-error.ts'
@@ -14,12 +13,12 @@ import type { FieldCause } from '../../api/status-error.ts'
 import { wholeSchema } from '../../api/structural.ts'
 import { apiVersionOfTarget } from '../machinery.ts'
 import type { Target } from '../machinery.ts'
-import { equal, isRecord, open, without } from '../values.ts'
+import { equal, isRecord, open } from '../values.ts'
 import { difference, isEmpty, leaf, union, withoutBelow } from './field-set.ts'
 import type { FieldTree } from './field-set.ts'
 import { capped, isSame, readEntries, writtenEntries } from './managers.ts'
 import type { Entry, Manager } from './managers.ts'
-import { changes } from './ownership.ts'
+import { changes, createdTrees, nobodys } from './ownership.ts'
 
 /** Longest name of a manager that is taken from a User-Agent. */
 const agentLimit = 128
@@ -155,26 +154,19 @@ export function ownChanges(kind: KindDefinition, old: KubeObject, next: KubeObje
   return { changed: ownable(changed), removed: ownable(removed) }
 }
 
-const nobodys: FieldTree = {
+const nobodysTree: FieldTree = {
   'f:apiVersion': leaf,
   'f:kind': leaf,
   'f:metadata': {
     '.': leaf,
-    'f:name': leaf,
-    'f:namespace': leaf,
-    'f:creationTimestamp': leaf,
-    'f:selfLink': leaf,
-    'f:uid': leaf,
-    'f:generation': leaf,
-    'f:managedFields': leaf,
-    'f:resourceVersion': leaf,
+    ...Object.fromEntries(nobodys.map((name) => [`f:${name}`, leaf])),
   },
 }
 const managedFieldsTree: FieldTree = { 'f:metadata': { 'f:managedFields': leaf } }
 
 /** The fields that managers are kept of. */
 export const ownable = (set: FieldTree): FieldTree =>
-  difference(withoutBelow(set, managedFieldsTree), nobodys)
+  difference(withoutBelow(set, managedFieldsTree), nobodysTree)
 
 /** The entries with the fields of those that own everything, as the object shows them. */
 export function spelledOut(
@@ -184,15 +176,15 @@ export function spelledOut(
   version?: string,
 ): readonly Entry[] {
   if (entries.every(({ fields }) => fields !== undefined)) return entries
-  let all: FieldTree | undefined
+  const { rest, status } = createdTrees(
+    wholeSchema(kind, version),
+    object,
+    kind.flavour === 'builtin',
+  )
   return entries.map((entry) => {
     if (entry.fields !== undefined) return entry
-    all ??= ownable(changes(wholeSchema(kind, version), builtinSkeleton(kind), object).changed)
-    const status = all['f:status']
-    if (isStatusEntry(kind, entry))
-      return { ...entry, fields: status === undefined ? leaf : { 'f:status': status } }
-    const fields = kind.hasStatus && status !== undefined ? without(all, 'f:status') : all
-    return { ...entry, fields }
+    if (isStatusEntry(kind, entry)) return { ...entry, fields: status }
+    return { ...entry, fields: kind.hasStatus ? rest : union(rest, status) }
   })
 }
 
@@ -214,10 +206,8 @@ export function withEntries<T extends KubeObject>(
   managedFields: readonly unknown[] | undefined,
 ): T {
   if (object.metadata.managedFields === managedFields) return object
-  const metadata: ObjectMeta = {
-    ...without(object.metadata, 'managedFields'),
-    ...(managedFields && { managedFields }),
-  }
+  if (managedFields) return { ...object, metadata: { ...object.metadata, managedFields } }
+  const { managedFields: _, ...metadata } = object.metadata
   return { ...object, metadata }
 }
 
