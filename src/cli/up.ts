@@ -64,7 +64,7 @@ export const up: Command = {
     },
     'allow-privileged': {
       type: 'boolean',
-      description: 'containers may be privileged (with --runtime docker)',
+      description: 'containers may be privileged',
     },
     'warm-interpreters': {
       type: 'string',

@@ -54,6 +54,7 @@ async function openProcess({ config, layout, clock, log }: RuntimeOptions): Prom
     socketPath: layout.launcherSocket,
     network: config.network,
     warmInterpreters: config.warmInterpreters,
+    allowPrivileged: config.allowPrivileged ?? false,
     clock,
     log,
   })

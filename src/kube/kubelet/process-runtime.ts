@@ -13,7 +13,13 @@ import { enterCommand, setUser } from './enter-command.ts'
 import { findOnHost, NoExecutable, resolveCommand } from './executable.ts'
 import { connectLauncher, type Launcher } from './launcher-client.ts'
 import { markName } from './launcher/proc.ts'
-import type { ContainerRecord, ExecContext, PodRecord, SandboxRecord } from './launcher/protocol.ts'
+import type {
+  ContainerRecord,
+  ExecContext,
+  LimitsSpec,
+  PodRecord,
+  SandboxRecord,
+} from './launcher/protocol.ts'
 import { mountArguments } from './mounts.ts'
 import { namespaceNetwork } from './namespace-network.ts'
 import { hostNetwork, type Network } from './network.ts'
@@ -21,8 +27,14 @@ import { attachProcess, prepareStreams } from './process-attach.ts'
 import { openCommand } from './process-command.ts'
 import { cpuNanosOfTree, memoryOfTree } from './process-memory.ts'
 import { barrier } from './reach.ts'
-import type { Container, ContainerSpec, Runtime, Sandbox } from './runtime.ts'
-import { groupCpuNanos, groupMemoryBytes } from './sandbox/cgroups.ts'
+import type { Container, ContainerResources, ContainerSpec, Runtime, Sandbox } from './runtime.ts'
+import {
+  cgroupName,
+  groupCpuNanos,
+  groupMemoryBytes,
+  openCgroups,
+  type Cgroups,
+} from './sandbox/cgroups.ts'
 import { hasOwnRoot, wantsOwnRoot } from './sandbox/own-root.ts'
 import { removePodFolder, removePodFolders } from './sandbox/remains.ts'
 import type { Starter } from './sandbox/starter.ts'
@@ -113,6 +125,19 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
     ...(record.warm && { warm: true }),
     exited: launcher.exited(podUid, record),
   })
+
+  let cgroups: { readonly open: Cgroups | undefined } | undefined
+  /** Control groups for a plain process, made only for those that state what they may take. */
+  const limitsOf = (id: string, resources: ContainerResources): LimitsSpec | undefined => {
+    cgroups ??= { open: openCgroups(cgroupName(prefix)) }
+    try {
+      const groups = cgroups.open?.make(id, resources)
+      return groups && { ...groups, enter: true }
+    } catch (error) {
+      log.error('a container has no limits', { error })
+      return undefined
+    }
+  }
 
   let starter: Promise<Starter> | undefined
   const openStarter = async (): Promise<Starter> => {
@@ -227,6 +252,7 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
         ]
         const program = { argv: line, env: place.env }
         const { argv, env } = spec.tty ? onTerminal(program) : program
+        const limits = spec.resources && limitsOf(id, spec.resources)
         const record = await launcher.start({
           id,
           podUid: spec.podUid,
@@ -244,6 +270,7 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
             ...(spec.user && { user: spec.user }),
           },
           ...(become && { warm: become }),
+          ...(limits && { limits }),
           ...(!wrapped && spec.user && { uid: spec.user.uid, gid: spec.user.gid ?? spec.user.uid }),
         })
         if (become && !record.warm) warm.missed(become.place)

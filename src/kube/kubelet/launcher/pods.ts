@@ -34,6 +34,8 @@ import type { WarmPool } from './warm-pool.ts'
 
 /** How often the end of a process that is not our child is looked for. */
 const pollMs = 100
+/** How often groups are tried to be removed. */
+const groupRetryMs = 50
 /** How long everything may take to die of SIGKILL before we give up. */
 const killWaitMs = 5_000
 
@@ -96,6 +98,7 @@ export class Pods {
         exit: startError(error, clock.now()),
       }
       this.endInput(spec.id)
+      this.#release(spec.limits)
       this.#put(spec.podUid, record)
       return record
     }
@@ -182,16 +185,22 @@ export class Pods {
       keeper: { pid: keeper, startTicks: processStat(keeper)?.startTicks ?? '' },
       ...(limits && { limits }),
     }
+    void ended.then(() => this.#release(limits))
     if (pid === undefined || failed) {
       const exit = await ended
       this.endInput(id)
-      removeGroups(limits)
       return { ...record, pid: 0, exit, ...(failed && { failed }) }
     }
     if (forgotten) return { ...record, exit: await ended }
     this.#put(podUid, record)
     void ended.then((exit) => this.#ended(podUid, id, exit))
     return record
+  }
+
+  /** Removes the groups of a container that has ended or is about to: the kernel keeps them until its last process is gone. */
+  #release(limits: LimitsSpec | undefined, tries = 50): void {
+    if (limits === undefined || removeGroups(limits) || tries === 0) return
+    this.#options.clock.after(groupRetryMs, () => this.#release(limits, tries - 1))
   }
 
   /** The program's end of its input, a named pipe that is kept open from here; undefined when it has none. */
@@ -245,7 +254,7 @@ export class Pods {
     const ids = new Set(pod.containers.keys())
     this.#pods.delete(podUid)
     for (const id of ids) {
-      this.#adopted.delete(id)
+      if (this.#adopted.delete(id)) this.#release(pod.containers.get(id)?.limits)
       this.endInput(id)
     }
     rmSync(this.#path(podUid), { force: true })
@@ -272,7 +281,10 @@ export class Pods {
       [...markedProcesses(prefix)].filter(({ pid }) => processStat(pid)?.state !== 'Z')
     for (const { pid } of strays()) kill(pid)
     await this.#until(() => none() && strays().length === 0, killWaitMs)
-    for (const podUid of this.#pods.keys()) rmSync(this.#path(podUid), { force: true })
+    for (const [podUid, { containers }] of this.#pods) {
+      rmSync(this.#path(podUid), { force: true })
+      for (const { limits } of containers.values()) removeGroups(limits)
+    }
     this.#pods.clear()
   }
 
@@ -312,7 +324,7 @@ export class Pods {
     // A container ends with its first process; the kernel sees to that where it is the first of a namespace.
     if (!container.kept) killGroup(container.pid, 'SIGKILL')
     this.endInput(id)
-    removeGroups(container.limits)
+    if (!container.kept) this.#release(container.limits)
     const ended = { ...container, exit }
     pod.containers.set(id, ended)
     this.#write(pod)
@@ -359,7 +371,7 @@ export class Pods {
           pod.containers.set(container.id, container)
         } else {
           pod.containers.set(container.id, { ...container, exit: lateEnd(container, clock.now()) })
-          removeGroups(container.limits)
+          this.#release(container.limits)
         }
       }
       this.#write(pod)
@@ -449,15 +461,22 @@ function enterGroups(pid: number, { folders, enter }: LimitsSpec): void {
     }
 }
 
-/** Of a container that has ended, and what lies above once it is empty. */
-function removeGroups(limits: LimitsSpec | undefined): void {
-  for (const folder of limits?.folders ?? [])
-    for (const path of [folder, dirname(folder)])
-      try {
-        rmdirSync(path)
-      } catch {
-        // others are inside, or it is gone
-      }
+/** Of a container that has ended, and what lies above once it is empty. False while there are processes left. */
+function removeGroups(limits: LimitsSpec | undefined): boolean {
+  let done = true
+  for (const folder of limits?.folders ?? []) {
+    try {
+      rmdirSync(folder)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') done = false
+    }
+    try {
+      rmdirSync(dirname(folder))
+    } catch {
+      // Others are inside.
+    }
+  }
+  return done
 }
 
 /** What runs on a terminal is a session of its own; the one who holds the terminal ends after it, with its code. */

@@ -29,6 +29,9 @@ const leastQuotaMicros = 1_000
 const leastShares = 2
 const mostShares = 262_144
 
+/** Name of a platform's group; `prefix` names its data directory. */
+export const cgroupName = (prefix: string): string => `ebb-${prefix}`
+
 /** Undefined where nothing can be limited. `root` is the folder that the trees are mounted below. */
 export function openCgroups(
   name: string,

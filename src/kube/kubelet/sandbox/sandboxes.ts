@@ -18,7 +18,7 @@ import { hostResolvConf } from '../etc-files.ts'
 import type { ContainerSpec } from '../runtime.ts'
 import { abilityOf, explainFailure, readFacts, type Ability, type Facts } from './abilities.ts'
 import { capabilitiesOf, capabilityNumber, NoCapability } from './capabilities.ts'
-import { openCgroups, type Cgroups } from './cgroups.ts'
+import { cgroupName, openCgroups, type Cgroups } from './cgroups.ts'
 import { containerScript, type SandboxMount } from './container-script.ts'
 import { initProgram } from './init-program.ts'
 import { resolveInside } from './inside.ts'
@@ -112,7 +112,7 @@ export function openSandboxes(options: SandboxesOptions, facts: Facts = readFact
   const open = () => {
     if (opened) return opened
     const ability = abilityOf(facts)
-    cgroups = openCgroups(`ebb-${options.prefix}`)
+    cgroups = openCgroups(cgroupName(options.prefix))
     if (!cgroups)
       options.onLimitation('no control group can be written to: containers have no limits')
     return (opened = { ability, init: installInit(options.dataDir, ability) })
