@@ -6,6 +6,7 @@ import { createHash, type Hash } from 'node:crypto'
 import { open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { syncFolder } from './sync-folder.ts'
+import { writeBehind } from './write-behind.ts'
 
 export interface Ingest {
   /** Bytes that are there already. */
@@ -50,7 +51,9 @@ export async function openIngest({ incoming, path, digest, size }: IngestOptions
     throw error
   }
 
+  const target = writeBehind(file)
   const restart = async () => {
+    await target.drained()
     await file.truncate(0)
     hash = createHash('sha256')
     offset = 0
@@ -65,7 +68,7 @@ export async function openIngest({ incoming, path, digest, size }: IngestOptions
         throw new WrongContent(`more than the ${size} bytes that its manifest promises`)
       hash.update(chunk)
       offset += chunk.length
-      await file.appendFile(chunk)
+      await target.write(chunk)
     },
     restart,
     async commit() {
@@ -79,12 +82,14 @@ export async function openIngest({ incoming, path, digest, size }: IngestOptions
             : `it has ${there} bytes; its manifest promises ${size}`,
         )
       }
+      await target.drained()
       await file.sync()
       await rename(part, path)
       done = true
       await syncFolder(dirname(path))
     },
     async close() {
+      await target.drained().catch(() => {}) // whoever wrote was told
       await file.close()
       if (done) return
       // Free for whoever comes next.

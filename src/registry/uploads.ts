@@ -7,6 +7,7 @@ import { open, rm, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../lib/clock.ts'
 import type { ContentStore } from '../image/content-store.ts'
+import { writeBehind, type WriteBehind } from '../image/write-behind.ts'
 import { Refusal } from './answers.ts'
 
 export interface Upload {
@@ -32,6 +33,7 @@ interface Open extends Upload {
   size: number
   readonly path: string
   readonly file: FileHandle
+  readonly target: WriteBehind
   readonly hash: Hash
   busy: boolean
   touchedMs: number
@@ -66,12 +68,14 @@ export function createUploads(store: ContentStore, clock: Clock): Uploads {
         throw new Refusal(429, 'TOOMANYREQUESTS', `${maxUploads} uploads are open already`)
       const id = randomUUID()
       const path = join(store.directory, 'incoming', `${id}.upload`)
+      const file = await open(path, 'ax', 0o644)
       const upload: Open = {
         id,
         repository,
         size: 0,
         path,
-        file: await open(path, 'wx', 0o644),
+        file,
+        target: writeBehind(file),
         hash: createHash('sha256'),
         busy: false,
         touchedMs: clock.monotonic(),
@@ -90,10 +94,11 @@ export function createUploads(store: ContentStore, clock: Clock): Uploads {
         for await (const chunk of chunks) {
           if (upload.size + chunk.length > maxBytes)
             throw new Refusal(413, 'SIZE_INVALID', `a blob has at most ${maxBytes} bytes`)
-          await upload.file.writeFile(chunk)
           upload.hash.update(chunk)
           upload.size += chunk.length
+          await upload.target.write(chunk)
         }
+        await upload.target.drained()
       } finally {
         upload.busy = false
         upload.touchedMs = clock.monotonic()
