@@ -14,12 +14,14 @@ export class MountsImpossible extends Error {
 }
 
 /**
- * Arguments: folder for the view, working directory, number of mounts, then (path, host path, ro or rw) of each, then
- * the command. Other file systems of the machine are carried over one by one, as an overlay shows only that of `/`.
+ * Arguments: folder for the view, working directory, a folder below /var/run that is the container's own ('' = none),
+ * number of mounts, then (path, host path, ro or rw) of each, then the command. Other file systems of the machine are
+ * carried over one by one, as an overlay shows only that of `/`. Where /var/run is a link to one of these, it becomes a
+ * folder of links, so that nothing has to be made in the machine's own.
  */
 const script = `set -e
 path=$PATH PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-view=$1 cwd=$2 count=$3; shift 3
+view=$1 cwd=$2 ownRun=$3 count=$4; shift 4
 mount -t tmpfs -o mode=0755 tmpfs "$view"
 mkdir "$view/changes" "$view/work" "$view/root"
 mount -t overlay -o "lowerdir=/,upperdir=$view/changes,workdir=$view/work" overlay "$view/root"
@@ -30,6 +32,10 @@ cut -d" " -f5 /proc/self/mountinfo | sort -u | while read -r point; do
   last=$point
   if [ -e "$view/root$point" ]; then mount --rbind "$point" "$view/root$point"; fi
 done
+if [ -n "$ownRun" ] && [ -h "$view/root/var/run" ]; then
+  rm "$view/root/var/run"; mkdir "$view/root/var/run"
+  for each in /run/*; do [ "/var$each" = "$ownRun" ] || ln -s "$each" "$view/root/var/run/"; done
+fi
 while [ "$count" -gt 0 ]; do
   target=$view/root$1
   if [ -d "$2" ]; then mkdir -p "$target"
@@ -47,6 +53,7 @@ export const enterView = (pid: number, cwd: string): readonly string[] => [
   '--mount',
   '--net',
   '--root',
+  '--wd', // the container's: ours is not to be found inside
   '--',
   '/bin/sh',
   '-c',
@@ -78,6 +85,9 @@ export function mountArguments(
   const targets = mounts.flatMap(({ path, hostPath, readOnly }) =>
     [path, join(rootfs, path)].flatMap((target) => [target, hostPath, readOnly ? 'ro' : 'rw']),
   )
+  const ownRun = /^\/var\/run\/[^/]+/.exec(
+    mounts.find(({ path }) => path.startsWith('/var/run/'))?.path ?? '',
+  )
   return [
     unshare,
     '--mount',
@@ -90,6 +100,7 @@ export function mountArguments(
     'sh',
     view,
     cwd,
+    ownRun?.[0] ?? '',
     String(mounts.length * 2),
     ...targets,
   ]

@@ -2,7 +2,7 @@
  * The part of a volume that a container mounts: made if it is missing, and never outside the volume, whatever links the
  * pod's own programs have put there (CVE-2017-1002101).
  */
-import { lstat, mkdir, realpath } from 'node:fs/promises'
+import { chmod, lstat, mkdir, realpath, stat } from 'node:fs/promises'
 import { join, normalize, sep } from 'node:path'
 import { ConfigError, expand } from '../env.ts'
 
@@ -37,13 +37,15 @@ export async function openSubPath(
   const failed = (what: string) =>
     new ConfigError(`${what} for volumeMount "${volume}" of container "${container}"`)
   const root = await realpath(volumePath)
+  const mode = (await stat(root)).mode & 0o2777
   let at = root
   for (const part of subPath.split('/').filter((each) => each !== '' && each !== '.')) {
     const next = join(at, part)
     const found = await lstat(next).catch(() => undefined)
     if (!found) {
       if (!create) throw failed('failed to create subPath directory')
-      await mkdir(next, { mode: 0o777 })
+      await mkdir(next)
+      await chmod(next, mode) // as open as the volume, whatever the umask
       at = next
       continue
     }
