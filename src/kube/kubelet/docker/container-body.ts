@@ -48,7 +48,7 @@ export function holderBody(
   const ports = Object.entries(hostPorts)
   return {
     Image: image,
-    Hostname: spec.name.slice(0, 63).replace(/-+$/, ''),
+    Hostname: spec.hostname ?? spec.name.slice(0, 63).replace(/-+$/, ''),
     Labels: holderLabels(platform, spec, reach),
     ExposedPorts: Object.fromEntries(ports.map(([port]) => [`${port}/tcp`, {}])),
     HostConfig: {
@@ -74,11 +74,14 @@ export function containerBody(
     image,
     platform,
     holderId,
+    beside,
     allowPrivileged,
   }: {
     readonly image: string
     readonly platform: string
     readonly holderId: string
+    /** Container whose processes it sees, where it is to see others'. */
+    readonly beside?: string
     readonly allowPrivileged: boolean
   },
 ): Body {
@@ -102,6 +105,7 @@ export function containerBody(
     HostConfig: {
       NetworkMode: `container:${holderId}`,
       IpcMode: `container:${holderId}`,
+      ...(beside !== undefined && { PidMode: `container:${beside}` }),
       LogConfig: logConfig,
       Mounts: spec.mounts.map(({ path, hostPath, readOnly }) => ({
         Type: 'bind',
@@ -138,12 +142,20 @@ function limitsOf({
 }
 
 function privilegesOf(security: ContainerSecurity): Body {
+  const options = [
+    ...(security.allowPrivilegeEscalation === false ? ['no-new-privileges'] : []),
+    ...(security.seccomp?.type === 'Unconfined' ? ['seccomp=unconfined'] : []),
+  ]
+  if (security.seccomp?.type === 'Localhost')
+    throw new NotAllowed(
+      'seccomp profiles of type Localhost are not supported here; use RuntimeDefault or Unconfined',
+    )
   return {
     Privileged: security.privileged ?? false,
     ReadonlyRootfs: security.readOnlyRootFilesystem ?? false,
     ...(security.groups && { GroupAdd: security.groups.map(String) }),
     ...(security.addCapabilities && { CapAdd: security.addCapabilities }),
     ...(security.dropCapabilities && { CapDrop: security.dropCapabilities }),
-    ...(security.allowPrivilegeEscalation === false && { SecurityOpt: ['no-new-privileges'] }),
+    ...(options.length > 0 && { SecurityOpt: options }),
   }
 }

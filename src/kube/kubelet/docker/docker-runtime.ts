@@ -91,10 +91,31 @@ export async function dockerRuntime(options: DockerRuntimeOptions): Promise<Dock
   }
   const holders = openHolders({ engine, images, platform, reach, create })
 
+  /** The container whose processes another is to see. */
+  const besideOf = async (
+    holder: Holder,
+    { processes, podUid }: ContainerSpec,
+  ): Promise<string | undefined> => {
+    if (processes === undefined || processes === 'pod') return processes && holder.id
+    const all = await engine.containers(ofPod(podUid))
+    const found = all.find(
+      ({ labels, state }) => labels[label.container] === processes.of && state === 'running',
+    )
+    if (!found) throw new NotAllowed(`container ${processes.of} does not run, so nobody sees it`)
+    return found.id
+  }
+
   const startIn = async (holder: Holder, spec: ContainerSpec): Promise<Started> => {
     const image = spec.image.rootfs
     const { allowPrivileged = false } = options
-    const body = containerBody(spec, { image, platform, holderId: holder.id, allowPrivileged })
+    const beside = await besideOf(holder, spec)
+    const body = containerBody(spec, {
+      image,
+      platform,
+      holderId: holder.id,
+      ...(beside !== undefined && { beside }),
+      allowPrivileged,
+    })
     const id = await create(containerName(platform, spec), body, image)
     const attached = new AbortController()
     try {
