@@ -99,6 +99,50 @@ export const up: Command = {
       description: 'mirrors and credentials, as in registries.yaml of k3s; config-registries wins',
     },
     offline: { type: 'boolean', description: 'ask no registry for images' },
+    'audit-log': {
+      type: 'string',
+      value: 'FILE',
+      description: 'write down every request to the API, a line of JSON each',
+    },
+    'audit-policy': {
+      type: 'string',
+      value: 'FILE',
+      description: 'which requests, and how much of them (Policy of audit.k8s.io/v1)',
+    },
+    'token-auth-file': {
+      type: 'string',
+      value: 'FILE',
+      description: 'tokens that are passwords: lines of token,user,uid,"group1,group2"',
+    },
+    'oidc-issuer-url': {
+      type: 'string',
+      value: 'URL',
+      description: 'identity provider whose tokens are believed',
+    },
+    'oidc-client-id': { type: 'string', value: 'ID', description: 'whom its tokens must be for' },
+    'oidc-username-claim': {
+      type: 'string',
+      value: 'CLAIM',
+      description: 'claim with the name of the user (default sub)',
+    },
+    'oidc-username-prefix': {
+      type: 'string',
+      value: 'TEXT',
+      description: 'before the name, - for nothing (default the URL and #; nothing for email)',
+    },
+    'oidc-groups-claim': { type: 'string', value: 'CLAIM', description: 'claim with the groups' },
+    'oidc-groups-prefix': { type: 'string', value: 'TEXT', description: 'before each group' },
+    'oidc-required-claim': {
+      type: 'string',
+      value: 'KEY=VALUE',
+      multiple: true,
+      description: 'claim that tokens must have (may be repeated)',
+    },
+    'oidc-ca-file': {
+      type: 'string',
+      value: 'FILE',
+      description: 'authorities of its certificate (default those of Node)',
+    },
     'log-level': {
       type: 'string',
       value: 'LEVEL',
@@ -188,9 +232,61 @@ function configOf(args: Arguments): PlatformConfig {
     dockerEnvironment: dockerEnvironment(),
     network: choice('network', ['auto', 'namespaces', 'host']),
     warmInterpreters: Number(warm),
+    access: accessOf(args),
     knative: !args.boolean('no-knative'),
     registries: registriesOf(args),
     logLevel: choice('log-level', ['debug', 'info', 'error']),
+  }
+}
+
+function accessOf(args: Arguments): NonNullable<PlatformConfig['access']> {
+  const path = (name: string) => {
+    const value = args.string(name)
+    return value === undefined ? undefined : resolve(value)
+  }
+  const auditLog = path('audit-log')
+  const auditPolicy = path('audit-policy')
+  if (auditPolicy !== undefined && auditLog === undefined)
+    throw new UsageError('--audit-policy: expected with --audit-log FILE')
+  const tokenFile = path('token-auth-file')
+  const oidc = oidcOf(args)
+  return {
+    ...(auditLog !== undefined && { auditLog }),
+    ...(auditPolicy !== undefined && { auditPolicy }),
+    ...(tokenFile !== undefined && { tokenFile }),
+    ...(oidc && { oidc }),
+  }
+}
+
+function oidcOf(args: Arguments): NonNullable<PlatformConfig['access']>['oidc'] {
+  const text = (name: string) => args.string(`oidc-${name}`)
+  const issuerUrl = text('issuer-url')
+  const clientId = text('client-id')
+  if (issuerUrl === undefined && clientId === undefined) return undefined
+  if (issuerUrl === undefined || clientId === undefined)
+    throw new UsageError('--oidc-issuer-url and --oidc-client-id: expected together')
+  const requiredClaims = Object.fromEntries(
+    args.strings('oidc-required-claim').map((claim) => {
+      const at = claim.indexOf('=')
+      if (at < 1)
+        throw new UsageError(`--oidc-required-claim: expected KEY=VALUE, found "${claim}"`)
+      return [claim.slice(0, at), claim.slice(at + 1)]
+    }),
+  )
+  const usernameClaim = text('username-claim')
+  const usernamePrefix = text('username-prefix')
+  const groupsClaim = text('groups-claim')
+  const groupsPrefix = text('groups-prefix')
+  const caFile = text('ca-file')
+  return {
+    issuerUrl,
+    clientId,
+    ...(usernameClaim !== undefined && { usernameClaim }),
+    ...(usernamePrefix !== undefined && { usernamePrefix }),
+    ...(groupsClaim !== undefined && { groupsClaim }),
+    ...(groupsPrefix !== undefined && { groupsPrefix }),
+    requiredClaims,
+    ...(caFile !== undefined && { caFile: resolve(caFile) }),
   }
 }
 

@@ -119,3 +119,59 @@ export async function issue(request: IssueRequest): Promise<Issued> {
     key: `${x509.PemConverter.encode(key, 'PRIVATE KEY')}\n`,
   }
 }
+
+export interface SignRequest {
+  /** PKCS#10 in PEM. */
+  readonly request: string
+  readonly issuer: Issued
+  readonly notBefore: Date
+  readonly notAfter: Date
+}
+
+/** The PEM of a client certificate for the subject and the key of a request. Throws when the request is not signed by its key. */
+export async function sign({ request, issuer, notBefore, notAfter }: SignRequest): Promise<string> {
+  await import('reflect-metadata') // x509 registers its classes through it
+  const x509 = await import('@peculiar/x509')
+  const { subtle } = webcrypto
+  const asked = new x509.Pkcs10CertificateRequest(request)
+  if (!(await asked.verify(webcrypto)))
+    throw new Error('spec.request: its signature does not fit its key')
+  const authority = new x509.X509Certificate(issuer.cert)
+  const signingKey = await subtle.importKey(
+    'pkcs8',
+    x509.PemConverter.decodeFirst(issuer.key),
+    algorithm,
+    false,
+    ['sign'],
+  )
+  const certificate = await x509.X509CertificateGenerator.create(
+    {
+      serialNumber: Buffer.from(webcrypto.getRandomValues(new Uint8Array(16))).toString('hex'),
+      subject: asked.subjectName,
+      issuer: authority.subjectName,
+      notBefore,
+      notAfter,
+      publicKey: await asked.publicKey.export(webcrypto),
+      signingKey,
+      signingAlgorithm: signing,
+      extensions: [
+        new x509.BasicConstraintsExtension(false, undefined, true),
+        new x509.KeyUsagesExtension(
+          x509.KeyUsageFlags.digitalSignature | x509.KeyUsageFlags.keyEncipherment,
+          true,
+        ),
+        new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.clientAuth]),
+        await x509.AuthorityKeyIdentifierExtension.create(authority.publicKey),
+      ],
+    },
+    webcrypto,
+  )
+  return `${certificate.toString('pem')}\n`
+}
+
+/** The groups that a request (PKCS#10 in PEM) asks to be in. Throws when it cannot be read. */
+export async function organizationsOf(request: string): Promise<readonly string[]> {
+  await import('reflect-metadata') // x509 registers its classes through it
+  const { Pkcs10CertificateRequest } = await import('@peculiar/x509')
+  return new Pkcs10CertificateRequest(request).subjectName.getField('O')
+}

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import { homedir, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import type { OidcOptions } from '../kube/apiserver/access/oidc.ts'
 
 export interface Address {
   readonly host: string
@@ -43,8 +44,21 @@ export interface PlatformConfig {
   readonly registry?: WantedAddress | undefined
   /** Default: what the environment says. */
   readonly registries?: RegistryEnvironment
+  /** Who may reach the API, and what is written down of it. */
+  readonly access?: AccessFlags
   /** Threads of the gateway that serve. Default 1. */
   readonly gatewayWorkers?: number
+}
+
+/** Flags about the callers of the API. */
+export interface AccessFlags {
+  /** File that gets a line of JSON for each request. */
+  readonly auditLog?: string
+  /** File with a Policy of audit.k8s.io/v1; absent = every request, without bodies. */
+  readonly auditPolicy?: string
+  /** File with lines `token,user,uid,"group1,group2"`. */
+  readonly tokenFile?: string
+  readonly oidc?: Omit<OidcOptions, 'ca'> & { readonly caFile?: string }
 }
 
 /** What of flags and environment concerns registries. */

@@ -37,15 +37,16 @@ import { configMapAdmission } from '../serving/api/config-maps.ts'
 import { routingKinds } from '../routing/api/kinds.ts'
 import { routeAdmission } from '../routing/controllers/admission.ts'
 import { servingKinds } from '../serving/api/kinds.ts'
+import { openAccess } from './access.ts'
 import { serveToPods } from './api-for-pods.ts'
 import { frozenMemoryLimit, leftEndpoints } from './freezing.ts'
 import { ensureCertificates, type Certificates } from './certificates.ts'
 import { registryEnvironment, type Layout, type PlatformConfig } from './config.ts'
 import { openRuntime } from './container-runtime.ts'
+import { startCertificateSigner } from './certificate-signer.ts'
 import { startEmbeddedRegistry } from './embedded-registry.ts'
 import { startImageCollector } from './image-collector.ts'
 import { openImageSource } from './image-source.ts'
-import { ensureTokenKeys } from './token-key.ts'
 
 export interface KubeOptions {
   readonly config: PlatformConfig
@@ -100,7 +101,7 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
       ],
       clock,
     })
-  const [store, certificates, contents, tokenKeys] = await Promise.all([
+  const [store, certificates, contents, access] = await Promise.all([
     openSqliteStore({
       path: layout.database,
       log: log.child({ part: 'store' }),
@@ -113,9 +114,10 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
     }),
     certificatesFor(),
     openContentStore(layout.dataDir),
-    ensureTokenKeys(layout.certificates),
+    openAccess(config.access ?? {}, layout, { clock, log: log.child({ part: 'access' }) }),
   ])
   started.use(store)
+  started.use(access)
   const kinds = [...coreKinds, ...servingKinds, ...routingKinds]
   const api = started.use(
     createApiServer({
@@ -126,7 +128,7 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
       log: log.child({ part: 'api' }),
       admission: [configMapAdmission, ...routeAdmission],
       rootCA: certificates.ca,
-      access: { tokenKeys },
+      access: access.access,
     }),
   )
   const client = typedClient(api, { user: controllerUser, durable: false })
@@ -164,6 +166,8 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
       log: log.child({ part: 'api' }),
       clock,
       logs,
+      ...(access.audit && { audit: access.audit }),
+      storeHealth: () => store.failure?.message,
       ...traffic,
     })
   const http = started.use(await serve(config.api.host, config.api.port, certificates))
@@ -187,6 +191,13 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
       apiAddress,
       rootCA: certificates.ca,
       volumesFolder: join(layout.dataDir, 'volumes'),
+    }),
+  )
+  started.use(
+    startCertificateSigner({
+      ...deps,
+      log: log.child({ part: 'certificates' }),
+      certificates: layout.certificates,
     }),
   )
   const opened = await openRuntime({

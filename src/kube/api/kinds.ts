@@ -3,6 +3,7 @@ import {
   ValidatingAdmissionPolicy,
   ValidatingAdmissionPolicyBinding,
 } from './admission-policies.ts'
+import { CertificateSigningRequest } from './certificate-signing-request.ts'
 import { ClusterRoleBinding } from './cluster-role-binding.ts'
 import { ClusterRole } from './cluster-role.ts'
 import { ConfigMap } from './config-map.ts'
@@ -45,6 +46,7 @@ export const coreKinds: readonly KindDefinition[] = [
   Service,
   Deployment,
   ReplicaSet,
+  CertificateSigningRequest,
   Role,
   RoleBinding,
   ClusterRole,

@@ -71,6 +71,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     clock: options.clock,
     random: options.random,
     log: options.log.child({ part: 'access' }),
+    rootCA: options.rootCA ?? '',
     servesRoles: registry.byKind(rbacGroup, 'ClusterRole') !== undefined,
   })
   const machinery: Machinery = {

@@ -92,7 +92,10 @@ const reviews: readonly ExtraResources[] = [
   {
     group: 'authentication.k8s.io',
     version: 'v1',
-    resources: [review('selfsubjectreviews', 'SelfSubjectReview')],
+    resources: [
+      review('selfsubjectreviews', 'SelfSubjectReview'),
+      review('tokenreviews', 'TokenReview'),
+    ],
   },
   {
     group: 'authentication.k8s.io',

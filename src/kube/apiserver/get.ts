@@ -11,6 +11,8 @@ export async function get(target: Target): Promise<ApiResponse> {
   const isWhole =
     subresource === '' ||
     (subresource === 'status' && kind.hasStatus) ||
+    (subresource === 'approval' &&
+      isKind(kind, 'certificates.k8s.io', 'CertificateSigningRequest')) ||
     (subresource === 'ephemeralcontainers' && isKind(kind, '', 'Pod'))
   if (isWhole) return answer(target, 200, storedObject(target))
   if (subresource === 'scale' && kind.scale)

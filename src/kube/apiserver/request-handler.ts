@@ -12,9 +12,7 @@ import type { Audit, AuditRecord } from './access/audit/audit.ts'
 import { credentialsOf, unauthorized } from './access/authentication.ts'
 import { createHealth, type Check } from './access/health.ts'
 import { impersonated } from './access/impersonation.ts'
-import { Priority } from './access/priority.ts'
 import { agentOf, requestInfo, type RequestInfo } from './access/request-info.ts'
-import { RequestMetrics } from './access/request-metrics.ts'
 import { reviewGroupVersions } from './access/reviews.ts'
 import { jwks, openIdConfiguration } from './access/token-keys.ts'
 import { refuseUpgrade } from './access/upgrade.ts'
@@ -33,9 +31,6 @@ export interface HandlerOptions {
   readonly moreMetrics?: () => string
   /** Whether the store takes what is written. */
   readonly storeHealth?: Check
-  /** Requests answered at a time; the others wait in fair lines. */
-  readonly readSeats?: number
-  readonly writeSeats?: number
 }
 
 /** Watches and followed logs at a time. */
@@ -52,7 +47,7 @@ interface Visit {
 export function requestHandler(options: HttpOptions, stopped: AbortSignal) {
   const { api, clock, logs, log, audit } = options
   const authenticate = options.authenticate ?? api.access.authenticate
-  const { authorizer, tokens } = api.access
+  const { authorizer, tokens, priority, metrics } = api.access
   const documents = createDocuments(
     () => api.kinds,
     () => clock.now(),
@@ -64,13 +59,6 @@ export function requestHandler(options: HttpOptions, stopped: AbortSignal) {
     ...(logs && { logs }),
     ...(options.answerStream && { answerStream: options.answerStream }),
   }
-  const metrics = new RequestMetrics()
-  const priority = new Priority({
-    clock,
-    countOf: ({ path }) => (path ? api.count(path.group, path.resource, path.namespace) : 0),
-    ...(options.readSeats !== undefined && { readSeats: options.readSeats }),
-    ...(options.writeSeats !== undefined && { writeSeats: options.writeSeats }),
-  })
   const sendHealth = createHealth({
     stopping: () => stopped.aborted,
     log: (check, problem) => log.error('a health check fails', { check, problem }),

@@ -65,6 +65,9 @@ const ownSubresources: Readonly<Record<string, readonly Subresource[]>> = {
       verbs: ['create'],
     },
   ],
+  'CertificateSigningRequest.certificates.k8s.io': [
+    { name: 'approval', kind: 'CertificateSigningRequest', verbs: getPatchUpdate },
+  ],
   Node: [{ name: 'proxy', kind: 'NodeProxyOptions', verbs: proxied }],
   Service: [{ name: 'proxy', kind: 'ServiceProxyOptions', verbs: proxied }],
   Pod: [
@@ -130,7 +133,7 @@ const verbsOf = (definition: KindDefinition): readonly string[] =>
     : verbs
 
 function subresourcesOf(definition: KindDefinition): readonly Subresource[] {
-  const own = definition.group === '' ? (ownSubresources[definition.kind] ?? []) : []
+  const own = definition.custom ? [] : (ownSubresources[groupKind(definition)] ?? [])
   return [
     ...own,
     ...(definition.scale ? [scale] : []),

@@ -83,6 +83,8 @@ export const isUpdatable = ({ subresource, kind }: Target): boolean =>
   subresource === '' ||
   (subresource === 'status' && kind.hasStatus) ||
   (subresource === 'finalize' && isKind(kind, '', 'Namespace')) ||
+  (subresource === 'approval' &&
+    isKind(kind, 'certificates.k8s.io', 'CertificateSigningRequest')) ||
   (subresource === 'ephemeralcontainers' && isKind(kind, '', 'Pod'))
 
 const takesUnconditional = ({ kind }: Target): boolean =>
@@ -155,6 +157,12 @@ function mergeWriter(
       const { annotations } = given.metadata
       const { annotations: _, ...metadata } = old.metadata
       return { ...base, metadata: { ...metadata, ...(annotations && { annotations }) } }
+    }
+    case 'approval': {
+      // Conditions are the approver's word; the certificate is the signer's.
+      const { conditions } = fieldsOf(open(given)['status'])
+      const status = { status: { ...fieldsOf(open(old)['status']), conditions } }
+      return { ...old, ...status }
     }
     case 'finalize': {
       const { finalizers } = fieldsOf(open(given)['spec'])

@@ -5,6 +5,7 @@ import type { Random } from '../../../lib/random.ts'
 import type { UserInfo } from '../../api/kind.ts'
 import type { Store } from '../../store/store.ts'
 import type { AdmissionPlugin } from '../machinery.ts'
+import { storePrefix } from '../registry.ts'
 import { authenticator, type Authenticate } from './authentication.ts'
 import { authorizer as authorizerOf, type Authorizer } from './authorization.ts'
 import { aggregate } from './rbac/aggregation.ts'
@@ -12,6 +13,11 @@ import { bootstrapPolicy } from './rbac/bootstrap.ts'
 import type { PolicyObject } from './rbac/default-policy.ts'
 import { escalationChecks } from './rbac/escalation.ts'
 import { RoleIndex } from './rbac/role-index.ts'
+import { oidcAuthenticator, type OidcOptions } from './oidc.ts'
+import { Priority } from './priority.ts'
+import { RequestMetrics } from './request-metrics.ts'
+import { signerChecks } from './signing.ts'
+import { tokenSecrets } from './token-secrets.ts'
 import { ServiceAccountTokens, type TokenHolder } from './service-account-tokens.ts'
 import { tokenKeys } from './token-keys.ts'
 
@@ -24,6 +30,11 @@ export interface AccessOptions {
   readonly audiences?: readonly string[]
   /** Tokens that are passwords. */
   readonly staticTokens?: ReadonlyMap<string, UserInfo>
+  /** An identity provider whose tokens are believed. */
+  readonly oidc?: OidcOptions
+  /** Requests answered at a time; the others wait in fair lines. */
+  readonly readSeats?: number
+  readonly writeSeats?: number
   /** Roles that are there from the start besides Kubernetes' own. */
   readonly policy?: readonly PolicyObject[]
 }
@@ -31,8 +42,11 @@ export interface AccessOptions {
 export interface Access extends Disposable {
   readonly tokens: ServiceAccountTokens
   readonly authenticate: Authenticate
+  /** Lines and counts of all connections, at whichever address they come in. */
+  readonly priority: Priority
+  readonly metrics: RequestMetrics
   readonly authorizer: Authorizer
-  /** Checks of what is written to roles and bindings. */
+  /** Checks and additions to what is written. */
   readonly admission: readonly AdmissionPlugin[]
   /** Whose a token is and for which of `audiences` (none = this server); undefined when it is not to be believed. */
   holder(token: string, audiences: readonly string[]): Promise<TokenHolder | undefined>
@@ -43,6 +57,8 @@ export interface AccessDeps {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
+  /** PEM of the certificate authority. */
+  readonly rootCA: string
   /** False: no roles are served, and none are put into the store. */
   readonly servesRoles: boolean
 }
@@ -62,13 +78,30 @@ export function createAccess(options: AccessOptions & AccessDeps): Access {
   const authorizer = authorizerOf(roles)
   const authenticate = authenticator({
     accounts: tokens,
+    ...(options.oidc && { provider: oidcAuthenticator(options.oidc, { clock, log }) }),
     ...(staticTokens && { tokens: staticTokens }),
   })
   return {
     tokens,
     authenticate,
     authorizer,
-    admission: escalationChecks(authorizer, roles),
+    priority: new Priority({
+      clock,
+      countOf({ path }) {
+        if (!path) return 0
+        const { group, resource, namespace } = path
+        const prefix = storePrefix({ group, plural: resource }, namespace || undefined)
+        return store.count(prefix)
+      },
+      ...(options.readSeats !== undefined && { readSeats: options.readSeats }),
+      ...(options.writeSeats !== undefined && { writeSeats: options.writeSeats }),
+    }),
+    metrics: new RequestMetrics(),
+    admission: [
+      ...escalationChecks(authorizer, roles),
+      tokenSecrets(tokens, options.rootCA),
+      signerChecks(authorizer),
+    ],
     async holder(token, asked) {
       const wanted = asked.length > 0 ? asked : tokens.audiences
       const found = tokens.holder(token, wanted)

@@ -31,7 +31,7 @@ export type Authenticate = (
 export interface TokenAuthenticator {
   /** True when the token says that it is from there; nothing is checked. */
   isOurs(token: Jwt): boolean
-  user(token: Jwt): Promise<UserInfo | undefined>
+  user(token: string): Promise<UserInfo | undefined>
 }
 
 export const anonymous: UserInfo = {
@@ -65,7 +65,7 @@ export function authenticator({
     if (!provider) return undefined
     const jwt = readJwt(token)
     if (!jwt || !provider.isOurs(jwt)) return undefined
-    return provider.user(jwt).then((user) => user && authenticated(user))
+    return provider.user(token).then((user) => user && authenticated(user))
   }
 
   return ({ certificate, bearerToken }) => {
