@@ -48,7 +48,7 @@ type State =
   | { readonly phase: 'deadLetter'; readonly attempts: number; readonly failure: Failure }
 
 /** What comes next: nothing, or another step after a while. */
-type Next = 'done' | { readonly state: State; readonly waitMs: number }
+type Next = 'done' | 'parked' | { readonly state: State; readonly waitMs: number }
 
 interface Task {
   readonly event: LoggedEvent
@@ -203,14 +203,15 @@ export class Dispatcher implements AsyncDisposable {
       for (;;) {
         const next = await this.#step(event, state)
         if (this.#stop.signal.aborted) return
-        if (next === 'done') {
-          this.#note(event, { kind: 'done' })
+        if (next === 'done' || next === 'parked') {
+          if (next === 'done') this.#note(event, { kind: 'done' })
           this.#deps.subscription.settle(event.sequence)
           this.#busyKeys.delete(key)
           return
         }
         state = next.state
         if (next.waitMs === 0) continue
+        this.#note(event, { kind: 'waits', nextMs: this.#deps.clock.now() + next.waitMs })
         this.#defer({ event, state, key }, next.waitMs)
         return
       }
@@ -340,7 +341,7 @@ export class Dispatcher implements AsyncDisposable {
     }
     this.#counts.deadLettered++
     this.#note(event, { kind: 'parked', url: failure.url })
-    return 'done'
+    return 'parked'
   }
 
   async #send(

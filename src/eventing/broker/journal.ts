@@ -8,14 +8,16 @@ export interface Step {
   /** Of the Trigger or Subscription. */
   readonly subscription: string
   readonly atMs: number
-  /** `attempt`: a request to `url`; `done`: nothing is left to do; `parked`: given up and kept as a dead letter. */
-  readonly kind: 'attempt' | 'done' | 'parked'
+  /**
+   * `attempt`: a request to `url`; `waits`: it is tried again at `nextMs`; `done`: nothing is left to do; `parked`: given
+   * up and kept as a dead letter.
+   */
+  readonly kind: 'attempt' | 'waits' | 'done' | 'parked'
   readonly phase?: 'subscriber' | 'reply' | 'deadLetter'
   readonly url?: string
   readonly status?: number
   readonly error?: string
   readonly tookMs?: number
-  /** When it is tried again. */
   readonly nextMs?: number
 }
 

@@ -1,0 +1,215 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { silent } from '../../lib/log.ts'
+import { SimClock } from '../../testing/sim-clock.ts'
+import { Channel } from './channel.ts'
+import type { ChannelConfig } from './feed.ts'
+import { follow, redrive, replay, select, wayOf, type Selection } from './following.ts'
+import { JournalFile } from './journal-file.ts'
+import type { Step } from './journal.ts'
+import type { Answer, Sender } from './sender.ts'
+
+interface World extends AsyncDisposable {
+  readonly clock: SimClock
+  readonly channel: Channel
+  readonly steps: Step[]
+  readonly sent: { readonly url: string; readonly id: string }[]
+  readonly sender: Sender
+  status: number
+  put(id: string, type?: string): Promise<void>
+  settle(): Promise<void>
+}
+
+const trigger = (name: string, type?: string) => ({
+  uid: name,
+  kind: 'Trigger' as const,
+  namespace: 'default',
+  name,
+  subscriber: { url: `http://${name}` },
+  delivery: { retry: 0 },
+  ...(type !== undefined && { filter: { filter: { attributes: { type } } } }),
+})
+const config: ChannelConfig = {
+  uid: 'b',
+  kind: 'Broker',
+  namespace: 'default',
+  name: 'b',
+  subscriptions: [trigger('all'), trigger('some', 'other')],
+}
+
+async function world(): Promise<World> {
+  const directory = await mkdtemp(join(tmpdir(), 'ebb-following-'))
+  const clock = new SimClock()
+  const steps: Step[] = []
+  const sent: { url: string; id: string }[] = []
+  const sender: Sender = {
+    async send(to, { headers }): Promise<Answer> {
+      sent.push({ url: to.url, id: headers.find(([name]) => name === 'ce-id')?.[1] ?? '' })
+      return { status: made.status, headers: [], body: Buffer.alloc(0) }
+    },
+    [Symbol.dispose]() {},
+  }
+  const journal = (step: Step) => void steps.push(step)
+  const channel = await Channel.open(config, { directory, clock, log: silent, sender, journal })
+  await channel.update(config)
+  const made: World = {
+    clock,
+    channel,
+    steps,
+    sent,
+    sender,
+    status: 200,
+    async put(id, type = 'test') {
+      const attributes = { specversion: '1.0', id, source: '/s', type }
+      await channel.append({ event: { attributes }, passed: [] })
+    },
+    async settle() {
+      while (channel.stats.some(({ backlog }) => backlog > 0)) {
+        await clock.advance(10)
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      await channel[Symbol.asyncDispose]()
+      await rm(directory, { recursive: true })
+    },
+  }
+  return made
+}
+
+async function ids(channel: Channel, selection: Selection): Promise<readonly unknown[]> {
+  const found: unknown[] = []
+  for await (const { stored } of select(channel, selection))
+    found.push(stored.event.attributes['id'])
+  return found
+}
+
+const options = (at: World, dryRun = false) => ({
+  sender: at.sender,
+  dryRun,
+  signal: new AbortController().signal,
+})
+
+test('events are found by place, time, id and filter', async () => {
+  await using at = await world()
+  const startMs = at.clock.now()
+  for (const id of ['1', '2', '3', '4']) {
+    await at.put(id, id === '3' ? 'other' : 'test')
+    await at.clock.advance(1000)
+  }
+  assert.deepEqual(await ids(at.channel, {}), ['1', '2', '3', '4'])
+  assert.deepEqual(await ids(at.channel, { fromSequence: 2, toSequence: 3 }), ['2', '3'])
+  assert.deepEqual(await ids(at.channel, { sinceMs: startMs + 1000, untilMs: startMs + 2000 }), [
+    '2',
+    '3',
+  ])
+  assert.deepEqual(await ids(at.channel, { id: '4' }), ['4'])
+  const filter = { filters: [{ exact: { type: 'other' } }] }
+  assert.deepEqual(await ids(at.channel, { filter }), ['3'])
+  assert.deepEqual(await ids(at.channel, { limit: 1 }), ['1'])
+})
+
+test('the way of an event: which Triggers refused it and why, attempts, and how it ended', async () => {
+  await using at = await world()
+  at.status = 400
+  await at.put('1')
+  await at.settle()
+  for await (const { logged, stored } of select(at.channel, { id: '1' })) {
+    const { fates, event, channel } = wayOf(at.channel, logged, stored, at.steps)
+    assert.deepEqual(channel, { kind: 'Broker', namespace: 'default', name: 'b' })
+    assert.deepEqual(event, { specversion: '1.0', id: '1', source: '/s', type: 'test' })
+    const [all, some] = fates
+    assert.deepEqual(
+      [all?.state, all?.steps.map(({ kind, status }) => [kind, status])],
+      [
+        'parked',
+        [
+          ['attempt', 400],
+          ['parked', undefined],
+        ],
+      ],
+    )
+    assert.deepEqual(
+      [some?.state, some?.refusal],
+      ['refused', { term: 'filter.attributes.type', wanted: 'other', found: 'test' }],
+    )
+  }
+})
+
+test('replay counts first, then sends again, to a subscription or elsewhere', async () => {
+  await using at = await world()
+  for (const id of ['1', '2', '3']) await at.put(id)
+  await at.settle()
+  at.sent.length = 0
+  const some = { fromSequence: 2 }
+  const dry = await replay(at.channel, some, { subscription: 'all' }, options(at, true))
+  assert.deepEqual([dry, at.sent], [{ selected: 2, delivered: 0, failures: [] }, []])
+  const real = await replay(at.channel, some, { subscription: 'all' }, options(at))
+  assert.deepEqual(real, { selected: 2, delivered: 2, failures: [] })
+  at.status = 503
+  const url = { url: 'http://elsewhere' }
+  const failed = await replay(at.channel, { id: '1' }, { url }, options(at))
+  assert.deepEqual(failed.failures, [{ sequence: 1, reason: 'answered 503' }])
+  assert.deepEqual(at.sent, [
+    { url: 'http://all', id: '2' },
+    { url: 'http://all', id: '3' },
+    { url: 'http://elsewhere', id: '1' },
+  ])
+})
+
+test('dead letters are sent again until they are taken', async () => {
+  await using at = await world()
+  at.status = 500
+  for (const id of ['1', '2']) await at.put(id)
+  await at.settle()
+  assert.equal(at.channel.deadLetters.count, 2)
+  const first = await redrive(at.channel, () => true, options(at))
+  assert.deepEqual([first.selected, first.delivered, first.failures.length], [2, 0, 2])
+  at.status = 200
+  const again = await redrive(at.channel, ({ sequence }) => sequence === 2, options(at))
+  assert.deepEqual([again.delivered, at.channel.deadLetters.count], [1, 1])
+})
+
+test('follow shows what comes in, once each', async () => {
+  await using at = await world()
+  await at.put('before')
+  const stop = new AbortController()
+  const seen: unknown[] = []
+  const following = (async () => {
+    const { clock } = at
+    for await (const { stored } of follow(at.channel, {}, { clock, signal: stop.signal }))
+      seen.push(stored.event.attributes['id'])
+  })()
+  for (const id of ['a', 'b', 'c']) await at.put(id)
+  while (seen.length < 3) {
+    await at.clock.advance(100)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  stop.abort()
+  await following
+  assert.deepEqual(seen, ['a', 'b', 'c'])
+})
+
+test('the journal keeps within its bound and is read again, also over a line cut short', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'ebb-journal-'))
+  const clock = new SimClock()
+  const path = join(directory, 'journal')
+  const journal = new JournalFile({ path, clock, maxBytes: 2000 })
+  for (let sequence = 1; sequence <= 100; sequence++) {
+    journal.note({ channel: 'c', sequence, subscription: 's', atMs: 1, kind: 'done' })
+    await journal.flush()
+  }
+  const kept: number[] = []
+  for await (const step of new JournalFile({ path, clock }).read(() => true))
+    kept.push(step.sequence)
+  assert.equal(kept.at(-1), 100)
+  assert.ok(kept.length > 5 && kept.length < 40, String(kept.length))
+  assert.deepEqual(
+    kept,
+    kept.map((_, i) => (kept[0] ?? 0) + i),
+  )
+  await rm(directory, { recursive: true })
+})

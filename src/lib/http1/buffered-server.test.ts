@@ -1,0 +1,151 @@
+import assert from 'node:assert/strict'
+import { connect, type AddressInfo, type Server, type Socket } from 'node:net'
+import { test } from 'node:test'
+import { SimClock } from '../../testing/sim-clock.ts'
+import {
+  bufferedServer,
+  type BufferedRequest,
+  type BufferedServerOptions,
+} from './buffered-server.ts'
+
+interface World extends AsyncDisposable {
+  readonly clock: SimClock
+  readonly requests: BufferedRequest[]
+  /** Sends bytes on a new connection and answers what comes back until `expected` is in it, or the end. */
+  talk(sent: string, expected?: RegExp): Promise<string>
+  open(): Socket
+}
+
+async function world(more: Partial<BufferedServerOptions> = {}): Promise<World> {
+  const clock = new SimClock()
+  const requests: BufferedRequest[] = []
+  const sockets = new Set<Socket>()
+  const server: Server = bufferedServer({
+    clock,
+    maxBodyBytes: 1000,
+    handle(request) {
+      requests.push(request)
+      return { status: 202, headers: [['X', 'y']], body: request.body }
+    },
+    ...more,
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  const open = () => {
+    const socket = connect(port, '127.0.0.1')
+    sockets.add(socket)
+    return socket
+  }
+  return {
+    clock,
+    requests,
+    open,
+    talk: (sent, expected) =>
+      new Promise((resolve, reject) => {
+        const socket = open()
+        let text = ''
+        socket.on('data', (chunk) => {
+          text += chunk.toString('latin1')
+          if (expected?.test(text)) resolve(text)
+        })
+        socket.on('end', () => resolve(text))
+        socket.on('error', reject)
+        socket.write(sent)
+      }),
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
+
+const post = (body: string, more = '') =>
+  `POST /p HTTP/1.1\r\nHost: h\r\n${more}Content-Length: ${body.length}\r\n\r\n${body}`
+
+test('requests are answered in order, pipelined and cut anywhere', async () => {
+  await using at = await world()
+  const answers = await at.talk(`${post('one')}${post('two', 'Connection: close\r\n')}`)
+  assert.equal(
+    answers,
+    'HTTP/1.1 202 Accepted\r\nX: y\r\nContent-Length: 3\r\n\r\none' +
+      'HTTP/1.1 202 Accepted\r\nX: y\r\nContent-Length: 3\r\nConnection: close\r\n\r\ntwo',
+  )
+  const socket = at.open()
+  let text = ''
+  const whole = new Promise<void>((resolve) =>
+    socket.on('data', (chunk) => {
+      text += chunk.toString()
+      if (text.endsWith('slow')) resolve()
+    }),
+  )
+  for (const each of post('slow')) {
+    socket.write(each)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  await whole
+  assert.equal(at.requests.at(-1)?.body.toString(), 'slow')
+})
+
+test('chunked bodies, expectations, HTTP/1.0 and requests without a body', async () => {
+  await using at = await world()
+  const chunked =
+    'POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n'
+  assert.match(await at.talk(chunked, /abc$/), /Content-Length: 3/)
+  const expecting = at.talk(
+    'POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n',
+    /100 Continue/,
+  )
+  assert.match(await expecting, /^HTTP\/1.1 100 Continue\r\n\r\n$/)
+  assert.match(await at.talk('GET / HTTP/1.0\r\n\r\n'), /Connection: close/)
+  assert.match(await at.talk('OPTIONS / HTTP/1.1\r\nHost: h\r\n\r\n', /\r\n\r\n/), /^HTTP\/1.1 202/)
+})
+
+test('what is malformed, too large or too slow ends with a reason', async () => {
+  await using at = await world()
+  assert.match(await at.talk('nonsense\r\n\r\n'), /^HTTP\/1.1 400 .*malformed/s)
+  assert.match(await at.talk(post('x'.repeat(1001))), /^HTTP\/1.1 413 .*at most 1000 bytes/s)
+  const endless = `POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n${'64\r\n' + 'x'.repeat(100) + '\r\n'}`
+  assert.match(await at.talk(endless + `64\r\n${'x'.repeat(100)}\r\n`.repeat(12)), /^HTTP\/1.1 413/)
+  const both =
+    'POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n'
+  assert.match(await at.talk(both), /^HTTP\/1.1 400/)
+  assert.match(await at.talk(`GET /${'x'.repeat(70_000)}`), /^HTTP\/1.1 431/)
+  const slow = at.talk('POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nab')
+  let answer: string | undefined
+  void slow.then((text) => (answer = text))
+  while (answer === undefined) {
+    await at.clock.advance(1000)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  assert.match(answer, /^HTTP\/1.1 408/)
+})
+
+test('a handler that fails is an answer of 500, and the connection goes on', async () => {
+  await using at = await world({
+    handle: ({ head }) => {
+      if (head.target === '/throw') throw new Error('no')
+      return head.target === '/reject' ? Promise.reject(new Error('no')) : { status: 200 }
+    },
+  })
+  const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: h\r\n\r\n`
+  const text = await at.talk(get('/throw') + get('/reject') + get('/ok'), / 200 OK/)
+  assert.equal(text.match(/HTTP\/1.1 (\d+)/g)?.join(), 'HTTP/1.1 500,HTTP/1.1 500,HTTP/1.1 200')
+})
+
+test('one connection has a bounded number of requests waiting', async () => {
+  const waiting: (() => void)[] = []
+  await using at = await world({
+    maxPipelined: 2,
+    handle: () => new Promise((resolve) => waiting.push(() => resolve({ status: 200 }))),
+  })
+  const talking = at.talk(post('').repeat(5), /(200 OK.*){5}/s)
+  let answered = 0
+  while (answered < 5) {
+    await new Promise((resolve) => setImmediate(resolve))
+    assert.ok(waiting.length <= 2, `${waiting.length} at once`)
+    const next = waiting.shift()
+    if (next) answered++
+    next?.()
+  }
+  await talking
+})
