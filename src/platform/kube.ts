@@ -9,7 +9,7 @@ import { sleep, type Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
 import type { Random } from '../lib/random.ts'
 import { openContentStore } from '../image/content-store.ts'
-import { unpackImage } from '../image/unpack.ts'
+import { unpackAside } from '../image/unpack-aside.ts'
 import { coreKinds } from '../kube/api/kinds.ts'
 import type { UserInfo } from '../kube/api/kind.ts'
 import type { Pod } from '../kube/api/pod.ts'
@@ -210,7 +210,7 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
   const runtime = started.use(opened.runtime)
   streams.resolve(podStreams({ runtime, clock }))
   const unpack: PrepareImage = (digest, layers, form) =>
-    unpackImage(contents, digest, layers, { ...source.unpackLimits(), ...form })
+    unpackAside(contents, digest, layers, { ...source.unpackLimits(), ...form })
   const images = opened.withOwnImages(
     openImages(contents, opened.prepareImage ?? unpack, source.registry),
   )
