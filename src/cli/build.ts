@@ -168,6 +168,7 @@ async function requestOf(
   const platform = platformOf(args.string('platform'))
   const bundle = bundleOf(args)
   const mtimeS = sourceDateEpochS()
+  const goCache = process.env['GOCACHE']
   return {
     path,
     reference,
@@ -192,6 +193,7 @@ async function requestOf(
     ...(bundle !== undefined && { bundle }),
     ...(args.boolean('spa') && { spa: true }),
     ...(mtimeS !== undefined && { mtimeS }),
+    ...(goCache && { goCache }),
   }
 }
 

@@ -42,6 +42,8 @@ export interface BuildOptions extends SourceOptions {
   readonly ahead?: boolean
   /** Where toolchains keep what they may need again. Default: `build` beside the store. */
   readonly cacheFolder?: string
+  /** Where Go keeps what it compiled. Default: in `cacheFolder`. */
+  readonly goCache?: string
   /** Version of Ebb, for the provenance. */
   readonly version?: string
   /** Lines of toolchains as they come. */
@@ -69,11 +71,12 @@ export async function buildImage(options: BuildOptions): Promise<Built> {
   const base = options.base && (await readBase(store, options.base.reference, options.base.digest))
   const platform = platformFor(options, kind, base)
   const { cacheFolder = join(store.directory, '..', 'build') } = options
+  const { goCache = join(cacheFolder, 'go') } = options
   const layers = openLayerCache(join(cacheFolder, 'layers'), store, clock, { fresh: noCache })
   const onBase = base !== undefined
   const program = await toolchains[kind](
     folder,
-    { store, layers, cacheFolder, mtimeS, platform, onBase, say },
+    { store, layers, cacheFolder, goCache, mtimeS, platform, onBase, say },
     { ...options, ...(entry !== undefined && { entry }) },
   )
   const image = await assemble({ store, program, base, platform, mtimeS })

@@ -20,7 +20,16 @@ import { dockerEnvironment, layoutOf, registryEnvironment } from './config.ts'
 
 export interface BuildRequest extends Pick<
   BuildOptions,
-  'path' | 'reference' | 'kind' | 'entry' | 'bundle' | 'spa' | 'platform' | 'noCache' | 'mtimeS'
+  | 'path'
+  | 'reference'
+  | 'kind'
+  | 'entry'
+  | 'bundle'
+  | 'spa'
+  | 'platform'
+  | 'noCache'
+  | 'mtimeS'
+  | 'goCache'
 > {
   readonly dataDir: string
   readonly clock: Clock

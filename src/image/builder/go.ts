@@ -30,14 +30,14 @@ export async function buildGo(
 ): Promise<Program> {
   const { root } = folder
   const version = await findGo(root)
-  const { store, mtimeS, platform, cacheFolder, say } = workshop
+  const { store, mtimeS, platform, cacheFolder, goCache, say } = workshop
   const variant = platform.variant?.replace(/^v/, '')
   const env = {
     CGO_ENABLED: '0',
     GOOS: platform.os,
     GOARCH: platform.architecture,
     ...(platform.architecture === 'arm' && { GOARM: variant ?? '7' }),
-    GOCACHE: join(cacheFolder, 'go'),
+    GOCACHE: goCache,
   }
   const target = await mainPackage(folder, env, entry)
   await mkdir(cacheFolder, { recursive: true })

@@ -48,6 +48,8 @@ export interface Workshop {
   readonly layers: LayerCache
   /** Where toolchains keep what they may need again. */
   readonly cacheFolder: string
+  /** Where Go keeps what it compiled. */
+  readonly goCache: string
   /** Of every file of the image, in seconds. */
   readonly mtimeS: number
   readonly platform: Platform

@@ -169,7 +169,7 @@ test(
       'templates/a.html': 'x',
     }
     // Kept between runs: compiling Go's own library is what takes the time.
-    const kept = { cacheFolder: join(tmpdir(), 'ebb-test-go') }
+    const kept = { goCache: join(tmpdir(), 'ebb-test-go') }
     const store = await openContentStore(await folder(t))
     const one = await build(t, await folder(t, files), { store, ...kept })
     const again = await build(t, await folder(t, files), { store, ...kept })
