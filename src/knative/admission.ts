@@ -8,6 +8,8 @@ import { StatusError } from '../kube/api/status-error.ts'
 import { reportErrors, type FieldErrors } from './field-error.ts'
 
 export interface Admission<T extends KubeObject> {
+  /** Who says no. Default: Serving's webhook. */
+  readonly webhook?: string
   /** Fills in what is absent. The old object is defaulted too before the two are compared. */
   readonly defaults?: (object: T, context: AdmissionContext<T>) => T
   readonly validate?: (object: T, context: AdmissionContext<T>) => FieldErrors
@@ -34,6 +36,7 @@ export const configWebhook = 'config.webhook.serving.knative.dev'
 
 /** The `admit` of a kind. Writes to a subresource pass as they are: their writer is a controller. */
 export function admission<T extends KubeObject>({
+  webhook = validationWebhook,
   defaults,
   validate,
   callback,
@@ -43,7 +46,7 @@ export function admission<T extends KubeObject>({
     const admitted = defaults ? defaults(object, context) : object
     const { refusal, warnings } = reportErrors(validate?.(admitted, context) ?? [])
     for (const warning of warnings) context.warn(warning)
-    if (refusal) throw denied(validationWebhook, 'validation failed', refusal)
+    if (refusal) throw denied(webhook, 'validation failed', refusal)
     callback?.(admitted, context)
     return admitted
   }

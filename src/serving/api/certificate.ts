@@ -8,9 +8,9 @@ import { missingField, via, type FieldError } from '../../knative/field-error.ts
 import type { KindDefinition } from '../../kube/api/kind.ts'
 import type { KubeObject } from '../../kube/api/meta.ts'
 import { intOrString, list, object, string, type Static } from '../../kube/api/schema.ts'
-import { readyColumns } from './columns.ts'
+import { readyColumns } from '../../knative/columns.ts'
 import { networkingInternalGroup } from './names.ts'
-import { statusFields } from './status.ts'
+import { statusFields } from '../../knative/status.ts'
 
 export const CertificateSpec = object(
   {

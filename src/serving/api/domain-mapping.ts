@@ -15,10 +15,10 @@ import type { AdmissionContext, KindDefinition } from '../../kube/api/kind.ts'
 import type { KubeObject } from '../../kube/api/meta.ts'
 import { object, string, type Static } from '../../kube/api/schema.ts'
 import { labelProblem, sameJson, subdomainProblem } from '../../kube/api/validation.ts'
-import { readyColumns } from './columns.ts'
+import { readyColumns } from '../../knative/columns.ts'
 import { withUserInfo } from './metadata.ts'
 import { clusterDomain, servingGroup } from './names.ts'
-import { Addressable, statusFields } from './status.ts'
+import { Addressable, statusFields } from '../../knative/status.ts'
 
 export const KReference = object({
   address: string({ description: 'Which of several addresses of the object.' }),

@@ -3,7 +3,7 @@ import type { KindDefinition } from '../../kube/api/kind.ts'
 import type { KubeObject } from '../../kube/api/meta.ts'
 import { list, object, string, type Static } from '../../kube/api/schema.ts'
 import { cachingInternalGroup } from './names.ts'
-import { statusFields } from './status.ts'
+import { statusFields } from '../../knative/status.ts'
 
 export const ImageSpec = object(
   {

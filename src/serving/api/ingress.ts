@@ -26,9 +26,9 @@ import {
   type Static,
 } from '../../kube/api/schema.ts'
 import { conditionSet } from '../../knative/conditions.ts'
-import { readyColumns } from './columns.ts'
+import { readyColumns } from '../../knative/columns.ts'
 import { networkingInternalGroup } from './names.ts'
-import { statusFields } from './status.ts'
+import { statusFields } from '../../knative/status.ts'
 
 export type IngressVisibility = 'ExternalIP' | 'ClusterLocal'
 export type HttpOption = 'Enabled' | 'Redirected'

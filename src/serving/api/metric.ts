@@ -5,9 +5,9 @@ import type { KindDefinition } from '../../kube/api/kind.ts'
 import type { KubeObject } from '../../kube/api/meta.ts'
 import { integer, object, string, type Static } from '../../kube/api/schema.ts'
 import { conditionSet } from '../../knative/conditions.ts'
-import { readyColumns } from './columns.ts'
+import { readyColumns } from '../../knative/columns.ts'
 import { autoscalingInternalGroup } from './names.ts'
-import { statusFields } from './status.ts'
+import { statusFields } from '../../knative/status.ts'
 
 export const MetricSpec = object(
   {

@@ -6,11 +6,11 @@ import type { KubeObject } from '../../kube/api/meta.ts'
 import { integer, object, string, type Schema, type Static } from '../../kube/api/schema.ts'
 import { conditionSet } from '../../knative/conditions.ts'
 import { autoscalerClass, defaultMetric, validateAutoscaling } from './autoscaling-annotations.ts'
-import { readyColumns } from './columns.ts'
+import { readyColumns } from '../../knative/columns.ts'
 import type { AutoscalerConfig } from './config/autoscaler.ts'
 import { annotation, autoscalingInternalGroup } from './names.ts'
 import { readServingConfigs } from './serving-configs.ts'
-import { objectReference, statusFields } from './status.ts'
+import { objectReference, statusFields } from '../../knative/status.ts'
 
 /** How traffic is spoken: decides the port of the Services (80 http, 81 http2). */
 export type ProtocolType = 'http1' | 'h2c'

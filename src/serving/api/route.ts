@@ -6,7 +6,7 @@ import type { KubeObject } from '../../kube/api/meta.ts'
 import { object, string, type Static } from '../../kube/api/schema.ts'
 import { conditionSet } from '../../knative/conditions.ts'
 import { sameJson } from '../../kube/api/validation.ts'
-import { readyColumns } from './columns.ts'
+import { readyColumns } from '../../knative/columns.ts'
 import { routeV1alpha1 } from './conversion/v1alpha1.ts'
 import { sameInV1beta1 } from './conversion/v1beta1.ts'
 import {
@@ -17,7 +17,7 @@ import {
   withVisibility,
 } from './metadata.ts'
 import { servingGroup } from './names.ts'
-import { Addressable, statusFields } from './status.ts'
+import { Addressable, statusFields } from '../../knative/status.ts'
 import { traffic } from './traffic-target.ts'
 import { defaultTraffic, validateTraffic } from './traffic-validation.ts'
 

@@ -14,10 +14,10 @@ import type { KindDefinition } from '../../kube/api/kind.ts'
 import type { KubeObject } from '../../kube/api/meta.ts'
 import { integer, object, string, type Schema, type Static } from '../../kube/api/schema.ts'
 import { conditionSet } from '../../knative/conditions.ts'
-import { readyColumns } from './columns.ts'
+import { readyColumns } from '../../knative/columns.ts'
 import { networkingInternalGroup } from './names.ts'
 import { protocolType } from './pod-autoscaler.ts'
-import { objectReference, statusFields } from './status.ts'
+import { objectReference, statusFields } from '../../knative/status.ts'
 
 export type ServerlessServiceMode = 'Serve' | 'Proxy'
 

@@ -6,7 +6,7 @@ import type { KubeObject } from '../../kube/api/meta.ts'
 import { object, string, type Static } from '../../kube/api/schema.ts'
 import { conditionSet } from '../../knative/conditions.ts'
 import { sameJson } from '../../kube/api/validation.ts'
-import { readyColumns } from './columns.ts'
+import { readyColumns } from '../../knative/columns.ts'
 import { serviceV1alpha1 } from './conversion/v1alpha1.ts'
 import { sameInV1beta1 } from './conversion/v1beta1.ts'
 import { dryRunPod } from './dry-run.ts'
@@ -15,7 +15,7 @@ import { servingGroup } from './names.ts'
 import { RevisionTemplate } from './revision-spec.ts'
 import { routeStatusFields } from './route.ts'
 import { readServingConfigs, type ServingConfigs } from './serving-configs.ts'
-import { statusFields } from './status.ts'
+import { statusFields } from '../../knative/status.ts'
 import {
   defaultTemplate,
   repairTemplateMetadata,

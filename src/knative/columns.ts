@@ -1,6 +1,6 @@
-/** Printer columns that the serving kinds share: Ready and Reason (contract serving §1.1). None of them has an AGE. */
-import type { Column } from '../../kube/api/kind.ts'
-import { conditionOf, type ConditionedObject } from '../../knative/conditions.ts'
+/** Printer columns that Knative's kinds share: Ready and Reason (contract serving §1.1). None of them has an AGE. */
+import type { Column } from '../kube/api/kind.ts'
+import { conditionOf, type ConditionedObject } from './conditions.ts'
 
 export const readyColumns: readonly Column<ConditionedObject>[] = [
   { name: 'Ready', type: 'string', value: ({ status }) => conditionOf(status, 'Ready')?.status },

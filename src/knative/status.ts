@@ -1,14 +1,6 @@
-/** The pieces that the statuses of several serving kinds share (knative.dev/pkg duck types: Status, Addressable). */
-import type { Condition } from '../../knative/conditions.ts'
-import {
-  integer,
-  list,
-  map,
-  object,
-  string,
-  type Schema,
-  type Static,
-} from '../../kube/api/schema.ts'
+/** The pieces that the statuses of several kinds share (knative.dev/pkg duck types: Status, Addressable). */
+import type { Condition } from './conditions.ts'
+import { integer, list, map, object, string, type Schema, type Static } from '../kube/api/schema.ts'
 
 const condition = object(
   {
