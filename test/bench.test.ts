@@ -6,6 +6,7 @@ import { rows as connections } from '../bench/gateway/connections.ts'
 import { rows as http2 } from '../bench/gateway/http2.ts'
 import { parseH2load, parseWrk } from '../bench/gateway/load.ts'
 import { installed } from '../bench/gateway/peers.ts'
+import { rows as images } from '../bench/images.ts'
 import { shares } from '../bench/gateway/profile.ts'
 import { rows as proxy } from '../bench/gateway/proxy.ts'
 import { rows as webSocket } from '../bench/gateway/websocket.ts'
@@ -36,6 +37,13 @@ test('HTTP/2 through the gateway is measured, where h2load and haproxy are', asy
   const rows = await http2({ loads: [[2, 2]], seconds: 1, rounds: 1 })
   for (const { name, value } of rows) assert.ok(value > 0, name)
   assert.equal(rows.length, installed('h2load') && installed('haproxy') ? 4 : 0)
+})
+
+test('pulls and unpacking are measured, where docker-registry, skopeo and umoci are', async () => {
+  const rows = await images({ megabytes: 1, smallFiles: 20, rounds: 1 })
+  for (const { name, value } of rows) assert.ok(value > 0, name)
+  const peers = ['docker-registry', 'skopeo', 'umoci'].every((command) => installed(command))
+  assert.equal(rows.length > 0, peers)
 })
 
 test('reads what wrk prints, and takes no failures for speed', () => {
