@@ -55,6 +55,8 @@ export interface Informers extends AsyncDisposable {
    */
   synced(kinds?: readonly Kind[]): Promise<void>
   reader(): CacheReader
+  /** Ends the informer of a kind that is not served any more, or not in this version. */
+  forget(kind: Kind): void
 }
 
 export interface InformersOptions {
@@ -102,6 +104,14 @@ export function createInformers(options: InformersOptions): Informers {
       await Promise.all(waited.map((informer) => informer.synced))
     },
     reader: () => reader,
+    forget(kind) {
+      const name = groupKind(kind)
+      const informer = running.get(name)
+      if (!informer) return
+      running.delete(name)
+      for (const [each, own] of byKind) if (own === informer) byKind.delete(each)
+      informer.stop()
+    },
     async [Symbol.asyncDispose]() {
       stop.abort()
       await Promise.all([...running.values()].map((informer) => informer.ended))
@@ -128,6 +138,7 @@ class RunningInformer implements Informer {
   readonly #leaving = new Map<string, string>()
   /** Everything up to here has been seen; an own write up to here is old news. */
   #revision = 0
+  readonly #own = new AbortController()
   #markSynced = () => {}
   hasSynced = false
 
@@ -135,9 +146,14 @@ class RunningInformer implements Informer {
     this.kind = kind
     this.#options = options
     this.#log = options.log.child({ informer: groupKind(kind) })
-    this.#signal = signal
+    this.#signal = AbortSignal.any([signal, this.#own.signal])
     this.synced = new Promise((resolve) => (this.#markSynced = resolve))
     this.ended = this.#run()
+  }
+
+  stop(): void {
+    this.#own.abort()
+    this.#handlers.clear()
   }
 
   get size(): number {

@@ -14,6 +14,7 @@ import { accountFiles } from './account-files.ts'
 import { startNamespaceController } from './namespace.ts'
 import { replicaSet } from './replica-set.ts'
 import { startScheduler } from './scheduler.ts'
+import { servedKinds } from './served-kinds.ts'
 import { startStorage } from './storage/storage.ts'
 
 export interface KubeControllersDeps extends ControllerDeps {
@@ -36,8 +37,9 @@ export function startKubeControllers(deps: KubeControllersDeps): AsyncDisposable
   started.use(startController(deployment, deps))
   started.use(startController(replicaSet(deps.random), deps))
   started.use(startScheduler(deps))
-  started.use(startGarbageCollector(deps))
-  started.use(startNamespaceController(deps))
+  const kinds = started.use(servedKinds(deps.kinds, deps.informers))
+  started.use(startGarbageCollector({ ...deps, kinds }))
+  started.use(startNamespaceController({ ...deps, kinds }))
   started.use(startEventExpiry(deps))
   if (deps.rootCA !== undefined) started.use(startController(accountFiles(deps.rootCA), deps))
   if (deps.volumesFolder) started.use(startStorage({ ...deps, folder: deps.volumesFolder }))

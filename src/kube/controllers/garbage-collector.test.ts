@@ -13,13 +13,19 @@ import { inMemoryPlatform } from '../../testing/platform.ts'
 import { settle, SimClock } from '../../testing/sim-clock.ts'
 import { startGarbageCollector } from './garbage-collector.ts'
 import { startNamespaceController } from './namespace.ts'
+import { servedKinds } from './served-kinds.ts'
 
 async function start() {
   const clock = new SimClock()
   const stack = new AsyncDisposableStack()
   const platform = stack.use(inMemoryPlatform({ kinds: coreKinds, clock }))
   const { client } = platform
-  stack.use(startGarbageCollector({ ...platform, kinds: coreKinds }))
+  stack.use(
+    startGarbageCollector({
+      ...platform,
+      kinds: servedKinds(coreKinds, platform.informers),
+    }),
+  )
   await settle()
   return {
     ...platform,
@@ -145,14 +151,20 @@ test('what was left behind while nobody collected is collected at the start', as
   const a = await client.create<ConfigMap>(ConfigMap, aConfigMap('a'))
   await client.create<ConfigMap>(ConfigMap, aConfigMap('b', [refTo(a)]))
   await client.delete(ConfigMap, keyOf(a), { propagationPolicy: 'Background' })
-  await using _collector = startGarbageCollector({ ...platform, kinds: coreKinds })
+  await using _collector = startGarbageCollector({
+    ...platform,
+    kinds: servedKinds(coreKinds, platform.informers),
+  })
   await settle(8)
   assert.deepEqual(await names(client), [])
 })
 
 test('a namespace is emptied, tells what holds it, and goes', async () => {
   await using world = await start()
-  await using _controller = startNamespaceController({ ...world, kinds: coreKinds })
+  await using _controller = startNamespaceController({
+    ...world,
+    kinds: servedKinds(coreKinds, world.informers),
+  })
   const { client, clock } = world
   await client.create(Namespace, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'n' } })
   const held: ConfigMap = {

@@ -11,6 +11,7 @@ import { hasReason } from '../api/status-error.ts'
 import type { ControllerDeps } from '../controller/loop.ts'
 import type { WorkQueue } from '../controller/work-queue.ts'
 import { OwnerGraph, type GraphNode } from './owner-graph.ts'
+import type { ServedKinds } from './served-kinds.ts'
 import { startWorker } from './worker.ts'
 
 const foregroundFinalizer = 'foregroundDeletion'
@@ -19,7 +20,7 @@ const orphanFinalizer = 'orphan'
 const unseenOwnerMs = 1_000
 
 export function startGarbageCollector(
-  deps: ControllerDeps & { readonly kinds: readonly Kind[] },
+  deps: ControllerDeps & { readonly kinds: ServedKinds },
 ): AsyncDisposable {
   return new Collector(deps)
 }
@@ -30,26 +31,52 @@ class Collector implements AsyncDisposable {
   readonly #deps: ControllerDeps
   readonly #clock: Clock
   readonly #graph = new OwnerGraph()
-  readonly #kinds: ReadonlyMap<string, Kind>
+  readonly #kinds: ServedKinds
+  /** One for each kind that is followed. */
+  readonly #followed = new Map<Kind, Disposable>()
   readonly #queue: WorkQueue
   readonly #subscriptions = new DisposableStack()
 
-  constructor(deps: ControllerDeps & { readonly kinds: readonly Kind[] }) {
+  constructor(deps: ControllerDeps & { readonly kinds: ServedKinds }) {
     this.#deps = deps
     this.#clock = deps.clock
-    this.#kinds = new Map(deps.kinds.map((kind) => [`${kind.group} ${kind.kind}`, kind]))
+    this.#kinds = deps.kinds
     this.#queue = startWorker('garbage-collector', deps, (uid) => this.#look(uid))
-    void deps.informers.synced(deps.kinds).then(() => {
-      if (this.#subscriptions.disposed) return
-      // All of the graph before the first question: else everything would look orphaned until its owner came by.
-      for (const kind of this.#kinds.values())
-        for (const object of deps.informers.for(kind).values()) this.#graph.put(kind, object)
-      for (const kind of this.#kinds.values()) this.#follow(kind)
-    })
+    void this.#begin()
+  }
+
+  async #begin(): Promise<void> {
+    const { informers } = this.#deps
+    await informers.synced(this.#kinds.values())
+    // Among them are the definitions of custom kinds, which are known only now.
+    const kinds = this.#kinds.values()
+    await informers.synced(kinds)
+    if (this.#subscriptions.disposed) return
+    // All of the graph before the first question: else everything would look orphaned until its owner came by.
+    for (const kind of kinds)
+      for (const object of informers.for(kind).values()) this.#graph.put(kind, object)
+    for (const kind of kinds) this.#follow(kind)
+    const late = this.#kinds.values().filter((kind) => !kinds.includes(kind))
+    for (const kind of late) this.#follow(kind)
+    this.#subscriptions.use(
+      this.#kinds.follow({
+        added: (kind) => this.#follow(kind),
+        removed: (kind) => this.#leave(kind),
+      }),
+    )
+  }
+
+  #leave(kind: Kind): void {
+    const followed = this.#followed.get(kind)
+    if (!followed) return
+    this.#followed.delete(kind)
+    followed[Symbol.dispose]()
+    for (const object of this.#deps.informers.for(kind).values()) this.#graph.remove(object)
   }
 
   async [Symbol.asyncDispose]() {
     this.#subscriptions.dispose()
+    for (const followed of this.#followed.values()) followed[Symbol.dispose]()
     await this.#queue[Symbol.asyncDispose]()
   }
 
@@ -69,7 +96,7 @@ class Collector implements AsyncDisposable {
       if (object.metadata.deletionTimestamp) this.#wakeOwners(object)
       else if (this.#mayBeOrphan(object)) this.#queue.add(uid)
     })
-    this.#subscriptions.use(subscription)
+    this.#followed.set(kind, subscription)
   }
 
   #isLeavingSlowly({ metadata: { deletionTimestamp, finalizers = [] } }: KubeObject): boolean {
@@ -141,7 +168,7 @@ class Collector implements AsyncDisposable {
       if (!fits(ref, dependent.object, known)) return this.#misfit(ref, dependent)
       return waitsForDependents(known.object) ? 'leaving' : 'alive'
     }
-    const kind = this.#kinds.get(`${groupOf(ref.apiVersion)} ${ref.kind}`)
+    const kind = this.#kinds.find(groupOf(ref.apiVersion), ref.kind)
     // A kind that is not served here may be served elsewhere: nobody may conclude from that that the owner is gone.
     if (!kind) return 'stranger'
     const namespace = kind.namespaced ? (dependent.object.metadata.namespace ?? '') : ''

@@ -10,13 +10,14 @@ import { hasReason, qualifiedResource } from '../api/status-error.ts'
 import type { TypedClient } from '../client/typed-client.ts'
 import { semanticallyEqual } from '../controller/difference.ts'
 import type { ControllerDeps } from '../controller/loop.ts'
+import type { ServedKinds } from './served-kinds.ts'
 import { startWorker } from './worker.ts'
 
 const finalizer = 'kubernetes'
 
 interface Deps extends ControllerDeps {
   readonly client: TypedClient
-  readonly kinds: readonly Kind[]
+  readonly kinds: ServedKinds
 }
 
 interface Left {
@@ -28,14 +29,16 @@ export function startNamespaceController(deps: Deps): AsyncDisposable {
   const { client, informers, clock } = deps
   const namespaces = informers.for(Namespace)
   // Pods go last: what they serve is taken down before them.
-  const kinds = deps.kinds
-    .filter(({ namespaced }) => namespaced)
-    .toSorted((a, b) => Number(isPod(a)) - Number(isPod(b)))
+  const kinds = () =>
+    deps.kinds
+      .values()
+      .filter(({ namespaced }) => namespaced)
+      .toSorted((a, b) => Number(isPod(a)) - Number(isPod(b)))
   const terminating = new Set<string>()
   const subscriptions = new DisposableStack()
 
   const left = (name: string): readonly Left[] =>
-    kinds
+    kinds()
       .map((kind) => ({ kind, objects: informers.for(kind).list(name) }))
       .filter(({ objects }) => objects.length > 0)
 
@@ -74,8 +77,12 @@ export function startNamespaceController(deps: Deps): AsyncDisposable {
 
   /** Asks the server itself, since a cache may be behind; what it finds comes by watch and wakes us. */
   const hasUnseen = async (name: string): Promise<boolean> => {
-    for (const kind of kinds) {
-      const { items } = await client.list(kind, name, { limit: 1 })
+    for (const kind of kinds()) {
+      const { items } = await client.list(kind, name, { limit: 1 }).catch((error: unknown) => {
+        // A custom kind that has just gone has no objects.
+        if (hasReason(error, 'NotFound')) return { items: [] }
+        throw error
+      })
       for (const item of items) {
         informers.for(kind).wrote(item)
         return true
@@ -92,7 +99,20 @@ export function startNamespaceController(deps: Deps): AsyncDisposable {
   }
 
   const queue = startWorker('namespace-controller', deps, work, () => terminating)
-  void informers.synced([Namespace, ...kinds]).then(() => {
+  const follow = (kind: Kind): void => {
+    if (!kind.namespaced) return
+    const subscription = informers
+      .for(kind)
+      .subscribe((_type, { metadata: { namespace = '' } }) => {
+        if (terminating.size > 0 && terminating.has(namespace)) queue.add(namespace)
+      })
+    followed.set(kind, subscription)
+  }
+  const followed = new Map<Kind, Disposable>()
+  const begin = async (): Promise<void> => {
+    await informers.synced([Namespace, ...kinds()])
+    // Definitions of custom kinds are among them: those kinds are known only now.
+    await informers.synced(kinds())
     if (subscriptions.disposed) return
     subscriptions.use(
       namespaces.subscribe((type, { metadata }) => {
@@ -103,19 +123,25 @@ export function startNamespaceController(deps: Deps): AsyncDisposable {
         }
       }),
     )
-    for (const kind of kinds) {
-      const subscription = informers
-        .for(kind)
-        .subscribe((_type, { metadata: { namespace = '' } }) => {
-          if (terminating.size > 0 && terminating.has(namespace)) queue.add(namespace)
-        })
-      subscriptions.use(subscription)
-    }
-  })
+    for (const kind of kinds()) follow(kind)
+    subscriptions.use(
+      deps.kinds.follow({
+        added: follow,
+        removed(kind) {
+          followed.get(kind)?.[Symbol.dispose]()
+          followed.delete(kind)
+          // They may have been all that a namespace waited for.
+          for (const name of terminating) queue.add(name)
+        },
+      }),
+    )
+  }
+  void begin()
 
   return {
     async [Symbol.asyncDispose]() {
       subscriptions.dispose()
+      for (const subscription of followed.values()) subscription[Symbol.dispose]()
       await queue[Symbol.asyncDispose]()
     },
   }

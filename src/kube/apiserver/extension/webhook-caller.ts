@@ -40,9 +40,8 @@ export class WebhookCaller {
 
   /** The answer's JSON. Throws WebhookFailure. */
   async post(config: ClientConfig, call: WebhookCall): Promise<unknown> {
-    const place = this.#place(config)
+    const place = this.#place(config, call.query ?? '')
     const { url } = place
-    if (call.query) url.search = call.query
     const waiting = this.#calls.get(url.host) ?? 0
     if (waiting >= maxCallsEach)
       throw new WebhookFailure(
@@ -58,16 +57,21 @@ export class WebhookCaller {
     }
   }
 
-  #place(config: ClientConfig): Place {
+  #place(config: ClientConfig, query: string): Place {
     const ca = config.caBundle
       ? { ca: Buffer.from(config.caBundle, 'base64').toString('utf8') }
       : {}
-    if (config.url !== undefined) return { url: new URL(config.url), ...ca }
+    if (config.url !== undefined) {
+      const url = new URL(config.url)
+      url.search = query
+      return { url, ...ca }
+    }
     const { service } = config
     if (!service) throw new WebhookFailure('the configuration names neither a url nor a service')
     const { name, namespace, port = 443, path = '' } = service
     const host = `${name}.${namespace}.svc`
     const url = new URL(`https://${host}:${port}${path}`)
+    url.search = query
     const address = serviceAddress(this.#machinery.store, { namespace, name }, port)
     if (typeof address === 'string')
       throw new WebhookFailure(`Post "${shown(url, port)}": ${address}`)
