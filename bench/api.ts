@@ -36,8 +36,9 @@ export async function rows(
 type Server = Awaited<ReturnType<typeof startServer>>
 
 async function startServer() {
+  const store = memoryStore()
   const api = createApiServer({
-    store: memoryStore(),
+    store,
     kinds: coreKinds,
     clock: systemClock,
     random: systemRandom,
@@ -85,6 +86,7 @@ async function startServer() {
   }
   return {
     api,
+    store,
     open,
     send,
     [Symbol.asyncDispose]: async () => {
@@ -234,14 +236,15 @@ async function lists({ api, send }: Server, count: number): Promise<readonly Row
   return rows
 }
 
-async function watching({ send, open }: Server, count: number): Promise<readonly Row[]> {
+async function watching({ send, open, store }: Server, count: number): Promise<readonly Row[]> {
   const collection = '/api/v1/namespaces/default/configmaps'
   const before = process.memoryUsage().rss
+  const { revision } = store
   let events = 0
   let arrived = (): void => {}
   const streams = await Promise.all(
     Array.from({ length: count }, async () => {
-      const stream = await open('GET', `${collection}?watch=1&resourceVersion=1`)
+      const stream = await open('GET', `${collection}?watch=1&resourceVersion=${revision}`)
       stream.setEncoding('utf8').on('error', () => {})
       stream.on('data', (text: string) => {
         events += text.split('\n').length - 1
