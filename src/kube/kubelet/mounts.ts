@@ -48,6 +48,12 @@ exec chroot "$view/root" /bin/sh -c 'cd "$1"; PATH=$2; shift 2; unset PWD OLDPWD
 
 /** Command line that runs what follows with the view, and in the network, of a container that has mounts. */
 export const enterView = (pid: number, cwd: string): readonly string[] => [
+  '/bin/sh',
+  '-c',
+  // A container that has just begun may not have its view yet: its root is still the machine's.
+  'n=0; while [ "/proc/$1/root" -ef / ] && [ $n -lt 500 ]; do n=$((n+1)); sleep 0.01; done; shift; exec "$@"',
+  'sh',
+  String(pid),
   findOnHost('nsenter') ?? 'nsenter',
   `--target=${pid}`,
   '--mount',
