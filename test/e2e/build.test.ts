@@ -1,10 +1,12 @@
 /** Anything built and served on one platform: Python, Go, a static folder, a Dockerfile; and pushed, with what speaks about it. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { tarOf } from '../../src/testing/registry.ts'
 import { staticBusybox } from './dockerd.ts'
 import { installed } from './installed.ts'
 import { run, startEbb, type Ebb } from './platform.ts'
@@ -160,6 +162,53 @@ CMD /bin/busybox httpd -f -p $PORT -h /www
     assert.match(failed.stderr, /missing[\s\S]*ebb build: .*Dockerfile could not be built/)
   },
 )
+
+test('on a base image, its own node starts the program', { skip: withoutRoot }, async () => {
+  const imported = await ebb.ebb('image', 'import', await nodeImage(), '--tag', 'node-base')
+  assert.equal(imported.code, 0, imported.stderr)
+  const folder = await project('based', {
+    'index.js': `import { createServer } from 'node:http'
+const text = [process.execPath, process.cwd()].join(' ')
+createServer((request, response) => response.end(text)).listen(process.env.PORT)
+`,
+    'package.json': '{"type":"module"}',
+  })
+  const { body } = await served('based', folder, '/', '--base', 'node-base')
+  assert.equal(body, '/opt/bin/node /app')
+})
+
+/** The machine's node with the libraries it needs, as `docker save` would write it. */
+async function nodeImage(): Promise<string> {
+  const { stdout } = await run('ldd', [process.execPath])
+  const libraries = [...stdout.matchAll(/(\/\S+) \(0x/g)].map(([, path = '']) => path)
+  const paths = [
+    ['opt/bin/node', process.execPath],
+    ...libraries.map((path) => [path.slice(1), path]),
+  ]
+  const files = paths.map(async ([name = '', path = '']) => ({
+    name,
+    mode: 0o755,
+    text: await readFile(path),
+  }))
+  const layer = await tarOf(await Promise.all(files))
+  const config = {
+    architecture: process.arch === 'x64' ? 'amd64' : process.arch,
+    os: 'linux',
+    config: { Env: ['PATH=/opt/bin'] },
+    rootfs: {
+      type: 'layers',
+      diff_ids: [`sha256:${createHash('sha256').update(layer).digest('hex')}`],
+    },
+  }
+  const path = join(ebb.dataDir, 'node-base.tar')
+  const parts = [
+    { name: 'layer.tar', text: layer },
+    { name: 'config.json', text: JSON.stringify(config) },
+    { name: 'manifest.json', text: '[{"Config":"config.json","Layers":["layer.tar"]}]' },
+  ]
+  await writeFile(path, await tarOf(parts))
+  return path
+}
 
 test(
   '--push brings image, SBOM and provenance into a registry',
