@@ -38,6 +38,7 @@ export async function serveSession(
 ): Promise<void> {
   let program
   let size: TerminalSize | undefined
+  let begun: TerminalSize | undefined
   let resize = (told: TerminalSize): void => void (size = told)
   const sized = new Promise<void>((resolve) =>
     session.onResize((told) => {
@@ -47,7 +48,8 @@ export async function serveSession(
   )
   try {
     if (session.tty) await Promise.race([sized, sleep(clock, firstSizeMs)])
-    program = await start(size)
+    begun = size
+    program = await start(begun)
   } catch (thrown) {
     return await session.finish(failureStatus(thrown))
   }
@@ -62,6 +64,7 @@ export async function serveSession(
   if (session.gone.aborted) left()
   else session.gone.addEventListener('abort', left, { once: true })
   resize = (told) => program.resize(told)
+  if (size && size !== begun) program.resize(size) // told while it was starting
   if (session.stdin) copyInput(session.stdin, stdin)
   const copies = [copyOutput(stdout, session.stdout), stderr && copyOutput(stderr, session.stderr)]
   let status: ExitStatus
