@@ -1,7 +1,9 @@
 /** What every runtime does, whatever it runs containers with. Each implementation's test calls this. */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { buffer, text } from 'node:stream/consumers'
 import { test, type TestContext } from 'node:test'
@@ -114,6 +116,65 @@ export function runtimeContract(
     assert.deepEqual(log.trim().split('\n').length, 2, log)
     assert.match(log, /blue=1 2/)
     assert.match(log, new RegExp(`${under.sleeper.config.workingDir}$`, 'm'))
+  })
+
+  /** A folder of this machine as a volume, where the machine can mount one. */
+  const volume = async (t: TestContext) => {
+    const folder = await mkdtemp(join(tmpdir(), 'ebb-volume-'))
+    t.after(() => rm(folder, { recursive: true, force: true }))
+    await chmod(folder, 0o755)
+    return folder
+  }
+  const withoutMounts = process.getuid?.() !== 0 && 'volumes take root here'
+
+  test(`${name}: volumes are where they are said to be, and what is read-only stays as it is`, async (t) => {
+    const under = await open(t)
+    if (withoutMounts && under.runtime.sharesFiles?.(under.sleeper)) return t.skip(withoutMounts)
+    const given = await volume(t)
+    const kept = await volume(t)
+    await writeFile(join(given, 'color'), 'blue\n')
+    const line =
+      'read c < /v/given/color; echo "is $c"; echo x > /v/kept/made; (echo y > /v/given/made) 2>/dev/null || echo refused'
+    const container = await run(under, line, {
+      mounts: [
+        { path: '/v/given', hostPath: given, readOnly: true },
+        { path: '/v/kept', hostPath: kept, readOnly: false },
+        { path: '/etc/of-the-pod', hostPath: join(given, 'color'), readOnly: true, implied: true },
+      ],
+    })
+    if (!container) return t.skip('nothing really runs')
+    assert.equal((await container.exited).exitCode, 0)
+    const log = await readFile(under.logPath(0), 'utf8')
+    assert.match(log, /is blue/)
+    assert.match(log, /refused/)
+    assert.equal(await readFile(join(kept, 'made'), 'utf8'), 'x\n')
+    await assert.rejects(readFile(join(given, 'made')))
+  })
+
+  test(`${name}: a version of files that replaces another is seen at once`, async (t) => {
+    const under = await open(t)
+    if (withoutMounts && under.runtime.sharesFiles?.(under.sleeper)) return t.skip(withoutMounts)
+    const folder = await volume(t)
+    const write = async (version: string) => {
+      await mkdir(join(folder, version))
+      await writeFile(join(folder, version, 'color'), `${version}\n`)
+      await symlink(version, join(folder, '..data_tmp'))
+      await rename(join(folder, '..data_tmp'), join(folder, '..data'))
+    }
+    await write('blue')
+    await symlink('..data/color', join(folder, 'color'))
+    const container = await run(under, `echo up; while :; do ${sleep(under)} 1; done`, {
+      mounts: [{ path: '/v', hostPath: folder, readOnly: true }],
+    })
+    if (!container) return t.skip('nothing really runs')
+    const { runtime, shell = [] } = under
+    const seen = async () => {
+      const command = [...shell, 'read c < /v/color; echo "$c"']
+      return await runtime.exec(container.id, command, { timeoutMs: 10_000, limitBytes: 100 })
+    }
+    assert.deepEqual(await seen(), { exitCode: 0, output: 'blue\n' })
+    await write('red')
+    assert.deepEqual(await seen(), { exitCode: 0, output: 'red\n' })
   })
 
   test(`${name}: success is Completed`, async (t) => {
