@@ -47,9 +47,16 @@ export function transformed(body: unknown, options: AnswerOptions): unknown {
   return spell(body)
 }
 
+/** The JSON of one item of a list, as `toJson` writes it. */
+export function itemText(item: KubeObject, options: AnswerOptions): string {
+  const shown = transformed(item, options)
+  const typed = options.representation.as !== 'object' || options.kind.flavour !== 'builtin'
+  return JSON.stringify(typed || !isRecord(shown) ? shown : without(shown, 'apiVersion', 'kind'))
+}
+
 const versionOf = (apiVersion: string): string => apiVersion.slice(apiVersion.indexOf('/') + 1)
 
-const isList = (body: unknown, kind: KindDefinition): body is ObjectList =>
+export const isList = (body: unknown, kind: KindDefinition): body is ObjectList =>
   isRecord(body) && body['kind'] === `${kind.kind}List` && Array.isArray(body['items'])
 
 const isObject = (body: unknown): body is KubeObject =>

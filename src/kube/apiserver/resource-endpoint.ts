@@ -7,6 +7,7 @@ import { StatusError, badRequest } from '../api/status-error.ts'
 import { addWarnings, send, toJson, toYaml, transformed, wantsIndent } from './answers.ts'
 import type { AnswerOptions } from './answers.ts'
 import type { ApiServer } from './api-server.ts'
+import { sendLongList } from './list-response.ts'
 import { methodNotAllowed, unknownResource } from './machinery.ts'
 import type { AuditRecord } from './access/audit/audit.ts'
 import { negotiate } from './media-types.ts'
@@ -189,6 +190,9 @@ async function sendAnswer(
     if (!kind) throw unknownResource()
     return streams.run(() => sendWatch(response, events, { ...form, kind, clock }), user.username)
   }
+  const indent = wantsIndent(url.searchParams.get('pretty'), request.headers['user-agent'])
+  if (kind && !indent && (await sendLongList(response, answer.body, { ...form, kind, clock })))
+    return
   const body = kind ? transformed(answer.body, { ...form, kind, nowMs: clock.now() }) : answer.body
   if (form.representation.format === 'yaml')
     return send(
@@ -197,7 +201,6 @@ async function sendAnswer(
       'application/yaml',
       await toYaml(JSON.parse(toJson(body, kind, false))),
     )
-  const indent = wantsIndent(url.searchParams.get('pretty'), request.headers['user-agent'])
   send(response, answer.code, 'application/json', `${toJson(body, kind, indent)}\n`)
 }
 

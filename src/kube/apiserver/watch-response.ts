@@ -26,7 +26,7 @@ export async function sendWatch(
   let first = true
   const line = ({ type, object }: WatchEvent): string => {
     const { as } = options.representation
-    if (!as) return `{"type":"${type}","object":${plainText(object, options)}}\n`
+    if (as === 'object') return `{"type":"${type}","object":${plainText(object, options)}}\n`
     const now = { ...options, nowMs: options.clock.now() }
     const body = as === 'Table' ? row(type, object, first, now) : transformed(object, now)
     first = false
