@@ -13,7 +13,7 @@ import {
   symlinkSync,
 } from 'node:fs'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import type { Clock } from '../../lib/clock.ts'
 import { compileAhead } from '../compile-cache.ts'
 import type { ContentStore } from '../content-store.ts'
@@ -36,7 +36,8 @@ export async function prepareAhead(
   const manifest = await readManifest(store, digest)
   const seed = note && lowest ? await seedFrom(note, store, lowest) : undefined
   const rootfs = await unpackImage(store, digest, manifest.layers, { seed })
-  if (runtime === 'python') await compilePython(join(rootfs, appFolder))
+  if (runtime === 'python')
+    await compilePython(join(rootfs, appFolder), seed === undefined ? undefined : lowest?.folder)
   if (note && !seed) {
     await mkdir(dirname(note), { recursive: true })
     await writeFile(note, JSON.stringify({ digest, unpackedAtMs: clock.now() }))
@@ -103,10 +104,14 @@ function linkTree(from: string, to: string, untilMs: number): void {
   }
 }
 
-/** Files without times in them, so that Python takes them whatever unpacking does; failing is no harm. */
-async function compilePython(folder: string): Promise<void> {
+/**
+ * Files without times in them, so that Python takes them whatever unpacking does; failing is no harm. `linked` was
+ * compiled where it came from.
+ */
+async function compilePython(folder: string, linked: string | undefined): Promise<void> {
   const options = ['-q', '-j', '0', '--invalidation-mode', 'unchecked-hash']
-  await runTool('python3', ['-m', 'compileall', ...options, '.'], {
+  const but = linked === undefined ? [] : ['-x', `/${basename(linked).replaceAll('.', '\\.')}/`]
+  await runTool('python3', ['-m', 'compileall', ...options, ...but, '.'], {
     cwd: folder,
     limitMs: 60_000,
   }).catch(() => {})
