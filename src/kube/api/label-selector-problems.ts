@@ -24,7 +24,7 @@ export function* labelSelectorProblems(at: string, selector: unknown): Complaint
       )
     else if (typeof operator !== 'string' || !operators.includes(operator))
       yield notSupported(`${here}.operator`, operator, operators)
-    const problem = labelKeyProblem(String(key ?? ''))
+    const problem = labelKeyProblem(typeof key === 'string' ? key : '')
     if (problem) yield wrong(`${here}.key`, key, problem)
   }
 }

@@ -238,9 +238,9 @@ function selectable(version: CustomVersion): Readonly<Record<string, FieldReader
       const path = simplePath(jsonPath)
       const read = (object: KubeObject): string => {
         const value = fieldAt(object, path)
-        return value === undefined || value === null || typeof value === 'object'
-          ? ''
-          : String(value)
+        return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
+          ? String(value)
+          : ''
       }
       return [jsonPath.replace(/^\./, ''), read]
     }),

@@ -77,7 +77,8 @@ export class Definitions implements Disposable {
   }
 
   #admit(given: CustomResourceDefinition, context: AdmissionContext): CustomResourceDefinition {
-    const { nowMs, operation, subresource, warn } = context
+    const { nowMs, operation, subresource } = context
+    const warn = (text: string): void => context.warn(text)
     const old = context.old && asDefinition(context.old)
     if (subresource === 'status') {
       const stored = given.status?.storedVersions ?? []

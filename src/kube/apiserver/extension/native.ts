@@ -74,25 +74,34 @@ function describe(kind: KindDefinition): CustomResourceDefinition {
           },
         },
         subresources: { ...(kind.hasStatus && { status: {} }) },
-        additionalPrinterColumns: kind.columns
-          .filter(({ name, format }) => name !== 'Name' && format !== 'name')
-          .map(described),
+        additionalPrinterColumns: kind.columns.flatMap(described),
       })),
     },
   }
 }
 
-/** The cells are computed here; the path says where a reader would look. */
-const described = ({ name, type, description, priority }: Column) => ({
-  name,
-  type,
-  jsonPath:
-    name === 'Age'
-      ? '.metadata.creationTimestamp'
-      : `.status.${name.toLowerCase().replaceAll(/\W/g, '')}`,
-  ...(description !== undefined && { description }),
-  ...(priority !== undefined && { priority }),
-})
+/** Cells are computed here; of the columns that a path can tell, readers of the definition learn the path. */
+function described({ name, type, description, priority }: Column) {
+  const jsonPath = paths[name]
+  return jsonPath === undefined
+    ? []
+    : {
+        name,
+        type: name === 'Age' ? 'date' : type,
+        jsonPath,
+        ...(description !== undefined && { description }),
+        ...(priority !== undefined && { priority }),
+      }
+}
+
+const paths: Readonly<Record<string, string>> = {
+  URL: '.status.url',
+  LatestCreated: '.status.latestCreatedRevisionName',
+  LatestReady: '.status.latestReadyRevisionName',
+  Ready: ".status.conditions[?(@.type=='Ready')].status",
+  Reason: ".status.conditions[?(@.type=='Ready')].reason",
+  Age: '.metadata.creationTimestamp',
+}
 
 /** Deleting such a definition would mean to delete all objects of a kind that goes on being served. */
 export const nativeDeletion = (name: string): StatusError =>

@@ -218,7 +218,7 @@ function* unsupportedKeywords(schema: Raw, field: string): Complaints {
     yield notAllowed(`${field}.items`, 'items must be a schema object and not an array')
   if (type === 'null')
     yield notAllowed(`${field}.type`, 'type cannot be set to null, use nullable as an alternative')
-  else if (type !== undefined && !types.includes(String(type)))
+  else if (type !== undefined && !types.some((each) => each === type))
     yield notSupported(`${field}.type`, type, types)
 }
 

@@ -18,7 +18,10 @@ export function serviceAddress(
   const spec = fieldsOf(open(service)['spec'])
   const served = listOf(spec['ports']).find((each) => each['port'] === port)
   if (!served) return `no service port ${port} found for service "${key.name}"`
-  if (spec['type'] === 'ExternalName') return { host: String(spec['externalName'] ?? ''), port }
+  if (spec['type'] === 'ExternalName')
+    return typeof spec['externalName'] === 'string'
+      ? { host: spec['externalName'], port }
+      : `service "${key.name}" has no external name`
   const behind = store.get(storeKey(endpoints, key))
   for (const subset of listOf(behind && open(behind)['subsets'])) {
     const [address] = listOf(subset['addresses'])

@@ -30,6 +30,8 @@ before(async () => {
 })
 after(() => rm(directory, { recursive: true, force: true }))
 
+// oxlint-disable-next-line typescript/no-explicit-any -- reviews are JSON of many shapes
+// oxlint-disable-next-line typescript/no-explicit-any -- reviews are JSON of many shapes
 type Json = Record<string, any>
 type Handler = (review: Json, path: string) => Json | undefined
 

@@ -143,7 +143,9 @@ function patchOf(
       `webhook returned invalid response.patchType of ${JSON.stringify(patchType ?? '')}`,
     )
   try {
-    const operations: unknown = JSON.parse(Buffer.from(String(patch), 'base64').toString('utf8'))
+    const operations: unknown = JSON.parse(
+      Buffer.from(typeof patch === 'string' ? patch : '', 'base64').toString('utf8'),
+    )
     if (Array.isArray(operations)) return operations
   } catch {
     // Said below.

@@ -62,7 +62,7 @@ function integer(verb: string, value: unknown): bigint {
 }
 
 /** A value as `%s` shows it. */
-function textOf(value: unknown, depth = 0): string {
+export function textOf(value: unknown, depth = 0): string {
   if (depth > 20) return '...'
   if (value === null) return 'null'
   if (Array.isArray(value)) return `[${value.map((each) => textOf(each, depth + 1)).join(', ')}]`
@@ -72,5 +72,6 @@ function textOf(value: unknown, depth = 0): string {
       .toSorted(([a], [b]) => (a < b ? -1 : 1))
       .map(([key, each]) => `${key}: ${textOf(each, depth + 1)}`)
       .join(', ')}}`
-  return String(value)
+  // Texts, numbers, and the library's own types, which all say what they are.
+  return `${value as string}`
 }

@@ -6,7 +6,7 @@ import type { Environment } from '@marcbachmann/cel-js'
 import { canonicalJson } from '../../../api/validation.ts'
 import { PatternError, searchPattern } from '../search-pattern.ts'
 import { findAll } from './find.ts'
-import { formatText } from './format-text.ts'
+import { formatText, textOf } from './format-text.ts'
 import { spending } from './spending.ts'
 
 const sync = { async: false }
@@ -43,7 +43,7 @@ function strings(environment: Environment): void {
   add('string.replace(string, string, int): string', replace)
   add('string.reverse(): string', (text: string) => {
     spend(text.length / 16)
-    return [...text].toReversed().join('')
+    return Array.from(text).toReversed().join('')
   })
   add('string.format(list): string', (text: string, values: readonly unknown[]) => {
     spend((text.length + values.length) / 4)
@@ -120,7 +120,7 @@ function plain(value: unknown, depth: number): unknown {
     return Object.fromEntries(
       Object.entries(value).map(([key, each]) => [key, plain(each, depth + 1)]),
     )
-  return typeof value === 'object' && value !== null ? { text: String(value) } : value
+  return typeof value === 'object' && value !== null ? { text: textOf(value) } : value
 }
 
 class Sets {}
