@@ -19,6 +19,7 @@ const benches: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   workers: async () => (await import('./gateway/workers.ts')).rows(),
   http2: async () => (await import('../src/lib/http2/http2.bench.ts')).benchHttp2(),
   scale: async () => (await import('./five-thousand.ts')).rows(),
+  containers: async () => (await import('./containers.ts')).rows(),
   images: async () => (await import('./images.ts')).rows(),
   api: async () => (await import('./api.ts')).rows(),
   store: async () => (await import('../src/kube/store/store.bench.ts')).benchStore(),

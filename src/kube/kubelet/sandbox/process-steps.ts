@@ -61,8 +61,9 @@ export function becomeUser(script: Script, who: Credentials, mapped: boolean): v
   if (who.noNewPrivileges) prctl(script, 'forbid new privileges', 38, 1)
   if (who.filter) {
     const filter = script.data(who.filter)
-    const program = script.room(16)
-    program.bytes.set([(who.filter.length / 8) & 0xff, (who.filter.length / 8) >> 8])
+    const length = Buffer.alloc(16)
+    length.writeUInt16LE(who.filter.length / 8)
+    const program = script.data(length)
     // The address of the filter is known once the script is: it is put there by a step.
     const pointer = script.view(program, 8)
     script.add({ at: filter }, 0, { to: pointer })

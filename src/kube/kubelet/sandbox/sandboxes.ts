@@ -325,12 +325,17 @@ function mountsOf(spec: ContainerSpec, rootfs: string, own: string): readonly Sa
   return mounts.sort((a, b) => a.path.split('/').length - b.path.split('/').length)
 }
 
+/**
+ * Only for containers that state what they may take: entering a group waits for all processors of the machine (some
+ * 10 ms), which all others are spared.
+ */
 function makeLimits(
   cgroups: Cgroups | undefined,
   id: string,
-  { resources = {} }: ContainerSpec,
+  { resources }: ContainerSpec,
   onLimitation: (what: string) => void,
 ): Omit<LimitsSpec, 'enter'> | undefined {
+  if (!resources) return undefined
   try {
     return cgroups?.make(id, resources)
   } catch (error) {

@@ -9,10 +9,13 @@ import { syscallNumbers, type Syscall } from './syscalls.ts'
 export class Memory {
   readonly bytes: Uint8Array
   readonly offset: number
+  /** The program's own, what the file brings, or what is zero at first and so is not in the file. */
+  readonly region: 'header' | 'data' | 'room'
 
-  constructor(bytes: Uint8Array, offset: number) {
+  constructor(bytes: Uint8Array, offset: number, region: Memory['region']) {
     this.bytes = bytes
     this.offset = offset
+    this.region = region
   }
 }
 
@@ -46,15 +49,17 @@ interface Step extends StepOptions {
 }
 
 const headerBytes = 64
+const noBytes = new Uint8Array(0)
 const stepBytes = 13 * 8
 /** Number of the step that adds its first two arguments. */
 const addition = -1
 
 /** Memory that the program itself fills in. */
-export const argv = new Memory(new Uint8Array(0), -headerBytes)
-export const environment = new Memory(new Uint8Array(0), -headerBytes + 8)
+const header = (offset: number) => new Memory(new Uint8Array(0), offset, 'header')
+export const argv = header(0)
+export const environment = header(8)
 /** Error (negative) and address of the step that failed: 16 bytes. */
-export const failure = new Memory(new Uint8Array(0), -headerBytes + 16)
+export const failure = header(16)
 
 export class Script {
   readonly #machine: Machine
@@ -63,6 +68,7 @@ export class Script {
   readonly #memory: Memory[] = []
   readonly #texts = new Map<string, Memory>()
   #used = 0
+  #zeroes = 0
   #onFailure: Label | undefined
 
   constructor(machine: Machine) {
@@ -79,7 +85,7 @@ export class Script {
   }
 
   data(bytes: Uint8Array): Memory {
-    const memory = new Memory(bytes, this.#used)
+    const memory = new Memory(bytes, this.#used, 'data')
     this.#used += (bytes.length + 7) & ~7
     this.#memory.push(memory)
     return memory
@@ -87,12 +93,14 @@ export class Script {
 
   /** Zeroed memory. */
   room(bytes: number): Memory {
-    return this.data(new Uint8Array(bytes))
+    const memory = new Memory(noBytes, this.#zeroes, 'room')
+    this.#zeroes += (bytes + 7) & ~7
+    return memory
   }
 
   /** Part of memory, from `offset` on. */
-  view({ bytes, offset }: Memory, from: number): Memory {
-    return new Memory(bytes.subarray(from), offset + from)
+  view({ bytes, offset, region }: Memory, from: number): Memory {
+    return new Memory(bytes.subarray(from), offset + from, region)
   }
 
   /** Adds a step. `what` completes "could not …". */
@@ -132,27 +140,32 @@ export class Script {
   /** All of `what`, by step; kept by whoever reads reports later. */
   bytes(): Uint8Array {
     const dataAt = headerBytes + this.#steps.length * stepBytes
-    const size = dataAt + this.#used
-    if (size > maxScriptBytes)
+    const roomAt = dataAt + this.#used
+    if (roomAt + this.#zeroes > maxScriptBytes)
       throw new Error(
-        `the container needs ${size} bytes of instructions; at most ${maxScriptBytes} can be had`,
+        `the container needs ${roomAt + this.#zeroes} bytes of instructions; at most ${maxScriptBytes} can be had`,
       )
-    const file = Buffer.alloc(size)
-    const address = (memory: Memory, plus = 0) =>
-      scriptBase + (memory.offset < 0 ? headerBytes + memory.offset : dataAt + memory.offset) + plus
+    const file = new Uint8Array(roomAt)
+    const words = new Int32Array(file.buffer, 0, dataAt / 4) // both machines are little-endian
+    const begins = { header: 0, data: dataAt, room: roomAt }
+    const address = ({ region, offset }: Memory, plus = 0) =>
+      scriptBase + begins[region] + offset + plus
     const stepAt = (label: Label | undefined): number => {
       if (!label) return 0
       if (label.step === undefined) throw new Error('a step leads nowhere')
       return scriptBase + headerBytes + label.step * stepBytes
     }
-    file.writeBigInt64LE(BigInt(stepAt(this.#onFailure)), 32)
+    words[8] = stepAt(this.#onFailure)
     for (const [i, step] of this.#steps.entries()) {
       const at = headerBytes + i * stepBytes
-      const word = (index: number, value: number) =>
-        file.writeBigInt64LE(BigInt(value), at + index * 8)
+      const word = (index: number, value: number) => {
+        words[at / 4 + index * 2] = value
+        words[at / 4 + index * 2 + 1] = Math.floor(value / 2 ** 32)
+      }
       let indirect = 0
       word(0, step.number)
-      for (const [n, argument] of step.args.entries()) {
+      for (let n = 0; n < step.args.length; n++) {
+        const argument = step.args[n] ?? 0
         if (typeof argument === 'number') word(1 + n, argument)
         else if ('at' in argument) word(1 + n, address(argument.at, argument.plus))
         else {
