@@ -54,6 +54,14 @@ export interface LaunchDeps {
 /** `disabled` on a pod: its containers never begin as an idle interpreter (process-runtime.ts). */
 const warmAnnotation = 'ebb.dev/warm-interpreter'
 
+/** `true` or `false` on a pod: its containers have a root file system of their own, or none, whatever their images are. */
+const ownRootAnnotation = 'ebb.dev/own-root'
+
+function ownRootOf({ metadata }: Pod): Pick<ContainerSpec, 'ownRoot'> {
+  const text = metadata.annotations?.[ownRootAnnotation]
+  return text === 'true' || text === 'false' ? { ownRoot: text === 'true' } : {}
+}
+
 /** Everything of a start but its attempt and its log file. */
 export type Launch = Omit<ContainerSpec, 'attempt' | 'logPath'>
 
@@ -91,6 +99,7 @@ export async function prepareLaunch(
     ...(tty && { tty }),
     ...processesOf(pod, definition),
     ...(pod.metadata.annotations?.[warmAnnotation] === 'disabled' && { warm: false }),
+    ...ownRootOf(pod),
   }
 }
 
