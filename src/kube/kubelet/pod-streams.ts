@@ -30,7 +30,7 @@ export function podStreams({
   runtime,
   clock,
 }: {
-  readonly runtime: Pick<Runtime, 'name' | 'open' | 'attach'>
+  readonly runtime: Pick<Runtime, 'name' | 'open' | 'attach' | 'dialLoopback'>
   readonly clock: Clock
 }): PodStreams {
   return {
@@ -52,9 +52,22 @@ export function podStreams({
         throw failed('error attaching to container', error)
       }
     },
-    dial: (pod, port) => dial(addressOf(pod, port), clock),
+    async dial(pod, port) {
+      try {
+        return await dial(addressOf(pod, port), clock)
+      } catch (error) {
+        // It may listen for its own pod alone.
+        if (!runtime.dialLoopback || !isRefused(error)) throw error
+        return await runtime.dialLoopback(pod.metadata.uid ?? '', port).catch(() => {
+          throw error
+        })
+      }
+    },
   }
 }
+
+const isRefused = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && error.code === 'ECONNREFUSED'
 
 function failed(what: string, error: unknown): StatusError {
   const why = error instanceof Error ? error.message : String(error)

@@ -21,6 +21,7 @@ import type {
   SandboxRecord,
 } from './launcher/protocol.ts'
 import { mountArguments } from './mounts.ts'
+import { dialLoopback } from './loopback-relay.ts'
 import { namespaceNetwork } from './namespace-network.ts'
 import { hostNetwork, type Network } from './network.ts'
 import { attachProcess, prepareStreams } from './process-attach.ts'
@@ -316,10 +317,18 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
       const place = running.get(id)
       if (!place) throw new Error('container is not running')
       // Where the program is on a terminal, the container's first process only holds that.
-      const pid = place.streams?.tty ? programOnTerminal(place.pid)?.pid : undefined
+      const pid =
+        place.streams?.tty && !place.record.keeper ? programOnTerminal(place.pid)?.pid : undefined
       const inside = await enterCommand(pid === undefined ? place : { ...place, pid }, command)
       const env = { ...inside.env, [markName]: id }
       return await openCommand({ ...inside, env }, streams, clock)
+    },
+
+    async dialLoopback(podUid, port) {
+      const sandbox = sandboxes.get(podUid)
+      const enter = sandbox ? network.enter(sandbox) : []
+      if (enter.length === 0) throw new Error('the pod has no network of its own')
+      return await dialLoopback(enter, port, clock)
     },
 
     async attach(id) {

@@ -2,7 +2,7 @@
  * Runs the containers of pods. One interface, one contract suite (`runtime.contract.ts`); `process` is the first
  * implementation. The node agent (kubelet.ts) decides what to run, when to restart and how to report; a runtime only does.
  */
-import type { Readable, Writable } from 'node:stream'
+import type { Duplex, Readable, Writable } from 'node:stream'
 import type { Keyring } from '../../image/registry/credentials.ts'
 
 /** Where a pod's containers run: its network. Made before its first container, removed after its last. */
@@ -215,6 +215,8 @@ export interface Runtime extends AsyncDisposable {
   ): Promise<RunningCommand>
   /** The streams of the container's own program, output from now on. Rejects for an unknown id. */
   attach?(id: string): Promise<ContainerStreams>
+  /** Connects to a port of the loopback of a pod's own network, where only programs of the pod get. */
+  dialLoopback?(podUid: string, port: number): Promise<Duplex>
   /** What a previous control plane left running: sandboxes and containers, by pod uid. */
   recover(): Promise<
     readonly { readonly sandbox: Sandbox; readonly containers: readonly Container[] }[]
