@@ -28,6 +28,7 @@ export const architecture: Readonly<Record<string, readonly string[]>> = {
   'kube/kubelet/docker': ['lib', 'image', 'kube/kubelet'], // the runtime's other side; only platform opens it
   knative: ['lib', 'kube/api', 'kube/client'],
   'serving/api': ['lib', 'kube/api', 'knative'],
+  'eventing/api': ['lib', 'kube/api', 'knative', 'eventing/cesql'],
   'serving/autoscaler': ['lib', 'serving/api'],
   'serving/gateway': ['lib', 'kube/api', 'knative', 'serving/api'], // not controllers: they meet in the feed
   'serving/controllers': [

@@ -1,0 +1,100 @@
+/**
+ * Destination and KReference: whom events are sent to, by reference or by URI (knative.dev/pkg duck/v1; contract
+ * eventing §1.4).
+ */
+import {
+  disallowedFields,
+  genericError,
+  invalidValue,
+  missingField,
+  via,
+  type FieldError,
+} from '../../knative/field-error.ts'
+import { object, string, type Static } from '../../kube/api/schema.ts'
+
+export const KReference = object(
+  {
+    address: string({ description: 'Which of several addresses of the object.' }),
+    apiVersion: string({ description: 'API version of the referent.' }),
+    group: string({ description: 'Group of the API, without the version.' }),
+    kind: string({ description: 'Kind of the referent.' }),
+    name: string({ description: 'Name of the referent.' }),
+    namespace: string({ description: 'Namespace of the referent; its own when absent.' }),
+  },
+  { description: 'Points to an object.' },
+)
+export type KReference = Static<typeof KReference>
+
+export const Destination = object(
+  {
+    ref: KReference,
+    uri: string({
+      description: 'An absolute URL; with ref, a relative one that is resolved against its URL.',
+    }),
+    CACerts: string({ description: 'Certificates to trust, PEM.' }),
+    audience: string({ description: 'Whom tokens are meant for.' }),
+  },
+  { description: 'Where events are sent.' },
+)
+export type Destination = Static<typeof Destination>
+
+/** The reference in the namespace of who refers, unless it says another. */
+export const inNamespace = (ref: KReference, namespace: string): KReference => ({
+  ...ref,
+  namespace: ref.namespace || namespace,
+})
+
+/** The same for a Destination; undefined stays undefined. */
+export const destinationIn = <D extends Destination | undefined>(to: D, namespace: string): D =>
+  to?.ref ? { ...to, ref: inNamespace(to.ref, namespace) } : to
+
+export function* validateReference(
+  ref: KReference,
+  options: { readonly namespace?: string } = {},
+): Generator<FieldError> {
+  if (!ref.name) yield missingField('name')
+  if (!ref.apiVersion && !ref.group) yield missingField('apiVersion')
+  if (!ref.kind) yield missingField('kind')
+  if (ref.group) yield disallowedFields('group')
+  const { namespace } = options
+  if (namespace !== undefined && ref.namespace && ref.namespace !== namespace)
+    yield {
+      message: 'mismatched namespaces',
+      paths: ['namespace'],
+      details: `parent namespace: "${namespace}" does not match ref: "${ref.namespace}"`,
+    }
+}
+
+export function* validateDestination(to: Destination): Generator<FieldError> {
+  const { ref, uri, CACerts } = to
+  if (!ref && !uri) yield { message: 'expected at least one, got none', paths: ['ref', 'uri'] }
+  if (ref && uri && isAbsolute(uri))
+    yield genericError(
+      'Absolute URI is not allowed when Ref or [apiVersion, kind, name] is present',
+      '[apiVersion, kind, name]',
+      'ref',
+      'uri',
+    )
+  if (!ref && uri && !isAbsolute(uri))
+    yield genericError(
+      'Relative URI is not allowed when Ref and [apiVersion, kind, name] is absent',
+      'uri',
+    )
+  if (ref) yield* via('ref', validateReference(ref))
+  if (CACerts && !areCertificates(CACerts))
+    yield invalidValue(CACerts, 'CACerts', 'CA Cert provided is invalid')
+}
+
+/** With a scheme and a host, whatever they are. */
+const isAbsolute = (uri: string): boolean => /^[a-z][a-z0-9+.-]*:\/\/[^/?#]/i.test(uri)
+
+/** Every block is a certificate, as far as can be told without parsing it. */
+function areCertificates(pem: string): boolean {
+  const blocks = pem.match(/-----BEGIN [A-Z0-9 ]+-----[\s\S]*?-----END [A-Z0-9 ]+-----/g) ?? []
+  return (
+    blocks.length > 0 &&
+    blocks.every((block) =>
+      /^-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----$/.test(block),
+    )
+  )
+}

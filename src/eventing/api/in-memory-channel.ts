@@ -1,0 +1,110 @@
+/**
+ * InMemoryChannel: the channel of one machine (messaging.knative.dev/v1; contract eventing §2.8). The name is Knative's;
+ * here its events are on disk like all others.
+ */
+import { admission } from '../../knative/admission.ts'
+import { conditionSet } from '../../knative/conditions.ts'
+import { readyColumns } from '../../knative/columns.ts'
+import { genericError, invalidValue, via, type FieldError } from '../../knative/field-error.ts'
+import type { AdmissionContext, KindDefinition } from '../../kube/api/kind.ts'
+import type { KubeObject } from '../../kube/api/meta.ts'
+import { object, type Static } from '../../kube/api/schema.ts'
+import { sameJson } from '../../kube/api/validation.ts'
+import { ageColumn, urlColumn } from './address-status.ts'
+import {
+  channelableSpecFields,
+  channelableStatusFields,
+  validateSubscribers,
+} from './channelable.ts'
+import { deliveryIn, validateDelivery } from './delivery-spec.ts'
+import { withMetadata, withUserInfo } from './metadata.ts'
+import { annotation, messagingGroup, systemNamespace, validationWebhook } from './names.ts'
+
+export const InMemoryChannelSpec = object(channelableSpecFields)
+export type InMemoryChannelSpec = Static<typeof InMemoryChannelSpec>
+
+export const InMemoryChannelStatus = object(channelableStatusFields)
+export type InMemoryChannelStatus = Static<typeof InMemoryChannelStatus>
+
+export interface InMemoryChannel extends KubeObject {
+  readonly spec: InMemoryChannelSpec
+  readonly status?: InMemoryChannelStatus
+}
+
+/** Who alone may change the subscribers of a channel. */
+export const subscriberWriter = `system:serviceaccount:${systemNamespace}:eventing-controller`
+
+const withDefaults = (channel: InMemoryChannel): InMemoryChannel => {
+  const { spec, metadata } = channel
+  return withMetadata(
+    {
+      ...channel,
+      spec: {
+        ...spec,
+        ...(spec?.delivery && { delivery: deliveryIn(spec.delivery, metadata.namespace ?? '') }),
+      },
+    },
+    { annotations: { [annotation.subscribable]: 'v1' } },
+  )
+}
+
+function defaults(
+  sent: InMemoryChannel,
+  context: AdmissionContext<InMemoryChannel>,
+): InMemoryChannel {
+  const channel = withDefaults(sent)
+  const { old } = context
+  const changed = !old || !sameJson(channel.spec, withDefaults(old).spec)
+  return withUserInfo(channel, messagingGroup, context, changed)
+}
+
+function* validate(
+  { spec, metadata }: InMemoryChannel,
+  { old, user }: AdmissionContext<InMemoryChannel>,
+): Generator<FieldError> {
+  yield* via('spec', validateSubscribers(spec.subscribers ?? []))
+  if (spec.delivery) yield* via('spec.delivery', validateDelivery(spec.delivery))
+  const scope = metadata.annotations?.[annotation.scope]
+  if (scope !== undefined && scope !== 'cluster' && scope !== 'namespace')
+    yield invalidValue(
+      scope,
+      `metadata.annotations[${annotation.scope}]`,
+      "expected either 'cluster' or 'namespace'",
+    )
+  const changed = old && !sameJson(old.spec.subscribers ?? [], spec.subscribers ?? [])
+  const controller = user.username === subscriberWriter || user.groups.includes('system:masters')
+  if (changed && !controller)
+    yield genericError(
+      `Channel.Spec.Subscribers changed by user ${user.username} which was not the ${subscriberWriter} service account`,
+      'spec.subscribers',
+    )
+}
+
+export const inMemoryChannelConditions = conditionSet({
+  dependents: [
+    'ServiceReady',
+    'EndpointsReady',
+    'Addressable',
+    'ChannelServiceReady',
+    'DeadLetterSinkResolved',
+    'EventPoliciesReady',
+  ],
+})
+
+export const InMemoryChannel: KindDefinition<InMemoryChannel> = {
+  group: messagingGroup,
+  version: 'v1',
+  kind: 'InMemoryChannel',
+  plural: 'inmemorychannels',
+  singular: 'inmemorychannel',
+  shortNames: ['imc'],
+  categories: ['all', 'knative', 'messaging', 'channel'],
+  namespaced: true,
+  flavour: 'custom',
+  hasStatus: true,
+  hasGeneration: true,
+  description: 'A channel of this machine; its events are kept on disk.',
+  admit: admission({ webhook: validationWebhook, defaults, validate }),
+  schema: object({ spec: InMemoryChannelSpec, status: InMemoryChannelStatus }),
+  columns: [urlColumn, ageColumn, ...readyColumns],
+}

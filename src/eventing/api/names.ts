@@ -1,0 +1,42 @@
+/** Groups, names, labels and annotations of Knative Eventing (contract eventing §1.1, 1.6, 1.7). */
+export const eventingGroup = 'eventing.knative.dev'
+export const messagingGroup = 'messaging.knative.dev'
+export const flowsGroup = 'flows.knative.dev'
+export const sourcesGroup = 'sources.knative.dev'
+export const sinksGroup = 'sinks.knative.dev'
+
+export const systemNamespace = 'knative-eventing'
+export const clusterDomain = 'cluster.local'
+
+/** Who refuses, as clients see it. */
+export const validationWebhook = 'validation.webhook.eventing.knative.dev'
+
+export const brokerClass = {
+  /** The one Ebb serves; Knative's own name for it, as that is what people's YAML says. */
+  multiTenant: 'MTChannelBasedBroker',
+} as const
+
+export const annotation = {
+  brokerClass: 'eventing.knative.dev/broker.class',
+  scope: 'eventing.knative.dev/scope',
+  injection: 'eventing.knative.dev/injection',
+  subscribable: 'messaging.knative.dev/subscribable',
+  dependency: 'knative.dev/dependency',
+  channelAddress: 'knative.dev/channelAddress',
+  channelKind: 'knative.dev/channelKind',
+  channelApiVersion: 'knative.dev/channelAPIVersion',
+  channelName: 'knative.dev/channelName',
+  order: 'kafka.eventing.knative.dev/delivery.order',
+} as const
+
+export const label = {
+  broker: 'eventing.knative.dev/broker',
+  trigger: 'eventing.knative.dev/trigger',
+  brokerEverything: 'eventing.knative.dev/brokerEverything',
+  injected: 'eventing.knative.dev/injected',
+  injection: 'eventing.knative.dev/injection',
+  role: 'messaging.knative.dev/role',
+} as const
+
+/** Where all Brokers are. */
+export const brokerIngressHost = `broker-ingress.${systemNamespace}.svc.${clusterDomain}`

@@ -1,0 +1,186 @@
+/** Trigger: which of a Broker's events go to whom (eventing.knative.dev/v1; contract eventing §2.2). */
+import { admission } from '../../knative/admission.ts'
+import { conditionSet } from '../../knative/conditions.ts'
+import { readyColumns } from '../../knative/columns.ts'
+import {
+  genericError,
+  invalidKeyName,
+  invalidValue,
+  missingField,
+  missingOneOf,
+  multipleOneOf,
+  via,
+  type FieldError,
+} from '../../knative/field-error.ts'
+import { statusFields } from '../../knative/status.ts'
+import type { AdmissionContext, KindDefinition } from '../../kube/api/kind.ts'
+import type { KubeObject } from '../../kube/api/meta.ts'
+import { list, map, object, string, type Static } from '../../kube/api/schema.ts'
+import { sameJson } from '../../kube/api/validation.ts'
+import { ageColumn, authFields } from './address-status.ts'
+import {
+  DeliverySpec,
+  deliveryIn,
+  deliveryStatusFields,
+  validateDelivery,
+} from './delivery-spec.ts'
+import { Destination, destinationIn, KReference, validateDestination } from './destination.ts'
+import { withMetadata, withUserInfo } from './metadata.ts'
+import { annotation, eventingGroup, label, validationWebhook } from './names.ts'
+import { attributeName, filterSchema, validateFilters } from './trigger-filter.ts'
+
+export const TriggerSpec = object(
+  {
+    broker: string({ description: 'The Broker of the same namespace.' }),
+    brokerRef: KReference,
+    filter: object({
+      attributes: map(string(), {
+        description: 'Attributes that an event has; an empty value asks that there be any.',
+      }),
+    }),
+    filters: list(filterSchema, { description: 'All of them match; then filter does not count.' }),
+    subscriber: Destination,
+    delivery: DeliverySpec,
+  },
+  { 'x-kubernetes-preserve-unknown-fields': true },
+)
+export type TriggerSpec = Static<typeof TriggerSpec>
+
+export const TriggerStatus = object({
+  ...statusFields,
+  ...deliveryStatusFields,
+  ...authFields,
+  subscriberUri: string({ description: 'Where events are sent.' }),
+  subscriberCACerts: string(),
+  subscriberAudience: string(),
+})
+export type TriggerStatus = Static<typeof TriggerStatus>
+
+export interface Trigger extends KubeObject {
+  readonly spec: TriggerSpec
+  readonly status?: TriggerStatus
+}
+
+/** The Broker's name, however it is said. */
+export const brokerOf = ({ spec }: Trigger): string => spec.broker || (spec.brokerRef?.name ?? '')
+
+const withDefaults = (trigger: Trigger): Trigger => {
+  const { spec, metadata } = trigger
+  const { namespace = '' } = metadata
+  const defaulted: Trigger = {
+    ...trigger,
+    spec: {
+      ...spec,
+      filter: spec?.filter ?? {},
+      ...(spec?.subscriber && { subscriber: destinationIn(spec.subscriber, namespace) }),
+      ...(spec?.delivery && { delivery: deliveryIn(spec.delivery, namespace) }),
+    },
+  }
+  return withMetadata(defaulted, { labels: { [label.broker]: brokerOf(defaulted) } })
+}
+
+function defaults(sent: Trigger, context: AdmissionContext<Trigger>): Trigger {
+  const trigger = withDefaults(sent)
+  const { old } = context
+  const changed = !old || !sameJson(trigger.spec, withDefaults(old).spec)
+  return withUserInfo(trigger, eventingGroup, context, changed)
+}
+
+function* validate(trigger: Trigger, { old }: AdmissionContext<Trigger>): Generator<FieldError> {
+  const { spec, metadata } = trigger
+  yield* via('spec', validateSpec(spec))
+  yield* via('metadata.annotations', validateAnnotations(trigger))
+  if (old && (old.spec.broker ?? '') !== (spec.broker ?? ''))
+    yield {
+      message: 'Immutable fields changed (-old +new)',
+      paths: ['broker', 'spec'],
+      details: `{string}:\n\t-: ${JSON.stringify(old.spec.broker ?? '')}\n\t+: ${JSON.stringify(spec.broker ?? '')}\n`,
+    }
+  if (metadata.name.length > 63 && !old)
+    yield invalidValue(metadata.name, 'metadata.name', 'must be no more than 63 characters')
+}
+
+function* validateSpec(spec: TriggerSpec): Generator<FieldError> {
+  if (!spec.broker && !spec.brokerRef) yield missingOneOf('broker', 'brokerRef')
+  if (spec.broker && spec.brokerRef) yield multipleOneOf('broker', 'brokerRef')
+  if (spec.brokerRef && !spec.brokerRef.name) yield missingField('brokerRef.name')
+  for (const name of Object.keys(spec.filter?.attributes ?? {}))
+    if (!attributeName.test(name))
+      yield invalidKeyName(
+        name,
+        'filter.attributes',
+        'Attribute name must start with a letter and can only contain lowercase alphanumeric',
+      )
+  yield* via('filters', validateFilters(spec.filters ?? []))
+  if (spec.subscriber) yield* via('subscriber', validateDestination(spec.subscriber))
+  else yield missingField('subscriber')
+  if (spec.delivery) yield* via('delivery', validateDelivery(spec.delivery))
+}
+
+function* validateAnnotations({ metadata, spec }: Trigger): Generator<FieldError> {
+  const dependency = metadata.annotations?.[annotation.dependency]
+  if (dependency !== undefined) yield* validateDependency(dependency, metadata.namespace ?? '')
+  const injection = metadata.annotations?.[annotation.injection]
+  if (injection === undefined) return
+  if (injection !== 'enabled' && injection !== 'disabled')
+    yield genericError(
+      `The provided injection annotation value can only be "enabled" or "disabled", not "${injection}"`,
+      `[${annotation.injection}]`,
+    )
+  if (spec?.broker !== 'default')
+    yield genericError(
+      `The provided injection annotation is only used for default broker, but non-default broker specified here: "${spec?.broker ?? ''}"`,
+      `[${annotation.injection}]`,
+    )
+}
+
+function* validateDependency(text: string, namespace: string): Generator<FieldError> {
+  const at = `[${annotation.dependency}]`
+  let reference: Readonly<Record<string, unknown>>
+  try {
+    reference = Object(JSON.parse(text)) as Readonly<Record<string, unknown>>
+  } catch {
+    yield genericError(`The provided annotation was not a corev1.ObjectReference: "${text}"`, at)
+    return
+  }
+  if (reference['namespace'] && reference['namespace'] !== namespace)
+    yield genericError(
+      `Namespace must be empty or equal to the trigger namespace "${namespace}"`,
+      at,
+    )
+  for (const field of ['kind', 'name', 'apiVersion'])
+    if (!reference[field]) yield missingField(`${at}.${field}`)
+}
+
+export const triggerConditions = conditionSet({
+  dependents: [
+    'BrokerReady',
+    'SubscriptionReady',
+    'DependencyReady',
+    'SubscriberResolved',
+    'DeadLetterSinkResolved',
+    'OIDCIdentityCreated',
+  ],
+})
+
+export const Trigger: KindDefinition<Trigger> = {
+  group: eventingGroup,
+  version: 'v1',
+  kind: 'Trigger',
+  plural: 'triggers',
+  singular: 'trigger',
+  categories: ['all', 'knative', 'eventing'],
+  namespaced: true,
+  flavour: 'custom',
+  hasStatus: true,
+  hasGeneration: true,
+  description: 'Sends those events of a Broker that a filter matches to a subscriber.',
+  admit: admission({ webhook: validationWebhook, defaults, validate }),
+  schema: object({ spec: TriggerSpec, status: TriggerStatus }),
+  columns: [
+    { name: 'Broker', type: 'string', value: ({ spec }) => spec.broker },
+    { name: 'Subscriber_URI', type: 'string', value: ({ status }) => status?.subscriberUri },
+    ageColumn,
+    ...readyColumns,
+  ],
+}
