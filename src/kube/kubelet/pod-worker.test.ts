@@ -8,6 +8,7 @@ import { fakeImages, fakeRuntime } from '../../testing/fake-runtime.ts'
 import { inMemoryPlatform } from '../../testing/platform.ts'
 import { SimClock } from '../../testing/sim-clock.ts'
 import { ConfigMap } from '../api/config-map.ts'
+import { Event } from '../api/event.ts'
 import { coreKinds } from '../api/kinds.ts'
 import { Namespace } from '../api/namespace.ts'
 import { Pod } from '../api/pod.ts'
@@ -267,4 +268,44 @@ test('a changed ConfigMap reaches the files of a running container', async (t) =
   await node.client.delete(ConfigMap, { namespace: 'default', name: 'settings' })
   await node.clock.advance(120_000)
   assert.equal(color(), 'red', 'files outlive what they came from')
+})
+
+test('a hook after the start that fails ends its container', async (t) => {
+  const node = await simulatedNode(t)
+  node.runtime.execAnswer = { exitCode: 1, output: 'no' }
+  await node.create({}, { lifecycle: { postStart: { exec: { command: ['prepare'] } } } })
+  await node.until(() => node.runtime.signals.includes('SIGTERM c'))
+  await node.until(() => (node.read()?.status?.containerStatuses?.[0]?.restartCount ?? 0) > 0)
+  await node.recorder.flushed()
+  const { items } = await node.client.list(Event, 'default')
+  const told = items.map(({ reason, message }) => `${reason}: ${message}`)
+  assert.ok(told.includes('FailedPostStartHook: PostStartHook failed'), told.join('\n'))
+  assert.ok(told.includes('Killing: FailedPostStartHook'), told.join('\n'))
+})
+
+test('a container for debugging begins beside the others, once', async (t) => {
+  const node = await simulatedNode(t)
+  await node.create()
+  await node.until(node.isReady)
+  const debuggers = [{ name: 'debugger', image: 'i', targetContainerName: 'c' }]
+  await node.client.patch(
+    Pod,
+    { namespace: 'default', name: 'p' },
+    {
+      type: 'strategic',
+      subresource: 'ephemeralcontainers',
+      body: { spec: { ephemeralContainers: debuggers } },
+    },
+  )
+  const seen = () => node.read()?.status?.ephemeralContainerStatuses?.[0]?.state
+  await node.until(() => seen()?.running !== undefined)
+  assert.deepEqual(
+    node.runtime.started.find(({ container }) => container === 'debugger')?.processes,
+    { of: 'c' },
+  )
+  node.runtime.exit('debugger', 0)
+  await node.until(() => seen()?.terminated !== undefined)
+  await node.until(() => node.clock.monotonic() > 100_000, 10_000)
+  assert.equal(node.runtime.started.filter(({ container }) => container === 'debugger').length, 1)
+  assert.equal(node.read()?.status?.phase, 'Running')
 })
