@@ -16,6 +16,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   image: async () => (await import('./image.ts')).image,
   deploy: async () => (await import('./deploy.ts')).deploy,
   controllers: async () => (await import('./controllers.ts')).controllers,
+  kubeconfig: async () => (await import('./kubeconfig.ts')).kubeconfig,
   version: async () => (await import('./version.ts')).version,
 }
 

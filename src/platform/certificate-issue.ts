@@ -9,8 +9,8 @@ export interface Issued {
 }
 
 export interface IssueRequest {
-  /** `CN=admin,O=system:masters`. */
-  readonly subject: string
+  /** `CN=admin,O=system:masters`, or its parts, where they come from outside. */
+  readonly subject: string | Record<string, string[]>[]
   readonly notBefore: Date
   readonly notAfter: Date
   /** Absent = signed by itself. */

@@ -6,7 +6,9 @@ import type { Certificates } from './certificates.ts'
 export interface KubeconfigOptions {
   /** `https://127.0.0.1:6443`. */
   readonly server: string
-  readonly certificates: Certificates
+  readonly certificates: Pick<Certificates, 'ca' | 'adminCert' | 'adminKey'>
+  /** Instead of the certificate. */
+  readonly token?: string
   /** Name of cluster, user and context. Default `ebb`. */
   readonly name?: string
   readonly namespace?: string
@@ -16,12 +18,18 @@ export interface KubeconfigOptions {
 export function kubeconfigText({
   server,
   certificates,
+  token,
   name = 'ebb',
   namespace = 'default',
 }: KubeconfigOptions): string {
   const base64 = (text: string) => Buffer.from(text).toString('base64')
   // A JSON string is a YAML string, whatever is in it.
   const quoted = (text: string) => JSON.stringify(text)
+  const credential =
+    token === undefined
+      ? `    client-certificate-data: ${base64(certificates.adminCert)}
+    client-key-data: ${base64(certificates.adminKey)}`
+      : `    token: ${quoted(token)}`
   return `apiVersion: v1
 kind: Config
 clusters:
@@ -32,8 +40,7 @@ clusters:
 users:
 - name: ${quoted(name)}
   user:
-    client-certificate-data: ${base64(certificates.adminCert)}
-    client-key-data: ${base64(certificates.adminKey)}
+${credential}
 contexts:
 - name: ${quoted(name)}
   context:

@@ -75,6 +75,26 @@ const samples: Readonly<Record<string, object>> = {
     },
   },
   StorageClass: { provisioner: 'x' },
+  CertificateSigningRequest: {
+    spec: {
+      request: btoa('-----BEGIN CERTIFICATE REQUEST-----\nx\n-----END CERTIFICATE REQUEST-----'),
+      signerName: 'kubernetes.io/kube-apiserver-client',
+      usages: ['client auth'],
+    },
+  },
+  Role: { rules: [{ apiGroups: [''], resources: ['pods'], verbs: ['get'] }] },
+  ClusterRole: {
+    rules: [{ nonResourceURLs: ['/x'], verbs: ['get'] }],
+    aggregationRule: { clusterRoleSelectors: [{ matchLabels: { a: 'b' } }] },
+  },
+  RoleBinding: {
+    roleRef: { kind: 'Role', name: 'r' },
+    subjects: [{ kind: 'ServiceAccount', name: 's', namespace: 'n' }],
+  },
+  ClusterRoleBinding: {
+    roleRef: { kind: 'ClusterRole', name: 'r' },
+    subjects: [{ kind: 'User', name: 'u' }],
+  },
   Node: { spec: { taints: [{ key: 'a', effect: 'NoSchedule' }] }, status: { addresses: [] } },
   Namespace: { spec: { finalizers: ['x'] }, status: {} },
   Lease: { spec: { leaseDurationSeconds: 1 } },

@@ -14,7 +14,8 @@ import { commaList } from './printer.ts'
 import type { DeepReadonly } from './stored.ts'
 import { notSupported, required, sameJson, wrong, type Complaints } from './validation.ts'
 
-export type PolicyRule = DeepReadonly<PolicyRuleType>
+/** Required, says its schema; absent in what some clients send. */
+export type PolicyRule = DeepReadonly<Partial<PolicyRuleType>>
 export type RoleRef = DeepReadonly<RoleRefType>
 export type Subject = DeepReadonly<SubjectType>
 
@@ -67,7 +68,7 @@ export const bindingColumns: readonly Column<Binding>[] = [
 export function* ruleProblems(rules: readonly PolicyRule[] = [], namespaced: boolean): Complaints {
   for (const [i, rule] of rules.entries()) {
     const at = `rules[${i}]`
-    const { verbs, apiGroups = [], resources = [], resourceNames = [] } = rule
+    const { verbs = [], apiGroups = [], resources = [], resourceNames = [] } = rule
     const { nonResourceURLs = [] } = rule
     if (verbs.length === 0) yield required(`${at}.verbs`, 'verbs must contain at least one value')
     if (nonResourceURLs.length > 0) {

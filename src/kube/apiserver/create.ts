@@ -44,6 +44,7 @@ export function createNow(
       'resourceVersion should not be set on objects to be created',
     )
   const name = chooseName(target, given, namespace)
+  if (request.verb !== 'create') requireCreation(target, namespace, name)
   if (kind.namespaced) requireNamespace(target, namespace, name)
 
   const nowMs = machinery.clock.now()
@@ -70,6 +71,19 @@ export function createNow(
   const write = machinery.store.put(key, tracked, 0)
   const more = isKind(kind, '', 'Namespace') ? furnishNamespace(machinery, name) : []
   return { object: write.object, writes: [write, ...more] }
+}
+
+/** Who may update or apply may not for that make what is not there. */
+function requireCreation({ machinery, kind, request }: Target, namespace: string, name: string) {
+  const refusal = machinery.access.authorizer.authorize(request.user, {
+    verb: 'create',
+    group: kind.group,
+    resource: kind.plural,
+    subresource: '',
+    namespace: isKind(kind, '', 'Namespace') ? name : namespace,
+    name,
+  })
+  if (refusal) throw refusal
 }
 
 const emptyStatus = { status: {} }

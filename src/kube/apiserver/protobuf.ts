@@ -45,6 +45,7 @@ const special: Readonly<Record<string, (reader: ProtobufReader) => unknown>> = {
   'k8s.io.apimachinery.pkg.runtime.RawExtension': raw,
   'k8s.io.apimachinery.pkg.api.resource.Quantity': (reader) => onlyField(reader, 1)?.text() || '0',
   'k8s.io.apimachinery.pkg.util.intstr.IntOrString': intOrString,
+  'k8s.io.api.certificates.v1.ExtraValue': texts,
   'k8s.io.api.authorization.v1.ExtraValue': texts,
   'k8s.io.api.authentication.v1.ExtraValue': texts,
 }

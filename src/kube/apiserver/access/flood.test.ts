@@ -50,7 +50,7 @@ test('a flood of lists leaves the writes of another user alone', async () => {
   const data = { text: 'x'.repeat(300) }
   for (let i = 0; i < 1000; i++) {
     const metadata = { name: `c${i}`, namespace: 'default' }
-    const object = { apiVersion: 'v1', kind: 'ConfigMap', metadata, ...{ data } }
+    const object = { apiVersion: 'v1', kind: 'ConfigMap', metadata, data }
     store.put(`configmaps/default/c${i}`, object)
   }
   const groups = ['system:masters']

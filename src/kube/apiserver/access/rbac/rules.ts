@@ -74,7 +74,7 @@ const maxRights = 20_000
 /** A rule as rules of one verb and one resource (and name) or path each. */
 function singleRights(rule: PolicyRule): readonly PolicyRule[] {
   const rights: PolicyRule[] = []
-  const { verbs, apiGroups = [], resources = [], resourceNames = [] } = rule
+  const { verbs = [], apiGroups = [], resources = [], resourceNames = [] } = rule
   const names = resourceNames.length > 0 ? resourceNames.map((name) => [name]) : [undefined]
   for (const group of apiGroups)
     for (const resource of resources)
@@ -129,7 +129,10 @@ function gathered(rights: readonly PolicyRule[]): readonly PolicyRule[] {
     // Paths are told one by one.
     const key = JSON.stringify(right.nonResourceURLs ? right : rest)
     const known = answer.get(key)
-    answer.set(key, known ? { ...known, verbs: [...known.verbs, ...right.verbs] } : right)
+    answer.set(
+      key,
+      known ? { ...known, verbs: [...(known.verbs ?? []), ...(right.verbs ?? [])] } : right,
+    )
   }
   return [...answer.values()]
 }
