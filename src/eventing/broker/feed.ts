@@ -8,8 +8,11 @@ import type { Filtering } from './filters.ts'
 export interface Destination {
   /** As status shows it and as the request carries it: its host goes into the Host header. */
   readonly url: string
-  /** Where to connect to instead of the URL's host: the gateway, for names of this cluster. */
-  readonly dial?: { readonly host: string; readonly port: number }
+  /**
+   * Where to connect to instead of the URL's host, in turn: the gateway or pods, for names of this cluster. None = nobody
+   * serves it at the moment.
+   */
+  readonly dial?: readonly { readonly host: string; readonly port: number }[]
   /** Certificates to trust besides the usual ones, PEM. */
   readonly caCerts?: string
   /** Whom a token must be meant for; absent = no token is sent. */

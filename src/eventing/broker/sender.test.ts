@@ -35,11 +35,12 @@ test('a message goes out as it is, its host as the URL says, wherever it is dial
       )
     },
     async (url, sender) => {
-      const dial = { host: '127.0.0.1', port: Number(new URL(url).port) }
+      const dial = [{ host: '127.0.0.1', port: Number(new URL(url).port) }]
       const to = { url: 'http://hello.default.svc.cluster.local/a?b', dial }
       const { status, body } = await sender.send(to, message)
       assert.equal(status, 200)
       assert.equal(body.toString(), 'POST /a?b hello.default.svc.cluster.local 1 data')
+      await assert.rejects(sender.send({ ...to, dial: [] }, message), /has no ready pods/)
     },
   )
 })

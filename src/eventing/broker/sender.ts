@@ -36,6 +36,7 @@ const maxRedirects = 10
 const longestMs = 15 * 60_000
 
 export function createSender({ clock }: { readonly clock: Clock }): Sender {
+  let turn = 0
   const plain = new HttpAgent({ keepAlive: true, maxFreeSockets: 256 })
   const secure = new HttpsAgent({ keepAlive: true, maxFreeSockets: 256 })
 
@@ -48,10 +49,15 @@ export function createSender({ clock }: { readonly clock: Clock }): Sender {
     const tls = url.protocol === 'https:'
     return new Promise((resolve, reject) => {
       const port = Number(url.port) || (tls ? 443 : 80)
+      const dial = to.dial?.[turn++ % Math.max(to.dial.length, 1)]
+      if (to.dial && !dial) {
+        reject(new SendError(`nobody serves ${url.host} at the moment: it has no ready pods`))
+        return
+      }
       const request = (tls ? httpsRequest : httpRequest)({
         method: 'POST',
-        host: to.dial?.host ?? url.hostname.replace(/^\[|\]$/g, ''),
-        port: to.dial?.port ?? port,
+        host: dial?.host ?? url.hostname.replace(/^\[|\]$/g, ''),
+        port: dial?.port ?? port,
         path: `${url.pathname}${url.search}`,
         agent: tls ? secure : plain,
         setHost: false,

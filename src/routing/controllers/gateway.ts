@@ -2,7 +2,7 @@
 import { keyOf } from '../../kube/api/meta.ts'
 import { Secret } from '../../kube/api/secret.ts'
 import type { Reconciler } from '../../kube/controller/reconciler.ts'
-import { createTracker, type Target } from '../../serving/controllers/tracker.ts'
+import { createTracker, type Target } from '../../knative/tracker.ts'
 import { gatewayGroup } from '../api/gateway-api.ts'
 import { controllerName, GatewayClass, type GatewayClassStatus } from '../api/gateway-class.ts'
 import { Gateway, type GatewayStatus, type Listener } from '../api/gateway.ts'

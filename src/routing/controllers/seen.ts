@@ -2,7 +2,7 @@
 import type { Kind } from '../../kube/api/kind.ts'
 import type { KubeObject, ObjectKey } from '../../kube/api/meta.ts'
 import type { Reader } from '../../kube/controller/reconciler.ts'
-import type { Target } from '../../serving/controllers/tracker.ts'
+import type { Target } from '../../knative/tracker.ts'
 
 /** Stands for all objects of a kind in a namespace. */
 export const everyName = '*'

@@ -21,7 +21,7 @@ import {
 } from '../../serving/controllers/ingress/ingress-view.ts'
 import type { ServiceTargets } from '../../serving/controllers/ingress/service-targets.ts'
 import { ingressRoute } from '../../serving/controllers/ingress/snapshot.ts'
-import { createTracker, type Target } from '../../serving/controllers/tracker.ts'
+import { createTracker, type Target } from '../../knative/tracker.ts'
 import { GatewayClass } from '../api/gateway-class.ts'
 import { Gateway } from '../api/gateway.ts'
 import { httpRouteName } from '../api/http-route-spec.ts'

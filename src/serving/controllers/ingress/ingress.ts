@@ -9,7 +9,7 @@ import type { Plan, Reconciler } from '../../../kube/controller/reconciler.ts'
 import { conditionOf, finish, isObserved } from '../../../knative/conditions.ts'
 import { Ingress, ingressConditions, type IngressStatus } from '../../api/ingress.ts'
 import { tlsContent, tlsProblem, type TlsProblem } from '../certificate/tls-secret.ts'
-import { createTracker } from '../tracker.ts'
+import { createTracker } from '../../../knative/tracker.ts'
 import type { GatewayLink } from './feed-client.ts'
 import { ingressHash } from './snapshot.ts'
 

@@ -10,7 +10,7 @@ import { Configuration } from '../../api/configuration.ts'
 import { label } from '../../api/names.ts'
 import { Revision } from '../../api/revision.ts'
 import { Route } from '../../api/route.ts'
-import { createTracker, type Target } from '../tracker.ts'
+import { createTracker, type Target } from '../../../knative/tracker.ts'
 import { routePatch, routesOf } from './labels.ts'
 
 export interface World {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import type { KubeObject } from '../../kube/api/meta.ts'
+import type { KubeObject } from '../kube/api/meta.ts'
 import { createTracker } from './tracker.ts'
 
 const object = (name: string): KubeObject => ({

@@ -2,7 +2,7 @@
  * Who looks at what: a reconciler that reads objects it does not own notes them when it observes, and is woken when
  * they change, appear or go (upstream: knative/pkg tracker). Derived from the observed objects: nothing to store.
  */
-import { keyText, type KubeObject, type ObjectKey } from '../../kube/api/meta.ts'
+import { keyText, type KubeObject, type ObjectKey } from '../kube/api/meta.ts'
 
 export interface Tracker {
   /** From now on `observer` is woken by exactly these. */
