@@ -183,6 +183,7 @@ async function requestOf(
     say: (line) => out.note(line),
     buildArgs: buildArgsOf(args.strings('build-arg')),
     noCache: args.boolean('no-cache'),
+    forRegistry: args.string('push') !== undefined,
     ...(file !== undefined && { dockerfile: resolve(file) }),
     ...(target !== undefined && { target }),
     ...(network !== undefined && { network }),

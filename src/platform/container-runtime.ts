@@ -4,7 +4,6 @@
  */
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
-import { join } from 'node:path'
 import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
 import type { ContentStore } from '../image/content-store.ts'
@@ -14,6 +13,7 @@ import type { PrepareImage } from '../kube/kubelet/images.ts'
 import { processRuntime } from '../kube/kubelet/process-runtime.ts'
 import type { Images, Runtime } from '../kube/kubelet/runtime.ts'
 import type { Layout, PlatformConfig } from './config.ts'
+import { dockerNotePath } from './docker-note.ts'
 
 export interface ContainerRuntime extends Runtime {
   /** Pods of a previous control plane were found. */
@@ -129,7 +129,7 @@ export async function removeDockerRemains(layout: Layout, clock: Clock): Promise
 }
 
 /** Which engine has containers of this data directory. */
-const notePath = ({ dataDir }: Layout): string => join(dataDir, 'run', 'docker-host')
+const notePath = ({ dataDir }: Layout): string => dockerNotePath(dataDir)
 
 const surroundings = ({ dockerEnvironment = {} }: PlatformConfig): Surroundings => ({
   env: dockerEnvironment,

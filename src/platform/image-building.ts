@@ -17,6 +17,7 @@ import type { Puller } from '../image/registry/puller.ts'
 import type { Pushed } from '../image/registry/pusher.ts'
 import { readRegistries } from '../serving/api/config/registries.ts'
 import { dockerEnvironment, layoutOf, registryEnvironment } from './config.ts'
+import { runsDocker } from './docker-note.ts'
 
 export interface BuildRequest extends Pick<
   BuildOptions,
@@ -42,6 +43,8 @@ export interface BuildRequest extends Pick<
   readonly network?: string
   /** Mirrors, credentials and certificates. */
   readonly registries: Registries
+  /** It is to be pushed: layers are compressed. */
+  readonly forRegistry?: boolean
   /** Version of Ebb. */
   readonly version: string
   readonly say: (line: string) => void
@@ -60,13 +63,30 @@ export async function build(request: BuildRequest): Promise<Built> {
     throw new BuildError(`${path} has no Dockerfile, which --target and --build-arg are for`)
   const { buildImage } = await import('../image/build.ts')
   const { base, ...rest } = request
-  return await buildImage({
+  const built = await buildImage({
     ...rest,
     store,
     ...(base !== undefined && { base: await baseImage(request, base, store) }),
     // A Docker engine unpacks images itself; without a platform nobody waits.
     ahead: existsSync(layoutOf(dataDir).launcherSocket),
   })
+  const isStranger =
+    base === undefined && (await needsInterpreter(store, built)) && runsDocker(dataDir)
+  return isStranger
+    ? {
+        ...built,
+        notes: [
+          ...built.notes,
+          `the platform of ${dataDir} runs containers of Docker, where this image finds no ${built.kind === 'python' ? 'python3' : 'node'}; put it on one that has it by --base`,
+        ],
+      }
+    : built
+}
+
+async function needsInterpreter(store: ContentStore, { digest }: Built): Promise<boolean> {
+  const { hostRuntimeOf, readManifest } = await import('../image/manifest.ts')
+  const runtime = hostRuntimeOf((await readManifest(store, digest)).config)
+  return runtime === 'node' || runtime === 'python'
 }
 
 /** A `registries.yaml`. Throws an Error when it can't be read. */
@@ -142,7 +162,13 @@ async function buildDockerfile(
   const digest = await builder.build(wanted, async (archive) => {
     const [found] = await importArchive(store, archive, { nowMs: clock.now(), tag: name })
     if (!found) throw new BuildError(`${file}: ${builder.name} handed over no image`)
-    return found.digest
+    if (request.forRegistry !== true) return found.digest
+    const { compressLayers } = await import('../image/builder/compress.ts')
+    const { openLayerCache } = await import('../image/builder/layer-cache.ts')
+    const cache = openLayerCache(join(request.dataDir, 'build', 'layers'), store, clock)
+    const compressed = await compressLayers(store, found.digest, cache)
+    await store.tag(name, compressed, clock.now())
+    return compressed
   })
   await attestDockerfile(store, { request, name, digest, file, builder, startedMs, platform })
   return { reference: name, digest, kind: 'dockerfile', notes: [] }

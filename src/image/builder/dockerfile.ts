@@ -2,7 +2,7 @@
  * Building from a Dockerfile, as whoever can do it is asked: an engine (platform/), or the programs buildah and podman.
  * What comes out is an archive that the content store imports.
  */
-import { mkdir, mkdtemp, readFile, rm, stat } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { createReadStream } from 'node:fs'
 import { join, relative } from 'node:path'
 import { BuildError } from '../build-error.ts'
@@ -10,6 +10,7 @@ import { ignoreRules } from '../ignore.ts'
 import type { LayerFile } from '../layer.ts'
 import { platformText, type Platform } from '../manifest.ts'
 import { readContext } from './context.ts'
+import { withStage } from './stage.ts'
 import { NoTool, runTool, runToolWell } from './tool.ts'
 
 export interface DockerfileBuild {
@@ -97,11 +98,9 @@ function byProgram(
     name,
     async build(wanted, use) {
       const { context, file, buildArgs, target, network, platform, noCache, say } = wanted
-      await mkdir(cacheFolder, { recursive: true })
-      const stage = await mkdtemp(join(cacheFolder, 'dockerfile-'))
-      const idFile = join(stage, 'id')
-      const archive = join(stage, 'image.tar')
-      try {
+      return await withStage(cacheFolder, async (stage) => {
+        const idFile = join(stage, 'id')
+        const archive = join(stage, 'image.tar')
         const result = await runTool(
           program,
           [
@@ -137,9 +136,7 @@ function byProgram(
             : ['save', '--quiet', '--format', 'oci-archive', '--output', archive, id]
         await runToolWell(program, save, `the image of ${file} can't be taken over`)
         return await use(createReadStream(archive))
-      } finally {
-        await rm(stage, { recursive: true, force: true })
-      }
+      })
     },
   }
 }

@@ -2,7 +2,6 @@
  * Go programs: one static binary, the same bytes wherever it is built by the same toolchain, in a layer with nothing of a
  * system but certificates, users and /tmp. It runs anywhere, on this machine's platform or another.
  */
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { rootCertificates } from 'node:tls'
 import { BuildError } from '../build-error.ts'
@@ -18,6 +17,7 @@ import {
   type SourceOptions,
   type Workshop,
 } from './program.ts'
+import { withStage } from './stage.ts'
 import { NoTool, runTool, runToolWell } from './tool.ts'
 
 export const isGo = (folder: SourceFolder): boolean => folder.has('go.mod')
@@ -40,9 +40,7 @@ export async function buildGo(
     GOCACHE: goCache,
   }
   const target = await mainPackage(folder, env, entry)
-  await mkdir(cacheFolder, { recursive: true })
-  const stage = await mkdtemp(join(cacheFolder, 'gobuild-'))
-  try {
+  return await withStage(cacheFolder, async (stage) => {
     const program = programName(target, await moduleName(folder))
     const binary = join(stage, program)
     say(`go build ${target} for ${platformText(platform)}`)
@@ -85,9 +83,7 @@ export async function buildGo(
       locks: await locksOf(folder, ['go.mod', 'go.sum']),
       notes: [],
     }
-  } finally {
-    await rm(stage, { recursive: true, force: true })
-  }
+  })
 }
 
 async function findGo(root: string): Promise<string> {

@@ -3,7 +3,7 @@
  * installed packages are a layer of their own, so that a change of the program leaves them as they are; without
  * node_modules they are installed from package-lock.json. Also an executable with a Procfile, which needs no toolchain.
  */
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { BuildError } from '../build-error.ts'
 import type { Bundle } from '../bundle.ts'
@@ -19,6 +19,7 @@ import {
   type SourceOptions,
   type Workshop,
 } from './program.ts'
+import { withStage } from './stage.ts'
 import { runToolWell } from './tool.ts'
 
 const mainFiles = ['index', 'server', 'app', 'main'].flatMap((name) =>
@@ -218,9 +219,7 @@ async function installed(
   ])
   return await workshop.layers.keep(key, async () => {
     workshop.say('npm ci')
-    await mkdir(workshop.cacheFolder, { recursive: true })
-    const stage = await mkdtemp(join(workshop.cacheFolder, 'npm-'))
-    try {
+    return await withStage(workshop.cacheFolder, async (stage) => {
       await writeFile(join(stage, 'package.json'), manifest)
       await writeFile(join(stage, 'package-lock.json'), lock)
       const npmrc = await folder.text('.npmrc')
@@ -233,9 +232,7 @@ async function installed(
       )
       const { modules } = await readFolder(stage)
       return await packModules(stage, modules, workshop)
-    } finally {
-      await rm(stage, { recursive: true, force: true })
-    }
+    })
   })
 }
 

@@ -3,7 +3,7 @@
  * installed by pip into a layer of its own. Nothing of what pip leaves that depends on place or time gets into it: no
  * compiled files, no paths of this machine in scripts and records.
  */
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, normalize } from 'node:path'
 import { BuildError } from '../build-error.ts'
 import { layerFiles, packFiles } from '../layer.ts'
@@ -18,6 +18,7 @@ import {
   type SourceOptions,
   type Workshop,
 } from './program.ts'
+import { withStage } from './stage.ts'
 import { NoTool, runTool, runToolWell } from './tool.ts'
 
 /** Where the dependencies lie, beside the program; Azure's functions have them there too. */
@@ -258,12 +259,10 @@ async function install(
   { file, text }: Requirements,
   workshop: Workshop,
 ): Promise<CachedLayer> {
-  await mkdir(workshop.cacheFolder, { recursive: true })
-  const stage = await mkdtemp(join(workshop.cacheFolder, 'pip-'))
-  const target = join(stage, 'packages')
-  // Beside the project's own, for names in it are relative to where it lies.
-  const list = join(stage, 'requirements.txt')
-  try {
+  return await withStage(workshop.cacheFolder, async (stage) => {
+    const target = join(stage, 'packages')
+    // Beside the project's own, for names in it are relative to where it lies.
+    const list = join(stage, 'requirements.txt')
     await mkdir(target)
     await writeFile(list, atRoot(text, root))
     workshop.say(`pip install -r ${file}`)
@@ -288,9 +287,7 @@ async function install(
       workshop.mtimeS,
     )
     return { ...layer, packages }
-  } finally {
-    await rm(stage, { recursive: true, force: true })
-  }
+  })
 }
 
 /** Nested files of requirements are looked for beside the list that names them. */

@@ -57,6 +57,9 @@ async function buildOn(engine: Engine, wanted: DockerfileBuild): Promise<string>
     else if (text(record(aux)['ID']) !== '') id = text(record(aux)['ID'])
     if (text(message['stream']) !== '')
       for (const said of text(message['stream']).split('\n')) if (said !== '') say(said)
+    // Podman's service says it in words alone.
+    if (id === '')
+      id = /^Successfully built ([a-f0-9]{12,64})\s*$/m.exec(text(message['stream']))?.[1] ?? ''
     // Progress of pulls has numbers; what is left is worth a line.
     const status = text(message['status'])
     if (status !== '' && message['progressDetail'] === undefined) say(status)
