@@ -10,9 +10,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test, type TestContext } from 'node:test'
 import { buildImage } from '../../src/image/build.ts'
+import { importArchive } from '../../src/image/archive.ts'
 import { openContentStore } from '../../src/image/content-store.ts'
+import { readManifest } from '../../src/image/manifest.ts'
+import { unpackImage } from '../../src/image/unpack.ts'
 import { findEngine } from '../../src/kube/kubelet/docker/discovery.ts'
 import { dockerRuntime, type DockerRuntime } from '../../src/kube/kubelet/docker/docker-runtime.ts'
+import { engineBuilder } from '../../src/kube/kubelet/docker/image-build.ts'
 import { imageArchive } from '../../src/kube/kubelet/docker/image-archive.ts'
 import { platformOf } from '../../src/kube/kubelet/docker/remains.ts'
 import { openImages } from '../../src/kube/kubelet/images.ts'
@@ -171,6 +175,54 @@ else {
     assert.equal(await readFile(join(dataDir, 'a.log'), 'utf8'), 'one\ntwo\n')
     assert.equal((await byUid.get('b')?.containers[0]?.exited)?.exitCode, 9)
     assert.equal(await readFile(join(dataDir, 'b.log'), 'utf8'), 'gone\n')
+  })
+
+  test('docker: a Dockerfile in stages is built on the engine and lands in the store', async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), 'ebb-docker-'))
+    await using cleanup = new AsyncDisposableStack()
+    cleanup.defer(() => rm(dataDir, { recursive: true, force: true }))
+    const around = { env: { DOCKER_HOST: dockerd.host }, home: dataDir, platform: 'linux', uid: 0 }
+    using engine = await findEngine(around, systemClock)
+    const file = join(dataDir, 'Dockerfile')
+    await writeFile(
+      file,
+      `FROM scratch AS tools
+COPY busybox serve /bin/
+FROM tools AS page
+ARG WORD=nothing
+RUN ["/bin/busybox", "sh", "-c", "echo made of $WORD > /word"]
+FROM tools
+COPY --from=page /word /www/
+CMD ["/bin/serve"]
+`,
+    )
+    const said: string[] = []
+    const wanted = {
+      context: box,
+      file,
+      buildArgs: { WORD: 'stages' },
+      network: 'none',
+      noCache: false,
+      say: (line: string) => said.push(line),
+    }
+    const store = await openContentStore(dataDir)
+    const builder = engineBuilder(engine)
+    const [image] = await builder.build(wanted, (archive) =>
+      importArchive(store, archive, { nowMs: 0, tag: 'staged' }),
+    )
+    const { layers, config } = await readManifest(store, image?.digest ?? '')
+    assert.deepEqual(config.cmd, ['/bin/serve'])
+    const root = await unpackImage(store, image?.digest ?? '', layers)
+    assert.equal(await readFile(join(root, 'www', 'word'), 'utf8'), 'made of stages\n')
+    assert.ok(
+      said.some((line) => line.includes('COPY busybox serve /bin/')),
+      said.join('\n'),
+    )
+    await writeFile(file, 'FROM scratch\nCOPY nothing /\n')
+    await assert.rejects(
+      builder.build(wanted, async () => {}),
+      { name: 'BuildError', message: /Dockerfile could not be built: .*nothing/ },
+    )
   })
 
   test('docker: what others remove or end is made again', async () => {
