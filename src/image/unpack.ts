@@ -8,26 +8,23 @@
  */
 import { createHash, randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
+import { mkdir as makeFolders, open, rename, rm, stat } from 'node:fs/promises'
+import { dirname, join, normalize, relative } from 'node:path'
+import { Transform } from 'node:stream'
+import { createGunzip, createZstdDecompress } from 'node:zlib'
+import type { ContentStore, Descriptor } from './content-store.ts'
 import {
   chmod,
   lchown,
   link,
   lstat,
   mkdir,
-  open,
   readdir,
   readlink,
-  rename,
-  rm,
-  stat,
   symlink,
   utimes,
   writeFile,
-} from 'node:fs/promises'
-import { dirname, join, normalize, relative } from 'node:path'
-import { Transform } from 'node:stream'
-import { createGunzip, createZstdDecompress } from 'node:zlib'
-import type { ContentStore, Descriptor } from './content-store.ts'
+} from './file-calls.ts'
 import { syncFolder } from './sync-folder.ts'
 import { readTar, type TarEntry } from './tar-reader.ts'
 import { isWhole, noteUnwritten, writeThrough } from './written-through.ts'
@@ -75,7 +72,7 @@ export async function unpackImage(
 ): Promise<string> {
   const root = join(store.directory, 'rootfs', digest.slice(7))
   if ((await isFolder(root)) && (await isWhole(root))) return root
-  await mkdir(dirname(root), { recursive: true })
+  await makeFolders(dirname(root), { recursive: true })
   const temporary = join(dirname(root), `.${randomUUID()}`)
   await mkdir(temporary, { mode: 0o755 })
   try {
