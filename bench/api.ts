@@ -28,8 +28,8 @@ export async function rows(
   return [
     ...(await ownWrites(server, applies)),
     ...(await applying(server, applies)),
-    ...(await lists(server, objects)),
     ...(await watching(server, watchers)),
+    ...(await lists(server, objects)),
   ]
 }
 

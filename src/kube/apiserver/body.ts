@@ -12,7 +12,7 @@ import {
   unknownFields,
   wholeSchema,
 } from '../api/structural.ts'
-import { apiVersionOfTarget } from './machinery.ts'
+import { apiVersionOfTarget, readStored } from './machinery.ts'
 import type { Target } from './machinery.ts'
 import { invalidOption } from './option-errors.ts'
 import type { OptionsKind } from './option-errors.ts'
@@ -22,16 +22,18 @@ import type { Fields } from './values.ts'
 /** Reads the body of a create or an update. Throws BadRequest or Invalid. */
 export function readObject(target: Target, optionsKind: OptionsKind): KubeObject {
   const sent = withType(target, target.request.body)
-  const complaints = strictComplaints(target, sent, optionsKind)
+  const { news, known } = partsOf(target, sent)
+  const complaints = strictComplaints(target, news, optionsKind)
   if (complaints.length > 0)
     throw badRequest(`${cannotBeHandled(target)}: strict decoding error: ${complaints.join(', ')}`)
-  return toStored(target, sent)
+  return withKnown(toStored(target, news), sent, known)
 }
 
 /** Reads the object that a patch made. Throws Invalid for unknown fields, as Kubernetes does for patches. */
 export function readPatched(target: Target, patched: Fields): KubeObject {
   const sent = withType(target, patched)
-  const complaints = strictComplaints(target, sent, 'PatchOptions')
+  const { news, known } = partsOf(target, sent)
+  const complaints = strictComplaints(target, news, 'PatchOptions')
   if (complaints.length > 0)
     throw invalid({ group: '', kind: '', plural: '' }, '', [
       {
@@ -40,7 +42,38 @@ export function readPatched(target: Target, patched: Fields): KubeObject {
         detail: `Invalid value: ${JSON.stringify(JSON.stringify(patched))}: strict decoding error: ${complaints.join(', ')}`,
       },
     ])
-  return toStored(target, sent)
+  return withKnown(toStored(target, news), sent, known)
+}
+
+/**
+ * What of an object is to be checked, and what need not be: the parts that are the stored object's own, by reference.
+ * The controllers inside send back what they were given, and most of their writes change the status alone.
+ */
+function partsOf(target: Target, sent: Fields): { readonly news: Fields; readonly known: Fields } {
+  const { kind, served, version, machinery } = target
+  const metadata = fieldsOf(sent['metadata'])
+  const { name } = metadata
+  if (served || kind.custom || typeof name !== 'string' || wholeSchema(kind, version).required)
+    return { news: sent, known: {} }
+  const key = { namespace: kind.namespaced ? target.namespace : '', name }
+  const old = fieldsOf(readStored(machinery, kind, key))
+  const isKnown = (field: string): boolean =>
+    field !== 'metadata' && typeof sent[field] === 'object' && sent[field] === old[field]
+  const fields = Object.keys(sent)
+  if (!fields.some(isKnown)) return { news: sent, known: {} }
+  const pick = (wanted: readonly string[]): Fields =>
+    Object.fromEntries(wanted.map((field) => [field, sent[field]]))
+  return {
+    news: pick(fields.filter((field) => !isKnown(field))),
+    known: pick(fields.filter(isKnown)),
+  }
+}
+
+/** The checked object with the parts that needed no check, in the order in which they were sent. */
+function withKnown(object: KubeObject, sent: Fields, known: Fields): KubeObject {
+  if (Object.keys(known).length === 0) return object
+  const order = Object.fromEntries(Object.keys(sent).map((field) => [field, undefined]))
+  return { ...order, ...object, ...known }
 }
 
 /** Reads the object that an applied configuration made; its fields have been checked against the schema before. */
