@@ -102,6 +102,165 @@ test('$setElementOrder orders the listed; others stay before what they stood bef
   )
 })
 
+test('golden: what kubectl sends when one variable goes, one changes and one comes', () => {
+  const env = [
+    { name: 'A', value: '1' },
+    { name: 'B', value: '2' },
+    { name: 'S', valueFrom: { secretKeyRef: { name: 's', key: 'k' } } },
+  ]
+  assert.deepEqual(
+    spec(
+      { containers: [{ ...a, env }] },
+      {
+        '$setElementOrder/containers': [{ name: 'a' }],
+        containers: [
+          {
+            name: 'a',
+            '$setElementOrder/env': [{ name: 'C' }, { name: 'B' }, { name: 'S' }],
+            env: [
+              { name: 'C', value: '3' },
+              { name: 'B', value: '9' },
+              { name: 'A', $patch: 'delete' },
+              { name: 'S', value: 'plain', valueFrom: null },
+            ],
+          },
+        ],
+      },
+    ),
+    {
+      containers: [
+        {
+          ...a,
+          env: [
+            { name: 'C', value: '3' },
+            { name: 'B', value: '9' },
+            { name: 'S', value: 'plain' },
+          ],
+        },
+      ],
+    },
+  )
+})
+
+test('golden: another strategy of a Deployment keeps nothing of the one before', () => {
+  const strategy = { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } }
+  const deployment = (patch: object) =>
+    strategicMerge(wholeSchema(Deployment), { spec: { replicas: 1, strategy } }, { spec: patch })
+  assert.deepEqual(deployment({ strategy: { $retainKeys: ['type'], type: 'Recreate' } }), {
+    spec: { replicas: 1, strategy: { type: 'Recreate' } },
+  })
+  assert.deepEqual(deployment({ strategy: { type: 'Recreate', rollingUpdate: null } }), {
+    spec: { replicas: 1, strategy: { type: 'Recreate' } },
+  })
+  assert.throws(
+    () => deployment({ strategy: { $retainKeys: ['type'], rollingUpdate: {} } }),
+    /list of values for \$retainKeys must contain all the keys in the patch/,
+  )
+})
+
+test('golden: a volume becomes another kind of volume, a port and a mount are found by their keys', () => {
+  assert.deepEqual(
+    spec(
+      {
+        volumes: [
+          { name: 'v', emptyDir: {} },
+          { name: 'w', emptyDir: {} },
+        ],
+      },
+      { volumes: [{ name: 'v', $retainKeys: ['name', 'configMap'], configMap: { name: 'c' } }] },
+    ),
+    {
+      volumes: [
+        { name: 'v', configMap: { name: 'c' } },
+        { name: 'w', emptyDir: {} },
+      ],
+    },
+  )
+  const ports = [{ containerPort: 80 }, { containerPort: 443, name: 'tls' }]
+  const volumeMounts = [{ name: 'v', mountPath: '/a' }]
+  assert.deepEqual(
+    spec(
+      { containers: [{ name: 'a', ports, volumeMounts }] },
+      {
+        containers: [
+          {
+            name: 'a',
+            ports: [{ containerPort: 80, name: 'http' }],
+            volumeMounts: [{ mountPath: '/a', readOnly: true }],
+          },
+        ],
+      },
+    ),
+    {
+      containers: [
+        {
+          name: 'a',
+          ports: [{ containerPort: 80, name: 'http' }, ports[1]],
+          volumeMounts: [{ name: 'v', mountPath: '/a', readOnly: true }],
+        },
+      ],
+    },
+  )
+})
+
+test('finalizers: taken away, added and ordered in one patch', () => {
+  assert.deepEqual(
+    merge(
+      { metadata: { finalizers: ['a/x', 'a/y', 'a/z'] } },
+      {
+        metadata: {
+          '$deleteFromPrimitiveList/finalizers': ['a/x'],
+          '$setElementOrder/finalizers': ['a/z', 'a/new', 'a/y'],
+          finalizers: ['a/new'],
+        },
+      },
+    ),
+    { metadata: { finalizers: ['a/z', 'a/new', 'a/y'] } },
+  )
+})
+
+test('owner references meet by uid, conditions by type', () => {
+  const owner = (uid: string, more: object = {}) => ({
+    apiVersion: 'v1',
+    kind: 'K',
+    name: uid,
+    uid,
+    ...more,
+  })
+  assert.deepEqual(
+    merge(
+      { metadata: { ownerReferences: [owner('1'), owner('2')] } },
+      {
+        metadata: {
+          ownerReferences: [{ uid: '1', $patch: 'delete' }, owner('2', { controller: true })],
+        },
+      },
+    ),
+    { metadata: { ownerReferences: [owner('2', { controller: true })] } },
+  )
+  assert.deepEqual(
+    merge(
+      {
+        status: {
+          conditions: [
+            { type: 'Ready', status: 'False' },
+            { type: 'x', status: 'True' },
+          ],
+        },
+      },
+      { status: { conditions: [{ type: 'Ready', status: 'True' }] } },
+    ),
+    {
+      status: {
+        conditions: [
+          { type: 'Ready', status: 'True' },
+          { type: 'x', status: 'True' },
+        ],
+      },
+    },
+  )
+})
+
 test('nonsense is refused', () => {
   assert.throws(
     () => spec({ containers: [a] }, { containers: [{ $patch: 'bad', name: 'c' }] }),
