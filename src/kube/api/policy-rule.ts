@@ -10,7 +10,6 @@ import type {
 import type { Column } from './kind.ts'
 import type { KubeObject } from './meta.ts'
 import { ageColumn, nameColumn } from './columns.ts'
-import { commaList } from './printer.ts'
 import type { DeepReadonly } from './stored.ts'
 import { notSupported, required, sameJson, wrong, type Complaints } from './validation.ts'
 
@@ -42,13 +41,12 @@ const subjectsColumn = (name: string, kind: string): Column<Binding> => ({
   priority: 1,
   description: `${name} that have the role.`,
   value: ({ subjects = [] }) =>
-    commaList(
-      subjects
-        .filter((subject) => subject.kind === kind)
-        .map((subject) =>
-          kind === 'ServiceAccount' ? `${subject.namespace ?? ''}/${subject.name}` : subject.name,
-        ),
-    ),
+    subjects
+      .filter((subject) => subject.kind === kind)
+      .map((subject) =>
+        kind === 'ServiceAccount' ? `${subject.namespace ?? ''}/${subject.name}` : subject.name,
+      )
+      .join(', '),
 })
 
 export const bindingColumns: readonly Column<Binding>[] = [
