@@ -101,6 +101,8 @@ export interface ScaleSubresource<T extends KubeObject> {
 
 /** What a CustomResourceDefinition says of its kind beyond what all kinds have. */
 export interface CustomRules {
+  /** Changes whenever the definition does. */
+  readonly revision: string
   /** Perhaps without the storage version. */
   readonly servedVersions: readonly string[]
   /** The kind as one of its versions shows it: columns, subresources, selectable fields, validation. */

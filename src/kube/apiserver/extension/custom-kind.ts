@@ -126,6 +126,7 @@ export function customKind(
       ...(version.selectableFields && { selectableFields: selectable(version) }),
       versions,
       custom: {
+        revision: `${definition.metadata.uid ?? ''}/${definition.metadata.generation ?? 0}`,
         servedVersions: servedVersionsOf({ version: '', versions: served.map(versionName) }).filter(
           Boolean,
         ),

@@ -14,7 +14,8 @@ import {
   type Complaints,
 } from '../../api/validation.ts'
 import { fieldsOf } from '../values.ts'
-import { customSchema } from './custom-schema.ts'
+import { cleanSchema } from './clean-schema.ts'
+import type { CustomSchema } from './custom-schema.ts'
 import { PatternError, searchPattern } from './search-pattern.ts'
 import { pruned } from './structure.ts'
 import { valueProblems } from './value-problems.ts'
@@ -35,7 +36,20 @@ export function schemaProblems(
   const walk = new Walk(warn)
   const causes: FieldCause[] = []
   for (const cause of walk.root(schema, field)) if (causes.push(cause) >= 50) break
+  // Only a schema that can be believed says what its defaults must be.
+  if (causes.length > 0) return causes
+  for (const cause of defaultsBelow(cleanSchema(schema), field)) if (causes.push(cause) >= 50) break
   return causes
+}
+
+function* defaultsBelow(schema: CustomSchema, field: string): Complaints {
+  if (schema.default !== undefined) yield* defaultProblems(schema, `${field}.default`)
+  for (const [name, each] of Object.entries(schema.properties ?? {}))
+    yield* defaultsBelow(each, `${field}.properties[${name}]`)
+  const { additionalProperties, items } = schema
+  if (typeof additionalProperties === 'object')
+    yield* defaultsBelow(additionalProperties, `${field}.additionalProperties`)
+  if (items) yield* defaultsBelow(items, `${field}.items`)
 }
 
 class Walk {
@@ -74,7 +88,6 @@ class Walk {
     yield* extensionProblems(schema, field)
     yield* this.#parts(schema, field, depth)
     yield* this.#combined(schema, schema, field, depth)
-    if (schema['default'] !== undefined) yield* defaultProblems(schema, `${field}.default`)
   }
 
   *#values({ pattern }: Raw, field: string): Complaints {
@@ -366,11 +379,10 @@ function* metadataProblems(schema: unknown, field: string): Complaints {
     )
 }
 
-function* defaultProblems(schema: Raw, field: string): Complaints {
-  const { default: value, ...rest } = schema
-  if (value === null && schema['nullable'] !== true)
+function* defaultProblems(schema: CustomSchema, field: string): Complaints {
+  const { default: value, ...own } = schema
+  if (value === null && !schema.nullable)
     return yield wrong(field, value, 'must not be null, as the field is not nullable')
-  const own = customSchema(rest)
   if (!sameJson(pruned(own, value), value))
     yield wrong(field, value, 'must not have unknown fields')
   for (const { reason, detail } of valueProblems(own, value)) yield { reason, field, detail }
