@@ -42,6 +42,7 @@ import { serveToPods } from './api-for-pods.ts'
 import { frozenMemoryLimit, leftEndpoints } from './freezing.ts'
 import { ensureCertificates, type Certificates } from './certificates.ts'
 import { registryEnvironment, type Layout, type PlatformConfig } from './config.ts'
+import { namesForPods, type NamesForPods } from './names-for-pods.ts'
 import { openRuntime } from './container-runtime.ts'
 import { startCertificateSigner } from './certificate-signer.ts'
 import { startEmbeddedRegistry } from './embedded-registry.ts'
@@ -71,6 +72,8 @@ export interface Kube extends AsyncDisposable {
   readonly registryPort: number | undefined
   /** The digest a Revision's image has now. */
   readonly resolveDigest: (image: string, identity: PullIdentity) => Promise<string>
+  /** By which programs in pods find each other. */
+  readonly names: Pick<NamesForPods, 'leadTo'>
   /** For controllers in this process. */
   readonly deps: ControllerDeps & { readonly client: TypedClient }
   /** For a start that fails: disposing leaves pods running that were found running. */
@@ -227,6 +230,14 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
       log: log.child({ part: 'api' }),
     }),
   )
+  const names = started.use(
+    namesForPods({
+      hostIP: runtime.hostIP,
+      informers,
+      clock,
+      log: log.child({ part: 'names' }),
+    }),
+  )
   started.use(
     await startKubelet({
       ...deps,
@@ -237,6 +248,7 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
       nodeName: hostname().toLowerCase(),
       dataDir: layout.dataDir,
       apiForPods: apiForPods.address,
+      clusterDNS: names.dns,
       claim: (namespace, name) => claimedFolder(client, namespace, name),
       beforeStop: options.drained,
       onStep: options.onPodStep,
@@ -270,6 +282,7 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
     images,
     registryPort: registry?.port,
     resolveDigest: (image, identity) => images.resolve(image, () => pullKeys(client, identity)),
+    names,
     deps,
     keepFoundPods,
     [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),

@@ -115,6 +115,7 @@ export async function startPlatform(
         onImages: (listener) => kube.images.onTagged?.(listener),
       }),
     )
+    kube.names.leadTo(serving.local)
   }
 
   const endpoints: Endpoints = {

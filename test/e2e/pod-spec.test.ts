@@ -15,7 +15,7 @@ const skip =
   withoutKubectl ||
   (process.getuid?.() !== 0 && 'owners and mounts of volumes take root') ||
   (!busybox && 'there is no static busybox')
-const tools = ['sh', 'cat', 'env', 'hostname', 'httpd', 'id', 'ls', 'sleep', 'stat', 'touch', 'df']
+const tools = 'sh cat df env hostname httpd id ls sleep stat touch wget'.split(' ')
 
 const rich = `
 apiVersion: v1
@@ -280,6 +280,11 @@ describe('the pod spec', { skip }, () => {
     assert.equal(await get('/scratch/seed'), 'seeded\n')
     assert.equal(await get('/data/of-rich/file'), 'kept\n')
     assert.match(await get('/host/hosts'), /localhost/)
+    assert.equal(
+      await inside('wget -qO- http://web.default.svc.cluster.local/scratch/seed'),
+      'seeded\n',
+    )
+    assert.equal(await inside('wget -qO- http://web.default/settings/color'), 'red')
     await ebb.ok(
       'patch',
       'configmap',
