@@ -57,19 +57,35 @@ describe('access', { skip: withoutKubectl }, () => {
     assert.match(await ebb.ok('get', 'configmaps', '--as', 'jane'), /kube-root-ca.crt/)
     await refused(
       'Error from server (Forbidden): configmaps is forbidden: User "jane" cannot list resource "configmaps" in API group "" at the cluster scope',
-      ...['get', 'configmaps', '-A', '--as', 'jane'],
+      'get',
+      'configmaps',
+      '-A',
+      '--as',
+      'jane',
     )
     await refused(
       'Error from server (Forbidden): configmaps "kube-root-ca.crt" is forbidden: User "jane" cannot delete resource "configmaps" in API group "" in the namespace "default"',
-      ...['delete', 'configmap', 'kube-root-ca.crt', '--as', 'jane'],
+      'delete',
+      'configmap',
+      'kube-root-ca.crt',
+      '--as',
+      'jane',
     )
     await refused(
       'Error from server (Forbidden): nodes is forbidden: User "jane" cannot list resource "nodes" in API group "" at the cluster scope',
-      ...['get', 'nodes', '--as', 'jane'],
+      'get',
+      'nodes',
+      '--as',
+      'jane',
     )
     await refused(
       'Error from server (Forbidden): users "admin" is forbidden: User "system:serviceaccount:default:bot" cannot impersonate resource "users" in API group "" at the cluster scope',
-      ...['get', 'pods', '--as', 'admin', '--kubeconfig', await account()],
+      'get',
+      'pods',
+      '--as',
+      'admin',
+      '--kubeconfig',
+      await account(),
     )
   })
 
