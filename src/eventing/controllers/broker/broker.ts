@@ -1,0 +1,72 @@
+/**
+ * Broker of class MTChannelBasedBroker: its address, and whether the engine has it (contract eventing §2.1). There is no
+ * channel and no Subscription behind it as in Knative: its log has its Triggers as subscriptions.
+ */
+import { keyOf, type KubeObject } from '../../../kube/api/meta.ts'
+import type { Reconciler } from '../../../kube/controller/reconciler.ts'
+import { finish } from '../../../knative/conditions.ts'
+import { createTracker } from '../../../knative/tracker.ts'
+import {
+  Broker,
+  brokerConditions as conditions,
+  classOf,
+  type BrokerStatus,
+} from '../../api/broker.ts'
+import { brokerClass, brokerIngressHost } from '../../api/names.ts'
+import { withDeadLetter } from '../dead-letter.ts'
+import type { EngineLink } from '../engine/engine-link.ts'
+import { createServedKeys } from '../engine/served-keys.ts'
+import { engineNotReady, withoutPolicies } from '../marks.ts'
+import { addressableKinds, resolve, targetOf, type Resolution } from '../resolver.ts'
+
+export interface World {
+  readonly broker: Broker
+  /** The engine takes its events. */
+  readonly served: boolean
+  readonly deadLetterSink?: Resolution
+}
+
+export const brokerReconciler = (link: EngineLink): Reconciler<Broker, World> => {
+  const tracker = createTracker()
+  const keys = createServedKeys(link)
+  return {
+    name: 'broker-controller',
+    kind: Broker,
+    handles: (broker) => classOf(broker) === brokerClass.multiTenant,
+    watches: addressableKinds
+      .filter((kind) => kind !== Broker)
+      .map((kind) => ({ kind, wake: (changed: KubeObject) => tracker.observers(changed) })),
+
+    observe(broker, read) {
+      const key = keyOf(broker)
+      const { uid = '' } = broker.metadata
+      const sink = broker.spec.delivery?.deadLetterSink
+      const served = link.serves(uid)
+      tracker.track(key, targetOf(sink, key.namespace))
+      keys.seen(key, uid, served)
+      return { broker, served, ...(sink && { deadLetterSink: resolve(sink, key.namespace, read) }) }
+    },
+
+    plan({ broker, served, deadLetterSink }, nowMs) {
+      const { generation = 0, namespace = '', name } = broker.metadata
+      let status: BrokerStatus = conditions.begin(broker.status ?? {}, generation, nowMs)
+      const address = { name: 'http', url: `http://${brokerIngressHost}/${namespace}/${name}` }
+      for (const type of ['IngressReady', 'TriggerChannelReady', 'FilterReady', 'Addressable'])
+        status = served
+          ? conditions.markTrue(status, type, nowMs)
+          : conditions.markUnknown(status, type, ...engineNotReady, nowMs)
+      status = withDeadLetter(status, deadLetterSink, conditions, nowMs)
+      status = withoutPolicies(status, conditions, nowMs)
+      if (served) status = { ...status, address }
+      return { status: finish(status, broker.status, generation, nowMs) }
+    },
+
+    gone(key) {
+      tracker.forget(key)
+      keys.forget(key)
+      return {}
+    },
+
+    connect: (wake) => keys.connect(wake),
+  }
+}

@@ -1,0 +1,142 @@
+/** Channel: makes a channel of the kind that its template names and repeats what that says (contract eventing §2.7). */
+import { apiVersionOf, type Kind } from '../../../kube/api/kind.ts'
+import { controllerOf, keyOf, type KubeObject } from '../../../kube/api/meta.ts'
+import type { Reconciler } from '../../../kube/controller/reconciler.ts'
+import { conditionOf, finish, type ConditionedObject } from '../../../knative/conditions.ts'
+import { Channel, channelConditions as conditions, type ChannelStatus } from '../../api/channel.ts'
+import { InMemoryChannel, type InMemoryChannelStatus } from '../../api/in-memory-channel.ts'
+import { annotation } from '../../api/names.ts'
+import { withoutPolicies } from '../marks.ts'
+
+/** Channel kinds that are served here. */
+const channelKinds: readonly Kind[] = [InMemoryChannel]
+
+interface Backing extends ConditionedObject {
+  readonly status?: InMemoryChannelStatus
+}
+
+export interface World {
+  readonly channel: Channel
+  readonly kind: Kind | undefined
+  readonly backing: Backing | undefined
+}
+
+export const channelReconciler: Reconciler<Channel, World> = {
+  name: 'channel-controller',
+  kind: Channel,
+  watches: channelKinds.map((kind) => ({ kind, wake: 'owner' as const })),
+
+  observe(channel, read) {
+    const { apiVersion, kind: name } = channel.spec.channelTemplate ?? {}
+    const kind = channelKinds.find((one) => one.kind === name && apiVersionOf(one) === apiVersion)
+    return { channel, kind, backing: kind && (read.get(kind, keyOf(channel)) as Backing) }
+  },
+
+  plan({ channel, kind, backing }, nowMs) {
+    const { generation = 0, name } = channel.metadata
+    const begun = conditions.begin(channel.status ?? {}, generation, nowMs)
+    const done = (status: ChannelStatus) => finish(status, channel.status, generation, nowMs)
+    const failed = (message: string) =>
+      done(conditions.markFalse(begun, 'BackingChannelReady', 'ChannelFailure', message, nowMs))
+    if (!kind) {
+      const { apiVersion = '', kind: wanted = '' } = channel.spec.channelTemplate ?? {}
+      return {
+        status: failed(
+          `there is no channel kind ${wanted} of ${apiVersion} here: ${channelKinds.map((one) => one.kind).join(', ')} can be had`,
+        ),
+      }
+    }
+    if (backing && controllerOf(backing)?.uid !== channel.metadata.uid)
+      return {
+        status: failed(`${kind.kind} "${name}" is not owned by Channel "${name}"`),
+        error: new Error(`channel: "${name}" does not own ${kind.kind}: "${name}"`),
+      }
+    return {
+      apply: [applyBacking(channel, kind)],
+      status: done(decide(begun, kind, channel, backing, nowMs)),
+    }
+  },
+}
+
+function decide(
+  begun: ChannelStatus,
+  kind: Kind,
+  { metadata }: Channel,
+  backing: Backing | undefined,
+  nowMs: number,
+): ChannelStatus {
+  const { namespace = '', name } = metadata
+  let status: ChannelStatus = {
+    ...begun,
+    channel: { apiVersion: apiVersionOf(kind), kind: kind.kind, name, namespace },
+  }
+  const ready = conditionOf(backing?.status, 'Ready')
+  if (!ready)
+    return conditions.markUnknown(
+      status,
+      'BackingChannelReady',
+      'BackingChannelNotConfigured',
+      'BackingChannel has not yet been reconciled.',
+      nowMs,
+    )
+  status = conditions.mirror(status, 'BackingChannelReady', ready, nowMs)
+  const { address, addresses, subscribers, deadLetterSinkUri } = backing?.status ?? {}
+  if (!address?.url)
+    return conditions.markFalse(
+      status,
+      'Addressable',
+      'EmptyHostname',
+      'hostname is the empty string',
+      nowMs,
+    )
+  status = conditions.markTrue({ ...status, address }, 'Addressable', nowMs)
+  const { subscribers: _, deadLetterSinkUri: _uri, ...bare } = status
+  status = {
+    ...bare,
+    ...(addresses && { addresses }),
+    ...(subscribers && { subscribers }),
+    ...(deadLetterSinkUri && { deadLetterSinkUri }),
+  }
+  status = conditions.mirror(
+    status,
+    'DeadLetterSinkResolved',
+    conditionOf(backing?.status, 'DeadLetterSinkResolved'),
+    nowMs,
+  )
+  return withoutPolicies(status, conditions, nowMs)
+}
+
+/** Subscribers are the Subscriptions' affair. */
+function applyBacking(channel: Channel, kind: Kind) {
+  const { name, namespace = '', uid = '' } = channel.metadata
+  const { channelTemplate, delivery } = channel.spec
+  const spec = { ...channelTemplate?.spec, ...(delivery && { delivery }) }
+  const desired = {
+    apiVersion: apiVersionOf(kind),
+    kind: kind.kind,
+    metadata: {
+      name,
+      namespace,
+      annotations: { [annotation.subscribable]: 'v1' },
+      ownerReferences: [
+        {
+          apiVersion: apiVersionOf(Channel),
+          kind: Channel.kind,
+          name,
+          uid,
+          controller: true,
+          blockOwnerDeletion: true,
+        },
+      ],
+    },
+    spec,
+  }
+  return {
+    kind,
+    desired: desired as KubeObject,
+    merge: (existing: KubeObject) => {
+      const { subscribers } = (existing as { spec?: { subscribers?: unknown } }).spec ?? {}
+      return { ...existing, spec: { ...spec, ...(subscribers !== undefined && { subscribers }) } }
+    },
+  }
+}

@@ -1,0 +1,57 @@
+/** Starts the controllers of Knative Eventing and keeps the event engine told. */
+import { Endpoints } from '../../kube/api/endpoints.ts'
+import type { Kind } from '../../kube/api/kind.ts'
+import type { KubeObject } from '../../kube/api/meta.ts'
+import { Service as CoreService } from '../../kube/api/service.ts'
+import { startController, type ControllerDeps } from '../../kube/controller/loop.ts'
+import type { Reconciler } from '../../kube/controller/reconciler.ts'
+import { Broker } from '../api/broker.ts'
+import { InMemoryChannel } from '../api/in-memory-channel.ts'
+import { Trigger } from '../api/trigger.ts'
+import { brokerReconciler } from './broker/broker.ts'
+import { channelReconciler } from './channel/channel.ts'
+import type { DialAddress } from './dial.ts'
+import { engineConfig } from './engine/engine-config.ts'
+import { connectEngine, type EngineLink } from './engine/engine-link.ts'
+import { inMemoryChannelReconciler } from './in-memory-channel/in-memory-channel.ts'
+import { subscriptionReconciler } from './subscription/subscription.ts'
+import { triggerReconciler } from './trigger/trigger.ts'
+
+export interface EventingDeps extends ControllerDeps {
+  /** The engine's control socket. */
+  readonly engineSocket: string
+  /** The gateway's listener for names of the cluster. */
+  readonly gateway: () => DialAddress | undefined
+}
+
+export interface EventingControllers extends AsyncDisposable {
+  readonly link: EngineLink
+}
+
+/** What the engine's configuration is made of. */
+const fed: readonly Kind[] = [Broker, Trigger, InMemoryChannel, CoreService, Endpoints]
+
+export async function startEventingControllers(deps: EventingDeps): Promise<EventingControllers> {
+  const { informers, clock, log, gateway } = deps
+  const started = new AsyncDisposableStack()
+  const read = informers.reader()
+  const sources = fed.map((kind) => informers.for(kind))
+  await informers.synced()
+  const link: EngineLink = started.use(
+    connectEngine({
+      socketPath: deps.engineSocket,
+      wanted: () => engineConfig(read, { gateway: gateway(), engine: link.address }),
+      clock,
+      log: log.child({ part: 'engine-link' }),
+    }),
+  )
+  for (const source of sources) started.use(source.subscribe(() => link.changed()))
+  const start = <T extends KubeObject, World>(reconciler: Reconciler<T, World>) =>
+    started.use(startController(reconciler, deps))
+  start(brokerReconciler(link))
+  start(triggerReconciler(link))
+  start(inMemoryChannelReconciler(link))
+  start(channelReconciler)
+  start(subscriptionReconciler())
+  return { link, [Symbol.asyncDispose]: () => started.disposeAsync() }
+}

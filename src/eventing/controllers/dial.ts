@@ -1,0 +1,49 @@
+/**
+ * Where to connect to for a URL of this cluster: the engine itself for Brokers and channels, ready pods for ordinary
+ * Services, the gateway for everything that Serving has. URLs of the world are dialled as they are.
+ */
+import { Endpoints } from '../../kube/api/endpoints.ts'
+import { Service as CoreService } from '../../kube/api/service.ts'
+import type { Reader } from '../../kube/controller/reconciler.ts'
+import { brokerIngressHost, label } from '../api/names.ts'
+
+export interface DialAddress {
+  readonly host: string
+  readonly port: number
+}
+
+export interface DialWorld {
+  /** The gateway's listener for names of the cluster. */
+  readonly gateway: DialAddress | undefined
+  /** The engine's own ingress. */
+  readonly engine: DialAddress | undefined
+}
+
+/** Undefined = as the URL says. */
+export function dialOf(
+  url: string,
+  read: Pick<Reader, 'get'>,
+  { gateway, engine }: DialWorld,
+): readonly DialAddress[] | undefined {
+  const parsed = URL.parse(url)
+  const match = /^([^.]+)\.([^.]+)\.svc(\.cluster\.local)?$/.exec(parsed?.hostname ?? '')
+  if (!parsed || !match) return undefined
+  const [, name = '', namespace = ''] = match
+  if (parsed.hostname === brokerIngressHost) return engine ? [engine] : []
+  const key = { namespace, name }
+  const service = read.get(CoreService, key)
+  if (service?.metadata.labels?.[label.role] === 'in-memory-channel') return engine ? [engine] : []
+  const isOrdinary = service && service.spec.type !== 'ExternalName' && service.spec.selector
+  if (!isOrdinary) return gateway ? [gateway] : []
+  const wanted = Number(parsed.port) || (parsed.protocol === 'https:' ? 443 : 80)
+  const { ports = [] } = service.spec
+  const [only] = ports
+  const port = ports.find((each) => each.port === wanted) ?? (ports.length === 1 ? only : undefined)
+  if (!port) return []
+  return (read.get(Endpoints, key)?.subsets ?? []).flatMap(
+    ({ addresses = [], ports: open = [] }) => {
+      const target = open.find(({ name: each }) => (each ?? '') === (port.name ?? '')) ?? open[0]
+      return target ? addresses.map(({ ip }) => ({ host: ip, port: target.port })) : []
+    },
+  )
+}

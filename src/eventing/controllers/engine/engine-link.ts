@@ -1,0 +1,121 @@
+/**
+ * The line to the event engine: tells it what is wanted, again after each change and each restart, and knows what it
+ * has taken. Reconcilers ask whether their object is served, and are woken when that changes.
+ */
+import { request } from 'node:http'
+import type { Clock } from '../../../lib/clock.ts'
+import type { Log } from '../../../lib/log.ts'
+import type { EngineConfig } from '../../broker/feed.ts'
+import type { DialAddress } from '../dial.ts'
+
+export interface EngineLink extends AsyncDisposable {
+  /** Where events come in; undefined until the engine was reached. */
+  readonly address: DialAddress | undefined
+  /** Has taken the configuration with this Broker, channel, Trigger or subscriber (by uid). */
+  serves(uid: string): boolean
+  /** What is wanted may have changed; told soon. */
+  changed(): void
+  /** Calls back when what is served, or the address, has changed. */
+  onServed(listener: () => void): Disposable
+}
+
+export interface EngineLinkOptions {
+  readonly socketPath: string
+  /** What is wanted now. */
+  readonly wanted: () => EngineConfig
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/** Changes are gathered for so long. */
+const gatherMs = 5
+/** The engine is asked whether it is still the same so often, and again so soon when it does not answer. */
+const lookEveryMs = 2_000
+const againMs = 200
+
+export function connectEngine({ socketPath, wanted, clock, log }: EngineLinkOptions): EngineLink {
+  const listeners = new Set<() => void>()
+  let address: DialAddress | undefined
+  let pid: number | undefined
+  let served: ReadonlySet<string> = new Set()
+  let told = ''
+  let dirty = true
+  let running: Promise<void> | undefined
+  let closed = false
+  let cancel = () => {}
+
+  const later = (delayMs: number) => {
+    cancel()
+    if (!closed) cancel = clock.after(delayMs, () => void run())
+  }
+  const run = (): Promise<void> =>
+    (running ??= talk()
+      .then(
+        () => later(dirty ? gatherMs : lookEveryMs),
+        (error: unknown) => {
+          log.debug('the event engine does not answer', { error })
+          dirty = true
+          later(againMs)
+        },
+      )
+      .finally(() => (running = undefined)))
+
+  const talk = async () => {
+    const hello = (await ask('GET', '/')) as { pid: number; host: string; port: number }
+    if (hello.pid !== pid) told = ''
+    const moved = address?.host !== hello.host || address.port !== hello.port
+    pid = hello.pid
+    address = { host: hello.host, port: hello.port }
+    dirty = false
+    const config = wanted()
+    const text = JSON.stringify(config)
+    if (text !== told) {
+      await ask('PUT', '/config', text)
+      told = text
+      served = new Set(
+        config.channels.flatMap(({ uid, subscriptions }) => [
+          uid,
+          ...subscriptions.map((each) => each.uid),
+        ]),
+      )
+    } else if (!moved) return
+    for (const listener of listeners) listener()
+  }
+
+  const ask = (method: string, path: string, body?: string): Promise<unknown> =>
+    new Promise((resolve, reject) => {
+      const sending = request({ socketPath, method, path }, (response) => {
+        let text = ''
+        response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
+        response.on('error', reject)
+        response.on('end', () =>
+          response.statusCode === 200
+            ? resolve(JSON.parse(text))
+            : reject(new Error(`${method} ${path}: ${response.statusCode} ${text}`)),
+        )
+      })
+      sending.on('error', reject)
+      sending.end(body)
+    })
+
+  void run()
+  return {
+    get address() {
+      return address
+    },
+    serves: (uid) => served.has(uid),
+    changed() {
+      dirty = true
+      if (!running) later(gatherMs)
+    },
+    onServed(listener) {
+      listeners.add(listener)
+      return { [Symbol.dispose]: () => listeners.delete(listener) }
+    },
+    async [Symbol.asyncDispose]() {
+      closed = true
+      cancel()
+      await running
+    },
+  }
+}

@@ -1,0 +1,131 @@
+/** InMemoryChannel: a Service with its address, and how each subscriber stands with the engine (contract eventing §2.8). */
+import { apiVersionOf } from '../../../kube/api/kind.ts'
+import { keyOf, type KubeObject } from '../../../kube/api/meta.ts'
+import { Service as CoreService } from '../../../kube/api/service.ts'
+import type { Reconciler } from '../../../kube/controller/reconciler.ts'
+import { finish } from '../../../knative/conditions.ts'
+import { createTracker } from '../../../knative/tracker.ts'
+import {
+  InMemoryChannel,
+  inMemoryChannelConditions as conditions,
+  type InMemoryChannelStatus,
+} from '../../api/in-memory-channel.ts'
+import { label, systemNamespace, clusterDomain } from '../../api/names.ts'
+import { withDeadLetter } from '../dead-letter.ts'
+import { channelHost, channelServiceName } from '../engine/engine-config.ts'
+import type { EngineLink } from '../engine/engine-link.ts'
+import { engineNotReady, withoutPolicies } from '../marks.ts'
+import { addressableKinds, resolve, targetOf, type Resolution } from '../resolver.ts'
+
+export interface World {
+  readonly channel: InMemoryChannel
+  readonly served: boolean
+  /** Uids of subscribers that the engine serves. */
+  readonly servedSubscribers: ReadonlySet<string>
+  readonly deadLetterSink?: Resolution
+}
+
+/** Where the engine is found for the world inside the cluster. */
+const dispatcherHost = `imc-dispatcher.${systemNamespace}.svc.${clusterDomain}`
+
+export const inMemoryChannelReconciler = (link: EngineLink): Reconciler<InMemoryChannel, World> => {
+  const tracker = createTracker()
+  const channels = new Map<string, ReturnType<typeof keyOf>>()
+  return {
+    name: 'inmemorychannel-controller',
+    kind: InMemoryChannel,
+    watches: [
+      { kind: CoreService, wake: 'owner' },
+      ...addressableKinds
+        .filter((kind) => kind !== InMemoryChannel)
+        .map((kind) => ({ kind, wake: (changed: KubeObject) => tracker.observers(changed) })),
+    ],
+
+    observe(channel, read) {
+      const key = keyOf(channel)
+      const sink = channel.spec.delivery?.deadLetterSink
+      tracker.track(key, targetOf(sink, key.namespace))
+      channels.set(`${key.namespace}/${key.name}`, key)
+      return {
+        channel,
+        served: link.serves(channel.metadata.uid ?? ''),
+        servedSubscribers: new Set(
+          (channel.spec.subscribers ?? [])
+            .map(({ uid = '' }) => uid)
+            .filter((uid) => link.serves(uid)),
+        ),
+        ...(sink && { deadLetterSink: resolve(sink, key.namespace, read) }),
+      }
+    },
+
+    plan({ channel, served, servedSubscribers, deadLetterSink }, nowMs) {
+      const { generation = 0, namespace = '', name } = channel.metadata
+      let status: InMemoryChannelStatus = conditions.begin(channel.status ?? {}, generation, nowMs)
+      const mark = (type: string) => {
+        status = served
+          ? conditions.markTrue(status, type, nowMs)
+          : conditions.markUnknown(status, type, ...engineNotReady, nowMs)
+      }
+      for (const type of ['ServiceReady', 'EndpointsReady', 'ChannelServiceReady', 'Addressable'])
+        mark(type)
+      const url = `http://${channelHost(namespace, name)}`
+      if (served) status = { ...status, address: { name: 'http', url } }
+      status = withDeadLetter(status, deadLetterSink, conditions, nowMs)
+      status = withoutPolicies(status, conditions, nowMs)
+      const subscribers = (channel.spec.subscribers ?? []).map(
+        ({ uid = '', generation: seen }) => ({
+          uid,
+          observedGeneration: seen ?? 0,
+          ready: servedSubscribers.has(uid) ? 'True' : 'Unknown',
+        }),
+      )
+      const { subscribers: _, ...bare } = status
+      const whole = { ...bare, ...(subscribers.length > 0 && { subscribers }) }
+      return {
+        apply: [{ kind: CoreService, desired: service(channel) }],
+        status: finish(whole, channel.status, generation, nowMs),
+      }
+    },
+
+    gone(key) {
+      tracker.forget(key)
+      channels.delete(`${key.namespace}/${key.name}`)
+      return {}
+    },
+
+    connect: (wake) =>
+      link.onServed(() => {
+        for (const key of channels.values()) wake(key)
+      }),
+  }
+}
+
+/** The Service whose name is the channel's host. */
+function service(channel: InMemoryChannel): KubeObject {
+  const { name, namespace = '', uid = '' } = channel.metadata
+  const desired = {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: {
+      name: channelServiceName(name),
+      namespace,
+      labels: { [label.role]: 'in-memory-channel' },
+      ownerReferences: [
+        {
+          apiVersion: apiVersionOf(InMemoryChannel),
+          kind: InMemoryChannel.kind,
+          name,
+          uid,
+          controller: true,
+          blockOwnerDeletion: true,
+        },
+      ],
+    },
+    spec: {
+      type: 'ExternalName',
+      externalName: dispatcherHost,
+      ports: [{ name: 'http', port: 80, protocol: 'TCP', targetPort: 80 }],
+    },
+  }
+  return desired
+}

@@ -1,0 +1,81 @@
+/**
+ * What a fresh API server needs before Knative Eventing runs on it: the system namespace, its ConfigMaps and the
+ * Services that tools look for (contract eventing §1.7, part 10). May run at each start: what users changed stays.
+ */
+import { ConfigMap } from '../../kube/api/config-map.ts'
+import type { Kind } from '../../kube/api/kind.ts'
+import type { KubeObject } from '../../kube/api/meta.ts'
+import { Namespace } from '../../kube/api/namespace.ts'
+import { Service as CoreService } from '../../kube/api/service.ts'
+import { hasReason } from '../../kube/api/status-error.ts'
+import type { Client } from '../../kube/client/client.ts'
+import { configBrDefaults } from '../api/config/br-defaults.ts'
+import { configChannelDefaults } from '../api/config/ch-webhook.ts'
+import { systemNamespace } from '../api/names.ts'
+
+const configs = [configBrDefaults, configChannelDefaults]
+
+export async function installEventing(client: Client): Promise<void> {
+  await ensure(client, Namespace, {
+    apiVersion: 'v1',
+    kind: 'Namespace',
+    metadata: { name: systemNamespace, labels: { 'app.kubernetes.io/name': 'knative-eventing' } },
+  })
+  await Promise.all([
+    ...configs.map(({ name, component, example }) =>
+      ensure(client, ConfigMap, configMap(name, component, { _example: example.trimStart() })),
+    ),
+    ensure(
+      client,
+      ConfigMap,
+      configMap('config-br-default-channel', 'eventing-controller', {
+        'channel-template-spec': 'apiVersion: messaging.knative.dev/v1\nkind: InMemoryChannel\n',
+      }),
+    ),
+    ...['broker-ingress', 'broker-filter', 'imc-dispatcher'].map((name) =>
+      ensure(client, CoreService, service(name)),
+    ),
+  ])
+}
+
+const configMap = (name: string, component: string, data: Readonly<Record<string, string>>) => ({
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: {
+    name,
+    namespace: systemNamespace,
+    labels: {
+      'app.kubernetes.io/name': 'knative-eventing',
+      'app.kubernetes.io/component': component,
+    },
+  },
+  data,
+})
+
+/** Its address is kept in its Endpoints: the engine is no pod. */
+const service = (name: string) => ({
+  apiVersion: 'v1',
+  kind: 'Service',
+  metadata: {
+    name,
+    namespace: systemNamespace,
+    labels: { 'app.kubernetes.io/name': 'knative-eventing' },
+  },
+  spec: {
+    type: 'ClusterIP' as const,
+    ports: [{ name: 'http', port: 80, protocol: 'TCP' as const, targetPort: 8080 }],
+  },
+})
+
+/** The object as it is stored: ours when it was missing. */
+async function ensure<T extends KubeObject>(
+  client: Client,
+  kind: Kind<T>,
+  object: T,
+): Promise<void> {
+  try {
+    await client.create(kind, object)
+  } catch (error) {
+    if (!hasReason(error, 'AlreadyExists')) throw error
+  }
+}

@@ -1,0 +1,149 @@
+/**
+ * From a Destination to the URL that events are sent to (knative.dev/pkg resolver; contract eventing §1.5): a core
+ * Service by its name, anything else by the address in its status, a URI as it is. URLs are kept as text: clients
+ * compare them letter by letter.
+ */
+import { apiVersionOf, type Kind } from '../../kube/api/kind.ts'
+import type { KubeObject, ObjectKey } from '../../kube/api/meta.ts'
+import { Service as CoreService } from '../../kube/api/service.ts'
+import type { Reader } from '../../kube/controller/reconciler.ts'
+import type { Target } from '../../knative/tracker.ts'
+import { Broker } from '../api/broker.ts'
+import { Channel } from '../api/channel.ts'
+import type { Destination, KReference } from '../api/destination.ts'
+import { InMemoryChannel } from '../api/in-memory-channel.ts'
+import { clusterDomain } from '../api/names.ts'
+
+/** What has an address in its status. */
+interface Addressed extends KubeObject {
+  readonly status?: {
+    readonly address?: Address
+    readonly addresses?: readonly Address[]
+  }
+}
+
+interface Address {
+  readonly name?: string
+  readonly url?: string
+  readonly CACerts?: string
+  readonly audience?: string
+}
+
+const served = (group: string, version: string, kind: string, plural: string): Kind<Addressed> => ({
+  group,
+  version,
+  kind,
+  plural,
+  namespaced: true,
+})
+
+/** Kinds of Serving, by name: the products know each other as objects alone. */
+const servingKinds = [
+  served('serving.knative.dev', 'v1', 'Service', 'services'),
+  served('serving.knative.dev', 'v1', 'Route', 'routes'),
+]
+
+/** Kinds whose objects can be sinks; more are added by those that serve them. */
+export const addressableKinds: readonly Kind[] = [
+  CoreService,
+  ...servingKinds,
+  Broker,
+  Channel,
+  InMemoryChannel,
+]
+
+export interface Resolved {
+  readonly url: string
+  readonly caCerts?: string
+  readonly audience?: string
+}
+
+export type Resolution = Resolved | { readonly problem: string }
+
+export const isResolved = (resolution: Resolution): resolution is Resolved => 'url' in resolution
+
+/** The kind that a reference names, in whatever version; undefined = none that is known to have addresses. */
+export function referredKind(
+  { apiVersion = '', kind }: KReference,
+  kinds: readonly Kind[],
+): Kind | undefined {
+  const group = apiVersion.includes('/') ? (apiVersion.split('/')[0] ?? '') : ''
+  return kinds.find((one) => one.kind === kind && one.group === group)
+}
+
+/** What a reconciler that resolves this has to look at. */
+export function targetOf(
+  destination: Destination | undefined,
+  namespace: string,
+): readonly Target[] {
+  const { ref } = destination ?? {}
+  if (!ref?.kind || !ref.name) return []
+  return [{ kind: ref.kind, namespace: ref.namespace || namespace, name: ref.name }]
+}
+
+export function resolve(
+  destination: Destination,
+  namespace: string,
+  read: Pick<Reader, 'get'>,
+  kinds: readonly Kind[] = addressableKinds,
+): Resolution {
+  const { ref, uri, CACerts, audience } = destination
+  const base = ref ? resolveReference(ref, namespace, read, kinds, CACerts) : undefined
+  if (base && !isResolved(base)) return base
+  const url = base ? (uri ? relativeTo(base.url, uri) : base.url) : uri
+  if (!url) return { problem: 'destination missing Ref and URI, expected at least one' }
+  const certificates = CACerts ?? base?.caCerts
+  const meantFor = audience ?? base?.audience
+  return {
+    url,
+    ...(certificates !== undefined && { caCerts: certificates }),
+    ...(meantFor !== undefined && { audience: meantFor }),
+  }
+}
+
+function resolveReference(
+  ref: KReference,
+  ownNamespace: string,
+  read: Pick<Reader, 'get'>,
+  kinds: readonly Kind[],
+  caCerts: string | undefined,
+): Resolution {
+  const { name = '', kind: kindName = '', apiVersion = '' } = ref
+  const key: ObjectKey = { namespace: ref.namespace || ownNamespace, name }
+  const kind = referredKind(ref, kinds)
+  if (!kind)
+    return {
+      problem: `failed to get lister for ${apiVersion}, Kind=${kindName}: objects of this kind have no address that is known here`,
+    }
+  const object = read.get(kind, key) as Addressed | undefined
+  if (!object)
+    return {
+      problem: `failed to get object ${key.namespace}/${name}: ${kind.plural}${kind.group ? `.${kind.group}` : ''} "${name}" not found`,
+    }
+  if (kind.kind === CoreService.kind && kind.group === '')
+    return {
+      url: `${caCerts === undefined ? 'http' : 'https'}://${name}.${key.namespace}.svc.${clusterDomain}`,
+    }
+  const { addresses = [], address } = object.status ?? {}
+  const found =
+    ref.address === undefined
+      ? (addresses[0] ?? address)
+      : addresses.find((each) => each.name === ref.address)
+  if (!found?.url)
+    return {
+      problem: `address not set for &ObjectReference{Kind:${kindName},Namespace:${key.namespace},Name:${name},UID:,APIVersion:${apiVersionOf(kind)},ResourceVersion:,FieldPath:,}`,
+    }
+  return {
+    url: found.url,
+    ...(found.CACerts !== undefined && { caCerts: found.CACerts }),
+    ...(found.audience !== undefined && { audience: found.audience }),
+  }
+}
+
+/** RFC 3986, section 5, on the text: what does not change stays letter by letter. */
+function relativeTo(base: string, reference: string): string {
+  const parsed = URL.parse(reference, base)
+  if (!parsed) return base
+  const [, origin = base] = /^([a-z][a-z0-9+.-]*:\/\/[^/?#]*)/i.exec(base) ?? []
+  return `${origin}${parsed.pathname}${parsed.search}${parsed.hash}`
+}

@@ -1,0 +1,169 @@
+/**
+ * Trigger: whom its events go to, and whether its Broker's log has a place for it (contract eventing §2.2). It is Ready
+ * when events that come from then on are its own.
+ */
+import { keyOf, type KubeObject } from '../../../kube/api/meta.ts'
+import type { Reconciler } from '../../../kube/controller/reconciler.ts'
+import { conditionOf, finish, isObserved } from '../../../knative/conditions.ts'
+import { createTracker } from '../../../knative/tracker.ts'
+import { Broker, classOf } from '../../api/broker.ts'
+import { annotation, brokerClass } from '../../api/names.ts'
+import {
+  brokerOf,
+  Trigger,
+  triggerConditions as conditions,
+  type TriggerStatus,
+} from '../../api/trigger.ts'
+import { withDeadLetter } from '../dead-letter.ts'
+import type { EngineLink } from '../engine/engine-link.ts'
+import { createServedKeys } from '../engine/served-keys.ts'
+import { engineNotReady, withoutIdentity } from '../marks.ts'
+import { addressableKinds, isResolved, resolve, targetOf, type Resolution } from '../resolver.ts'
+import { dependencyOf, dependencyState, type Dependency } from './dependency.ts'
+
+export interface World {
+  readonly trigger: Trigger
+  readonly broker: Broker | undefined
+  readonly subscriber: Resolution
+  readonly deadLetterSink?: Resolution
+  readonly served: boolean
+  readonly dependency: Dependency
+}
+
+export const triggerReconciler = (link: EngineLink): Reconciler<Trigger, World> => {
+  const tracker = createTracker()
+  const keys = createServedKeys(link)
+  return {
+    name: 'trigger-controller',
+    kind: Trigger,
+    watches: addressableKinds.map((kind) => ({
+      kind,
+      wake: (changed: KubeObject) => tracker.observers(changed),
+    })),
+
+    observe(trigger, read) {
+      const key = keyOf(trigger)
+      const { namespace } = key
+      const { spec, metadata } = trigger
+      const { uid = '' } = metadata
+      const served = link.serves(uid)
+      const broker = read.get(Broker, { namespace, name: brokerOf(trigger) })
+      const sink = spec.delivery?.deadLetterSink
+      tracker.track(key, [
+        { kind: Broker.kind, namespace, name: brokerOf(trigger) },
+        ...targetOf(spec.subscriber, namespace),
+        ...targetOf(sink, namespace),
+      ])
+      keys.seen(key, uid, served)
+      const deadLetterSink = sink ? resolve(sink, namespace, read) : inherited(broker)
+      return {
+        trigger,
+        broker,
+        served,
+        subscriber: resolve(spec.subscriber ?? {}, namespace, read),
+        ...(deadLetterSink && { deadLetterSink }),
+        dependency: dependencyState(dependencyOf(metadata.annotations?.[annotation.dependency])),
+      }
+    },
+
+    plan(world, nowMs) {
+      const { trigger, broker } = world
+      const { generation = 0 } = trigger.metadata
+      // Triggers of other classes of Brokers are somebody else's.
+      if (broker && classOf(broker) !== brokerClass.multiTenant) return {}
+      const begun = conditions.begin(trigger.status ?? {}, generation, nowMs)
+      return { status: finish(decide(world, begun, nowMs), trigger.status, generation, nowMs) }
+    },
+
+    gone(key) {
+      tracker.forget(key)
+      keys.forget(key)
+      return {}
+    },
+
+    connect: (wake) => keys.connect(wake),
+  }
+}
+
+/** The Broker's own sink is its Triggers' too. */
+function inherited(broker: Broker | undefined): Resolution | undefined {
+  if (!broker?.spec.delivery?.deadLetterSink) return undefined
+  const { deadLetterSinkUri, deadLetterSinkCACerts, deadLetterSinkAudience } = broker.status ?? {}
+  if (!deadLetterSinkUri)
+    return { problem: `Broker ${broker.metadata.name} didn't set status.deadLetterSinkURI` }
+  return {
+    url: deadLetterSinkUri,
+    ...(deadLetterSinkCACerts && { caCerts: deadLetterSinkCACerts }),
+    ...(deadLetterSinkAudience && { audience: deadLetterSinkAudience }),
+  }
+}
+
+function decide(world: World, begun: TriggerStatus, nowMs: number): TriggerStatus {
+  const { trigger, broker, subscriber, deadLetterSink, served, dependency } = world
+  let status = begun
+  if (!broker)
+    return conditions.markFalse(
+      status,
+      'BrokerReady',
+      'BrokerDoesNotExist',
+      `Broker "${brokerOf(trigger)}" does not exist`,
+      nowMs,
+    )
+  const ready = conditionOf(broker.status, 'Ready')
+  if (!ready || !isObserved(broker))
+    return conditions.markUnknown(
+      status,
+      'BrokerReady',
+      'BrokerNotConfigured',
+      'Broker has not yet been reconciled.',
+      nowMs,
+    )
+  status = conditions.mirror(status, 'BrokerReady', ready, nowMs)
+  if (ready.status !== 'True') return status
+  status = withSubscriber(status, subscriber, nowMs)
+  status = withDeadLetter(status, deadLetterSink, conditions, nowMs)
+  status = withoutIdentity(status, conditions, nowMs)
+  status = served
+    ? conditions.markTrue(status, 'SubscriptionReady', nowMs)
+    : conditions.markUnknown(status, 'SubscriptionReady', ...engineNotReady, nowMs)
+  return dependency.status === 'True'
+    ? conditions.markTrue(status, 'DependencyReady', nowMs)
+    : conditions.markUnknown(
+        status,
+        'DependencyReady',
+        dependency.reason,
+        dependency.message,
+        nowMs,
+      )
+}
+
+function withSubscriber(
+  status: TriggerStatus,
+  subscriber: Resolution,
+  nowMs: number,
+): TriggerStatus {
+  const {
+    subscriberUri: _uri,
+    subscriberCACerts: _certificates,
+    subscriberAudience: _audience,
+    ...bare
+  } = status
+  if (!isResolved(subscriber))
+    return conditions.markFalse(
+      bare,
+      'SubscriberResolved',
+      "Unable to get the Subscriber's URI",
+      subscriber.problem,
+      nowMs,
+    )
+  return conditions.markTrue(
+    {
+      ...bare,
+      subscriberUri: subscriber.url,
+      ...(subscriber.caCerts !== undefined && { subscriberCACerts: subscriber.caCerts }),
+      ...(subscriber.audience !== undefined && { subscriberAudience: subscriber.audience }),
+    },
+    'SubscriberResolved',
+    nowMs,
+  )
+}
