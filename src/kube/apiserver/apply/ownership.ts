@@ -145,8 +145,10 @@ interface Known {
  * built before: they cost a look-up and no memory.
  */
 const known = new Map<string, Known[]>()
-const knownLimit = 10_000
 const likeLimit = 16
+/** Elements in all trees that are kept, each of about a hundred bytes; then they are forgotten and come anew. */
+const knownLimit = 100_000
+let knownSize = 0
 
 function shared(
   elements: readonly string[],
@@ -158,8 +160,12 @@ function shared(
   const alike = known.get(key) ?? []
   for (const each of alike) if (each.trees.every((tree, i) => tree === trees[i])) return each.tree
   const tree = treeOf(new Map(elements.map((element, i) => [element, trees[i] ?? leaf])), member)
-  if (!tree || key.length > 4_000) return tree
-  if (known.size >= knownLimit) known.clear()
+  if (!tree || elements.length > 1_000) return tree
+  knownSize += elements.length + 1
+  if (knownSize > knownLimit) {
+    known.clear()
+    knownSize = 0
+  }
   if (alike.length >= likeLimit) alike.shift()
   alike.push({ trees, tree })
   known.set(key, alike)

@@ -69,7 +69,7 @@ export function trackedUpdate(
   const time = rfc3339(target.machinery.clock.now())
   const entries = base ?? readEntries(list)
   const short = base ? undefined : shortUpdate(target, old, next, entries, me, time)
-  if (short) return short === entries ? next : withEntries(next, writtenEntries(short))
+  if (short) return withEntries(next, short === entries ? list : writtenEntries(short))
 
   const { kind } = target
   const { changed, removed } = ownChanges(kind, old, next)
