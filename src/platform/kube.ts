@@ -21,6 +21,7 @@ import { createInformers } from '../kube/client/informer.ts'
 import { createRecorder } from '../kube/client/recorder.ts'
 import { typedClient, type TypedClient } from '../kube/client/typed-client.ts'
 import type { ControllerDeps } from '../kube/controller/loop.ts'
+import { QueueMetrics } from '../kube/controller/queue-metrics.ts'
 import { startKubeControllers } from '../kube/controllers/controllers.ts'
 import { startKubelet } from '../kube/kubelet/kubelet.ts'
 import { claimedFolder } from '../kube/kubelet/volumes/claimed-folder.ts'
@@ -34,6 +35,7 @@ import type { Images } from '../kube/kubelet/runtime.ts'
 import { unmountBelow } from '../kube/kubelet/volumes/memory-volume.ts'
 import { openSqliteStore } from '../kube/store/sqlite-store.ts'
 import { configMapAdmission } from '../serving/api/config-maps.ts'
+import { eventingKinds } from '../eventing/api/kinds.ts'
 import { routingKinds } from '../routing/api/kinds.ts'
 import { routeAdmission } from '../routing/controllers/admission.ts'
 import { servingKinds } from '../serving/api/kinds.ts'
@@ -121,7 +123,7 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
   ])
   started.use(store)
   started.use(access)
-  const kinds = [...coreKinds, ...servingKinds, ...routingKinds]
+  const kinds = [...coreKinds, ...servingKinds, ...routingKinds, ...eventingKinds]
   const api = started.use(
     createApiServer({
       store,
@@ -139,7 +141,9 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
     createInformers({ client, clock, log: log.child({ part: 'informers' }) }),
   )
   const recorder = createRecorder({ client, clock, random, log })
+  const queues = new QueueMetrics()
   const deps = {
+    queueMetrics: queues,
     client,
     informers,
     clock,
@@ -170,6 +174,7 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
       clock,
       logs,
       ...(access.audit && { audit: access.audit }),
+      moreMetrics: () => queues.text(),
       storeHealth: () => store.failure?.message,
       ...traffic,
     })

@@ -14,6 +14,7 @@ import type { Informers } from '../client/informer.ts'
 import type { Recorder } from '../client/recorder.ts'
 import { semanticallyEqual } from './difference.ts'
 import { createPlanWriter } from './plan-writer.ts'
+import type { QueueMetrics } from './queue-metrics.ts'
 import type { Plan, PlannedEvent, Reader, Reconciler, Wake } from './reconciler.ts'
 import { createWorkQueue } from './work-queue.ts'
 
@@ -32,6 +33,8 @@ export interface ControllerDeps {
   readonly log: Log
   readonly recorder: Recorder
   readonly config?: ControllerConfig
+  /** Where work queues are counted. */
+  readonly queueMetrics?: QueueMetrics
 }
 
 /** Every object is looked at again after this long, more or less, as upstream does. */
@@ -172,6 +175,8 @@ export function startController<T extends KubeObject, World>(
     clock,
     log,
     work,
+    name,
+    metrics: deps.queueMetrics,
     all: function* () {
       for (const object of own.values()) yield keyText(keyOf(object))
     },

@@ -7,6 +7,7 @@
  */
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
+import { noteWork, type QueueMetrics } from './queue-metrics.ts'
 
 export interface WorkQueue extends AsyncDisposable {
   /** Keys waiting now, without those that are being worked on or wait for their time. */
@@ -34,6 +35,9 @@ export interface WorkQueueOptions {
   readonly capacity?: number
   /** Every key there is, asked for after keys had to be dropped. */
   readonly all?: () => Iterable<string>
+  /** Where the queue is counted, and by which name. */
+  readonly metrics?: QueueMetrics | undefined
+  readonly name?: string
 }
 
 const firstDelayMs = 5
@@ -44,6 +48,7 @@ const burst = 64
 export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
   const { clock, log, work, concurrency = 16, capacity = 100_000, all } = options
   const waiting = new Set<string>()
+  const counts = options.metrics?.queue(options.name ?? '', () => waiting.size)
   /** Those of the waiting keys, and of the dirty ones, that are urgent. */
   const urgentKeys = new Set<string>()
   const active = new Set<string>()
@@ -69,6 +74,7 @@ export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
       urgentKeys.delete(key)
       return
     }
+    if (counts && !waiting.has(key)) counts.adds++
     waiting.add(key)
     if (urgent) hurry()
     else schedule()
@@ -90,6 +96,7 @@ export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
   const retry = (key: string) => {
     const count = failures.get(key) ?? 0
     failures.set(key, count + 1)
+    if (counts) counts.retries++
     addAfter(key, Math.min(firstDelayMs * 2 ** count, maxDelayMs))
   }
 
@@ -143,12 +150,14 @@ export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
   }
 
   const run = async (key: string) => {
+    const startedMs = counts ? clock.monotonic() : 0
     try {
       await work(key)
     } catch (error) {
       log.error('work on a key failed unexpectedly', { error, key })
       retry(key)
     }
+    if (counts) noteWork(counts, (clock.monotonic() - startedMs) / 1000)
     active.delete(key)
     if (dirty.delete(key)) add(key, urgentKeys.has(key))
     if (!disposed && urgentKeys.size > 0) hurry()

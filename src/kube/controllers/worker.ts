@@ -9,7 +9,7 @@ import { createWorkQueue, type WorkQueue } from '../controller/work-queue.ts'
 /** `work` answers after how many milliseconds it wants to look again, if at all. */
 export function startWorker(
   name: string,
-  { clock, log: parent, config }: ControllerDeps,
+  { clock, log: parent, config, queueMetrics }: ControllerDeps,
   work: (key: string) => Promise<number | void>,
   all?: () => Iterable<string>,
 ): WorkQueue {
@@ -17,6 +17,8 @@ export function startWorker(
   const queue = createWorkQueue({
     clock,
     log,
+    name,
+    metrics: queueMetrics,
     ...config,
     ...(all && { all }),
     async work(key) {
