@@ -88,7 +88,7 @@ async function listening(container: Container, line = ''): Promise<Container> {
     const caught = /^SigCgt:\s+(\w+)/m.exec(status)
     return !caught || (BigInt(`0x${caught[1]}`) & 0x4000n) !== 0n
   }
-  if (line.startsWith('trap')) await until('SIGTERM is heard', hears)
+  if (/^trap .* TERM;/.test(line)) await until('SIGTERM is heard', hears)
   return container
 }
 
