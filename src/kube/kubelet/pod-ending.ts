@@ -22,6 +22,7 @@ const killLimitMs = 10_000
 const leastAfterHookMs = 2_000
 /** Where Knative's queue-proxy answers when a pod has drained; here the gateway says so, through `beforeStop`. */
 const drainPort = 8022
+const evictionGraceMs = 1_000
 /** Grace of pods that do not say. */
 export const defaultGraceSeconds = 30
 
@@ -83,13 +84,27 @@ export class PodEnding {
 
   /** The pod has run for longer than it may. */
   async exceeded(): Promise<void> {
-    if (this.#record.isTerminating || this.#record.finished || this.#record.detached) return
     const message = 'Pod was active on the node longer than the specified deadline'
-    this.#record.verdict = { reason: 'DeadlineExceeded', message }
+    await this.#fail('Normal', { reason: 'DeadlineExceeded', message }, this.#graceMs())
+  }
+
+  /** The pod takes more than it may. */
+  async evict(message: string): Promise<void> {
+    const graceMs = Math.min(evictionGraceMs, this.#graceMs())
+    await this.#fail('Warning', { reason: 'Evicted', message }, graceMs)
+  }
+
+  async #fail(
+    type: 'Normal' | 'Warning',
+    verdict: { readonly reason: string; readonly message: string },
+    graceMs: number,
+  ): Promise<void> {
+    if (this.#record.isTerminating || this.#record.finished || this.#record.detached) return
+    this.#record.verdict = verdict
     this.#record.finished = 'Failed'
     this.#hooks.rest()
-    this.#record.event('Normal', 'DeadlineExceeded', message)
-    await this.#stopContainers(this.#graceMs())
+    this.#record.event(type, verdict.reason, verdict.message)
+    await this.#stopContainers(graceMs)
     await this.finish('Failed')
   }
 

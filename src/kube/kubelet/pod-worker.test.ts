@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readFileSync, readlinkSync } from 'node:fs'
+import { readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -308,4 +308,24 @@ test('a container for debugging begins beside the others, once', async (t) => {
   await node.until(() => node.clock.monotonic() > 100_000, 10_000)
   assert.equal(node.runtime.started.filter(({ container }) => container === 'debugger').length, 1)
   assert.equal(node.read()?.status?.phase, 'Running')
+})
+
+test('a pod whose emptyDir holds more than it may is evicted', async (t) => {
+  const node = await simulatedNode(t)
+  await node.create(
+    { volumes: [{ name: 'v', emptyDir: { sizeLimit: '64Ki' } }] },
+    { volumeMounts: [{ name: 'v', mountPath: '/v' }] },
+  )
+  await node.until(node.isReady)
+  const folder = join(node.dataDir, 'pods', node.read()?.metadata.uid ?? '', 'volumes', 'v')
+  writeFileSync(join(folder, 'small'), 'x')
+  await node.until(() => node.clock.monotonic() > 100_000, 10_000)
+  assert.equal(node.read()?.status?.phase, 'Running')
+  writeFileSync(join(folder, 'large'), Buffer.alloc(100_000, 1))
+  await node.until(() => node.read()?.status?.phase === 'Failed', 1_000)
+  const { reason, message } = node.read()?.status ?? {}
+  assert.deepEqual(
+    [reason, message],
+    ['Evicted', 'Usage of EmptyDir volume "v" exceeds the limit "64Ki". '],
+  )
 })

@@ -4,6 +4,7 @@
  * (pod-record.ts); the API hears of it through the status writer, which nobody waits for. Follows the kubelet's pod
  * worker; the numbers and messages are contracts/kube §10.8's.
  */
+import { join } from 'node:path'
 import { keyOf } from '../api/meta.ts'
 import { Pod } from '../api/pod.ts'
 import { frozenEvictedAnnotation, frozenSinceMs, isFrozen } from '../api/pod-freezing.ts'
@@ -24,6 +25,7 @@ import type { Container, ContainerExit, Sandbox } from './runtime.ts'
 import { planPod, podText } from './sync-pod.ts'
 import { terminationMessage } from './termination-message.ts'
 import { VolumeRefresh } from './volume-refresh.ts'
+import { watchSizes } from './volumes/size-limits.ts'
 
 /** What a previous control plane left of a pod. */
 export interface Recovered {
@@ -45,6 +47,7 @@ export class PodWorker {
   readonly #ending: PodEnding
   readonly #freezer: PodFreezer
   readonly #volumes: VolumeRefresh
+  #sizes: Disposable | undefined
   #cancelWake = () => {}
   #cancelDeadline = () => {}
   #syncing = false
@@ -188,6 +191,7 @@ export class PodWorker {
   }
 
   #rest(): void {
+    this.#sizes?.[Symbol.dispose]()
     this.#cancelWake()
     this.#cancelDeadline()
   }
@@ -225,7 +229,19 @@ export class PodWorker {
       return false
     }
     this.#record.noteHostPorts(this.#record.sandbox)
+    this.#watchSizes()
     return true
+  }
+
+  #watchSizes(): void {
+    const { dataDir, clock } = this.#deps
+    const folder = join(podFolder(dataDir, this.#record.uid), 'volumes')
+    this.#sizes ??= watchSizes(
+      this.#record.pod,
+      folder,
+      clock,
+      (message) => void this.#ending.evict(message),
+    )
   }
 
   #watch(
@@ -426,6 +442,7 @@ export class PodWorker {
   #adopt({ sandbox, containers }: Recovered): void {
     this.#record.sandbox = sandbox
     this.#record.noteHostPorts(sandbox)
+    this.#watchSizes()
     for (const definition of allContainers(this.#record.pod)) {
       const container = containers
         .filter((item) => item.container === definition.name)
