@@ -10,6 +10,7 @@ import type { CelEngine, CelProgram } from './engine.ts'
 import { renameMatches, referencesIn } from './expression.ts'
 import { registerFunctions } from './functions.ts'
 import { registerKubernetesFunctions } from './kubernetes-functions.ts'
+import { registerOptionalMacros } from './optional-macros.ts'
 import { spending } from './spending.ts'
 
 /** Characters of an expression; Kubernetes bounds them by the cost. */
@@ -36,6 +37,7 @@ export function createEngine(): CelEngine {
   registerFunctions(base)
   registerKubernetesFunctions(base)
   registerAuthorizer(base)
+  registerOptionalMacros(base)
   const environments = new Map<string, Environment>()
 
   function environmentFor(variables: readonly string[]): Environment {
