@@ -149,3 +149,55 @@ test('numbers that are none, nesting without end, YAML that unfolds', async () =
   await refused(yaml('a: &a\n  b: *a\n'), 400, /./)
   await refused(yaml('['.repeat(5_000)), 400, /./)
 })
+
+test('a streamed list: everything there is, then the bookmark that says so, then what changes', async () => {
+  const send = world()
+  for (const name of ['a', 'b']) await send('create', '', { body: configMap(name) })
+  const options = {
+    sendInitialEvents: true,
+    resourceVersionMatch: 'NotOlderThan',
+    allowWatchBookmarks: true,
+    fieldSelector: 'metadata.name!=kube-root-ca.crt',
+  }
+  const { events } = await send('watch', '', { options })
+  assert.ok(events)
+  const seen: string[] = []
+  for await (const { type, object } of events) {
+    const { annotations, name } = object.metadata
+    seen.push(`${type} ${name}${annotations?.['k8s.io/initial-events-end'] ?? ''}`)
+    if (type === 'BOOKMARK') await send('create', '', { body: configMap('c') })
+    if (name === 'c') break
+  }
+  assert.deepEqual(seen, ['ADDED a', 'ADDED b', 'BOOKMARK true', 'ADDED c'])
+  await refused(
+    send('watch', '', { options: { sendInitialEvents: true } }),
+    422,
+    /sendInitialEvents requires setting resourceVersionMatch to NotOlderThan/,
+  )
+})
+
+test('status is checked as everything is, whoever writes it', async () => {
+  const send = world()
+  const pod = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'a' },
+    spec: { containers: [{ name: 'c', image: 'i' }] },
+  }
+  const pods = { resource: 'pods', subresource: 'status', durable: false }
+  await send('create', '', { resource: 'pods', body: pod })
+  const { body: stored } = await send('get', 'a', { resource: 'pods' })
+  for (const status of [{ podIP: 5 }, { conditions: {} }, { startTime: 'yesterday' }, 'Running'])
+    await refused(
+      send('update', 'a', { ...pods, body: { ...fieldsOf(stored), status } }),
+      400,
+      /Pod in version "v1" cannot be handled as a Pod: /,
+    )
+  // Parts that are the stored object's own stay as they are, in their place.
+  const { body: next } = await send('update', 'a', {
+    ...pods,
+    body: { ...fieldsOf(stored), status: { phase: 'Running' } },
+  })
+  assert.equal(fieldsOf(next)['spec'], fieldsOf(stored)['spec'])
+  assert.deepEqual(Object.keys(fieldsOf(next)), Object.keys(fieldsOf(stored)))
+})

@@ -7,7 +7,7 @@ import type { ApiResponse, WatchEvent } from '../api/protocol.ts'
 import { StatusError } from '../api/status-error.ts'
 import { Compacted } from '../store/store.ts'
 import type { Change } from '../store/store.ts'
-import { parseRevision } from './freshness.ts'
+import { parseRevision, waitForRevision } from './freshness.ts'
 import { answerBody, apiVersionOfTarget, present } from './machinery.ts'
 import type { Target } from './machinery.ts'
 import { invalidOption } from './option-errors.ts'
@@ -50,6 +50,8 @@ async function* follow(target: Target, selection: Selection): AsyncGenerator<Wat
   const { resourceVersion = '', sendInitialEvents } = options
   const unset = resourceVersion === '' || resourceVersion === '0'
   const initial = sendInitialEvents ?? unset
+  // "Not older than" a revision that is still to come: the events so far would be.
+  if (sendInitialEvents === true && !unset) await waitForRevision(target)
   const page = initial ? store.list(prefix) : undefined
   const after = page?.revision ?? (unset ? store.revision : parseRevision(resourceVersion))
 
