@@ -36,7 +36,7 @@ export function findUser(root: string, wanted: WantedUser): FoundUser {
   const [userText = '', groupText = ''] = wanted.image.split(':')
   const named =
     wanted.uid === undefined && userText !== '' && !isId(userText)
-      ? users.find(([name]) => name === userText)
+      ? users.find(([name, , id]) => name === userText && idOf(id) !== undefined)
       : undefined
   if (wanted.uid === undefined && userText !== '' && !isId(userText) && !named)
     throw new NoUser(`unable to find user ${userText}: no matching entries in passwd file`)
