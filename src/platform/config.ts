@@ -173,6 +173,10 @@ export interface Layout {
   readonly gatewaySocket: string
   readonly launcherSocket: string
   readonly gatewayLog: string
+  readonly eventSocket: string
+  readonly eventLog: string
+  /** Events of Brokers and channels. */
+  readonly events: string
   /** Programs of the small processes, without types. */
   readonly programs: string
 }
@@ -193,6 +197,9 @@ export function layoutOf(dataDir: string): Layout {
     gatewaySocket: join(sockets, 'gateway.sock'),
     launcherSocket: join(sockets, 'launcher.sock'),
     gatewayLog: join(dataDir, 'log', 'gateway.log'),
+    eventSocket: join(sockets, 'events.sock'),
+    eventLog: join(dataDir, 'log', 'events.log'),
+    events: join(dataDir, 'events'),
     programs: join(inside, 'bin'),
   }
 }

@@ -85,7 +85,10 @@ function pass(client: Socket, gateway: Address, connections: Set<Socket>): void 
   server.pipe(client)
 }
 
-/** Services that stand for a Route, and those by which an ingress of Knative is known. */
+/** Namespaces whose Services without pods are names of the gateway. */
+const behindGateway = new Set(['kourier-system', 'knative-eventing'])
+
+/** Services that stand for a Route, and those by which ingresses of Knative are known. */
 const isGateway = ({ metadata, spec }: Service): boolean =>
   metadata.labels?.[label.route] !== undefined ||
-  (metadata.namespace === 'kourier-system' && !spec.selector)
+  (behindGateway.has(metadata.namespace ?? '') && !spec.selector)

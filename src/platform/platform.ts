@@ -21,6 +21,8 @@ import { addressText, layoutOf, type Address, type Layout, type PlatformConfig }
 import { takeControl } from './control-socket.ts'
 import { podAddresses } from './drain.ts'
 import { assertFree, isFree } from './free-address.ts'
+import { createEventHosts } from './event-hosts.ts'
+import { startEventing } from './eventing.ts'
 import { ensureGatewayProcess } from './gateway-process.ts'
 import { localAuthorityPath } from './local-authority.ts'
 import { startKube } from './kube.ts'
@@ -102,6 +104,7 @@ export async function startPlatform(
   )
   started.defer(() => void (ready || kube.keepFoundPods()))
   if (config.knative) {
+    const eventHosts = createEventHosts()
     serving = started.use(
       await startServing({
         ...common,
@@ -111,9 +114,13 @@ export async function startPlatform(
         metrics: config.metrics,
         gatewayWorkers: config.gatewayWorkers ?? 1,
         ...(config.domain !== undefined && { domain: config.domain }),
+        parts: [eventHosts],
         resolveDigest: kube.resolveDigest,
         onImages: (listener) => kube.images.onTagged?.(listener),
       }),
+    )
+    started.use(
+      await startEventing({ ...kube.deps, layout, gatewayLocal: serving.local, hosts: eventHosts }),
     )
     kube.names.leadTo(serving.local)
   }

@@ -8,6 +8,7 @@ import { silent } from '../lib/log.ts'
 import type { ToLauncher } from '../kube/kubelet/launcher/protocol.ts'
 import type { Layout } from './config.ts'
 import { removeDockerRemains } from './container-runtime.ts'
+import { stopEventEngine } from './event-engine-process.ts'
 import { stopGateway } from './gateway-process.ts'
 import { sayAndSeeOff } from './unix-peer.ts'
 
@@ -18,11 +19,12 @@ const graceMs = 5_000
 export async function stopRemains(layout: Layout): Promise<boolean> {
   await unmountBelow(join(layout.dataDir, 'pods'))
   const gateway = await stopGateway(layout.gatewaySocket, graceMs)
+  const events = await stopEventEngine(layout.eventSocket)
   const launcher = await stopLauncher(layout)
   const containers = await removeDockerRemains(layout, systemClock)
   await rm(layout.controlSocket, { force: true })
   await removeSocketFolder(layout)
-  return gateway || launcher || containers
+  return gateway || events || launcher || containers
 }
 
 /** Ends a launcher and its pods. False when there were none. */

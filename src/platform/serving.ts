@@ -22,6 +22,7 @@ import {
   type Hello,
 } from '../serving/controllers/ingress/feed-client.ts'
 import { callableAddress } from '../serving/controllers/gateway-address.ts'
+import type { FeedPart } from '../serving/controllers/ingress/feed-part.ts'
 import { createIngressView } from '../serving/controllers/ingress/ingress-view.ts'
 import { localCertificates } from '../serving/controllers/certificate/local-certificates.ts'
 import { servingCertificates } from '../serving/controllers/certificate/serving-certificates.ts'
@@ -45,6 +46,8 @@ export interface ServingOptions extends ControllerDeps {
   readonly domain?: string
   readonly resolveDigest: (image: string, identity: ImageIdentity) => Promise<string>
   readonly onImages?: (listener: () => void) => Disposable | undefined
+  /** What else the gateway is told. */
+  readonly parts?: readonly FeedPart[]
 }
 
 export interface Serving extends AsyncDisposable {
@@ -90,7 +93,15 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
       socketPath: layout.gatewaySocket,
       source,
       ingresses,
-      parts: [targets, settings, shared, certificates, ownCertificates, challenges],
+      parts: [
+        targets,
+        settings,
+        shared,
+        certificates,
+        ownCertificates,
+        challenges,
+        ...(options.parts ?? []),
+      ],
       clock,
       log: log.child({ part: 'gateway-link' }),
     }),

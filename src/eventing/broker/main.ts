@@ -58,13 +58,25 @@ const address = () => {
   return typeof at === 'object' && at ? { host: at.address, port: at.port } : { host, port: 0 }
 }
 
-const door = createServer(
-  control({ engine, journal, sender, clock, address, stop: () => void stop() }),
-)
+const answer = control({ engine, journal, sender, clock, address, stop: () => void stop() })
+let heardMs = clock.monotonic()
+const door = createServer((request, response) => {
+  heardMs = clock.monotonic()
+  answer(request, response)
+})
 await rm(socket, { force: true })
 await new Promise<void>((resolve) => door.listen(socket, resolve))
 await chmod(socket, 0o600)
 log.info('the event engine listens', { ...address(), socket })
+
+/** A control plane asks every few seconds; without one the engine goes on for so long. */
+const orphanedAfterMs = 600_000
+const lookEveryMs = 30_000
+function look(): void {
+  if (clock.monotonic() - heardMs > orphanedAfterMs) void stop()
+  else clock.after(lookEveryMs, look)
+}
+look()
 
 let stopping: Promise<void> | undefined
 function stop(): Promise<void> {

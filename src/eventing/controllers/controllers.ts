@@ -10,6 +10,7 @@ import { InMemoryChannel } from '../api/in-memory-channel.ts'
 import { Trigger } from '../api/trigger.ts'
 import { brokerReconciler } from './broker/broker.ts'
 import { channelReconciler } from './channel/channel.ts'
+import type { EngineConfig } from '../broker/feed.ts'
 import type { DialAddress } from './dial.ts'
 import { engineConfig } from './engine/engine-config.ts'
 import { connectEngine, type EngineLink } from './engine/engine-link.ts'
@@ -20,8 +21,12 @@ import { triggerReconciler } from './trigger/trigger.ts'
 export interface EventingDeps extends ControllerDeps {
   /** The engine's control socket. */
   readonly engineSocket: string
+  /** Starts an engine on that socket; asked when there is something for it and nobody answers. */
+  readonly startEngine: () => void
   /** The gateway's listener for names of the cluster. */
   readonly gateway: () => DialAddress | undefined
+  /** Hears what an engine at this address has taken. */
+  readonly onTold?: (config: EngineConfig, engine: DialAddress) => void
 }
 
 export interface EventingControllers extends AsyncDisposable {
@@ -40,6 +45,8 @@ export async function startEventingControllers(deps: EventingDeps): Promise<Even
   const link: EngineLink = started.use(
     connectEngine({
       socketPath: deps.engineSocket,
+      startEngine: deps.startEngine,
+      ...(deps.onTold && { onTold: deps.onTold }),
       wanted: () => engineConfig(read, { gateway: gateway(), engine: link.address }),
       clock,
       log: log.child({ part: 'engine-link' }),

@@ -21,6 +21,10 @@ export interface EngineLink extends AsyncDisposable {
 
 export interface EngineLinkOptions {
   readonly socketPath: string
+  /** Starts an engine; asked when there is something for it and nobody answers. */
+  readonly startEngine: () => void
+  /** Hears what an engine at this address has taken. */
+  readonly onTold?: (config: EngineConfig, engine: DialAddress) => void
   /** What is wanted now. */
   readonly wanted: () => EngineConfig
   readonly clock: Clock
@@ -29,11 +33,20 @@ export interface EngineLinkOptions {
 
 /** Changes are gathered for so long. */
 const gatherMs = 5
+/** One that was started gets so long before another is. */
+const startMs = 5_000
 /** The engine is asked whether it is still the same so often, and again so soon when it does not answer. */
 const lookEveryMs = 2_000
 const againMs = 200
 
-export function connectEngine({ socketPath, wanted, clock, log }: EngineLinkOptions): EngineLink {
+export function connectEngine({
+  socketPath,
+  startEngine,
+  onTold,
+  wanted,
+  clock,
+  log,
+}: EngineLinkOptions): EngineLink {
   const listeners = new Set<() => void>()
   let address: DialAddress | undefined
   let pid: number | undefined
@@ -42,6 +55,7 @@ export function connectEngine({ socketPath, wanted, clock, log }: EngineLinkOpti
   let dirty = true
   let running: Promise<void> | undefined
   let closed = false
+  let startedMs = -Infinity
   let cancel = () => {}
 
   const later = (delayMs: number) => {
@@ -53,8 +67,14 @@ export function connectEngine({ socketPath, wanted, clock, log }: EngineLinkOpti
       .then(
         () => later(dirty ? gatherMs : lookEveryMs),
         (error: unknown) => {
-          log.debug('the event engine does not answer', { error })
           dirty = true
+          // Nobody misses it while there is nothing for it.
+          if (wanted().channels.length === 0) return
+          log.debug('the event engine does not answer', { error })
+          if (clock.monotonic() >= startedMs + startMs) {
+            startedMs = clock.monotonic()
+            startEngine()
+          }
           later(againMs)
         },
       )
@@ -69,7 +89,7 @@ export function connectEngine({ socketPath, wanted, clock, log }: EngineLinkOpti
     dirty = false
     const config = wanted()
     const text = JSON.stringify(config)
-    if (text !== told) {
+    if (text !== told || moved) {
       await ask('PUT', '/config', text)
       told = text
       served = new Set(
@@ -78,7 +98,8 @@ export function connectEngine({ socketPath, wanted, clock, log }: EngineLinkOpti
           ...subscriptions.map((each) => each.uid),
         ]),
       )
-    } else if (!moved) return
+      onTold?.(config, address)
+    } else return
     for (const listener of listeners) listener()
   }
 
