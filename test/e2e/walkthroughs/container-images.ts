@@ -49,7 +49,8 @@ export async function buildContainerImages(): Promise<ContainerImages> {
 type ImageOf = (app: App) => Image | Promise<Image>
 
 async function ofGo(program: string): Promise<ImageOf> {
-  const built = await run('go', ['build', '-C', appDir('container'), '-trimpath', '-o', program], {
+  const flags = ['-trimpath', '-buildvcs=false', '-o', program]
+  const built = await run('go', ['build', '-C', appDir('container'), ...flags], {
     env: { CGO_ENABLED: '0' },
     timeoutMs: 300_000,
   })
