@@ -9,7 +9,7 @@ export interface QueueCounts {
   works: number
   seconds: number
   /** Keys waiting now. */
-  depth(): number
+  readonly depth: () => number
 }
 
 /** client-go's bounds of work durations, in seconds. */

@@ -16,7 +16,9 @@ import { fieldsOf, type Fields } from '../values.ts'
 import { openAudit } from './audit/audit.ts'
 import { auditPolicy } from './audit/policy.ts'
 
-async function start(options: { policy?: object; failure?: () => string | undefined } = {}) {
+async function start(
+  options: { policy?: object; failure?: () => string | undefined; seats?: number } = {},
+) {
   const clock = new SimClock()
   const api = createApiServer({
     store: memoryStore(),
@@ -24,6 +26,7 @@ async function start(options: { policy?: object; failure?: () => string | undefi
     clock,
     random: seededRandom(1),
     log: silent,
+    ...(options.seats !== undefined && { access: { readSeats: options.seats } }),
   })
   const lines: Fields[] = []
   const http = await serveHttp({
@@ -483,3 +486,35 @@ test('whatever stands in the headers, the answer is one of the door', async () =
   assert.equal(groups.code, 400)
   assert.equal((await world.send('GET', '/api', { token: 'x'.repeat(50_000) })).code, 401)
 })
+
+test('more than a line has room for is told to come back; what is cheap or has no end is not', async () => {
+  await using world = await start({ seats: 1 })
+  const { send, api, clock } = world
+  const seat = await api.access.priority.enter(
+    { username: 'admin', groups: ['system:masters'] },
+    '',
+    { verb: 'get', path: undefined, longRunning: false, mutating: false },
+    { setHeader: () => {}, req: { url: '/apis' } },
+    new AbortController().signal,
+  )
+  const waiting = send('GET', '/api')
+  await until(() => api.access.priority.inFlight.waiting === 1)
+  assert.equal((await send('GET', '/livez')).code, 200)
+  assert.equal((await send('POST', selfReview, { body: {} })).code, 201, 'writes have their own')
+  await clock.advance(30_000)
+  const refused = await waiting
+  assert.deepEqual(
+    [refused.code, refused.headers['retry-after'], refused.json['reason']],
+    [429, '1', 'TooManyRequests'],
+  )
+  seat?.()
+  const answered = await send('GET', '/api')
+  assert.deepEqual(
+    [answered.code, answered.headers['x-kubernetes-pf-flowschema-uid']],
+    [200, 'cluster-admins'],
+  )
+})
+
+async function until(check: () => boolean): Promise<void> {
+  while (!check()) await new Promise((resolve) => setImmediate(resolve))
+}

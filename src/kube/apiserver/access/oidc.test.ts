@@ -13,7 +13,7 @@ const issuerUrl = 'https://id.example.com/realm'
 
 function start(options: Partial<OidcOptions> = {}) {
   const clock = new SimClock()
-  const newKey = () => generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
+  const newKey = () => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
   const fetches: string[] = []
   let published: readonly KeyObject[] = [newKey()]
   let broken = false

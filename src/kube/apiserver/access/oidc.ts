@@ -4,6 +4,7 @@
  * is loaded with the first token.
  */
 import { request as httpsRequest } from 'node:https'
+import type { JWTVerifyGetKey } from 'jose'
 import type { Clock } from '../../../lib/clock.ts'
 import type { Log } from '../../../lib/log.ts'
 import type { UserInfo } from '../../api/kind.ts'
@@ -36,6 +37,8 @@ export interface OidcDeps {
   readonly fetchJson?: (url: string) => Promise<unknown>
 }
 
+type FindKey = JWTVerifyGetKey
+
 const asymmetric = ['RS256', 'RS384', 'RS512', 'ES256', 'ES384', 'ES512', 'PS256', 'PS384', 'PS512']
 /** Keys are asked for at most so often, whatever tokens come. */
 const betweenFetchesMs = 10_000
@@ -63,13 +66,14 @@ export function oidcAuthenticator(options: OidcOptions, deps: OidcDeps): TokenAu
     )
   const prefix = prefixOf(options.usernamePrefix, usernameClaim, issuerUrl)
   const fetchJson = deps.fetchJson ?? ((address: string) => fetched(address, options.ca, clock))
-  let keys: { readonly set: object; readonly atMs: number } | undefined
+  let keys: { readonly find: FindKey; readonly atMs: number } | undefined
   let lastTryMs = -Infinity
   let fetching: Promise<void> | undefined
 
   async function fetchKeys(): Promise<void> {
     lastTryMs = clock.monotonic()
     try {
+      const { createLocalJWKSet } = await import('jose')
       const base = issuerUrl.replace(/\/$/, '')
       const found = fieldsOf(await fetchJson(`${base}/.well-known/openid-configuration`))
       if (found['issuer'] !== issuerUrl)
@@ -78,30 +82,30 @@ export function oidcAuthenticator(options: OidcOptions, deps: OidcDeps): TokenAu
       if (typeof uri !== 'string') throw new Error('the provider names no jwks_uri')
       const set = await fetchJson(uri)
       if (!isRecord(set) || !Array.isArray(set['keys'])) throw new Error('no keys at jwks_uri')
-      keys = { set, atMs: clock.monotonic() }
+      // Keys are made ready for use once. Their own shape is checked by jose.
+      const find = createLocalJWKSet(set as unknown as Parameters<typeof createLocalJWKSet>[0])
+      keys = { find, atMs: clock.monotonic() }
     } catch (error) {
       log.error('the keys of the identity provider could not be fetched', { issuerUrl, error })
     }
   }
 
   /** Keys not older than allowed, if there are any. One fetch at a time. */
-  async function keySet(fresh: boolean): Promise<object | undefined> {
+  async function keyFinder(fresh: boolean): Promise<FindKey | undefined> {
     const stale = !keys || fresh || clock.monotonic() - keys.atMs > keysLastMs
     if (stale && (fetching || clock.monotonic() - lastTryMs >= betweenFetchesMs)) {
       fetching ??= fetchKeys().finally(() => (fetching = undefined))
       await fetching
     }
-    return keys?.set
+    return keys?.find
   }
 
   async function claimsOf(token: string): Promise<Fields | undefined> {
-    const { createLocalJWKSet, errors, jwtVerify } = await import('jose')
+    const { errors, jwtVerify } = await import('jose')
     for (const fresh of [false, true]) {
-      const set = await keySet(fresh)
-      if (!set) return undefined
+      const find = await keyFinder(fresh)
+      if (!find) return undefined
       try {
-        // Its own shape is checked by jose.
-        const find = createLocalJWKSet(set as Parameters<typeof createLocalJWKSet>[0])
         const { payload } = await jwtVerify(token, find, {
           issuer: issuerUrl,
           audience: clientId,

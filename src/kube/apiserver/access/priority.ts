@@ -3,7 +3,6 @@
  * Reads and writes have seats of their own; a list takes as many as it has work. What runs in this process never comes
  * here, and what has no end is bounded by number instead.
  */
-import type { ServerResponse } from 'node:http'
 import type { Clock } from '../../../lib/clock.ts'
 import type { UserInfo } from '../../api/kind.ts'
 import { StatusError } from '../../api/status-error.ts'
@@ -16,6 +15,12 @@ export interface PriorityOptions {
   readonly countOf: (info: RequestInfo) => number
   readonly readSeats?: number
   readonly writeSeats?: number
+}
+
+/** What of an answer is needed here (an `http.ServerResponse`). */
+interface Answer {
+  setHeader(name: string, value: string): unknown
+  readonly req: { readonly url?: string | undefined }
 }
 
 /** All on one thread: more at a time would only make each wait for the others. */
@@ -77,7 +82,7 @@ export class Priority {
     user: UserInfo,
     agent: string,
     info: RequestInfo,
-    response: ServerResponse,
+    response: Answer,
     signal: AbortSignal,
   ): Promise<Leave | undefined> {
     const level = levelOf(user, info, response)
@@ -100,7 +105,7 @@ export class Priority {
   }
 }
 
-function levelOf({ groups }: UserInfo, info: RequestInfo, { req }: ServerResponse): string {
+function levelOf({ groups }: UserInfo, info: RequestInfo, { req }: Answer): string {
   if (info.longRunning) return levels.exempt
   if (!info.path && cheapPaths.test(req.url ?? '')) return levels.exempt
   if (groups.includes('system:masters')) return levels.masters

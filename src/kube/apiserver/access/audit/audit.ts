@@ -2,12 +2,12 @@
  * The audit log: one line of JSON an event (audit.k8s.io/v1), as the policy wants it. A request is told when it comes,
  * when an answer without an end begins, and when all is over.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import type { Clock } from '../../../../lib/clock.ts'
 import type { UserInfo } from '../../../api/kind.ts'
 import type { RequestInfo } from '../request-info.ts'
 import { fieldsOf, isRecord, without } from '../../values.ts'
-import type { AuditPolicy, Stage, Verdict } from './policy.ts'
+import type { AuditPolicy, Stage } from './policy.ts'
 
 export interface AuditOptions {
   readonly policy: AuditPolicy
@@ -99,11 +99,6 @@ export function openAudit({ policy, clock, write }: AuditOptions): Audit {
   }
 }
 
-/** Tells the end of a response when its last byte has left, or its client. */
-export function endWith(record: AuditRecord, response: ServerResponse): void {
-  response.once('close', () => record.ended(response.statusCode))
-}
-
 const userFields = ({ username, uid, groups, extra }: UserInfo) => ({
   username,
   ...(uid && { uid }),
@@ -148,5 +143,3 @@ function withoutManaged(value: unknown): unknown {
   if (Array.isArray(items)) return { ...value, items: items.map(withoutManaged) }
   return isRecord(metadata) ? { ...value, metadata: without(metadata, 'managedFields') } : value
 }
-
-export type { Verdict }

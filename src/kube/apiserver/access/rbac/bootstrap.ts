@@ -69,7 +69,8 @@ function reconciled(found: KubeObject, wanted: Omit<PolicyObject, 'resource'>): 
     return { ...found, metadata, ...(!aggregationRule && lost) }
   }
   const held: readonly PolicyRule[] = rules ?? []
-  const missing = missingRights(held, wanted.rules ?? [])
+  // As they were left, mostly.
+  const missing = equal(held, wanted.rules) ? [] : missingRights(held, wanted.rules ?? [])
   const more = { rules: [...held, ...missing] }
   return { ...found, metadata, ...(missing.length > 0 && more) }
 }
