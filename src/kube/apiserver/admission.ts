@@ -18,12 +18,14 @@ export function admit(
   const given = extensions
     ? extensions.mutate(target, operation, object, old, () => defaulted(target, object, context))
     : object
-  let admitted = target.kind.admit ? target.kind.admit(given, context) : given
+  const own = target.kind.admit ? target.kind.admit(given, context) : given
   const name = groupKind(target.kind)
-  for (const plugin of admission.get(name) ?? []) admitted = plugin.admit(admitted, context)
-  if (!extensions) return admitted
-  const plugin = extensions.plugins.get(name)
-  if (plugin) admitted = plugin.admit(admitted, context)
+  const plugins = admission.get(name) ?? []
+  const plugged = () => plugins.reduce((object, plugin) => plugin.admit(object, context), own)
+  if (!extensions) return plugged()
+  // Plugins may have effects outside (an address taken), which must not come again with the next run of the verb.
+  const once = plugins.length === 0 ? own : extensions.once(target, operation, own, old, plugged)
+  const admitted = extensions.plugins.get(name)?.admit(once, context) ?? once
   extensions.validate(target, operation, admitted, old)
   return admitted
 }

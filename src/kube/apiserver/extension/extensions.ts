@@ -34,6 +34,14 @@ export interface Extensions extends Disposable {
     old: KubeObject | undefined,
     defaulted: () => KubeObject | undefined,
   ): KubeObject
+  /** What `make` makes of `object`, made once for a request, however often its verb is run. */
+  once(
+    target: Target,
+    operation: Operation,
+    object: KubeObject,
+    old: KubeObject | undefined,
+    make: () => KubeObject,
+  ): KubeObject
   /** Throws when a policy or a validating webhook refuses. May throw `Awaiting`. */
   validate(
     target: Target,
@@ -65,6 +73,8 @@ export function openExtensions(machinery: Machinery): Extensions | undefined {
     ]),
     mutate: (target, operation, object, old, defaulted) =>
       admission.mutate(target, operation, object, old, defaulted),
+    once: (target, operation, object, old, make) =>
+      admission.isAsking ? admission.once({ target, operation, object, old }, make) : make(),
     validate(target, operation, object, old) {
       if (
         operation === 'DELETE' &&

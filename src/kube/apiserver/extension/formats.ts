@@ -54,8 +54,6 @@ const tests: Readonly<Record<string, Test>> = {
 export const isOfFormat = (format: string, text: string): boolean =>
   !Object.hasOwn(tests, format) || (tests[format]?.(text) ?? true)
 
-export const isKnownFormat = (format: string): boolean => Object.hasOwn(tests, format)
-
 function isDateTime(text: string): boolean {
   const match =
     /^(\d{4}-\d\d-\d\d)[Tt ]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?([Zz]|[+-]\d\d:\d\d)?$/.exec(

@@ -364,6 +364,34 @@ test('webhooks behind a Service, with conditions; certificates are verified', as
   )
 })
 
+test('what plugins take from outside is taken once, however often webhooks make the verb run', async () => {
+  await using platform = world()
+  const { api } = platform
+  const seen: string[] = []
+  await using hooks = await serveHooks(({ request }) => {
+    seen.push(request.object.spec.clusterIP)
+    return { allowed: true }
+  })
+  await ask(api, 'create', Validating, {
+    body: configuration(Validating, 'v', {
+      name: 'services.example.com',
+      clientConfig: hooks.config(),
+      rules: [
+        { apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE'], resources: ['services'] },
+      ],
+    }),
+  })
+  const { body } = await ask(api, 'create', kindNamed('Service'), {
+    body: {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 's' },
+      spec: { type: 'NodePort', ports: [{ port: 80 }] },
+    },
+  })
+  assert.deepEqual(seen, [(body as Json)['spec'].clusterIP])
+})
+
 test('policies: parameters, variables, messages, actions', async () => {
   await using platform = world()
   const { api } = platform

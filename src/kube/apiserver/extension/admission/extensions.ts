@@ -32,6 +32,8 @@ import { hookOf, hooksFor, mutated, validated, type Hook, type Remarks } from '.
 export interface AdmissionMemory {
   readonly mutated: Map<string, Outcome>
   readonly validated: Map<string, Outcome>
+  /** What plugins with effects outside have made. */
+  readonly plugged: Map<string, KubeObject>
 }
 
 interface Outcome extends Remarks {
@@ -150,6 +152,17 @@ export class AdmissionExtensions implements Disposable {
     }
   }
 
+  once(write: Write, make: () => KubeObject): KubeObject {
+    const { plugged } = memoryOf(write.target)
+    const key = keyOf(write)
+    const known = plugged.get(key) ?? make()
+    plugged.set(key, known)
+    const { creationTimestamp } = write.object?.metadata ?? {}
+    if (known.metadata.creationTimestamp === creationTimestamp || creationTimestamp === undefined)
+      return known
+    return { ...known, metadata: { ...known.metadata, creationTimestamp } }
+  }
+
   validate(
     target: Target,
     operation: Operation,
@@ -188,7 +201,7 @@ export class AdmissionExtensions implements Disposable {
 const newRemarks = (): Remarks => ({ warnings: [], auditAnnotations: new Map() })
 
 function memoryOf({ memory }: Target): AdmissionMemory {
-  return (memory.admission ??= { mutated: new Map(), validated: new Map() })
+  return (memory.admission ??= { mutated: new Map(), validated: new Map(), plugged: new Map() })
 }
 
 function remark({ warn }: Target, { warnings }: Remarks): void {
