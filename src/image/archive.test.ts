@@ -149,6 +149,16 @@ test('refused: what is no archive at all', async (t) => {
   await assert.rejects(importArchive(store, stream(cut), at), /unexpected end of file/)
 })
 
+test('refused: a bomb', async (t) => {
+  const store = await storeOf(t)
+  const bomb = gzipSync(await tarOf([{ name: 'x', text: Buffer.alloc(8 << 20) }]))
+  await assert.rejects(
+    importArchive(store, stream(bomb), { ...at, freeBytes: 1 << 20 }),
+    /decompresses to more than 250 times its bytes/,
+  )
+  assert.deepEqual(await store.blobs(), [])
+})
+
 test('a damaged blob is not exported', async (t) => {
   const store = await storeOf(t)
   const layer = await store.put(types.layer, await layerOf('hello'))

@@ -27,6 +27,8 @@ export interface Imported {
 
 const maxDocumentBytes = 8 << 20
 const maxBytes = 64 * 2 ** 30
+/** How many times its size a gzipped archive may decompress to, beyond its first bytes: as for layers. */
+const maxRatio = 250
 const [manifestType] = manifestTypes
 const [indexType] = indexTypes
 const configType = 'application/vnd.oci.image.config.v1+json'
@@ -40,9 +42,18 @@ const tagAnnotation = 'org.opencontainers.image.ref.name'
 export async function importArchive(
   store: ContentStore,
   chunks: AsyncIterable<Uint8Array>,
-  { nowMs, tag }: { readonly nowMs: number; readonly tag?: string | undefined },
+  {
+    nowMs,
+    tag,
+    freeBytes = 256 * 2 ** 20,
+  }: {
+    readonly nowMs: number
+    readonly tag?: string | undefined
+    /** What any gzipped archive may decompress to. */
+    readonly freeBytes?: number
+  },
 ): Promise<readonly Imported[]> {
-  const files = await readFiles(store, chunks)
+  const files = await readFiles(store, unzipped(chunks, freeBytes))
   const found = files.has('index.json')
     ? await ofLayout(store, files)
     : await ofDocker(store, files)
@@ -91,7 +102,7 @@ type Files = ReadonlyMap<string, File>
 async function readFiles(store: ContentStore, chunks: AsyncIterable<Uint8Array>): Promise<Files> {
   const files = new Map<string, File>()
   let left = maxBytes
-  for await (const entry of readTar(unzipped(chunks))) {
+  for await (const entry of readTar(chunks)) {
     const name = posix.normalize(entry.name).replace(/^\/+/, '')
     if (entry.type === 'symlink' || entry.type === 'link') {
       const target =
@@ -111,7 +122,10 @@ async function readFiles(store: ContentStore, chunks: AsyncIterable<Uint8Array>)
 }
 
 /** Whether it is gzipped is seen by its first bytes. */
-async function* unzipped(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+async function* unzipped(
+  chunks: AsyncIterable<Uint8Array>,
+  freeBytes: number,
+): AsyncGenerator<Uint8Array> {
   const source = chunks[Symbol.asyncIterator]()
   const first = await source.next()
   if (first.done) throw new BadImageArchive('it is empty')
@@ -120,9 +134,23 @@ async function* unzipped(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint
     yield* { [Symbol.asyncIterator]: () => source }
   }
   if (first.value[0] !== 0x1f || first.value[1] !== 0x8b) return yield* all()
+  let taken = 0
+  const counted = async function* () {
+    for await (const chunk of all()) {
+      taken += chunk.length
+      yield chunk
+    }
+  }
   const gunzip = createGunzip()
-  pipeline(all(), gunzip, () => {}) // its error is the reader's
-  for await (const chunk of gunzip) if (chunk instanceof Uint8Array) yield chunk
+  pipeline(counted(), gunzip, () => {}) // its error is the reader's
+  let given = 0
+  for await (const chunk of gunzip) {
+    if (!(chunk instanceof Uint8Array)) continue
+    given += chunk.length
+    if (given > freeBytes + taken * maxRatio)
+      throw new BadImageArchive(`it decompresses to more than ${maxRatio} times its bytes`)
+    yield chunk
+  }
 }
 
 function blobAt(files: Files, name: string): Descriptor {
