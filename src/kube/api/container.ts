@@ -168,16 +168,22 @@ export function* containerProblems(
       )
     else yield* probeProblems(container[probe], `${at}.${probe}`, probe === 'readinessProbe')
   }
-  for (const hook of ['postStart', 'preStop'] as const) {
-    const handler = container.lifecycle?.[hook]
-    if (handler)
-      yield* handlerProblems(handler, `${at}.lifecycle.${hook}`, [
-        'exec',
-        'httpGet',
-        'tcpSocket',
-        'sleep',
-      ])
-  }
+  if (container.lifecycle && scope.init && !sidecar)
+    yield notAllowed(
+      `${at}.lifecycle`,
+      'may not be set for init containers without restartPolicy=Always',
+    )
+  else
+    for (const hook of ['postStart', 'preStop'] as const) {
+      const handler = container.lifecycle?.[hook]
+      if (handler)
+        yield* handlerProblems(handler, `${at}.lifecycle.${hook}`, [
+          'exec',
+          'httpGet',
+          'tcpSocket',
+          'sleep',
+        ])
+    }
 }
 
 function* portsProblems({ ports = [] }: Container, at: string): Complaints {
@@ -284,6 +290,11 @@ function* probeProblems(probe: Probe, at: string, readiness: boolean): Complaint
     'failureThreshold',
   ] as const)
     yield* notNegative(`${at}.${field}`, probe[field])
+  const grace = probe.terminationGracePeriodSeconds
+  if (grace !== undefined && readiness)
+    yield notAllowed(`${at}.terminationGracePeriodSeconds`, 'must not be set for readinessProbes')
+  else if (grace !== undefined && grace < 1)
+    yield wrong(`${at}.terminationGracePeriodSeconds`, grace, 'must be greater than 0')
   if (!readiness && probe.successThreshold !== undefined && probe.successThreshold !== 1)
     yield wrong(`${at}.successThreshold`, probe.successThreshold, 'must be 1')
 }

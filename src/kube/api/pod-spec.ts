@@ -6,6 +6,7 @@ import type {
 } from 'kubernetes-types/core/v1.js'
 import { changed, containerProblems, defaultContainer, type Container } from './container.ts'
 import { unsupportedValues } from './type-errors.ts'
+import { compareQuantities } from './quantity.ts'
 import { builtin } from './schema.ts'
 import type { FieldCause } from './status-error.ts'
 import type { DeepReadonly } from './stored.ts'
@@ -191,8 +192,58 @@ function* volumeProblems(volume: Volume, at: string, names: Set<string>): Compla
   if (volume.configMap && !volume.configMap.name) yield required(`${at}.configMap.name`)
   if (volume.secret && !volume.secret.secretName) yield required(`${at}.secret.secretName`)
   if (volume.hostPath && !volume.hostPath.path) yield required(`${at}.hostPath.path`)
+  if (volume.hostPath?.path?.split('/').includes('..'))
+    yield wrong(`${at}.hostPath.path`, volume.hostPath.path, "must not contain '..'")
+  const { medium = '', sizeLimit } = volume.emptyDir ?? {}
+  if (medium !== '' && medium !== 'Memory' && !medium.startsWith('HugePages'))
+    yield notSupported(`${at}.emptyDir.medium`, medium, ['', 'HugePages', 'Memory'])
+  if (sizeLimit !== undefined && compareQuantities(sizeLimit, '0') < 0)
+    yield notAllowed(
+      `${at}.emptyDir.sizeLimit`,
+      'SizeLimit field must be a valid resource quantity',
+    )
+  yield* itemsProblems(volume.configMap?.items, `${at}.configMap.items`)
+  yield* itemsProblems(volume.secret?.items, `${at}.secret.items`)
+  for (const [i, source] of (volume.projected?.sources ?? []).entries()) {
+    const here = `${at}.projected.sources[${i}]`
+    yield* itemsProblems(source.configMap?.items, `${here}.configMap.items`)
+    yield* itemsProblems(source.secret?.items, `${here}.secret.items`)
+    const token = source.serviceAccountToken
+    if (token && !token.path) yield required(`${here}.serviceAccountToken.path`)
+    else if (token) yield* insideProblems(token.path, `${here}.serviceAccountToken.path`)
+    const seconds = token?.expirationSeconds
+    if (seconds !== undefined && seconds < 600)
+      yield wrong(
+        `${here}.serviceAccountToken.expirationSeconds`,
+        seconds,
+        'may not specify a duration less than 10 minutes',
+      )
+  }
   if (volume.persistentVolumeClaim && !volume.persistentVolumeClaim.claimName)
     yield required(`${at}.persistentVolumeClaim.claimName`)
+}
+
+type Items = NonNullable<NonNullable<Volume['configMap']>['items']>
+
+function* itemsProblems(items: Items | undefined, at: string): Complaints {
+  for (const [i, { key, path, mode }] of (items ?? []).entries()) {
+    if (!key) yield required(`${at}[${i}].key`)
+    if (!path) yield required(`${at}[${i}].path`)
+    else yield* insideProblems(path, `${at}[${i}].path`)
+    if (mode !== undefined && (mode < 0 || mode > 0o777))
+      yield wrong(
+        `${at}[${i}].mode`,
+        mode,
+        'must be a number between 0 and 0777 (octal), both inclusive',
+      )
+  }
+}
+
+/** A path of a file in a volume. */
+function* insideProblems(path: string, at: string): Complaints {
+  if (path.startsWith('/')) yield wrong(at, path, 'must be a relative path')
+  if (path.split('/').includes('..')) yield wrong(at, path, "must not contain '..'")
+  else if (path.startsWith('..')) yield wrong(at, path, "must not start with '..'")
 }
 
 /**

@@ -175,6 +175,37 @@ test('what users get wrong is said in the words of Kubernetes', () => {
   )
 })
 
+test('files of volumes stay in them, and what only main containers have is theirs', () => {
+  const c = { name: 'c', image: 'x' }
+  const volume = (more: object) =>
+    refusal(pod({ containers: [c], volumes: [{ name: 'v', ...more }] }))
+  const items = (path: string) => [{ key: 'k', path }]
+  assert.deepEqual(volume({ configMap: { name: 'm', items: items('../x') } }), [
+    'spec.volumes[0].configMap.items[0].path: Invalid value: "../x": must not contain \'..\'',
+  ])
+  assert.deepEqual(volume({ secret: { secretName: 's', items: items('/x') } }), [
+    'spec.volumes[0].secret.items[0].path: Invalid value: "/x": must be a relative path',
+  ])
+  assert.deepEqual(volume({ hostPath: { path: '/a/../b' } }), [
+    'spec.volumes[0].hostPath.path: Invalid value: "/a/../b": must not contain \'..\'',
+  ])
+  const token = { path: 'token', expirationSeconds: 60 }
+  assert.deepEqual(volume({ projected: { sources: [{ serviceAccountToken: token }] } }), [
+    'spec.volumes[0].projected.sources[0].serviceAccountToken.expirationSeconds: Invalid value: 60: may not specify a duration less than 10 minutes',
+  ])
+  const lifecycle = { postStart: { exec: { command: ['x'] } } }
+  assert.deepEqual(
+    refusal(pod({ containers: [c], initContainers: [{ name: 'i', image: 'x', lifecycle }] })),
+    [
+      'spec.initContainers[0].lifecycle: Forbidden: may not be set for init containers without restartPolicy=Always',
+    ],
+  )
+  const readinessProbe = { tcpSocket: { port: 1 }, terminationGracePeriodSeconds: 1 }
+  assert.deepEqual(refusal(pod({ containers: [{ ...c, readinessProbe }] })), [
+    'spec.containers[0].readinessProbe.terminationGracePeriodSeconds: Forbidden: must not be set for readinessProbes',
+  ])
+})
+
 test('a pod of an absent service account is forbidden', () => {
   const given = pod({ containers: [{ name: 'c', image: 'x' }], serviceAccountName: 'nosa' })
   assert.throws(

@@ -73,7 +73,16 @@ export class ContainerStarter {
     const pod = this.#record.pod
     const sandbox = this.#record.sandbox
     if (!sandbox) return
-    const launch = await prepareLaunch(pod, definition, sandbox, this.#deps, {
+    const deps = {
+      ...this.#deps,
+      onSkippedKeys: (keys: readonly string[], source: string) =>
+        this.#record.event(
+          'Warning',
+          'InvalidEnvironmentVariableNames',
+          `Keys [${keys.join(', ')}] from the EnvFrom ${source} were skipped since they are considered invalid environment variable names.`,
+        ),
+    }
+    const launch = await prepareLaunch(pod, definition, sandbox, deps, {
       keys: () => this.#pullKeys(),
       onPulling: () =>
         this.#record.event('Normal', 'Pulling', `Pulling image "${definition.image}"`, name),
