@@ -1,6 +1,7 @@
 /** The benches of the gateway run at their smallest size, so that they never rot, and read what their tools print. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { rows as api } from '../bench/api.ts'
 import { rows as bodies } from '../bench/gateway/bodies.ts'
 import { rows as connections } from '../bench/gateway/connections.ts'
 import { rows as http2 } from '../bench/gateway/http2.ts'
@@ -19,6 +20,15 @@ test('requests through the gateway are measured', async () => {
   const rows = await proxy({ connections: [2], seconds: 1, rounds: 1 })
   assert.ok(valueOf(rows, 'gateway, 2 connections: requests') > 10)
   assert.ok(valueOf(rows, 'gateway, 2 connections: CPU a request') > 0)
+})
+
+test('lists, watchers and applies of the API are measured', async () => {
+  const rows = await api({ objects: 250, watchers: 5, applies: 3 })
+  for (const name of [
+    '5 watchers: a change has reached all, p50',
+    'list of 250 pods as JSON: size',
+  ])
+    assert.ok(valueOf(rows, name) > 0, name)
 })
 
 test('WebSockets, bodies and resting connections are measured', async () => {

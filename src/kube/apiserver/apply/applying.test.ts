@@ -5,12 +5,15 @@ import { ConfigMap } from '../../api/config-map.ts'
 import { Deployment } from '../../api/deployment.ts'
 import type { KindDefinition } from '../../api/kind.ts'
 import { StatusError } from '../../api/status-error.ts'
+import { list, object, string } from '../../api/schema.ts'
+import type { Schema } from '../../api/schema.ts'
 import { wholeSchema } from '../../api/structural.ts'
 import { fieldsOf } from '../values.ts'
 import type { Fields } from '../values.ts'
 import { applied } from './applying.ts'
 import { configProblems } from './declared.ts'
 import type { Entry } from './managers.ts'
+import { fieldsIn, reconciled } from './ownership.ts'
 
 interface State {
   readonly object: Fields
@@ -156,6 +159,22 @@ test('the order is the configuration’s; what others brought keeps its place', 
   assert.deepEqual(names(two), ['a', 'd', 'b', 'c'])
   const three = apply(Deployment, two, 'm2', deployment([{ name: 'b' }, { name: 'd' }]))
   assert.deepEqual(names(three), ['a', 'b', 'd', 'c'])
+})
+
+test('where the schema has come to take a list whole, who owned a part of it owns it', () => {
+  const parts = (type: 'atomic' | 'map'): Schema =>
+    object({
+      spec: object({
+        parts: list(object({ name: string(), value: string() }), {
+          'x-kubernetes-list-type': type,
+          ...(type === 'map' && { 'x-kubernetes-list-map-keys': ['name'] }),
+        }),
+      }),
+    })
+  const value = { spec: { parts: [{ name: 'a', value: '1' }] } }
+  const before = fieldsIn(parts('map'), value)
+  assert.deepEqual(reconciled(parts('map'), value, before), before)
+  assert.deepEqual(reconciled(parts('atomic'), value, before), { 'f:spec': { 'f:parts': {} } })
 })
 
 test('sets are merged by value', () => {

@@ -5,7 +5,7 @@
  */
 import type { Schema } from '../../api/schema.ts'
 import { equal, fieldsOf, isRecord, without } from '../values.ts'
-import { leaf, treeOf } from './field-set.ts'
+import { isEmpty, leaf, treeOf } from './field-set.ts'
 import type { FieldTree } from './field-set.ts'
 import { below, isNamed, keyElement, settledShape, valueElement } from './merge-shape.ts'
 
@@ -177,6 +177,35 @@ const isEmptyPart = (value: unknown): boolean =>
   Array.isArray(value) ? value.length === 0 : isEmptyMap(value)
 
 const isEmptyMap = (value: unknown): boolean => isRecord(value) && Object.keys(value).length === 0
+
+/**
+ * A set as the schema of now has it: what was merged part by part and is one value today is owned as one. Definitions of
+ * custom kinds change while their objects live on.
+ */
+export function reconciled(schema: Schema | undefined, value: unknown, set: FieldTree): FieldTree {
+  const walk = (at: Schema | undefined, here: unknown, node: FieldTree): FieldTree => {
+    if (isEmpty(node) || here === undefined || here === null) return node
+    const shape = settledShape(at, here)
+    if (shape.as === 'value') return leaf
+    if (shape.as === 'set') return node
+    let copy: Map<string, FieldTree> | undefined
+    const items = shape.as === 'items' && Array.isArray(here) ? keyed(shape.keys, here) : undefined
+    for (const element of Object.keys(node)) {
+      const child = node[element]
+      if (!child || element === '.') continue
+      const name = element.slice(2)
+      const next =
+        shape.as === 'fields'
+          ? walk(below(shape.node, name), ownField(fieldsOf(here), name), child)
+          : walk(shape.item, items?.get(element), child)
+      if (next === child) continue
+      copy ??= new Map(Object.entries(node).filter(([each]) => each !== '.'))
+      copy.set(element, next)
+    }
+    return copy ? (treeOf(copy, node['.'] !== undefined) ?? leaf) : node
+  }
+  return walk(schema, value, set)
+}
 
 /** What a write did: places that are new or other than before, and places that are gone. Absent = none. */
 export interface Changes {

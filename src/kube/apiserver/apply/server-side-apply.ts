@@ -26,10 +26,10 @@ import { equal, isRecord, without } from '../values.ts'
 import type { Fields } from '../values.ts'
 import { applied } from './applying.ts'
 import { configProblems } from './declared.ts'
-import { union } from './field-set.ts'
+import { leaf, union } from './field-set.ts'
 import { beforeFirstApply, isSame, readEntries } from './managers.ts'
 import type { Entry } from './managers.ts'
-import { changes, createdTrees } from './ownership.ts'
+import { changes, createdTrees, reconciled } from './ownership.ts'
 import { managerOf, ownable, spelledOut } from './tracking.ts'
 
 export async function serverSideApply(target: Target): Promise<ApiResponse> {
@@ -113,7 +113,12 @@ function shortened({ kind }: Target, old: KubeObject, entries: readonly Entry[])
 /** The managers of an object that is applied to; one that nobody was kept of has its first from before. */
 function managersOf(target: Target, old: KubeObject, nowMs: number): readonly Entry[] {
   const entries = readEntries(old.metadata.managedFields)
-  if (entries.length > 0) return spelledOut(target.kind, old, entries)
+  const schema = wholeSchema(target.kind)
+  if (entries.length > 0)
+    return spelledOut(target.kind, old, entries).map((entry) => ({
+      ...entry,
+      fields: reconciled(schema, old, entry.fields ?? leaf),
+    }))
   if (old.metadata.uid === undefined) return []
   const { kind } = target
   const { rest, status } = createdTrees(wholeSchema(kind), old, kind.flavour === 'builtin')
