@@ -37,7 +37,7 @@ export interface LaunchDeps {
   readonly hostIP: string
   readonly allocatable: Readonly<Record<string, string>>
   readonly dataDir: string
-  readonly runtime: Pick<Runtime, 'sharesFiles'>
+  readonly runtime: Pick<Runtime, 'sharesFiles' | 'namesHosts'>
   /** Absent = pods get no tokens. */
   readonly tokens?: AccountTokens
   /** Services of a namespace, for pods that want to find them in their environment. */
@@ -148,8 +148,11 @@ async function mountsOf(
     terminationMount(definition, folder),
   ])
   const own = new Set(volumes.map(({ path }) => path))
+  const names = etc.filter(
+    ({ path, implied }) => !deps.runtime.namesHosts || !implied || path === '/etc/resolv.conf',
+  )
   return [
-    ...[...etc, ...(termination ? [termination] : [])].filter(
+    ...[...names, ...(termination ? [termination] : [])].filter(
       // What shares the machine's devices would leave a file among them.
       ({ path }) => !own.has(path) && !(shares && path.startsWith('/dev/')),
     ),

@@ -27,10 +27,14 @@ export async function etcMounts(
   folder: string,
   names: Names,
 ): Promise<readonly ContainerMount[]> {
-  const { hostAliases, dnsConfig, dnsPolicy } = pod.spec
+  const { hostAliases, subdomain, dnsConfig, dnsPolicy } = pod.spec
   const resolv = resolvConf(pod, names)
   const files = [
-    { name: 'hosts', text: hostsText(pod, names.podIP), asked: Boolean(hostAliases?.length) },
+    {
+      name: 'hosts',
+      text: hostsText(pod, names.podIP),
+      asked: Boolean(hostAliases?.length || subdomain),
+    },
     { name: 'hostname', text: `${hostnameOf(pod)}\n`, asked: false },
     ...(resolv === undefined
       ? []

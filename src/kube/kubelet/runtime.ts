@@ -182,6 +182,8 @@ export interface Runtime extends AsyncDisposable {
   readonly version: string
   /** Address at which pods reach servers of this machine; absent = its loopback, which they share. */
   readonly hostIP?: string
+  /** Its containers have files with the names of hosts already: only what a pod says of its own is put in their place. */
+  readonly namesHosts?: boolean
   /** Programs of this image share the machine's files, so they get no implied mounts. Default: they do not. */
   sharesFiles?(image: ImageHandle): boolean
   createSandbox(spec: SandboxSpec): Promise<Sandbox>

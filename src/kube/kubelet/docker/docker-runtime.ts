@@ -224,6 +224,7 @@ export async function dockerRuntime(options: DockerRuntimeOptions): Promise<Dock
     version: `docker://${engine.facts.version}`,
     reach,
     ...(reach === 'addresses' && { hostIP: gateway }),
+    namesHosts: true,
     adopted: before.length > 0,
     prepareImage: (digest) => images.ensure(digest),
     detach: () => letGo.abort(),
