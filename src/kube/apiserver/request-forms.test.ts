@@ -115,3 +115,17 @@ test('merge patch: RFC 7386 and a field named __proto__', () => {
   assert.equal(Reflect.get(Object(patched), 'x'), undefined)
   assert.equal(Reflect.get({}, 'x'), undefined)
 })
+
+test('the name of a field manager is printable and at most 128 bytes', () => {
+  const read = (name: string) =>
+    readOptions(new URLSearchParams({ fieldManager: name }), 'PatchOptions').fieldManager
+  assert.equal(read('é manager'), 'é manager')
+  assert.throws(
+    () => read('é\n'),
+    /^StatusError: PatchOptions\.meta\.k8s\.io "" is invalid: fieldManager: Invalid value: "é\\n": invalid character U\+000A \(at position 2\)$/,
+  )
+  assert.throws(
+    () => read('x'.repeat(129)),
+    /fieldManager: Too long: may not be more than 128 bytes/,
+  )
+})

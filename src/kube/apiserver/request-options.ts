@@ -55,8 +55,22 @@ function fieldManager(value: string, kind: OptionsKind): RequestOptions {
       `Too long: may not be more than ${fieldManagerLimit} bytes`,
       'FieldValueTooLong',
     )
+  let position = 0
+  for (const character of value) {
+    if (/[\p{C}\p{Zl}\p{Zp}]/u.test(character))
+      throw invalidOption(
+        kind,
+        'fieldManager',
+        `Invalid value: ${JSON.stringify(value)}: invalid character ${codePoint(character)} (at position ${position})`,
+      )
+    position += Buffer.byteLength(character)
+  }
   return value === '' ? {} : { fieldManager: value }
 }
+
+/** `U+000A`. */
+const codePoint = (character: string): string =>
+  `U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, '0')}`
 
 function fieldValidation(value: string, kind: OptionsKind): RequestOptions {
   switch (value) {
