@@ -41,7 +41,7 @@ export async function dialLoopback(
     throw new Error(
       `more than ${maxRelays} connections to port ${port} at a time; a server that listens on all addresses takes any number`,
     )
-  const [file = '', ...args] = [...enter, process.execPath, '-e', program, String(port)]
+  const [file, ...args] = [...enter, process.execPath, '-e', program, String(port)]
   const child = spawn(file, args, { cwd: '/', env: {}, stdio: ['pipe', 'pipe', 'pipe'] })
   relays++
   child.once('close', () => relays--)

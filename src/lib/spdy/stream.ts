@@ -65,7 +65,11 @@ export class SpdyStream extends Duplex {
   /** The other side has cancelled it. For the connection. */
   receiveReset(status: number): void {
     this.#reset = true
-    this.destroy(new Error(`the stream was reset, status ${status}`))
+    // What has come to its end in order is still read.
+    if (this.#endedThere && !this.readableEnded) {
+      this.#owner.gone(this.id, false)
+      this.once('end', () => this.destroy())
+    } else this.destroy(new Error(`the stream was reset, status ${status}`))
   }
 
   override _read(): void {
