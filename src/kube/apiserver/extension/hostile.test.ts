@@ -59,7 +59,7 @@ test('schemas without end are refused', async () => {
   const not = Array.from({ length: 90 }).reduce<object>((below) => ({ not: below }), {})
   await refused({ type: 'object', ...not }, /nested more than 64 levels deep/)
   const wide = Object.fromEntries(
-    Array.from({ length: 120_000 }, (_, i) => [`f${i}`, { type: 'string' }]),
+    Array.from({ length: 100_001 }, (_, i) => [`f${i}`, { type: 'string' }]),
   )
   await refused({ type: 'object', properties: wide }, /more than 100000 places/)
 })
@@ -148,6 +148,20 @@ const keyword = fc.constantFrom(
   'x-kubernetes-int-or-string',
   'x-kubernetes-embedded-resource',
 )
+const anyRule = fc.record(
+  {
+    rule: fc.oneof(
+      junk,
+      fc.constantFrom('self == oldSelf', 'has(self.a)', 'self.size() > 1', 'true'),
+    ),
+    message: junk,
+    messageExpression: fc.oneof(junk, fc.constantFrom("'x'", 'self.a')),
+    reason: junk,
+    fieldPath: fc.oneof(junk, fc.constantFrom('.a', '.b.c')),
+    optionalOldSelf: fc.oneof(junk, fc.boolean()),
+  },
+  { requiredKeys: [] },
+)
 const anySchema: fc.Arbitrary<unknown> = fc.letrec((tie) => ({
   schema: fc.oneof(
     { depthSize: 'small' },
@@ -157,7 +171,12 @@ const anySchema: fc.Arbitrary<unknown> = fc.letrec((tie) => ({
         fc.constantFrom('object', 'array', 'string', 'integer'),
         fc.dictionary(
           keyword,
-          fc.oneof(junk, tie('schema'), fc.array(tie('schema'), { maxLength: 2 })),
+          fc.oneof(
+            junk,
+            tie('schema'),
+            fc.array(tie('schema'), { maxLength: 2 }),
+            fc.array(anyRule, { maxLength: 2 }),
+          ),
           {
             maxKeys: 4,
           },

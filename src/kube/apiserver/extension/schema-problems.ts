@@ -152,7 +152,7 @@ class Walk {
     for (const name of Object.keys(schema)) {
       if (name === 'type' && isIntOrString) continue
       if (structuralOnly.has(name) || name.startsWith('x-kubernetes-'))
-        if (name !== 'x-kubernetes-validations' || schema[name] !== undefined)
+        if (name !== 'x-kubernetes-validations' || !/\.allOf\[\d+\]$/.test(field))
           yield notAllowed(
             `${field}.${name}`,
             name.startsWith('x-') || name === 'additionalProperties' || name === 'default'
@@ -247,7 +247,15 @@ const numbers = [
   'minProperties',
 ]
 const flags = ['nullable', 'exclusiveMinimum', 'exclusiveMaximum', 'uniqueItems']
-const lists = ['required', 'enum', 'allOf', 'anyOf', 'oneOf', 'x-kubernetes-list-map-keys']
+const lists = [
+  'required',
+  'enum',
+  'allOf',
+  'anyOf',
+  'oneOf',
+  'x-kubernetes-list-map-keys',
+  'x-kubernetes-validations',
+]
 const texts = ['description', 'format', 'pattern', 'title', 'type']
 const maps = ['properties']
 
@@ -271,6 +279,24 @@ function* keywordTypes(schema: Raw, field: string): Complaints {
     !schema['required'].every((each) => typeof each === 'string')
   )
     yield wrong(`${field}.required`, schema['required'], 'must be a list of strings')
+  const rules = schema['x-kubernetes-validations']
+  if (Array.isArray(rules)) yield* ruleTypes(rules, field)
+}
+
+/** Each rule is a map of texts. */
+function* ruleTypes(rules: readonly unknown[], field: string): Complaints {
+  for (const [i, rule] of rules.entries()) {
+    const at = `${field}.x-kubernetes-validations[${i}]`
+    if (!isObject(rule)) {
+      yield wrong(at, rule, 'must be a map')
+      continue
+    }
+    for (const name of ['rule', 'message', 'messageExpression', 'reason', 'fieldPath'])
+      if (rule[name] !== undefined && typeof rule[name] !== 'string')
+        yield wrong(`${at}.${name}`, rule[name], 'must be a string')
+    if (rule['optionalOldSelf'] !== undefined && typeof rule['optionalOldSelf'] !== 'boolean')
+      yield wrong(`${at}.optionalOldSelf`, rule['optionalOldSelf'], 'must be true or false')
+  }
 }
 
 function* extensionProblems(schema: Raw, field: string): Complaints {

@@ -12,7 +12,8 @@ export interface SearchPattern {
 }
 
 const known = new Map<string, SearchPattern | PatternError>()
-const maxKnown = 1000
+/** Each takes up to 64 KiB. */
+const maxKnown = 300
 
 /** Throws PatternError. The same object for the same source, as long as it is in use. */
 export function searchPattern(source: string): SearchPattern {

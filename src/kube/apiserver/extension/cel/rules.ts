@@ -32,11 +32,17 @@ const found = new WeakMap<CustomSchema, boolean>()
 export function hasRules(schema: CustomSchema): boolean {
   const known = found.get(schema)
   if (known !== undefined) return known
-  let answer = (schema['x-kubernetes-validations'] ?? []).length > 0
+  let answer = rulesOf(schema).length > 0
   for (const [, part] of partsOf(schema)) answer = hasRules(part) || answer
   found.set(schema, answer)
   return answer
 }
+
+/** The rules of a place; those in its `allOf` hold as well. */
+const rulesOf = (schema: CustomSchema): readonly ValidationRule[] => [
+  ...(schema['x-kubernetes-validations'] ?? []),
+  ...(schema.allOf ?? []).flatMap((each) => each['x-kubernetes-validations'] ?? []),
+]
 
 /** What the rules of `schema` say of an object that is valid otherwise. May throw `Awaiting`. */
 export function ruleProblems(
@@ -73,8 +79,7 @@ class RuleWalk {
   node(schema: CustomSchema, value: unknown, old: unknown, path: string, depth: number): void {
     if (depth > MAX_DEPTH || value === null || value === undefined || !hasRules(schema)) return
     const isSame = old !== undefined && equal(old, value)
-    for (const rule of schema['x-kubernetes-validations'] ?? [])
-      this.#rule(schema, rule, value, old, isSame, path)
+    for (const rule of rulesOf(schema)) this.#rule(schema, rule, value, old, isSame, path)
     if (Array.isArray(value)) {
       const { items } = schema
       if (!items) return
@@ -246,7 +251,7 @@ function* problemsBelow(
   isRoot: boolean,
   warn: (text: string) => void,
 ): Complaints {
-  for (const [i, rule] of (schema['x-kubernetes-validations'] ?? []).entries())
+  for (const [i, rule] of rulesOf(schema).entries())
     yield* problemsOf(
       isRoot ? withNames(schema) : schema,
       rule,
