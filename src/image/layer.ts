@@ -35,16 +35,6 @@ export interface LayerFile {
 /** Files up to this size are read in one go. */
 const smallFile = 1 << 20
 
-/** Packs `files`, relative to `root`, below `prefix` (`app`) and stores the layer. */
-export function packLayer(
-  store: ContentStore,
-  root: string,
-  files: readonly string[],
-  prefix: string,
-): Promise<Layer> {
-  return packFiles(store, layerFiles(root, files, prefix))
-}
-
 /** Files of a folder as files of a layer below `prefix`. */
 export const layerFiles = (
   root: string,

@@ -24,7 +24,7 @@ import { NoTool, runTool, runToolWell } from './tool.ts'
 /** Where the dependencies lie, beside the program; Azure's functions have them there too. */
 const packagesFolder = '.python_packages'
 /** Says which Python the packages were installed for: `3.11`. */
-export const pythonVersionLabel = 'dev.ebb.python'
+const pythonVersionLabel = 'dev.ebb.python'
 
 const projectFiles = ['requirements.txt', 'pyproject.toml', 'setup.py', 'Pipfile', 'manage.py']
 const mainFiles = ['app.py', 'main.py', 'server.py', 'wsgi.py', 'asgi.py', 'application.py']

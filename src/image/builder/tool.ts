@@ -35,7 +35,7 @@ export async function runTool(
 ): Promise<ToolResult> {
   // `env` adds to the environment, which stays the concern of whoever called us.
   const pairs = Object.entries(env).map(([name, value]) => `${name}=${value}`)
-  const child = spawn('env', [...pairs, program, ...args], {
+  const child = spawn('/usr/bin/env', [...pairs, program, ...args], {
     ...(cwd !== undefined && { cwd }),
     stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     timeout: limitMs,
@@ -54,7 +54,11 @@ export async function runTool(
   child.stdin?.on('error', () => {}) // it may end without reading
   child.stdin?.end(input)
   const exitCode = await new Promise<number | null>((resolve, reject) => {
-    child.once('error', reject)
+    child.once('error', (error) => {
+      // What never ran closes nothing by itself.
+      for (const stream of [child.stdin, child.stdout, child.stderr]) stream?.destroy()
+      reject(new NoTool(`${program} can't be started: ${error.message}`, { cause: error }))
+    })
     child.once('close', resolve)
   })
   if (exitCode === 127 && /No such file or directory|not found/i.test(output))
