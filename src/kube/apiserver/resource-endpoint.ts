@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock } from '../../lib/clock.ts'
 import type { KindDefinition, UserInfo } from '../api/kind.ts'
 import type { ApiRequest, ApiResponse, Verb } from '../api/protocol.ts'
+import { parseFieldSelector } from '../api/selectors.ts'
 import { StatusError, badRequest } from '../api/status-error.ts'
 import { addWarnings, send, toJson, toYaml, transformed, wantsIndent } from './answers.ts'
 import type { AnswerOptions } from './answers.ts'
@@ -175,7 +176,14 @@ export function authorizedTarget(
 function selectedName(verb: Verb, { searchParams }: URL): string {
   if (verb !== 'list' && verb !== 'watch' && verb !== 'deletecollection') return ''
   const selector = searchParams.get('fieldSelector')
-  return /(?:^|,)metadata\.name==?([^,=!]+)(?:,|$)/.exec(selector ?? '')?.[1] ?? ''
+  if (!selector?.includes('metadata.name')) return ''
+  try {
+    // Read as the list itself will read it: a right to one name must not become a right to others.
+    const names = parseFieldSelector(selector).filter(({ field }) => field === 'metadata.name')
+    return names.length === 1 && names[0]?.operator === '=' ? names[0].value : ''
+  } catch {
+    return '' // refused with what is wrong with it, once the caller may
+  }
 }
 
 async function sendAnswer(

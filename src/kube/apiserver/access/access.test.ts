@@ -71,7 +71,7 @@ async function start(
       request.on('error', reject).on('response', (response) => {
         void text(response).then((answered) => {
           const isJson = response.headers['content-type']?.startsWith('application/json') === true
-          const json = isJson ? fieldsOf(JSON.parse(answered)) : {}
+          const json = isJson && answered !== '' ? fieldsOf(JSON.parse(answered)) : {}
           resolve({
             code: response.statusCode ?? 0,
             text: answered,
@@ -513,6 +513,109 @@ test('more than a line has room for is told to come back; what is cheap or has n
     [answered.code, answered.headers['x-kubernetes-pf-flowschema-uid']],
     [200, 'cluster-admins'],
   )
+})
+
+test('a right to one name is no right to the others, however one asks', async () => {
+  await using world = await start()
+  const { send } = world
+  const rule = { apiGroups: [''], resources: ['configmaps'], resourceNames: ['mine'] }
+  await janeMay(world, { ...rule, verbs: ['get', 'list', 'watch', 'deletecollection'] })
+  const list = (selector: string, path = '/api/v1/namespaces/default/configmaps') =>
+    send('GET', `${path}?fieldSelector=${encodeURIComponent(selector)}`, { token: 'jane' })
+  assert.equal((await list('metadata.name=mine')).code, 200)
+  assert.equal((await list('metadata.namespace=default,metadata.name==mine')).code, 200)
+  for (const selector of [
+    '',
+    'metadata.name!=mine',
+    'metadata.name=other',
+    'metadata.name=mine,metadata.name=other',
+    'metadata.namespace!=x\\,metadata.name=mine',
+    'metadata.name=mine\\,',
+    'xmetadata.name=mine',
+  ])
+    assert.equal((await list(selector)).code, 403, selector)
+})
+
+test('no path leads around the roles', async () => {
+  await using world = await start()
+  const { send } = world
+  const body = { metadata: { name: 'hidden' }, stringData: { a: 'marker-text' } }
+  const secrets = '/api/v1/namespaces/default/secrets'
+  assert.equal((await send('POST', secrets, { body })).code, 201)
+  const words = [
+    'api',
+    'apis',
+    'v1',
+    'namespaces',
+    'default',
+    'secrets',
+    'hidden',
+    'watch',
+    'status',
+    'proxy',
+    'apps',
+    'deployments',
+    '..',
+    '.',
+    '',
+    '%2e%2e',
+    '%2F',
+    'a%2Fb',
+    'default%2Fsecrets',
+    'metrics',
+    'openapi',
+    'v3',
+    'version',
+    ';',
+    '%00',
+    '*',
+  ]
+  const tail = fc.constantFrom(
+    '',
+    '/',
+    '?watch=1&timeoutSeconds=0',
+    '?limit=1',
+    '?fieldSelector=metadata.name%3Dhidden',
+    '?pretty=true',
+    '?x=/openapi',
+  )
+  const method = fc.constantFrom('GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS')
+  const start_ = fc.constantFrom(
+    '/',
+    '/api/v1/',
+    '/api/v1/namespaces/default/',
+    '/apis/apps/v1/',
+    '//',
+  )
+  const open = /^\/(?:api|apis|openapi|version|healthz|livez|readyz)(?:\/|$)/
+  await fc.assert(
+    fc.asyncProperty(
+      method,
+      start_,
+      fc.array(fc.constantFrom(...words), { maxLength: 6 }),
+      tail,
+      async (verb, begin, segments, end) => {
+        const path = `${begin}${segments.join('/')}${end}`
+        const answer = await send(verb, path, {
+          token: 'jane',
+          ...(verb !== 'GET' && verb !== 'HEAD' && { body: {} }),
+        })
+        assert.doesNotMatch(answer.text, /marker-text|bWFya2VyLXRleH/)
+        if (answer.code >= 300) return
+        // What everybody may read: discovery, OpenAPI, version, health.
+        assert.ok(verb === 'GET' || verb === 'HEAD', `${verb} ${path}: ${answer.code}`)
+        const { pathname } = new URL(path, 'http://localhost')
+        assert.match(pathname, open)
+        assert.notEqual(answer.json['kind'], 'SecretList')
+        assert.ok(
+          !('items' in answer.json) || pathname === '/api' || pathname === '/apis',
+          pathname,
+        )
+      },
+    ),
+    { numRuns: 150 },
+  )
+  assert.equal((await send('GET', `${secrets}/hidden`)).code, 200, 'it is still there')
 })
 
 async function until(check: () => boolean): Promise<void> {
