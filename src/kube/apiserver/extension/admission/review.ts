@@ -1,5 +1,6 @@
 /** AdmissionReview (admission.k8s.io/v1): what a webhook is told of a write, and how its answer is read. */
 import type { KubeObject } from '../../../api/meta.ts'
+import { withManagedFields } from '../../apply/tracking.ts'
 import { present } from '../../machinery.ts'
 import { scaleOf } from '../../scale.ts'
 import { fieldsOf, isRecord } from '../../values.ts'
@@ -22,9 +23,9 @@ export function inVersion(
   if (!object) return null
   const { kind, subresource, machinery } = target
   if (subresource === 'scale' && kind.scale) return scaleOf(kind.scale, object)
-  if (version === target.version) return present(target, object)
-  const served = machinery.registry.find(kind.group, version, kind.plural)
-  return served ? present(served, object) : object
+  const served =
+    version === target.version ? target : machinery.registry.find(kind.group, version, kind.plural)
+  return withManagedFields(kind, served ? present(served, object) : object, version)
 }
 
 /** `request` of a review; `version` is the one in which the webhook wants the object. */
