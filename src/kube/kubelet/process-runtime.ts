@@ -144,7 +144,6 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
   const openStarter = async (): Promise<Starter> => {
     const { sandboxStarter } = await import('./sandbox/starter.ts')
     return sandboxStarter({
-      dataDir,
       prefix,
       allowPrivileged: options.allowPrivileged ?? false,
       onLimitation: (what) => log.info('containers with a root of their own', { limitation: what }),
@@ -244,11 +243,13 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
           plain ? warmStart(command, place.env, process.execPath) : undefined,
         )
         // Through nsenter the user is changed by nsenter, which needs to be root for the rest.
-        const wrapped = enter.length > 0 || spec.mounts.length > 0
+        const groups = spec.security?.groups
+        const user = spec.user && { ...spec.user, ...(groups?.length && { groups }) }
+        const wrapped = enter.length > 0 || spec.mounts.length > 0 || user?.groups !== undefined
         const line = [
           ...enter,
           ...mountArguments(spec, podFolder(spec.podUid), place),
-          ...(wrapped && spec.user ? setUser(spec.user) : []),
+          ...(wrapped && user ? setUser(user) : []),
           ...command,
         ]
         const program = { argv: line, env: place.env }
@@ -268,7 +269,7 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
             enter,
             hasView: spec.mounts.length > 0,
             streams,
-            ...(spec.user && { user: spec.user }),
+            ...(user && { user }),
           },
           ...(become && { warm: become }),
           ...(limits && { limits }),

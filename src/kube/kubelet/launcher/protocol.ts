@@ -74,7 +74,12 @@ export interface ExecContext {
   readonly enter: readonly string[]
   /** True: the container sees mounts of its own. */
   readonly hasView: boolean
-  readonly user?: { readonly uid: number; readonly gid?: number }
+  readonly user?: {
+    readonly uid: number
+    readonly gid?: number
+    /** Further groups, at least one. */
+    readonly groups?: readonly number[]
+  }
   /** What `attach` needs. */
   readonly streams?: StreamContext
   /** It has a root file system of its own (sandbox/). Then `rootfs`, `path`, `enter` and `user` mean nothing. */
@@ -84,8 +89,6 @@ export interface ExecContext {
 /** What it takes to enter a container that has a root of its own. */
 export interface EnterRecord {
   readonly machine: 'x64' | 'arm64'
-  /** The program that makes and enters containers. */
-  readonly init: string
   /** Where the container's files and instructions lie. */
   readonly folder: string
   readonly userNamespace: boolean

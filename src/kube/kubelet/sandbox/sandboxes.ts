@@ -2,7 +2,6 @@
  * Makes containers that have a root file system of their own ready to start: folders, limits, user, privileges and the
  * instructions (container-script.ts) that the launcher's child carries out. Loaded when the first such container comes.
  */
-import { createHash } from 'node:crypto'
 import {
   chmodSync,
   existsSync,
@@ -20,7 +19,7 @@ import { abilityOf, explainFailure, readFacts, type Ability, type Facts } from '
 import { capabilitiesOf, capabilityNumber, NoCapability } from './capabilities.ts'
 import { cgroupName, openCgroups, type Cgroups } from './cgroups.ts'
 import { containerScript, type SandboxMount } from './container-script.ts'
-import { initProgram } from './init-program.ts'
+import { installInit } from './install-init.ts'
 import { resolveInside } from './inside.ts'
 import { whatExecute } from './process-steps.ts'
 import { removeChanges } from './remains.ts'
@@ -31,7 +30,6 @@ import { errno } from './syscalls.ts'
 import { findUser, NoUser } from './users.ts'
 
 export interface SandboxesOptions {
-  readonly dataDir: string
   /** Names this data directory among the control groups of the machine. */
   readonly prefix: string
   readonly allowPrivileged: boolean
@@ -97,7 +95,7 @@ const hiddenFiles = [
 const readOnlyPaths = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger']
 
 export function openSandboxes(options: SandboxesOptions, facts: Facts = readFacts()): Sandboxes {
-  let opened: { readonly ability: Ability; readonly init: string } | undefined
+  let opened: Ability | undefined
   let cgroups: Cgroups | undefined
   const here = (paths: readonly string[]) => paths.filter((path) => existsSync(path))
   const seen = {
@@ -115,12 +113,12 @@ export function openSandboxes(options: SandboxesOptions, facts: Facts = readFact
     cgroups = openCgroups(cgroupName(options.prefix))
     if (!cgroups)
       options.onLimitation('no control group can be written to: containers have no limits')
-    return (opened = { ability, init: installInit(options.dataDir, ability) })
+    return (opened = ability)
   }
 
   return {
     prepare({ spec, id, sandbox, hostname, folder, beside, among, network }) {
-      const { ability, init } = open()
+      const ability = open()
       const { security = {}, image } = spec
       if (security.privileged && !options.allowPrivileged)
         throw new NotStartable(
@@ -187,13 +185,12 @@ export function openSandboxes(options: SandboxesOptions, facts: Facts = readFact
       const path = join(own, 'start')
       writeFileSync(path, script.bytes(), { mode: 0o600 })
       return {
-        argv: [init, path, ...spec.command],
+        argv: [installInit(join(own, 'init'), ability.machine), path, ...spec.command],
         env,
         kept,
         ...(limits && { limits: { ...limits, enter: false } }),
         root: {
           machine: ability.machine,
-          init,
           folder: own,
           userNamespace: ability.user !== undefined,
           network: network !== undefined,
@@ -227,20 +224,6 @@ export function openSandboxes(options: SandboxesOptions, facts: Facts = readFact
 /** Steps that fail because of what the container wants, not of the machine. */
 const isOfContainer = (what: string): boolean =>
   what.startsWith('enter the working directory') || what.startsWith('make the folder')
-
-/** Writes the program that makes and enters containers, once. */
-function installInit(dataDir: string, { machine }: Ability): string {
-  const bytes = initProgram(machine)
-  const digest = createHash('sha256').update(bytes).digest('hex').slice(0, 12)
-  const folder = join(dataDir, 'run', 'bin')
-  const path = join(folder, `container-init-${digest}`)
-  if (existsSync(path)) return path
-  mkdirSync(folder, { recursive: true })
-  writeFileSync(`${path}.new`, bytes, { mode: 0o755 })
-  chmodSync(`${path}.new`, 0o755)
-  renameSync(`${path}.new`, path)
-  return path
-}
 
 /** A folder for this attempt, empty; those of earlier ones go. */
 function rootFolder(podFolder: string, { container, attempt }: ContainerSpec): string {
