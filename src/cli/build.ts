@@ -129,7 +129,11 @@ async function pushed(
 }
 
 /** `dev.local/hello:latest` for `/src/hello` or `/src/hello.ts`. */
-export const defaultReference = (path: string): string => `dev.local/${imageName(path)}:latest`
+export function defaultReference(path: string): string {
+  const name = imageName(path)
+  // Knative takes no repository of one letter.
+  return `dev.local/${name.length < 2 ? `app-${name}` : name}:latest`
+}
 
 /** The last part of a path as a DNS label; `app` when nothing of it can be kept. */
 export const imageName = (path: string): string =>
