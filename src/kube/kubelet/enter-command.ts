@@ -30,12 +30,12 @@ export async function enterCommand(
     argv: [
       ...enter,
       // Through nsenter the user is changed by setpriv, as nsenter needs to be root.
-      ...(user && enter.length > 0 ? setUser(user) : []),
+      ...(user && (enter.length > 0 || user.groups) ? setUser(user) : []),
       ...resolveCommand(command, place),
     ],
     cwd,
     env,
-    ...(user && enter.length === 0 && { uid: user.uid, gid: user.gid ?? user.uid }),
+    ...(user && enter.length === 0 && !user.groups && { uid: user.uid, gid: user.gid ?? user.uid }),
   }
 }
 
@@ -43,13 +43,11 @@ export async function enterCommand(
 export const setUser = ({
   uid,
   gid = uid,
-}: {
-  readonly uid: number
-  readonly gid?: number
-}): readonly string[] => [
+  groups = [],
+}: NonNullable<ExecContext['user']>): readonly string[] => [
   findOnHost('setpriv') ?? 'setpriv',
   `--reuid=${uid}`,
   `--regid=${gid}`,
-  '--clear-groups',
+  groups.length > 0 ? `--groups=${groups.join(',')}` : '--clear-groups',
   '--',
 ]
