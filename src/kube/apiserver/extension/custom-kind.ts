@@ -67,16 +67,13 @@ export function customKind(
   const { converter } = deps
 
   /** A stored object, of whatever version, as another version. */
-  const shown = new WeakMap<KubeObject, Map<string, KubeObject>>()
   function show(object: KubeObject, form: VersionForm): KubeObject {
-    const known = shown.get(object)?.get(form.name)
+    const known = form.shown.get(object)
     if (known) return known
     const converted =
       object.apiVersion === form.apiVersion ? object : converter.convert(object, form.apiVersion)
     const answer = defaulted(form.whole, pruned(form.whole, converted))
-    const all = shown.get(object) ?? new Map<string, KubeObject>()
-    all.set(form.name, answer)
-    shown.set(object, all)
+    form.shown.set(object, answer)
     return answer
   }
 
@@ -253,6 +250,8 @@ class VersionForm {
   readonly name: string
   readonly apiVersion: string
   readonly version: CustomVersion
+  /** Stored objects as this version shows them; most are the same. */
+  readonly shown = new WeakMap<KubeObject, KubeObject>()
   #schema: CustomSchema | undefined
   #whole: Schema | undefined
 

@@ -650,6 +650,11 @@ test('a definition that goes takes its objects along, their finalizers respected
   await client.create(Widget, widget({ size: 's' }))
   await client.create(Widget, widget({ size: 's' }, 'held', { finalizers: ['example.com/hold'] }))
   const events = await client.watch(Widget, '', {}, new AbortController().signal)
+  const replaced = await client.update(CustomResourceDefinition, {
+    ...made,
+    metadata: { ...made.metadata, finalizers: [] },
+  })
+  assert.deepEqual(replaced.metadata.finalizers, made.metadata.finalizers)
   await client.delete(CustomResourceDefinition, inCluster('widgets.example.com'))
   await settle(8)
   const leaving = await client.get(CustomResourceDefinition, inCluster('widgets.example.com'))

@@ -108,7 +108,9 @@ export class Definitions implements Disposable {
         ),
       ])
     const finished = withStatus(definition, this.#taken(definition), nowMs)
-    return operation === 'CREATE' && !this.isNative(finished.metadata.name)
+    // Whoever replaces the definition need not know of the finalizer that keeps its objects from being left behind.
+    const { deletionTimestamp, name } = finished.metadata
+    return deletionTimestamp === undefined && !this.isNative(name)
       ? withFinalizer(finished)
       : finished
   }
