@@ -390,6 +390,18 @@ CMD ["/bin/serve"]
       assert.equal(await logs('client'), 'hello from a container\n')
       assert.equal(await logs('fails'), 'failing\n')
       assert.equal(await logs('user'), '1234\nseveral\nread-only\nkept\n')
+      const inside = await ebb.kubectl(
+        'exec',
+        'several',
+        '-c',
+        'web',
+        '--',
+        ...shell,
+        'pwd; exit 4',
+      )
+      assert.deepEqual([inside.code, inside.stdout], [4, '/app\n'], inside.stderr)
+      const page = '/api/v1/namespaces/default/pods/several:8080/proxy/index.html'
+      assert.equal(await ebb.ok('get', '--raw', page), 'hello from a container\n')
       await ebb.ok('delete', 'pod', 'several')
       await until(
         'its containers are gone',
