@@ -5,6 +5,8 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { systemClock } from '../lib/clock.ts'
 import type { ContentStore } from '../image/content-store.ts'
+import type { Reference } from '../image/reference.ts'
+import type { Puller } from '../image/registry/puller.ts'
 import { dataDirOf, layoutOf, registryEnvironment } from '../platform/config.ts'
 import type { RegistriesConfig } from '../serving/api/config/registries.ts'
 import type { Arguments, Output } from './command.ts'
@@ -27,15 +29,39 @@ export async function pullImage(
     store,
     clock: systemClock,
     settings: () => ({ registries, maxParallel, maxImageBytes }),
-    keys: dockerConfigKeyring({ folder: environment.dockerConfigFolder, warn: (text) => out.note(text) }),
+    keys: dockerConfigKeyring({
+      folder: environment.dockerConfigFolder,
+      warn: (text) => out.note(text),
+    }),
     proxy: environment.proxy,
   })
   const startedMs = systemClock.monotonic()
   const { digest, sizeBytes } = await puller.pull(reference, noKeys)
+  await pullReferrers(puller, reference, digest, store, out)
   const seconds = ((systemClock.monotonic() - startedMs) / 1000).toFixed(1)
   out.note(`ebb image pull: ${sizeBytes} bytes in ${seconds} s`)
   out.print(`${referenceText(reference).replace(/@.*/, '')}@${digest}`)
   return 0
+}
+
+/** A courtesy: without them the image is as good. */
+async function pullReferrers(
+  puller: Puller,
+  reference: Reference,
+  digest: string,
+  store: ContentStore,
+  out: Output,
+): Promise<void> {
+  const { readManifest } = await import('../image/manifest.ts')
+  const { noKeys } = await import('../image/registry/credentials.ts')
+  const { digest: own } = await readManifest(store, digest)
+  for (const subject of new Set([digest, own]))
+    try {
+      const found = await puller.pullReferrers(reference, subject, noKeys)
+      if (found > 0) out.note(`ebb image pull: ${found} manifest(s) about ${subject}`)
+    } catch (error) {
+      out.note(`ebb image pull: what speaks about ${subject} could not be had: ${String(error)}`)
+    }
 }
 
 /** What the running platform's ConfigMap says; a file that is named counts before it. */

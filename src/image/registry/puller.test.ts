@@ -5,7 +5,10 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { zstdCompressSync } from 'node:zlib'
 import { readManifest } from '../manifest.ts'
+import { parseReference } from '../reference.ts'
+import { referrersOf } from '../referrers.ts'
 import { unpackImage } from '../unpack.ts'
+import { noKeys } from './credentials.ts'
 import { fakeRegistry, inTime, layerOf, pullBench, tarOf, types } from '../../testing/registry.ts'
 
 const incoming = async (bench: { store: { directory: string } }) =>
@@ -151,4 +154,39 @@ test('nothing is asked in offline mode', async (t) => {
   })
   await assert.rejects(bench.pull(`${registry.host}/a:v1`), /offline mode.*ebb image import/)
   assert.deepEqual(registry.requests, [])
+})
+
+test('what speaks about an image comes by the list, or by the tag that stands in for it', async (t) => {
+  const registry = await fakeRegistry(t)
+  const image = registry.image('v1', [registry.blob(await layerOf('a'))])
+  const sbom = registry.blob(Buffer.from('{"spdxVersion":"SPDX-2.3"}'), 'application/spdx+json')
+  const about = (subject: object, artifactType: string) =>
+    registry.manifest(artifactType, {
+      schemaVersion: 2,
+      mediaType: types.manifest,
+      artifactType,
+      config: registry.blob(Buffer.from('{}'), 'application/vnd.oci.empty.v1+json'),
+      layers: [sbom],
+      subject,
+    })
+  const mine = about(image, 'application/spdx+json')
+  const other = about({ ...image, digest: `sha256:${'5'.repeat(64)}` }, 'application/other')
+  const list = { schemaVersion: 2, mediaType: types.index, manifests: [mine, other] }
+  registry.manifest(image.digest.replace(':', '-'), list, types.index)
+  for (const hasList of [false, true]) {
+    registry.intercept = (request, response) => {
+      if (!request.url?.includes('/referrers/') || !hasList) return false
+      response.writeHead(200, { 'content-type': types.index }).end(JSON.stringify(list))
+      return true
+    }
+    const bench = await pullBench(t)
+    const name = `${registry.host}/app:v1`
+    const { digest } = await bench.pull(name)
+    const reference = parseReference(name)
+    assert.equal(await bench.puller.pullReferrers(reference, digest, noKeys), 1)
+    const [found, ...more] = await referrersOf(bench.store, digest)
+    assert.deepEqual([found?.digest, more], [mine.digest, []])
+    assert.ok(await bench.store.has(sbom.digest))
+    assert.equal(await bench.puller.pullReferrers(reference, mine.digest, noKeys), 0)
+  }
 })

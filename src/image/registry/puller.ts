@@ -56,6 +56,8 @@ export interface Puller extends Disposable {
   mayAsk(reference: Reference): boolean
   /** Pulls whatever of it is not in the store yet, and names it. Rejects with RegistryError, or with the disk's error. */
   pull(reference: Reference, keys: Keyring): Promise<Pulled>
+  /** Pulls what speaks about a manifest of that name, and says how much that is. Rejects as `pull`. */
+  pullReferrers(reference: Reference, digest: string, keys: Keyring): Promise<number>
   /** The digest that the name has now. Rejects with RegistryError. */
   resolve(reference: Reference, keys: Keyring): Promise<string>
 }
@@ -222,6 +224,13 @@ export function createPuller(options: PullerOptions): Puller {
         pulls.set(key, promise)
       }
       return await promise
+    },
+
+    async pullReferrers(reference, digest, keys) {
+      const { pullReferrers } = await import('./referrer-pull.ts')
+      return await through(reference, await attemptsFor(reference, keys), (session) =>
+        pullReferrers(session, digest, { store, fetchManifest, fetchAll }),
+      )
     },
 
     async resolve(reference, keys) {

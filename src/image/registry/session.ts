@@ -3,7 +3,8 @@
  * Challenges are answered, an origin that can't be spoken to gives way to the next, refusals become RegistryErrors.
  */
 import { createHash } from 'node:crypto'
-import { indexTypes, manifestTypes, maxManifestBytes } from '../manifest.ts'
+import type { Descriptor } from '../content-store.ts'
+import { indexTypes, manifestTypes, maxManifestBytes, readDocument } from '../manifest.ts'
 import type { Authorizer } from './authorization.ts'
 import type { Credential } from './credentials.ts'
 import type { Endpoint } from './endpoints.ts'
@@ -25,6 +26,8 @@ export interface Session {
   digestOf(tag: string, signal?: AbortSignal): Promise<string | undefined>
   /** A blob from `offset` on: status 200 (from the start after all) or 206. */
   blob(digest: string, offset: number, signal?: AbortSignal): Promise<HttpAnswer>
+  /** Manifests that speak about this one; none when the registry knows of none. */
+  referrers(digest: string, signal?: AbortSignal): Promise<readonly Descriptor[]>
 }
 
 export interface SessionDeps {
@@ -143,6 +146,27 @@ export function openSession(
         return await this.blob(digest, 0, signal)
       }
       throw await refused(answer, 'blob')
+    },
+
+    async referrers(digest, signal) {
+      let answer = await ask('GET', `referrers/${digest}`, { accept: indexTypes[0] }, signal)
+      if (answer.status === 404 || answer.status === 405) {
+        answer.discard()
+        const tag = digest.replace(':', '-')
+        answer = await ask('GET', `manifests/${tag}`, { accept: indexTypes[0] }, signal)
+      }
+      if (answer.status === 404) {
+        answer.discard()
+        return []
+      }
+      if (answer.status !== 200) throw await refused(answer, 'referrers')
+      const bytes = await readBody(answer, maxManifestBytes)
+      try {
+        const { kind, needs } = readDocument(bytes)
+        return kind === 'index' ? needs : []
+      } catch (error) {
+        throw new RegistryError('invalid', `${answer.host}: list of referrers: ${String(error)}`)
+      }
     },
   }
 }
