@@ -64,7 +64,8 @@ export const buildFlags: Readonly<Record<string, Flag>> = {
   registries: {
     type: 'string',
     value: 'FILE',
-    description: "registries.yaml with mirrors and credentials (default: the running platform's)",
+    description:
+      'registries.yaml with mirrors and credentials (default: config-registries of the running platform)',
   },
 }
 
@@ -173,17 +174,14 @@ async function requestOf(
   const bundle = bundleOf(args)
   const mtimeS = sourceDateEpochS()
   const goCache = process.env['GOCACHE']
+  let registries: Promise<Registries> | undefined
   return {
     path,
     reference,
     dataDir,
     clock: systemClock,
     version: await ownVersion(),
-    registries: await registriesFor(
-      args,
-      dataDir,
-      base !== undefined || args.string('push') !== undefined,
-    ),
+    registries: () => (registries ??= registriesFor(args, dataDir)),
     say: (line) => out.note(line),
     buildArgs: buildArgsOf(args.strings('build-arg')),
     noCache: args.boolean('no-cache'),
@@ -238,19 +236,15 @@ function buildArgsOf(texts: readonly string[]): Readonly<Record<string, string>>
   )
 }
 
-/** The file's, else what a running platform was told; none where nothing is asked of registries. */
-async function registriesFor(
-  args: Arguments,
-  dataDir: string,
-  isNeeded: boolean,
-): Promise<Registries> {
+/** The file's, else what a running platform was told. */
+async function registriesFor(args: Arguments, dataDir: string): Promise<Registries> {
   const file = args.string('registries')
   if (file !== undefined) {
     const { registriesFile } = await import('../platform/image-building.ts')
     return registriesFile(file)
   }
   const { kubeconfig, controlSocket } = layoutOf(dataDir)
-  if (!isNeeded || !existsSync(controlSocket)) return noRegistries
+  if (!existsSync(controlSocket)) return noRegistries
   const [{ clientOf }, { ConfigMap }, { configRegistries }] = await Promise.all([
     import('./api-client.ts'),
     import('../kube/api/config-map.ts'),

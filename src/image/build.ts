@@ -164,8 +164,11 @@ function warnings(
   base: Base | undefined,
 ): readonly string[] {
   const notes: string[] = []
-  if (folder.has('.env'))
-    notes.push('.env goes into the image; .dockerignore keeps it out, if there are secrets in it')
+  for (const name of ['.env', '.npmrc', '.netrc', '.pypirc'])
+    if (folder.has(name))
+      notes.push(
+        `${name} goes into the image; if there are secrets in it, .dockerignore keeps it out`,
+      )
   const version = (name: string) =>
     base?.env.find((item) => item.startsWith(`${name}=`))?.slice(name.length + 1)
   const python = runtime === 'python' ? version('PYTHON_VERSION') : undefined

@@ -41,8 +41,8 @@ export interface BuildRequest extends Pick<
   readonly buildArgs?: Readonly<Record<string, string>>
   readonly target?: string
   readonly network?: string
-  /** Mirrors, credentials and certificates. */
-  readonly registries: Registries
+  /** Mirrors, credentials and certificates; asked for when a registry is. */
+  readonly registries: () => Promise<Registries>
   /** It is to be pushed: layers are compressed. */
   readonly forRegistry?: boolean
   /** Version of Ebb. */
@@ -102,7 +102,7 @@ async function openPuller(request: BuildRequest, store: ContentStore): Promise<P
   const { createPuller } = await import('../image/registry/puller.ts')
   const { dockerConfigKeyring } = await import('../image/registry/docker-config.ts')
   const environment = registryEnvironment()
-  const { registries } = request
+  const registries = await request.registries()
   return createPuller({
     store,
     clock: request.clock,
@@ -274,7 +274,7 @@ async function bringImages(
       import('../image/reference.ts'),
       import('../image/registry/docker-config.ts'),
     ])
-  const { registries } = request
+  const registries = await request.registries()
   const keys = dockerConfigKeyring({ folder: registryEnvironment().dockerConfigFolder, warn: say })
   for (const name of fromImages(await readFile(file, 'utf8'), buildArgs)) {
     const reference = (() => {
@@ -314,7 +314,7 @@ export async function push(
     readonly digest: string
   },
 ): Promise<Pushed> {
-  const { dataDir, clock, say, reference, digest, registries } = request
+  const { dataDir, clock, say, reference, digest } = request
   const [{ pushImage }, { dockerConfigKeyring }, { parseReference }] = await Promise.all([
     import('../image/registry/pusher.ts'),
     import('../image/registry/docker-config.ts'),
@@ -324,7 +324,7 @@ export async function push(
   return await pushImage(parseReference(reference), digest, {
     store: await openContentStore(dataDir, clock),
     clock,
-    registries,
+    registries: await request.registries(),
     keys: dockerConfigKeyring({ folder: dockerConfigFolder, warn: say }),
     proxy,
     say,
