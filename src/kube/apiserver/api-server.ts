@@ -6,7 +6,7 @@ import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Random } from '../../lib/random.ts'
 import { groupKind } from '../api/kind.ts'
-import type { KindDefinition } from '../api/kind.ts'
+import type { KindDefinition, UserInfo } from '../api/kind.ts'
 import { rbacGroup } from '../api/policy-rule.ts'
 import type { Api, ApiRequest, ApiResponse } from '../api/protocol.ts'
 import { StatusError } from '../api/status-error.ts'
@@ -18,6 +18,7 @@ import { untilAnswered } from './awaiting.ts'
 import { create } from './create.ts'
 import { removeCollection } from './delete-collection.ts'
 import { remove } from './delete.ts'
+import { connectOptions } from './extension/connect.ts'
 import { openExtensions } from './extension/extensions.ts'
 import type { RequestMemory } from './extension/extensions.ts'
 import { get } from './get.ts'
@@ -29,6 +30,7 @@ import { patch } from './patch.ts'
 import { bind, evict } from './pod-subresources.ts'
 import { Registry, storePrefix } from './registry.ts'
 import { review } from './access/reviews.ts'
+import type { ResourcePath } from './request-path.ts'
 import { serviceAddresses } from './service-addresses.ts'
 import { update } from './update.ts'
 import { watch } from './watch.ts'
@@ -53,6 +55,8 @@ export interface ApiServer extends Api, Disposable {
   /** All served kinds, for discovery, OpenAPI and tables; another array when a custom kind has come or gone. */
   readonly kinds: readonly KindDefinition[]
   servesGroupVersion(group: string, version: string): boolean
+  /** Asks webhooks and policies about a connection into an object. Throws their refusal. */
+  admitConnect(path: ResourcePath, query: URLSearchParams, user: UserInfo): Promise<void>
   /** How many objects of a resource there are, in one namespace or in all (''). */
   count(group: string, resource: string, namespace: string): number
   /** Who is who, and who may do what. */
@@ -99,6 +103,18 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     count: (group, plural, namespace) =>
       options.store.count(storePrefix({ group, plural }, namespace === '' ? undefined : namespace)),
     servesGroupVersion: (group, version) => registry.servesGroupVersion(group, version),
+    async admitConnect(path, query, user) {
+      const options = extensions?.isAsking ? connectOptions(path, query) : undefined
+      if (!options) return
+      const { group, version, resource, subresource, namespace, name } = path
+      const place = { group, version, resource, subresource, namespace, name }
+      const request: ApiRequest = { verb: 'create', ...place, options: {}, user, durable: true }
+      const memory: RequestMemory = {}
+      await untilAnswered(() => {
+        const target = resolveTarget(machinery, request, memory)
+        extensions?.validate(target, 'CONNECT', options)
+      })
+    },
     access,
     find: (group, version, resource) => registry.find(group, version, resource)?.kind,
     handle: async (request) => {

@@ -199,6 +199,7 @@ export function requestHandler(options: HttpOptions, stopped: AbortSignal) {
       if (!path || !options.upgrades) throw unknownResource()
       const call = { request, url, path, user, ...(record && { record }) }
       const { kind } = authorizedTarget(endpoint, call)
+      await api.admitConnect(path, url.searchParams, user)
       if (!kind) throw unknownResource()
       record?.started()
       const take = { request, socket, head, url, path, kind, user, signal: leave.signal }

@@ -92,6 +92,7 @@ export async function answerResource(endpoint: ResourceEndpoint, call: Call): Pr
   const { request, response, url, path, user, signal, record } = call
   const { api, clock } = endpoint
   const { kind, verb } = authorizedTarget(endpoint, call)
+  await api.admitConnect(path, url.searchParams, user)
   const streamed = endpoint.answerStream?.(call)
   if (streamed) return streamed
   if (kind?.plural === 'pods' && kind.group === '' && path.subresource === 'log')

@@ -24,6 +24,8 @@ export interface RequestMemory {
 }
 
 export interface Extensions extends Disposable {
+  /** True when anyone is asked about anything. */
+  readonly isAsking: boolean
   /** Admission of a kind that is part of extending: run after the kind's own. */
   readonly plugins: ReadonlyMap<string, AdmissionPlugin>
   /** The object as mutating webhooks want it. May throw `Awaiting`. */
@@ -71,6 +73,9 @@ export function openExtensions(machinery: Machinery): Extensions | undefined {
       [groupKind(definitions.plugin.kind), definitions.plugin],
       ...admission.plugins.map((plugin) => [groupKind(plugin.kind), plugin] as const),
     ]),
+    get isAsking() {
+      return admission.isAsking
+    },
     mutate: (target, operation, object, old, defaulted) =>
       admission.mutate(target, operation, object, old, defaulted),
     once: (target, operation, object, old, make) =>

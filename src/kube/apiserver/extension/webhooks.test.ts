@@ -392,6 +392,53 @@ test('what plugins take from outside is taken once, however often webhooks make 
   assert.deepEqual(seen, [(body as Json)['spec'].clusterIP])
 })
 
+test('webhooks and policies are asked about connections into pods', async () => {
+  await using platform = world()
+  const { api } = platform
+  await using hooks = await serveHooks(({ request }) => ({
+    allowed: request.object.command[0] !== 'sh',
+    status: { message: 'no shells' },
+  }))
+  const connecting = {
+    apiGroups: [''],
+    apiVersions: ['v1'],
+    operations: ['CONNECT'],
+    resources: ['pods/exec'],
+  }
+  const exec = (command: string) =>
+    api.admitConnect(
+      {
+        group: '',
+        version: 'v1',
+        resource: 'pods',
+        subresource: 'exec',
+        namespace: 'default',
+        name: 'p',
+        rest: '',
+        watch: false,
+      },
+      new URLSearchParams(`command=${command}&command=-c&stdout=true&container=c`),
+      { username: 'ann', groups: ['system:masters'] },
+    )
+  await exec('sh')
+  await ask(api, 'create', Validating, {
+    body: configuration(Validating, 'v', {
+      name: 'exec.example.com',
+      clientConfig: hooks.config(),
+      rules: [connecting],
+    }),
+  })
+  await exec('ls')
+  const { request } = hooks.reviews.at(-1) as Json
+  assert.deepEqual(request.kind, { group: '', version: 'v1', kind: 'PodExecOptions' })
+  assert.deepEqual([request.subResource, request.name, request.operation], ['exec', 'p', 'CONNECT'])
+  assert.deepEqual(request.object.command, ['ls', '-c'])
+  await assert.rejects(
+    exec('sh'),
+    refusal(400, 'admission webhook "exec.example.com" denied the request: no shells'),
+  )
+})
+
 test('policies: parameters, variables, messages, actions', async () => {
   await using platform = world()
   const { api } = platform

@@ -170,8 +170,9 @@ export class AdmissionExtensions implements Disposable {
     old?: KubeObject,
   ): void {
     const { mutating, validating, policies } = this.#current
-    // Those that mutate are asked about deletions too.
-    const all = operation === 'DELETE' ? [...mutating, ...validating] : validating
+    // Those that mutate are asked about deletions and connections too.
+    const all =
+      operation === 'DELETE' || operation === 'CONNECT' ? [...mutating, ...validating] : validating
     if (all.length + policies.length === 0) return
     const write: Write = { target, operation, object, old }
     if (isExempt(write)) return

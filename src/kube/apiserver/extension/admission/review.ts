@@ -34,9 +34,11 @@ export function reviewRequest(write: Write, version: string): Readonly<Record<st
   const { kind, request, subresource } = target
   const scaled = subresource === 'scale' && kind.scale !== undefined
   const kindIn = (each: string) =>
-    scaled
-      ? { group: 'autoscaling', version: 'v1', kind: 'Scale' }
-      : { group: kind.group, version: each, kind: kind.kind }
+    operation === 'CONNECT' && object
+      ? { group: '', version: 'v1', kind: object.kind }
+      : scaled
+        ? { group: 'autoscaling', version: 'v1', kind: 'Scale' }
+        : { group: kind.group, version: each, kind: kind.kind }
   const resourceIn = (each: string) => ({
     group: kind.group,
     version: each,
@@ -62,15 +64,19 @@ export function reviewRequest(write: Write, version: string): Readonly<Record<st
     object: inVersion(write, object, version),
     oldObject: inVersion(write, old, version),
     dryRun: dryRun ?? false,
-    options: {
-      kind: optionsKind,
-      apiVersion: 'meta.k8s.io/v1',
-      ...(dryRun && { dryRun: ['All'] }),
-      ...(fieldManager !== undefined && { fieldManager }),
-      ...(fieldValidation !== undefined && { fieldValidation }),
-      ...(operation === 'DELETE' && propagationPolicy !== undefined && { propagationPolicy }),
-      ...(operation === 'DELETE' && gracePeriodSeconds !== undefined && { gracePeriodSeconds }),
-    },
+    options:
+      operation === 'CONNECT'
+        ? null
+        : {
+            kind: optionsKind,
+            apiVersion: 'meta.k8s.io/v1',
+            ...(dryRun && { dryRun: ['All'] }),
+            ...(fieldManager !== undefined && { fieldManager }),
+            ...(fieldValidation !== undefined && { fieldValidation }),
+            ...(operation === 'DELETE' && propagationPolicy !== undefined && { propagationPolicy }),
+            ...(operation === 'DELETE' &&
+              gracePeriodSeconds !== undefined && { gracePeriodSeconds }),
+          },
   }
 }
 
