@@ -17,7 +17,7 @@ import { readFolder, type SourceFolder } from './builder/folder.ts'
 import { gitCommit } from './builder/git.ts'
 import { openLayerCache } from './builder/layer-cache.ts'
 import { singleFile } from './builder/node.ts'
-import type { Program, SourceOptions } from './builder/program.ts'
+import type { Package, Program, SourceOptions } from './builder/program.ts'
 import type { ContentStore } from './content-store.ts'
 import { machinePlatform, platformText, type Platform } from './manifest.ts'
 import { normalizeReference } from './reference.ts'
@@ -87,7 +87,7 @@ export async function buildImage(options: BuildOptions): Promise<Built> {
       image,
       parameters: parametersOf(options, kind),
       materials: await materialsOf(folder, program, base),
-      packages: program.packages,
+      packages: [...program.packages, ...(await basePackages(store, base, cacheFolder))],
       tools: program.tools,
       version: options.version ?? '0',
       startedMs,
@@ -99,6 +99,17 @@ export async function buildImage(options: BuildOptions): Promise<Built> {
   await store.tag(name, image.digest, clock.now())
   const notes = [...program.notes, ...warnings(folder, program, base)]
   return { reference: name, digest: image.digest, kind, notes }
+}
+
+/** What cannot be read of a base is not described; its layers are checked where they are unpacked. */
+async function basePackages(
+  store: ContentStore,
+  base: Base | undefined,
+  cacheFolder: string,
+): Promise<readonly Package[]> {
+  if (!base) return []
+  const { packagesOf } = await import('./builder/image-packages.ts')
+  return await packagesOf(store, base.layers, cacheFolder).catch(() => [])
 }
 
 async function sourceAt(path: string): Promise<{ folder: SourceFolder; entry?: string }> {

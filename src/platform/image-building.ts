@@ -11,7 +11,7 @@ import { noRegistries, type Registries } from '../lib/registries.ts'
 import { BuildError } from '../image/build-error.ts'
 import type { BuildOptions, Built } from '../image/build.ts'
 import type { DockerfileBuild, DockerfileBuilder } from '../image/builder/dockerfile.ts'
-import { openContentStore, type ContentStore } from '../image/content-store.ts'
+import { openContentStore, type ContentStore, type Descriptor } from '../image/content-store.ts'
 import type { Platform } from '../image/manifest.ts'
 import type { Puller } from '../image/registry/puller.ts'
 import type { Pushed } from '../image/registry/pusher.ts'
@@ -186,12 +186,14 @@ interface DockerfileFacts {
 
 async function attestDockerfile(store: ContentStore, facts: DockerfileFacts): Promise<void> {
   const { request, name, digest, file, builder, startedMs } = facts
-  const [{ attest }, { gitCommit }, { fromImages }, { createHash }] = await Promise.all([
-    import('../image/builder/attestations.ts'),
-    import('../image/builder/git.ts'),
-    import('../image/builder/from-images.ts'),
-    import('node:crypto'),
-  ])
+  const [{ attest }, { gitCommit }, { fromImages }, { packagesOf }, { createHash }] =
+    await Promise.all([
+      import('../image/builder/attestations.ts'),
+      import('../image/builder/git.ts'),
+      import('../image/builder/from-images.ts'),
+      import('../image/builder/image-packages.ts'),
+      import('node:crypto'),
+    ])
   const text = await readFile(file)
   const commit = await gitCommit(request.path)
   const bytes = await store.read(digest)
@@ -217,13 +219,23 @@ async function attestDockerfile(store: ContentStore, facts: DockerfileFacts): Pr
         digest: {},
       })),
     ],
-    packages: [],
+    packages: await packagesOf(
+      store,
+      await layersOf(store, digest),
+      join(request.dataDir, 'build'),
+    ),
     tools: { builder: builder.name },
     version: request.version,
     startedMs,
     finishedMs: request.clock.now(),
     createdS: request.mtimeS ?? 0,
   })
+}
+
+async function layersOf(store: ContentStore, digest: string): Promise<readonly Descriptor[]> {
+  const { parseManifest } = await import('../image/manifest.ts')
+  const manifest = parseManifest(await store.read(digest))
+  return manifest.kind === 'image' ? manifest.layers : []
 }
 
 /** An engine, else buildah or podman. Throws BuildError that says what to install. */

@@ -250,6 +250,12 @@ async function npmPackages(root: string, modules: readonly string[]): Promise<re
   return [...found.values()].sort((a, b) => (a.purl < b.purl ? -1 : 1))
 }
 
+/** Reads the package.json of an installed package; undefined for other files. */
+export function npmPackage(path: string): ((text: string) => Package | undefined) | undefined {
+  const name = packagePattern.exec(path)?.[1]
+  return name === undefined ? undefined : (text) => packageOf(name, text)
+}
+
 function packageOf(folderName: string, text: string): Package | undefined {
   try {
     const { name, version, license } = Object(JSON.parse(text)) as Readonly<Record<string, unknown>>

@@ -329,13 +329,14 @@ async function settle(target: string): Promise<readonly Package[]> {
       await writeFile(join(info, 'RECORD'), lines.sort().join('\n'))
     }
     await rm(join(info, 'direct_url.json'), { force: true })
-    const found = metadataOf(await readFile(join(info, 'METADATA'), 'utf8').catch(() => ''))
+    const found = pythonPackage(await readFile(join(info, 'METADATA'), 'utf8').catch(() => ''))
     if (found) packages.push({ ...found, ...(programs.length > 0 && { programs }) })
   }
   return packages.sort((a, b) => (a.purl < b.purl ? -1 : 1))
 }
 
-function metadataOf(text: string): Package | undefined {
+/** The METADATA of an installed package (core metadata specification); undefined when it is none. */
+export function pythonPackage(text: string): Package | undefined {
   const [head = ''] = text.split(/\r?\n\r?\n/)
   const field = (name: string) => new RegExp(`^${name}: *(.+)$`, 'mi').exec(head)?.[1]?.trim()
   const [name, version] = [field('Name'), field('Version')]
