@@ -10,6 +10,7 @@ import { openContentStore, type ContentStore } from './content-store.ts'
 import { readManifest } from './manifest.ts'
 import { putReferrer, referrersOf } from './referrers.ts'
 import { layerOf, tarOf, types } from '../testing/registry.ts'
+import { readTar } from './tar-reader.ts'
 import { unpackImage } from './unpack.ts'
 
 async function storeOf(t: TestContext): Promise<ContentStore> {
@@ -61,6 +62,11 @@ test('what speaks about an image goes out and comes in with it, without a name',
   assert.deepEqual(imported, [{ reference: 'docker.io/library/app:v2', digest: image.digest }])
   assert.deepEqual(await referrersOf(to, image.digest), [sbom])
   assert.deepEqual(await referrersOf(to, sbom.digest), [signature])
+  for await (const { name, content } of readTar(stream(bytes))) {
+    if (name !== 'index.json') continue
+    const index = JSON.parse((await collect(content())).toString()) as { manifests: unknown[] }
+    assert.equal(index.manifests.length, 1, 'others take the archive of one image without a name')
+  }
 })
 
 test('docker save, as it was, with plain layers and links between them', async (t) => {

@@ -32,6 +32,8 @@ const maxRatio = 250
 const [manifestType] = manifestTypes
 const [indexType] = indexTypes
 const configType = 'application/vnd.oci.image.config.v1+json'
+/** An index of what speaks about the images of the archive. */
+const referrersFile = 'referrers.json'
 const nameAnnotation = 'io.containerd.image.name'
 const tagAnnotation = 'org.opencontainers.image.ref.name'
 
@@ -59,6 +61,9 @@ export async function importArchive(
     : await ofDocker(store, files)
   const images: Found[] = []
   for (const one of found) if (!(await isReferrer(store, one))) images.push(one)
+  if (files.has(referrersFile))
+    for (const { digest } of await entriesOf(store, files, referrersFile))
+      await isReferrer(store, { digest, names: [] })
   if (images.length === 0) throw new BadImageArchive('there is no image in it')
   if (tag !== undefined && images.length > 1)
     throw new BadImageArchive(`it has ${images.length} images; --tag can name only one`)
@@ -174,19 +179,32 @@ async function document(store: ContentStore, files: Files, name: string): Promis
   }
 }
 
+/** Entries of an index of the archive. */
+async function entriesOf(
+  store: ContentStore,
+  files: Files,
+  name: string,
+): Promise<readonly { readonly digest: string; readonly annotations?: unknown }[]> {
+  const { manifests } = Object(await document(store, files, name)) as {
+    readonly manifests?: unknown
+  }
+  if (!Array.isArray(manifests)) throw new BadImageArchive(`${name} has no manifests`)
+  return manifests.map((item: unknown) => {
+    const { digest, annotations } = Object(item) as {
+      readonly digest?: unknown
+      readonly annotations?: unknown
+    }
+    if (typeof digest !== 'string' || !/^sha256:[a-f0-9]{64}$/.test(digest))
+      throw new BadImageArchive(`an entry of ${name} has no sha256 digest`)
+    return { digest, annotations }
+  })
+}
+
 async function ofLayout(store: ContentStore, files: Files): Promise<readonly Found[]> {
-  const index = await document(store, files, 'index.json')
-  const { manifests } = Object(index) as { readonly manifests?: unknown }
-  if (!Array.isArray(manifests)) throw new BadImageArchive('index.json has no manifests')
+  const manifests = await entriesOf(store, files, 'index.json')
   const docker = files.has('manifest.json') ? await dockerNames(store, files) : new Map()
   return await Promise.all(
-    manifests.map(async (item: unknown): Promise<Found> => {
-      const { digest, annotations } = Object(item) as {
-        readonly digest?: unknown
-        readonly annotations?: unknown
-      }
-      if (typeof digest !== 'string' || !/^sha256:[a-f0-9]{64}$/.test(digest))
-        throw new BadImageArchive('an entry of index.json has no sha256 digest')
+    manifests.map(async ({ digest, annotations }): Promise<Found> => {
       const texts = Object(annotations) as Readonly<Record<string, unknown>>
       const given = [texts[nameAnnotation], texts[tagAnnotation]].filter(
         (name): name is string => typeof name === 'string' && /[/:]/.test(name),
@@ -324,9 +342,12 @@ export async function* exportArchive(
             ...(tag !== undefined && { [tagAnnotation]: tag }),
           },
         },
-        ...referrers,
       ],
     },
+    // Not in index.json: skopeo takes an archive of one image without a name, and of several only by name.
+    ...(referrers.length > 0 && {
+      [referrersFile]: { schemaVersion: 2, mediaType: indexType, manifests: referrers },
+    }),
     'manifest.json': [
       {
         Config: path(image.configDigest),
