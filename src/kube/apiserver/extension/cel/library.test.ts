@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import fc from 'fast-check'
 import { Budget, BudgetExceeded, celEngine, CelFailure, CelProblem, loadCel } from './engine.ts'
 import { celValue } from './values.ts'
 
@@ -97,4 +98,28 @@ test('hostile expressions end within their budget', () => {
     assert.ok(performance.now() - startMs < 5000, source)
   }
   assert.throws(() => run(hostile[0]![0], many), BudgetExceeded)
+})
+
+const token = fc.constantFrom(
+  ...`self .a .b [0] ["k"] + - * / % == != < && || ! ? : ( ) [ ] { } , 1 1.5 2u "x" null true in has(self.a) .size() .all(x,x==1)
+  .map(y,y+1) .filter(z,z) .matches("a+") .find("a") .split(",") .join("-") .format([1]) quantity("1Gi") ip("1.2.3.4") cidr("10.0.0.0/8")
+  url("https://a") duration("1h") .getHours() optional.of(1) .orValue(2) .optMap(v,v) .?a int("1") type(1) cel.bind(w,1,w) .sum()
+  .indexOf("x") .substring(1) .constructor .__proto__ //`.split(/\s+/),
+)
+
+test('any expression is read or refused, and ends or fails', () => {
+  fc.assert(
+    fc.property(
+      fc.array(token, { minLength: 1, maxLength: 9 }),
+      fc.jsonValue({ maxDepth: 3 }),
+      (tokens, value) => {
+        try {
+          run(tokens.join(''), value)
+        } catch (thrown) {
+          assert.ok(thrown instanceof CelProblem || thrown instanceof CelFailure, String(thrown))
+        }
+      },
+    ),
+    { numRuns: 1000 },
+  )
 })
