@@ -144,6 +144,13 @@ export class ContainerStarter {
     void logs.opened(pod, name, attempt)
     this.#record.event('Normal', 'Created', `Created container: ${name}`, name)
     this.#record.event('Normal', 'Started', `Started container ${name}`, name)
+    if (container.limitation !== undefined)
+      this.#record.event(
+        'Warning',
+        'NotEnforced',
+        `Container ${name}: ${container.limitation}`,
+        name,
+      )
     this.#record.report()
   }
 

@@ -173,7 +173,7 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
       })
       if (!('id' in result)) return notStarted(id, spec, result.message, clock.now())
       note(spec.podUid, result)
-      return containerOf(spec.podUid, result)
+      return { ...containerOf(spec.podUid, result), ...limitationOf(spec, result) }
     } catch (error) {
       if (!(error instanceof NoTerminal)) throw error
       return notStarted(id, spec, error.message, clock.now())
@@ -277,7 +277,7 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
         })
         if (become && !record.warm) warm.missed(become.place)
         note(spec.podUid, record)
-        return containerOf(spec.podUid, record)
+        return { ...containerOf(spec.podUid, record), ...limitationOf(spec, record) }
       } catch (error) {
         if (!(error instanceof NoExecutable || error instanceof NoTerminal)) throw error
         return notStarted(id, spec, error.message, clock.now())
@@ -472,6 +472,20 @@ const containerId = (prefix: string, spec: ContainerSpec): string =>
     .update(`${spec.podUid}/${spec.container}/${spec.attempt}`)
     .digest('hex')
     .slice(prefix.length)
+
+function limitationOf(
+  { resources }: ContainerSpec,
+  { limits }: ContainerRecord,
+): Pick<Container, 'limitation'> {
+  const hasLimits =
+    resources?.memoryLimitBytes !== undefined || resources?.cpuLimitMillis !== undefined
+  return hasLimits && !limits
+    ? {
+        limitation:
+          'its limits are not enforced: no control group of this machine can be written to; run the platform as root, or under a service manager that delegates them',
+      }
+    : {}
+}
 
 const notStarted = (
   id: string,

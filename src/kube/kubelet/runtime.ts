@@ -146,6 +146,8 @@ export interface Container {
   readonly startedAtMs: number
   /** It began as a process that had been started ahead. */
   readonly warm?: boolean
+  /** What of its specification this machine can't do, in a sentence for its user. */
+  readonly limitation?: string
   /** Resolves when it has ended; also for containers found again by `recover`. */
   readonly exited: Promise<ContainerExit>
 }
