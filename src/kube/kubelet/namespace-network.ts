@@ -224,7 +224,7 @@ async function ensureBridge(
 ): Promise<number> {
   const start = parseInt(id, 16) % networkCount
   for (let attempt = 0; attempt < networkCount; attempt++) {
-    const taken = networksOf(JSON.parse(await run(['-j', '-4', 'addr', 'show'])))
+    const taken = networksOf(jsonOf(await run(['-j', '-4', 'addr', 'show'])))
     const own = taken.find((network) => network.name === bridge)
     if (own) {
       const rival = taken.find((other) => other.name < bridge && overlap(own, other))
@@ -277,3 +277,12 @@ interface InterfaceJson {
 
 const dotted = (address: number): string =>
   [24, 16, 8, 0].map((shift) => Math.floor(address / 2 ** shift) % 256).join('.')
+
+/** What `ip` has listed, without its complaint that something changed meanwhile: what matters is looked at again. */
+const jsonOf = (text: string): unknown =>
+  JSON.parse(
+    text
+      .split('\n')
+      .filter((line) => !line.startsWith('Dump was interrupted'))
+      .join('\n'),
+  )
