@@ -18,6 +18,11 @@ const servingLabels = {
   'app.kubernetes.io/component': 'namespaced-roles',
 }
 
+/** Eventing's groups, each with its part of `admin`. */
+const eventing = ['eventing', 'messaging', 'flows', 'sources', 'bindings', 'sinks']
+const eventingGroups = eventing.map((name) => `${name}.knative.dev`)
+const eventingLabels = { 'app.kubernetes.io/name': 'knative-eventing' }
+
 const tektonResources = [
   'tasks',
   'taskruns',
@@ -66,6 +71,26 @@ export const productRoles = (): readonly PolicyObject[] => [
       verbs: ['list', 'watch', 'patch'],
     },
   ]),
+  ...eventing.map((name) =>
+    partOf(
+      ['admin'],
+      `knative-${name}-namespaced-admin`,
+      [{ apiGroups: [`${name}.knative.dev`], resources: ['*'], verbs: ['*'] }],
+      eventingLabels,
+    ),
+  ),
+  partOf(
+    ['edit'],
+    'knative-eventing-namespaced-edit',
+    [{ apiGroups: eventingGroups, resources: ['*'], verbs: change }],
+    eventingLabels,
+  ),
+  partOf(
+    ['view'],
+    'knative-eventing-namespaced-view',
+    [{ apiGroups: eventingGroups, resources: ['*'], verbs: read }],
+    eventingLabels,
+  ),
   partOf(
     ['admin', 'edit'],
     'tekton-aggregate-edit',
