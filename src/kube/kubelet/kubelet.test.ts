@@ -43,7 +43,8 @@ async function startNode(t: TestContext, network: 'host' | 'namespaces' = 'host'
     const file = join(dataDir, 'src', name, 'index.js')
     await mkdir(join(file, '..'), { recursive: true })
     await writeFile(file, text)
-    await buildImage({ path: join(file, '..'), reference: `dev.local/${name}`, store, clock })
+    const path = join(file, '..')
+    await buildImage({ path, reference: `dev.local/${name}`, store, clock, ahead: true })
   }
   const platform = inMemoryPlatform({ kinds: coreKinds, clock })
   for (const name of ['default', 'kube-node-lease'])
