@@ -24,7 +24,11 @@ export interface Site {
   readonly spa: boolean
 }
 
-/** Listens on `port` of all addresses; ends the process's open requests before it on SIGTERM and SIGINT. */
+/**
+ * Listens on `port` of all addresses; on SIGTERM and SIGINT open requests end before the process does.
+ *
+ * @public called by the images' server.mjs
+ */
 export function serveSite(site: Site, port: number): Server {
   const server = createServer((request, response) => answer(site, request, response))
   server.listen(port)
