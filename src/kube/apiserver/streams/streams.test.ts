@@ -349,7 +349,7 @@ test('what is wrong is told before the upgrade', async (t) => {
   }
   assert.match(
     (await server.upgrade(`${exec}&stdout=1`, 'v9.channel.k8s.io')).head,
-    /^HTTP\/1\.1 403 /,
+    /^HTTP\/1\.1 403 [^]*X-Accepted-Stream-Protocol-Versions: v4\.channel\.k8s\.io/,
   )
   const plain = httpRequest(`${server.http.url}${exec}&stdout=1`, {
     method: 'POST',

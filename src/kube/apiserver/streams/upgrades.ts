@@ -81,7 +81,7 @@ async function openSession(
   clock: Clock,
 ): Promise<Session | undefined> {
   if (wantsSpdy(request)) {
-    acceptSpdy(request, socket, head, spdyExecProtocols)
+    if (!acceptSpdy(request, socket, head, spdyExecProtocols)) return undefined
     return await spdySession(socket, wanted, clock)
   }
   if (!wantsWebSocket(request)) throw badRequest('Upgrade request required')
@@ -104,8 +104,8 @@ async function forwardPorts(
     clock,
   }
   if (wantsSpdy(request)) {
-    acceptSpdy(request, socket, head, [portForwardProtocol])
-    await servePortForward(socket, deps)
+    if (acceptSpdy(request, socket, head, [portForwardProtocol]))
+      await servePortForward(socket, deps)
     return await closedInOrder(socket, clock)
   }
   if (!wantsWebSocket(request)) throw badRequest('Upgrade request required')
