@@ -68,7 +68,7 @@ export async function build(request: BuildRequest): Promise<Built> {
     store,
     ...(base !== undefined && { base: await baseImage(request, base, store) }),
     // A Docker engine unpacks images itself; without a platform nobody waits.
-    ahead: existsSync(layoutOf(dataDir).launcherSocket),
+    ahead: existsSync(layoutOf(dataDir).launcherSocket) && !runsDocker(dataDir),
   })
   const isStranger =
     base === undefined && (await needsInterpreter(store, built)) && runsDocker(dataDir)
