@@ -9,6 +9,7 @@ import type { KubeObject } from '../../api/meta.ts'
 import { StatusError } from '../../api/status-error.ts'
 import { Awaiting } from '../awaiting.ts'
 import { fieldsOf, isRecord } from '../values.ts'
+import { isReviewVersion } from './admission/review.ts'
 import type { Converter } from './custom-kind.ts'
 import type { WebhookCaller } from './webhook-caller.ts'
 
@@ -31,6 +32,7 @@ export function converterOf(
   if (!webhook?.clientConfig)
     return { asks: false, convert: (object, apiVersion) => ({ ...object, apiVersion }) }
   const { clientConfig } = webhook
+  const review = webhook.conversionReviewVersions?.find(isReviewVersion) ?? 'v1'
   const kept = new Map<string, KubeObject>()
   const kind = groupKind({ group, kind: names.kind })
 
@@ -46,7 +48,7 @@ export function converterOf(
         userAgent: 'kube-apiserver',
         body: {
           kind: 'ConversionReview',
-          apiVersion: 'apiextensions.k8s.io/v1',
+          apiVersion: `apiextensions.k8s.io/${review}`,
           request: { uid, desiredAPIVersion: apiVersion, objects },
         },
       })

@@ -177,7 +177,11 @@ test('mutating webhooks change objects one after another, and once more where th
         clientConfig: hooks.config('/first'),
         reinvocationPolicy: 'IfNeeded',
       },
-      { name: 'second.example.com', clientConfig: hooks.config('/second') },
+      {
+        name: 'second.example.com',
+        clientConfig: hooks.config('/second'),
+        admissionReviewVersions: ['v2', 'v1beta1', 'v1'],
+      },
     ),
   })
   const { body, warnings, code } = await ask(api, 'create', ConfigMap, {
@@ -188,6 +192,10 @@ test('mutating webhooks change objects one after another, and once more where th
   assert.deepEqual((body as Json)['data'], { a: 'b', first: 'saw 3', second: 'yes' })
   assert.deepEqual(warnings, ['first was here'])
   assert.equal(hooks.reviews.length, 3)
+  assert.deepEqual(
+    hooks.reviews.map((review) => review['apiVersion']),
+    ['admission.k8s.io/v1', 'admission.k8s.io/v1beta1', 'admission.k8s.io/v1'],
+  )
   const [{ request, path, headers }] = hooks.reviews as [Json]
   assert.match(path, /^\/first\?timeout=10s$/)
   assert.equal(headers['user-agent'], 'kube-apiserver-admission')

@@ -99,24 +99,37 @@ export interface Answer {
   }
 }
 
+/** The forms of a review that are spoken; a webhook names those that it takes, the best first. */
+export type ReviewVersion = 'v1' | 'v1beta1'
+
+export const isReviewVersion = (version: string): version is ReviewVersion =>
+  version === 'v1' || version === 'v1beta1'
+
 /** Reads a review's answer. Throws WebhookFailure when it is none. */
-export function readAnswer(body: unknown, uid: string, mayPatch: boolean): Answer {
+export function readAnswer(
+  body: unknown,
+  uid: string,
+  mayPatch: boolean,
+  version: ReviewVersion,
+): Answer {
   if (!isRecord(body)) throw new WebhookFailure('expected an AdmissionReview, got no object')
   const { kind, apiVersion, response } = body
-  if (kind !== 'AdmissionReview' || apiVersion !== 'admission.k8s.io/v1')
+  // The old form was not particular about what it is called, whom it answers, and how it patches.
+  const strict = version === 'v1'
+  if (strict && (kind !== 'AdmissionReview' || apiVersion !== 'admission.k8s.io/v1'))
     throw new WebhookFailure(
       `expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview, got ${String(apiVersion)}, Kind=${String(kind)}`,
     )
   if (!isRecord(response))
     throw new WebhookFailure('webhook response did not have response field set')
-  if (response['uid'] !== uid)
+  if (strict && response['uid'] !== uid)
     throw new WebhookFailure(
       `expected response.uid=${JSON.stringify(uid)}, got ${JSON.stringify(response['uid'] ?? '')}`,
     )
   const { message, reason, code } = fieldsOf(response['status'])
   return {
     allowed: response['allowed'] === true,
-    patch: patchOf(response, mayPatch),
+    patch: patchOf(response, mayPatch, strict),
     warnings: Array.isArray(response['warnings'])
       ? response['warnings'].filter((each): each is string => typeof each === 'string')
       : [],
@@ -137,6 +150,7 @@ export function readAnswer(body: unknown, uid: string, mayPatch: boolean): Answe
 function patchOf(
   response: Readonly<Record<string, unknown>>,
   mayPatch: boolean,
+  strict: boolean,
 ): readonly unknown[] | undefined {
   const { patch, patchType } = response
   if (patch === undefined || patch === null || patch === '') {
@@ -145,7 +159,7 @@ function patchOf(
     return undefined
   }
   if (!mayPatch) throw new WebhookFailure('validating webhook may not return response.patch')
-  if (patchType !== 'JSONPatch')
+  if (strict && patchType !== 'JSONPatch')
     throw new WebhookFailure(
       `webhook returned invalid response.patchType of ${JSON.stringify(patchType ?? '')}`,
     )

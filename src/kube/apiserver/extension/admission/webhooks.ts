@@ -15,7 +15,7 @@ import { WebhookFailure, type WebhookCaller } from '../webhook-caller.ts'
 import { conditionsHold, conditionValues } from './conditions.ts'
 import { deniedBy, failedCalling } from './denied.ts'
 import { isSelected, matchedVersion, selectorsOf, type Selectors, type Write } from './matching.ts'
-import { readAnswer, reviewRequest, type Answer } from './review.ts'
+import { isReviewVersion, readAnswer, reviewRequest, type Answer } from './review.ts'
 
 /** A webhook with what is asked of each write made ready. */
 export interface Hook {
@@ -184,15 +184,16 @@ async function call(
   const { durable } = write.target.request
   const timeoutMs = durable ? seconds * 1000 : Math.min(seconds * 1000, ownTimeoutMs)
   const request = await untilAnswered(() => reviewRequest(write, version))
+  const review = webhook.admissionReviewVersions.find(isReviewVersion) ?? 'v1'
   const body = await webhooks.post(webhook.clientConfig, {
     timeoutMs,
     userAgent: 'kube-apiserver-admission',
     query: `timeout=${seconds}s`,
     body: {
       kind: 'AdmissionReview',
-      apiVersion: 'admission.k8s.io/v1',
+      apiVersion: `admission.k8s.io/${review}`,
       request: { uid, ...request },
     },
   })
-  return readAnswer(body, uid, mutates)
+  return readAnswer(body, uid, mutates, review)
 }
