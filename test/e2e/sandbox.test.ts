@@ -380,3 +380,41 @@ test(
     assert.equal((await found?.exited)?.exitCode, 9)
   },
 )
+
+test('an image whose folders are links outside gets its mounts inside', { skip }, async (t) => {
+  const outside = await mkdtemp(join(tmpdir(), 'ebb-outside-'))
+  t.after(() => rm(outside, { recursive: true, force: true }))
+  const { exit, log } = await run(
+    t,
+    'ls -a /held; cat /etc/resolv.conf > /dev/null && echo named; ls /proc/self/exe > /dev/null && echo there',
+    {},
+    async (rootfs) => {
+      await mkdir(join(rootfs, 'held'))
+      await symlink('/held', join(rootfs, 'dev'))
+      await symlink(`../../../../..${outside}`, join(rootfs, 'etc'))
+    },
+  )
+  // Links into nothing are made good inside, or the start is refused; never is anything made on the machine.
+  assert.deepEqual(await readdir(outside), [])
+  if (exit.reason !== 'StartError') assert.match(log, /null/)
+})
+
+test(
+  'a program that is the one which entered the container changes nothing for the next',
+  { skip },
+  async (t) => {
+    const { runtime, sleeper, logPath } = await open(t)
+    await symlink('/proc/self/exe', join(sleeper.rootfs, 'self'))
+    await runtime.createSandbox({ podUid: 'a', namespace: 'ns', name: 'p', ports: [] })
+    const container = await runtime.start(specOf(sleeper, sleepLine, logPath(0), {}))
+    const limits = { timeoutMs: 10_000, limitBytes: 1_000 }
+    const first = await runtime.exec(container.id, ['/self', '/bin/busybox'], limits)
+    assert.notEqual(first.exitCode, 0)
+    assert.deepEqual(await runtime.exec(container.id, ['echo', 'well'], limits), {
+      exitCode: 127,
+      output: 'exec: "echo": executable file not found in $PATH\n',
+    })
+    const well = await runtime.exec(container.id, ['sh', '-c', 'echo well'], limits)
+    assert.deepEqual(well, { exitCode: 0, output: 'well\n' })
+  },
+)
