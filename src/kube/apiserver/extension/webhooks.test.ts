@@ -523,7 +523,15 @@ test('policies: parameters, variables, messages, actions', async () => {
   await ask(api, 'create', ConfigMap, { body: configMap('x', { a: '1' }) })
   await ask(api, 'update', ConfigMap, { name: 'x', body: configMap('x', { a: '2' }) })
   await ask(api, 'update', Binding, { name: 'few-keys-here', body: binding(['Warn', 'Audit']) })
-  const { warnings } = await ask(api, 'create', ConfigMap, { body: configMap('y', many) })
+  const annotations = new Map<string, string>()
+  const { warnings } = await ask(api, 'create', ConfigMap, {
+    body: configMap('y', many),
+    annotate: (key, value) => annotations.set(key, value),
+  })
+  assert.match(
+    annotations.get('validation.policy.admission.k8s.io/validation_failure') ?? '',
+    /"message":"at most 2 keys, found 3 in default","policy":"few-keys"/,
+  )
   assert.deepEqual(warnings, [
     `Validation failed for ValidatingAdmissionPolicy 'few-keys' with binding 'few-keys-here': at most 2 keys, found 3 in default`,
   ])

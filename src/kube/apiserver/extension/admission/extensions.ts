@@ -205,8 +205,9 @@ function memoryOf({ memory }: Target): AdmissionMemory {
   return (memory.admission ??= { mutated: new Map(), validated: new Map(), plugged: new Map() })
 }
 
-function remark({ warn }: Target, { warnings }: Remarks): void {
+function remark({ warn, request }: Target, { warnings, auditAnnotations }: Remarks): void {
   for (const warning of warnings) warn(warning)
+  if (request.annotate) for (const [key, value] of auditAnnotations) request.annotate(key, value)
 }
 
 /** The same write has the same text, in whichever run of the verb. */
