@@ -112,6 +112,7 @@ export class Containers {
   readonly runtime: Runtime = {
     name: 'simulated',
     version: 'simulated://1.0',
+    sharesFiles: () => true, // nothing is written: real files would have a time of their own
     createSandbox: async ({ podUid }) => {
       let pod = this.#pods.get(podUid)
       if (!pod) {

@@ -85,6 +85,7 @@ export class Life {
     return {
       name: inner.name,
       version: inner.version,
+      sharesFiles: (image) => inner.sharesFiles?.(image) ?? false,
       createSandbox: (spec) => guard(() => inner.createSandbox(spec)),
       removeSandbox: (uid) => guard(() => inner.removeSandbox(uid)),
       start: (spec) => guard(() => inner.start(spec)),
