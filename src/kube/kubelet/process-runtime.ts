@@ -223,7 +223,8 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
       await removePodFolder(podFolder(podUid))
     },
 
-    async start(spec) {
+    async start(asked) {
+      const spec = wantsOwnRoot(asked) ? asked : withoutImplied(asked)
       const id = containerId(prefix, spec)
       const sandbox = sandboxes.get(spec.podUid)
       if (wantsOwnRoot(spec)) return await startInOwnRoot(spec, id, sandbox)
@@ -472,6 +473,10 @@ const containerId = (prefix: string, spec: ContainerSpec): string =>
     .update(`${spec.podUid}/${spec.container}/${spec.attempt}`)
     .digest('hex')
     .slice(prefix.length)
+
+/** A program of another image that the pod wants to be a plain process after all. */
+const withoutImplied = (spec: ContainerSpec): ContainerSpec =>
+  hasOwnRoot(spec.image) ? { ...spec, mounts: spec.mounts.filter(({ implied }) => !implied) } : spec
 
 function limitationOf(
   { resources }: ContainerSpec,

@@ -111,6 +111,12 @@ function unified(root: string, name: string, own: string): Cgroups | undefined {
       const set = (file: string, value: string) => {
         if (existsSync(join(folder, file))) writeFileSync(join(folder, file), value)
       }
+      for (const [file, wanted] of [
+        ['memory.max', memoryLimitBytes],
+        ['cpu.max', cpuLimitMillis],
+      ] as const)
+        if (wanted !== undefined && !existsSync(join(folder, file)))
+          throw new Error(`${parent} is not given the controller for ${file}`)
       if (memoryLimitBytes !== undefined) {
         set('memory.max', String(memoryLimitBytes))
         set('memory.swap.max', '0')
