@@ -3,7 +3,15 @@
  * below one a platform, which lies below the platform's own where that can be (cgroup v1: one tree a controller; v2: one
  * for all). Where no tree can be written to, there are no limits.
  */
-import { accessSync, constants, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { ContainerResources } from '../runtime.ts'
 
@@ -57,6 +65,12 @@ function separate(root: string, name: string, own: string): Cgroups | undefined 
   return {
     version: 1,
     make(id, { memoryLimitBytes, cpuLimitMillis, cpuRequestMillis }) {
+      for (const [controller, wanted] of [
+        ['memory', memoryLimitBytes],
+        ['cpu', cpuLimitMillis],
+      ] as const)
+        if (wanted !== undefined && !bases.has(controller))
+          throw new Error(`${join(root, controller)} can not be written to`)
       const folders = new Map([...bases].map(([key, base]) => [key, join(base, id)]))
       for (const folder of folders.values()) mkdirSync(folder, { recursive: true })
       const set = (controller: string, file: string, value: number) => {
@@ -115,8 +129,10 @@ function unified(root: string, name: string, own: string): Cgroups | undefined {
         ['memory.max', memoryLimitBytes],
         ['cpu.max', cpuLimitMillis],
       ] as const)
-        if (wanted !== undefined && !existsSync(join(folder, file)))
+        if (wanted !== undefined && !existsSync(join(folder, file))) {
+          rmdirSync(folder)
           throw new Error(`${parent} is not given the controller for ${file}`)
+        }
       if (memoryLimitBytes !== undefined) {
         set('memory.max', String(memoryLimitBytes))
         set('memory.swap.max', '0')
