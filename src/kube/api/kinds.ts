@@ -13,6 +13,22 @@ import { EndpointSlice } from './endpoint-slice.ts'
 import { Endpoints } from './endpoints.ts'
 import { Event } from './event.ts'
 import type { KindDefinition } from './kind.ts'
+import { ControllerRevision } from './controller-revision.ts'
+import { CronJob } from './cron-job.ts'
+import { DaemonSet } from './daemon-set.ts'
+import { HorizontalPodAutoscaler } from './horizontal-pod-autoscaler.ts'
+import { Job } from './job.ts'
+import { LimitRange } from './limit-range.ts'
+import { NetworkPolicy } from './network-policy.ts'
+import { PodDisruptionBudget } from './pod-disruption-budget.ts'
+import { PriorityClass } from './priority-class.ts'
+import { ReplicationController } from './replication-controller.ts'
+import { ResourceQuota } from './resource-quota.ts'
+import { RuntimeClass } from './runtime-class.ts'
+import { StatefulSet } from './stateful-set.ts'
+import { CoreIngress, IngressClass } from './ingress.ts'
+import { EventsEvent } from './events-event.ts'
+import { NodeMetrics, PodMetrics } from './pod-metrics.ts'
 import { Lease } from './lease.ts'
 import { Namespace } from './namespace.ts'
 import { Node } from './node.ts'
@@ -36,16 +52,31 @@ export const coreKinds: readonly KindDefinition[] = [
   ConfigMap,
   Endpoints,
   Event,
+  LimitRange,
   Namespace,
   Node,
   PersistentVolumeClaim,
   PersistentVolume,
   Pod,
+  ReplicationController,
+  ResourceQuota,
   Secret,
   ServiceAccount,
   Service,
   Deployment,
   ReplicaSet,
+  StatefulSet,
+  DaemonSet,
+  ControllerRevision,
+  Job,
+  CronJob,
+  HorizontalPodAutoscaler,
+  PodDisruptionBudget,
+  PriorityClass,
+  RuntimeClass,
+  CoreIngress,
+  IngressClass,
+  NetworkPolicy,
   CertificateSigningRequest,
   Role,
   RoleBinding,
@@ -60,3 +91,6 @@ export const coreKinds: readonly KindDefinition[] = [
   ValidatingAdmissionPolicyBinding,
   CustomResourceDefinition,
 ]
+
+/** Kinds that are shown and not stored: other names of stored objects, and what is measured when somebody asks. */
+export const viewKinds: readonly KindDefinition[] = [EventsEvent, PodMetrics, NodeMetrics]
