@@ -290,7 +290,7 @@ export function runtimeContract(
 
   test(`${name}: a program on a terminal of its own`, async (t) => {
     const under = await open(t)
-    const line = `trap "exit 9" INT; read x; ${tool(under, 'stty')} size; echo "got $x"; ${sleep(under)} 1000; exit 8`
+    const line = `trap "exit 9" INT; read x; ${tool(under, 'stty')} size; echo "got $x"; while :; do ${sleep(under)} 0.1; done`
     const container = await run(under, line, { stdin: 'open', tty: true })
     if (!container || !under.runtime.attach) return t.skip('nothing really runs')
     const attached = await under.runtime.attach(container.id)
