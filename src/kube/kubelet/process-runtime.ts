@@ -1,7 +1,7 @@
 /**
- * Runs containers as plain processes of this machine, through the launcher. Nothing has to be installed: an image's
- * files lie in a shared folder, a program starts with its working directory there, an environment of its own and,
- * where the machine allows, a network of its own.
+ * Runs containers as processes of this machine, through the launcher. Nothing has to be installed: an image's files lie in
+ * a shared folder, a program starts with its working directory there, an environment of its own and, where the machine
+ * allows, a network of its own. Images that have a root of their own get one (sandbox/); this file starts the others.
  */
 import { createHash } from 'node:crypto'
 import { chownSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
