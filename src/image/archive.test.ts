@@ -62,9 +62,9 @@ test('what speaks about an image goes out and comes in with it, without a name',
   assert.deepEqual(imported, [{ reference: 'docker.io/library/app:v2', digest: image.digest }])
   assert.deepEqual(await referrersOf(to, image.digest), [sbom])
   assert.deepEqual(await referrersOf(to, sbom.digest), [signature])
-  for await (const { name, content } of readTar(stream(bytes))) {
-    if (name !== 'index.json') continue
-    const index = JSON.parse((await collect(content())).toString()) as { manifests: unknown[] }
+  for await (const entry of readTar(stream(bytes))) {
+    if (entry.name !== 'index.json') continue
+    const index = JSON.parse((await collect(entry.content())).toString()) as { manifests: unknown[] }
     assert.equal(index.manifests.length, 1, 'others take the archive of one image without a name')
   }
 })

@@ -140,8 +140,8 @@ async function lead() {
       if (renewed !== seen) [seen, seenAt] = [renewed, Date.now()]
       const isFree = !lease.spec?.holderIdentity || Date.now() - seenAt > leaseSeconds * 1000
       if (isFree || lease.spec.holderIdentity === identity) {
-        const body = { ...lease, spec: { ...lease.spec, ...ours(now) } }
-        await leases.replaceNamespacedLease({ name, namespace, body })
+        lease.spec = Object.assign(lease.spec ?? {}, ours(now))
+        await leases.replaceNamespacedLease({ name, namespace, body: lease })
         return
       }
     } catch (error) {
@@ -196,7 +196,7 @@ async function follow() {
   }
   informer.on('add', enqueue)
   informer.on('update', enqueue)
-  informer.on('error', () => setTimeout(() => informer.start(), 500))
+  informer.on('error', () => setTimeout(() => void informer.start(), 500))
   await informer.start()
 }
 
