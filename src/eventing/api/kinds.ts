@@ -1,9 +1,15 @@
 /** All kinds of Knative Eventing, for the API server and the platform. */
 import type { KindDefinition } from '../../kube/api/kind.ts'
 import type { KubeObject } from '../../kube/api/meta.ts'
+import { ApiServerSource } from './api-server-source.ts'
 import { Broker } from './broker.ts'
 import { Channel } from './channel.ts'
+import { ContainerSource } from './container-source.ts'
+import { EventTransform } from './event-transform.ts'
 import { InMemoryChannel } from './in-memory-channel.ts'
+import { JobSink } from './job-sink.ts'
+import { PingSource } from './ping-source.ts'
+import { SinkBinding } from './sink-binding.ts'
 import { Subscription } from './subscription.ts'
 import { Trigger } from './trigger.ts'
 
@@ -17,4 +23,10 @@ export const eventingKinds: readonly KindDefinition[] = [
   erased(Channel),
   erased(InMemoryChannel),
   erased(Subscription),
+  erased(PingSource),
+  erased(ApiServerSource),
+  erased(ContainerSource),
+  erased(SinkBinding),
+  erased(EventTransform),
+  erased(JobSink),
 ]

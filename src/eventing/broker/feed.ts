@@ -70,6 +70,48 @@ export interface EngineConfig {
   /** Host names whose paths are `/namespace/broker`. */
   readonly brokerHosts: readonly string[]
   readonly channels: readonly ChannelConfig[]
+  /** What emits by the clock. */
+  readonly pings?: readonly PingConfig[]
+  /** What makes other events of events. */
+  readonly transforms?: readonly TransformConfig[]
+}
+
+/** A PingSource or CronJobSource: the same event again and again. */
+export interface PingConfig {
+  /** The object's uid. */
+  readonly uid: string
+  readonly namespace: string
+  readonly name: string
+  /** Five fields, six with leading seconds, or a descriptor; admission has seen that it can be read. */
+  readonly schedule: string
+  /** By IANA name; absent = UTC. */
+  readonly timezone?: string
+  /** All but `id` and `time`. */
+  readonly attributes: Readonly<Record<string, string>>
+  /** In base64; absent = no data. */
+  readonly data?: string
+  readonly sink: Destination
+}
+
+/** An EventTransform: JSONata over events, at hosts of its own. */
+export interface TransformConfig {
+  /** The object's uid. */
+  readonly uid: string
+  readonly namespace: string
+  readonly name: string
+  readonly hosts: readonly string[]
+  readonly expression: string
+  /** Over what the sink answers. */
+  readonly replyExpression?: string
+  /** What the sink answers is not passed on. */
+  readonly discardReply?: boolean
+  /** Absent = the result is the answer. */
+  readonly sink?: Destination
+}
+
+/** What `PUT /config` answers: what of it can not be used, by uid. */
+export interface EngineReport {
+  readonly problems?: Readonly<Record<string, string>>
 }
 
 /** How a subscription does, since the engine started. */

@@ -5,14 +5,16 @@
 import { request } from 'node:http'
 import type { Clock } from '../../../lib/clock.ts'
 import type { Log } from '../../../lib/log.ts'
-import type { EngineConfig } from '../../broker/feed.ts'
+import type { EngineConfig, EngineReport } from '../../broker/feed.ts'
 import type { DialAddress } from '../dial.ts'
 
 export interface EngineLink extends AsyncDisposable {
   /** Where events come in; undefined until the engine was reached. */
   readonly address: DialAddress | undefined
-  /** Has taken the configuration with this Broker, channel, Trigger or subscriber (by uid). */
+  /** Has taken the configuration with this Broker, channel, Trigger, subscriber, ping or transform (by uid). */
   serves(uid: string): boolean
+  /** Why the engine can't use what it has taken under this uid. */
+  problemOf(uid: string): string | undefined
   /** What is wanted may have changed; told soon. */
   changed(): void
   /** Calls back when what is served, or the address, has changed. */
@@ -39,6 +41,9 @@ const startMs = 5_000
 const lookEveryMs = 2_000
 const againMs = 200
 
+const isEmpty = ({ channels, pings = [], transforms = [] }: EngineConfig): boolean =>
+  channels.length + pings.length + transforms.length === 0
+
 export function connectEngine({
   socketPath,
   startEngine,
@@ -51,6 +56,7 @@ export function connectEngine({
   let address: DialAddress | undefined
   let pid: number | undefined
   let served: ReadonlySet<string> = new Set()
+  let problems: Readonly<Record<string, string>> = {}
   let told = ''
   let dirty = true
   let running: Promise<void> | undefined
@@ -69,7 +75,7 @@ export function connectEngine({
         (error: unknown) => {
           dirty = true
           // Nobody misses it while there is nothing for it.
-          if (wanted().channels.length === 0) return
+          if (isEmpty(wanted())) return
           log.debug('the event engine does not answer', { error })
           if (clock.monotonic() >= startedMs + startMs) {
             startedMs = clock.monotonic()
@@ -90,14 +96,16 @@ export function connectEngine({
     const config = wanted()
     const text = JSON.stringify(config)
     if (text !== told || moved) {
-      await ask('PUT', '/config', text)
+      const report = (await ask('PUT', '/config', text)) as EngineReport
+      problems = report.problems ?? {}
       told = text
-      served = new Set(
-        config.channels.flatMap(({ uid, subscriptions }) => [
+      served = new Set([
+        ...config.channels.flatMap(({ uid, subscriptions }) => [
           uid,
           ...subscriptions.map((each) => each.uid),
         ]),
-      )
+        ...[...(config.pings ?? []), ...(config.transforms ?? [])].map(({ uid }) => uid),
+      ])
       onTold?.(config, address)
     } else return
     for (const listener of listeners) listener()
@@ -125,6 +133,7 @@ export function connectEngine({
       return address
     },
     serves: (uid) => served.has(uid),
+    problemOf: (uid) => problems[uid],
     changed() {
       dirty = true
       if (!running) later(gatherMs)
