@@ -10,9 +10,9 @@ import type { Log } from '../lib/log.ts'
 import type { Random } from '../lib/random.ts'
 import { openContentStore } from '../image/content-store.ts'
 import { unpackAside } from '../image/unpack-aside.ts'
-import { coreKinds } from '../kube/api/kinds.ts'
+import { coreKinds, viewKinds } from '../kube/api/kinds.ts'
 import type { UserInfo } from '../kube/api/kind.ts'
-import type { Pod } from '../kube/api/pod.ts'
+import { Pod } from '../kube/api/pod.ts'
 import { createApiServer } from '../kube/apiserver/api-server.ts'
 import { serveHttp } from '../kube/apiserver/http.ts'
 import { awaited } from '../kube/apiserver/streams/pod-streams.ts'
@@ -24,6 +24,7 @@ import type { ControllerDeps } from '../kube/controller/loop.ts'
 import { QueueMetrics } from '../kube/controller/queue-metrics.ts'
 import { startKubeControllers } from '../kube/controllers/controllers.ts'
 import { startKubelet } from '../kube/kubelet/kubelet.ts'
+import { createUsageMeter, type UsageMeter } from '../kube/kubelet/usage-meter.ts'
 import { claimedFolder } from '../kube/kubelet/volumes/claimed-folder.ts'
 import { machineAddress } from '../kube/kubelet/node-status.ts'
 import { openImages, type PrepareImage } from '../kube/kubelet/images.ts'
@@ -124,10 +125,15 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
   started.use(store)
   started.use(access)
   const kinds = [...coreKinds, ...servingKinds, ...routingKinds, ...eventingKinds]
+  const meter = Promise.withResolvers<UsageMeter>()
   const api = started.use(
     createApiServer({
       store,
-      kinds,
+      kinds: [...kinds, ...viewKinds],
+      usage: {
+        pods: async () => (await meter.promise).pods(),
+        nodes: async () => (await meter.promise).nodes(),
+      },
       clock,
       random,
       log: log.child({ part: 'api' }),
@@ -217,6 +223,8 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
   })
   const runtime = started.use(opened.runtime)
   streams.resolve(podStreams({ runtime, clock }))
+  const nodeName = hostname().toLowerCase()
+  meter.resolve(createUsageMeter({ runtime, pods: informers.for(Pod), clock, nodeName }))
   const unpack: PrepareImage = (digest, layers, form) =>
     unpackAside(contents, digest, layers, { ...source.unpackLimits(), ...form })
   const images = opened.withOwnImages(
@@ -250,7 +258,7 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
       runtime,
       images,
       logs,
-      nodeName: hostname().toLowerCase(),
+      nodeName,
       dataDir: layout.dataDir,
       apiForPods: apiForPods.address,
       clusterDNS: names.dns,

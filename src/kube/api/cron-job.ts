@@ -116,8 +116,8 @@ function defaultTemplateSpec(spec: NonNullable<CronJob['spec']['jobTemplate']['s
 function* problems({ spec, metadata }: CronJob, operation: string): Complaints {
   if (operation === 'CREATE' && metadata.name.length > 52)
     yield wrong('metadata.name', metadata.name, 'must be no more than 52 characters')
-  const { schedule = '', timeZone } = spec
-  if (schedule === '') yield required('spec.schedule')
+  const { schedule, timeZone } = spec
+  if (!schedule) yield required('spec.schedule')
   else if (/TZ=/.test(schedule))
     yield wrong(
       'spec.schedule',
@@ -145,7 +145,7 @@ function isTimeZone(name: string): boolean {
   if (name === '' || name.toLowerCase() === 'local' || !/^[A-Za-z][\w+-]*(\/[\w+-]+)*$/.test(name))
     return false
   try {
-    return new Intl.DateTimeFormat('en', { timeZone: name }) !== undefined
+    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== ''
   } catch {
     return false
   }

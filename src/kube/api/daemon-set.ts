@@ -103,7 +103,12 @@ function defaultStrategy(strategy: Strategy): Strategy {
   return changed(typed, { rollingUpdate })
 }
 
-const asWorkload = ({ status: _, ...set }: DaemonSet) => set
+const asWorkload = ({ apiVersion, kind, metadata, spec }: DaemonSet) => ({
+  apiVersion,
+  kind,
+  metadata,
+  spec,
+})
 
 function* problems(set: DaemonSet, old: DaemonSet | undefined): Complaints {
   yield* workloadProblems(asWorkload(set), 'daemonset', old && asWorkload(old))

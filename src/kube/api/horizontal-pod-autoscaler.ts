@@ -100,7 +100,7 @@ function metricCell(metric: MetricSpec, current: MetricStatus | undefined): stri
   const source = metric.resource ?? metric.containerResource
   if (source) {
     const now = (current?.resource ?? current?.containerResource)?.current
-    const { averageUtilization, averageValue } = source.target
+    const { averageUtilization, averageValue } = source.target ?? {}
     if (averageValue !== undefined)
       return `${source.name}: ${now?.averageValue ?? '<unknown>'}/${averageValue}`
     const percent = now?.averageUtilization
@@ -156,7 +156,7 @@ const withFallbacks = (rules: ScalingRules | undefined, fallback: ScalingRules):
 
 function canonicalMetric(metric: MetricSpec): MetricSpec {
   const { resource } = metric
-  const amount = resource?.target.averageValue
+  const amount = resource?.target?.averageValue
   if (!resource || amount === undefined) return metric
   const averageValue = canonicalQuantity(amount)
   return { ...metric, resource: { ...resource, target: { ...resource.target, averageValue } } }

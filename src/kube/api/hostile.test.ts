@@ -48,10 +48,99 @@ const workload = {
   },
   template: { metadata: { labels: { a: 'b' } }, spec: podSpec },
 }
+const jobSpec = {
+  completions: 2,
+  parallelism: 1,
+  backoffLimit: 1,
+  template: { spec: { ...podSpec, restartPolicy: 'Never' } },
+  podFailurePolicy: {
+    rules: [{ action: 'FailJob', onExitCodes: { operator: 'In', values: [1] } }],
+  },
+}
 const samples: Readonly<Record<string, object>> = {
   Pod: { spec: podSpec, status: { containerStatuses: [{ name: 'c', state: { waiting: {} } }] } },
   Deployment: { spec: { ...workload, strategy: { rollingUpdate: { maxSurge: 1 } } } },
   ReplicaSet: { spec: workload },
+  StatefulSet: {
+    spec: {
+      ...workload,
+      serviceName: 's',
+      volumeClaimTemplates: [
+        {
+          metadata: { name: 'v' },
+          spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } },
+        },
+      ],
+      updateStrategy: { rollingUpdate: { partition: 1 } },
+    },
+  },
+  DaemonSet: {
+    spec: {
+      selector: workload.selector,
+      template: workload.template,
+      updateStrategy: { rollingUpdate: { maxUnavailable: '10%' } },
+    },
+  },
+  ControllerRevision: { revision: 1, data: { spec: {} } },
+  ReplicationController: {
+    spec: { replicas: 1, selector: { a: 'b' }, template: workload.template },
+  },
+  Job: { spec: jobSpec, status: { conditions: [{ type: 'Complete', status: 'True' }] } },
+  CronJob: {
+    spec: {
+      schedule: '*/5 1-3 * jan,feb mon',
+      timeZone: 'Etc/UTC',
+      jobTemplate: { spec: jobSpec },
+    },
+  },
+  HorizontalPodAutoscaler: {
+    spec: {
+      maxReplicas: 3,
+      scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'd' },
+      metrics: [
+        {
+          type: 'Resource',
+          resource: { name: 'cpu', target: { type: 'Utilization', averageUtilization: 50 } },
+        },
+      ],
+      behavior: { scaleDown: { policies: [{ type: 'Pods', value: 1, periodSeconds: 60 }] } },
+    },
+    status: {
+      currentMetrics: [
+        { type: 'Resource', resource: { name: 'cpu', current: { averageUtilization: 10 } } },
+      ],
+    },
+  },
+  ResourceQuota: {
+    spec: { hard: { pods: '1', 'requests.cpu': '1' }, scopes: ['BestEffort'] },
+    status: { hard: { pods: '1' }, used: { pods: '0' } },
+  },
+  LimitRange: {
+    spec: { limits: [{ type: 'Container', default: { cpu: '1' }, max: { cpu: '2' } }] },
+  },
+  PodDisruptionBudget: { spec: { minAvailable: '50%', selector: { matchLabels: { a: 'b' } } } },
+  PriorityClass: { value: 1 },
+  RuntimeClass: { handler: 'x' },
+  Ingress: {
+    spec: {
+      rules: [
+        {
+          host: 'a.b',
+          http: {
+            paths: [
+              {
+                path: '/',
+                pathType: 'Prefix',
+                backend: { service: { name: 's', port: { number: 1 } } },
+              },
+            ],
+          },
+        },
+      ],
+    },
+  },
+  IngressClass: { spec: { controller: 'a.b/c', parameters: { kind: 'X', name: 'x' } } },
+  NetworkPolicy: { spec: { podSelector: { matchLabels: { a: 'b' } }, policyTypes: ['Ingress'] } },
   Service: {
     spec: { ports: [{ port: 80, targetPort: 'x' }], externalIPs: ['1.2.3.4'], type: 'NodePort' },
   },

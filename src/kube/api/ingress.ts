@@ -58,11 +58,12 @@ export const CoreIngress: KindDefinition<CoreIngress> = {
     },
     ageColumn,
   ],
-  admit(ingress, { subresource, operation, warn }) {
+  admit(ingress, context) {
+    const { subresource, operation } = context
     if (subresource === 'status') return ingress
     refuseInvalid(CoreIngress, ingress, problems(ingress))
     if (operation === 'CREATE')
-      warn(
+      context.warn(
         'Ingress objects are kept, but nothing acts on them here: use a Knative Route or DomainMapping, or an HTTPRoute (gateway.networking.k8s.io)',
       )
     return operation === 'CREATE' ? { ...ingress, status: { loadBalancer: {} } } : ingress

@@ -74,6 +74,8 @@ export interface Column<T extends KubeObject = KubeObject> {
   readonly format?: string
   /** 0 = always; 1 = only with `-o wide`. */
   readonly priority?: number
+  /** Where a reader of the kind's definition finds the cell, when a path can tell: `.status.address.url`. */
+  readonly jsonPath?: string
   /** The cell; `undefined` prints `<none>`. A `date` column answers the RFC 3339 time, shown as an age. */
   value(object: T, nowMs: number): string | number | boolean | undefined
 }
@@ -160,6 +162,11 @@ export interface KindDefinition<T extends KubeObject = KubeObject> extends Kind<
    * store or throws a StatusError (`invalid(...)` for built-in kinds, Knative's own 400 for its kinds).
    */
   admit?(object: T, context: AdmissionContext<T>): T
+  /** What the definition carries that describes the kind among CustomResourceDefinitions: tools look for labels. */
+  readonly definition?: {
+    readonly labels?: Readonly<Record<string, string>>
+    readonly annotations?: Readonly<Record<string, string>>
+  }
   /** Of a kind that a CustomResourceDefinition makes: its versions differ in more than their schemas. */
   readonly custom?: CustomRules
   /** How a DELETE goes: Pods leave gracefully. Default: at once, when no finalizer is left. */

@@ -36,12 +36,12 @@ export const NetworkPolicy: KindDefinition<NetworkPolicy> = {
     },
     ageColumn,
   ],
-  admit(given, { operation, warn }) {
+  admit(given, context) {
     const { spec } = given
     const types = spec?.policyTypes ?? (spec?.egress ? ['Ingress', 'Egress'] : ['Ingress'])
     refuseInvalid(NetworkPolicy, given, problems(given))
-    if (operation === 'CREATE')
-      warn('NetworkPolicy objects are kept, but not enforced here: they keep nobody out')
+    if (context.operation === 'CREATE')
+      context.warn('NetworkPolicy objects are kept, but not enforced here: they keep nobody out')
     return spec ? { ...given, spec: { ...spec, policyTypes: types } } : given
   },
 }

@@ -76,10 +76,10 @@ export const PriorityClass: KindDefinition<PriorityClass> = {
       value: ({ preemptionPolicy = '' }) => preemptionPolicy,
     },
   ],
-  admit(given, { old, list }) {
+  admit(given, context) {
     const filled = fill(given, { preemptionPolicy: 'PreemptLowerPriority' })
-    const others = filled.globalDefault ? list(PriorityClass, '') : []
-    return refuseInvalid(PriorityClass, filled, problems(filled, old, others))
+    const others = filled.globalDefault ? context.list(PriorityClass, '') : []
+    return refuseInvalid(PriorityClass, filled, problems(filled, context.old, others))
   },
 }
 

@@ -104,3 +104,16 @@ export function quantityValue(value: string | number): number {
   const quantity = parseQuantity(value)
   return quantity === undefined ? Number.NaN : Number(quantity.nanos) / 1e9
 }
+
+/** The sum, in the format of the first amount that is not zero. What is no quantity counts as zero. */
+export function sumQuantities(amounts: Iterable<string | number>): string {
+  let nanos = 0n
+  let format: Format | undefined
+  for (const amount of amounts) {
+    const quantity = parseQuantity(amount)
+    if (!quantity || quantity.nanos === 0n) continue
+    nanos += quantity.nanos
+    format ??= quantity.format
+  }
+  return formatQuantity({ nanos, format: format ?? 'decimal' })
+}

@@ -3,6 +3,7 @@ import { groupKind } from '../api/kind.ts'
 import type { AdmissionContext, Kind } from '../api/kind.ts'
 import type { KubeObject } from '../api/meta.ts'
 import { StatusError } from '../api/status-error.ts'
+import { enforceQuota } from './limits/quota.ts'
 import { readStored } from './machinery.ts'
 import type { Machinery, Target } from './machinery.ts'
 import { storePrefix } from './registry.ts'
@@ -21,13 +22,17 @@ export function admit(
   const own = target.kind.admit ? target.kind.admit(given, context) : given
   const name = groupKind(target.kind)
   const plugins = admission.get(name) ?? []
+  const within = (admitted: KubeObject): KubeObject => {
+    enforceQuota(target, admitted, old)
+    return admitted
+  }
   const plugged = () => plugins.reduce((object, plugin) => plugin.admit(object, context), own)
-  if (!extensions) return plugged()
+  if (!extensions) return within(plugged())
   // Plugins may have effects outside (an address taken), which must not come again with the next run of the verb.
   const once = plugins.length === 0 ? own : extensions.once(target, operation, own, old, plugged)
   const admitted = extensions.plugins.get(name)?.admit(once, context) ?? once
   extensions.validate(target, operation, admitted, old)
-  return admitted
+  return within(admitted)
 }
 
 /** What webhooks are shown: an object that only they make valid is shown as it came. */

@@ -33,6 +33,9 @@ import { review } from './access/reviews.ts'
 import type { ResourcePath } from './request-path.ts'
 import { serviceAddresses } from './service-addresses.ts'
 import { update } from './update.ts'
+import { limitRanges } from './limits/limit-ranges.ts'
+import { bootstrapPriorityClasses, priorities } from './limits/priority.ts'
+import { answerView, type UsageSource } from './views.ts'
 import { watch } from './watch.ts'
 
 export type { AdmissionPlugin } from './machinery.ts'
@@ -46,6 +49,8 @@ export interface ApiServerOptions {
   readonly admission?: readonly AdmissionPlugin[]
   /** PEM of the certificate authority, put into ConfigMap `kube-root-ca.crt` of each namespace. */
   readonly rootCA?: string
+  /** Who measures what pods and the machine use, for metrics.k8s.io. */
+  readonly usage?: UsageSource
   /** Keys, issuers and whom else to believe. */
   readonly access?: AccessOptions
 }
@@ -86,7 +91,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     random: options.random,
     log: options.log,
     admission: Map.groupBy(
-      [...own, ...access.admission, ...(options.admission ?? [])],
+      [...own, ...access.admission, ...limitRanges, priorities, ...(options.admission ?? [])],
       ({ kind }) => groupKind(kind),
     ),
     rootCA: options.rootCA ?? '',
@@ -96,7 +101,8 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   }
   const extensions = openExtensions(machinery)
   bootstrapNamespaces(machinery)
-  return {
+  bootstrapPriorityClasses(machinery)
+  const server: ApiServer = {
     get kinds() {
       return registry.kinds
     },
@@ -119,7 +125,9 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     find: (group, version, resource) => registry.find(group, version, resource)?.kind,
     handle: async (request) => {
       try {
-        const answered = review(request, access)
+        const answered =
+          review(request, access) ??
+          answerView(request, options.usage, (core) => server.handle(core))
         if (answered) return await answered
         const memory: RequestMemory = {}
         return await untilAnswered(() => {
@@ -140,6 +148,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       extensions?.[Symbol.dispose]()
     },
   }
+  return server
 }
 
 function dispatch(target: Target): Promise<ApiResponse> | ApiResponse {

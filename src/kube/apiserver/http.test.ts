@@ -290,7 +290,7 @@ test('a table of an old version comes with the warning of that version', async (
 test('whatever is asked of a group that nobody serves is not found; documents are only read', async () => {
   await using server = await start()
   const codes = []
-  for (const path of ['/apis/batch/v1/namespaces/default/jobs', '/healthz'])
+  for (const path of ['/apis/nobody.dev/v1/namespaces/default/jobs', '/healthz'])
     codes.push((await server.send('POST', path, { body: {} })).code)
   assert.deepEqual(codes, [404, 405])
 })

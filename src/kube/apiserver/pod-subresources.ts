@@ -2,8 +2,10 @@
 import { rfc3339 } from '../../lib/clock.ts'
 import type { ApiResponse } from '../api/protocol.ts'
 import { badRequest, conflict } from '../api/status-error.ts'
+import type { Pod } from '../api/pod.ts'
 import { replace } from './commit.ts'
 import { removeNow } from './delete.ts'
+import { spendBudget } from './limits/eviction.ts'
 import { answerBody, settled, storedObject } from './machinery.ts'
 import type { Target } from './machinery.ts'
 import { fieldsOf, open } from './values.ts'
@@ -50,7 +52,7 @@ export async function bind(target: Target): Promise<ApiResponse> {
   return answerBody(target, 201, success)
 }
 
-/** Deletes a pod with the options of the Eviction. No PodDisruptionBudgets are served, so none can object. */
+/** Deletes a pod with the options of the Eviction, unless a PodDisruptionBudget objects. */
 export async function evict(target: Target): Promise<ApiResponse> {
   const options = fieldsOf(fieldsOf(target.request.body)['deleteOptions'])
   const { gracePeriodSeconds } = options
@@ -66,8 +68,10 @@ export async function evict(target: Target): Promise<ApiResponse> {
       },
     },
   }
-  const { writes } = removeNow({ ...target, request }, storedObject(target))
-  await settled(target, ...writes)
+  const pod = storedObject(target)
+  const spent = spendBudget({ ...target, request }, pod as Pod)
+  const { writes } = removeNow({ ...target, request }, pod)
+  await settled(target, ...spent, ...writes)
   return answerBody(target, 201, success)
 }
 

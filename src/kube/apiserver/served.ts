@@ -128,9 +128,11 @@ const rank = (group: string): number =>
 
 /** Namespaces are not deleted in bulk. */
 const verbsOf = (definition: KindDefinition): readonly string[] =>
-  groupKind(definition) === 'Namespace'
-    ? verbs.filter((verb) => verb !== 'deletecollection')
-    : verbs
+  definition.readOnly
+    ? ['get', 'list']
+    : groupKind(definition) === 'Namespace'
+      ? verbs.filter((verb) => verb !== 'deletecollection')
+      : verbs
 
 function subresourcesOf(definition: KindDefinition): readonly Subresource[] {
   const own = definition.custom ? [] : (ownSubresources[groupKind(definition)] ?? [])

@@ -264,6 +264,7 @@ export async function dockerRuntime(options: DockerRuntimeOptions): Promise<Dock
     },
 
     memoryBytes: (id) => engine.memoryBytes(id),
+    cpuNanos: (id) => engine.cpuNanos(id),
     exec: (id, command, limits) => execInside(engine, id, command, { ...limits, clock }),
     open: (id, command, options) => openExec(engine, id, command, options, clock),
     attach: (id) => attachTo(engine, id, attachedOnce, clock),

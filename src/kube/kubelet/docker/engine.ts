@@ -109,6 +109,8 @@ export interface Engine extends Disposable {
   /** What the engine has kept from its beginning, or from `sinceText` (seconds with a fraction), until it ends. */
   logs(id: string, sinceText: string, signal: AbortSignal): AsyncIterable<Uint8Array>
   memoryBytes(id: string): Promise<number>
+  /** Processor time that the container has used, in nanoseconds. */
+  cpuNanos(id: string): Promise<number>
   createExec(
     id: string,
     command: readonly string[],
@@ -346,6 +348,12 @@ function engine(http: EngineHttp, address: string, facts: EngineFacts): Engine {
       const { usage, stats } = record(memory_stats)
       const { inactive_file, total_inactive_file } = record(stats)
       return Math.max(0, number(usage) - (number(inactive_file) || number(total_inactive_file)))
+    },
+
+    async cpuNanos(id) {
+      const query = { stream: '0', 'one-shot': '1' }
+      const { cpu_stats } = record(await http.json({ path: `/containers/${id}/stats`, query }))
+      return number(record(record(cpu_stats)['cpu_usage'])['total_usage'])
     },
 
     async createExec(id, command, { stdin, tty } = { stdin: false, tty: false }) {
