@@ -27,6 +27,7 @@ interface Addressed extends KubeObject {
 export const urlColumn: Column<Addressed> = {
   name: 'URL',
   type: 'string',
+  jsonPath: '.status.address.url',
   value: ({ status }) => status?.address?.url,
 }
 

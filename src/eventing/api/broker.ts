@@ -19,7 +19,13 @@ import {
 } from './delivery-spec.ts'
 import { inNamespace, KReference, validateReference } from './destination.ts'
 import { withMetadata, withUserInfo } from './metadata.ts'
-import { annotation, eventingGroup, systemNamespace, validationWebhook } from './names.ts'
+import {
+  definitionLabels,
+  annotation,
+  eventingGroup,
+  systemNamespace,
+  validationWebhook,
+} from './names.ts'
 
 export const BrokerSpec = object({ config: KReference, delivery: DeliverySpec })
 export type BrokerSpec = Static<typeof BrokerSpec>
@@ -116,7 +122,7 @@ function* validateSpec(
       namespaces[namespace]?.disallowDifferentNamespaceConfig === true
     yield* via('config', validateReference(spec.config, strict ? { namespace } : {}))
   }
-  if (spec.delivery) yield* via('delivery', validateDelivery(spec.delivery))
+  if (spec.delivery) yield* via('delivery', validateDelivery(spec.delivery, context))
 }
 
 const withoutDelivery = (spec: BrokerSpec): unknown => ({ ...spec, delivery: undefined })
@@ -146,6 +152,7 @@ export const Broker: KindDefinition<Broker> = {
   hasStatus: true,
   hasGeneration: true,
   description: 'Takes events in, keeps them on disk and hands them to Triggers.',
+  definition: { labels: definitionLabels.addressable },
   admit: admission({ webhook: validationWebhook, defaults, validate }),
   schema: object({ spec: BrokerSpec, status: BrokerStatus }),
   columns: [

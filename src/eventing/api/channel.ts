@@ -19,7 +19,13 @@ import { channelDefault, configChannelDefaults } from './config/ch-webhook.ts'
 import { deliveryIn, validateDelivery } from './delivery-spec.ts'
 import { KReference } from './destination.ts'
 import { withMetadata, withUserInfo } from './metadata.ts'
-import { annotation, messagingGroup, systemNamespace, validationWebhook } from './names.ts'
+import {
+  definitionLabels,
+  annotation,
+  messagingGroup,
+  systemNamespace,
+  validationWebhook,
+} from './names.ts'
 
 export const ChannelSpec = object({ channelTemplate: ChannelTemplate, ...channelableSpecFields })
 export type ChannelSpec = Static<typeof ChannelSpec>
@@ -67,11 +73,12 @@ function defaults(sent: Channel, context: AdmissionContext<Channel>): Channel {
   return withUserInfo(channel, messagingGroup, context, !old || !sameJson(channel.spec, old.spec))
 }
 
-function* validate({ spec }: Channel, { old }: AdmissionContext<Channel>): Generator<FieldError> {
+function* validate({ spec }: Channel, context: AdmissionContext<Channel>): Generator<FieldError> {
+  const { old } = context
   yield* via('spec', validateTemplate(spec.channelTemplate))
   if ((spec.subscribers ?? []).length > 0 && !old)
     yield disallowedFields('spec.subscribable.subscribers')
-  if (spec.delivery) yield* via('spec.delivery', validateDelivery(spec.delivery))
+  if (spec.delivery) yield* via('spec.delivery', validateDelivery(spec.delivery, context))
   const fixed = (each: ChannelSpec) => ({ ...each, subscribers: undefined })
   if (old && !sameJson(fixed(old.spec), fixed(spec)))
     yield {
@@ -103,6 +110,7 @@ export const Channel: KindDefinition<Channel> = {
   hasStatus: true,
   hasGeneration: true,
   description: 'Takes events in and hands them to Subscriptions; made of another channel kind.',
+  definition: { labels: definitionLabels.channel },
   admit: admission({ webhook: validationWebhook, defaults, validate }),
   schema: object({ spec: ChannelSpec, status: ChannelStatus }),
   columns: [urlColumn, ageColumn, ...readyColumns],

@@ -1,7 +1,9 @@
 /** DeliverySpec: how often, how long and where to in the end (knative.dev/eventing duck/v1; contract eventing §1.4). */
-import { invalidValue, via, type FieldError } from '../../knative/field-error.ts'
+import { disallowedFields, invalidValue, via, type FieldError } from '../../knative/field-error.ts'
 import { integer, object, string, type Static } from '../../kube/api/schema.ts'
 import { parseIsoDuration } from '../../lib/iso-duration.ts'
+import type { AdmissionContext } from '../../kube/api/kind.ts'
+import { featuresOf } from './config/read.ts'
 import { Destination, destinationIn, validateDestination } from './destination.ts'
 
 export const DeliverySpec = object(
@@ -36,18 +38,25 @@ export const deliveryIn = <D extends DeliverySpec | undefined>(delivery: D, name
     ? { ...delivery, deadLetterSink: destinationIn(delivery.deadLetterSink, namespace) }
     : delivery
 
-export function* validateDelivery(delivery: DeliverySpec): Generator<FieldError> {
+/** `context`: where config-features says whether timeout and retryAfterMax may be set. */
+export function* validateDelivery(
+  delivery: DeliverySpec,
+  context: Pick<AdmissionContext, 'read'>,
+): Generator<FieldError> {
+  const { deliveryTimeout, deliveryRetryAfter } = featuresOf(context)
   const { deadLetterSink, retry, timeout, backoffPolicy, backoffDelay, retryAfterMax, format } =
     delivery
-  if (deadLetterSink) yield* via('deadLetterSink', validateDestination(deadLetterSink))
+  if (deadLetterSink) yield* via('deadLetterSink', validateDestination(deadLetterSink, context))
   if (retry !== undefined && retry < 0) yield invalidValue(retry, 'retry')
-  if (timeout !== undefined && !((parseIsoDuration(timeout) ?? 0) > 0))
+  if (timeout !== undefined && !deliveryTimeout) yield disallowedFields('timeout')
+  else if (timeout !== undefined && !((parseIsoDuration(timeout) ?? 0) > 0))
     yield invalidValue(timeout, 'timeout')
   if (backoffPolicy !== undefined && backoffPolicy !== 'linear' && backoffPolicy !== 'exponential')
     yield invalidValue(backoffPolicy, 'backoffPolicy')
   if (backoffDelay !== undefined && parseIsoDuration(backoffDelay) === undefined)
     yield invalidValue(backoffDelay, 'backoffDelay')
-  if (retryAfterMax !== undefined && parseIsoDuration(retryAfterMax) === undefined)
+  if (retryAfterMax !== undefined && !deliveryRetryAfter) yield disallowedFields('retryAfterMax')
+  else if (retryAfterMax !== undefined && parseIsoDuration(retryAfterMax) === undefined)
     yield invalidValue(retryAfterMax, 'retryAfterMax')
   if (format !== undefined && format !== 'json' && format !== 'binary')
     yield invalidValue(format, 'format')

@@ -10,7 +10,9 @@ import {
   via,
   type FieldError,
 } from '../../knative/field-error.ts'
+import type { AdmissionContext } from '../../kube/api/kind.ts'
 import { object, string, type Static } from '../../kube/api/schema.ts'
+import { featuresOf } from './config/read.ts'
 
 export const KReference = object(
   {
@@ -25,17 +27,17 @@ export const KReference = object(
 )
 export type KReference = Static<typeof KReference>
 
-export const Destination = object(
-  {
-    ref: KReference,
-    uri: string({
-      description: 'An absolute URL; with ref, a relative one that is resolved against its URL.',
-    }),
-    CACerts: string({ description: 'Certificates to trust, PEM.' }),
-    audience: string({ description: 'Whom tokens are meant for.' }),
-  },
-  { description: 'Where events are sent.' },
-)
+/** For kinds that have them beside other fields. */
+export const destinationFields = {
+  ref: KReference,
+  uri: string({
+    description: 'An absolute URL; with ref, a relative one that is resolved against its URL.',
+  }),
+  CACerts: string({ description: 'Certificates to trust, PEM.' }),
+  audience: string({ description: 'Whom tokens are meant for.' }),
+}
+
+export const Destination = object(destinationFields, { description: 'Where events are sent.' })
 export type Destination = Static<typeof Destination>
 
 /** The reference in the namespace of who refers, unless it says another. */
@@ -48,15 +50,19 @@ export const inNamespace = (ref: KReference, namespace: string): KReference => (
 export const destinationIn = <D extends Destination | undefined>(to: D, namespace: string): D =>
   to?.ref ? { ...to, ref: inNamespace(to.ref, namespace) } : to
 
+/** `namespace`: no other is allowed. `context`: where config-features is read; without it, `group` is refused. */
 export function* validateReference(
   ref: KReference,
-  options: { readonly namespace?: string } = {},
+  {
+    namespace,
+    context,
+  }: { readonly namespace?: string; readonly context?: Pick<AdmissionContext, 'read'> } = {},
 ): Generator<FieldError> {
+  const groups = ref.group !== undefined && context && featuresOf(context).kreferenceGroup
   if (!ref.name) yield missingField('name')
   if (!ref.apiVersion && !ref.group) yield missingField('apiVersion')
   if (!ref.kind) yield missingField('kind')
-  if (ref.group) yield disallowedFields('group')
-  const { namespace } = options
+  if (ref.group && !groups) yield disallowedFields('group')
   if (namespace !== undefined && ref.namespace && ref.namespace !== namespace)
     yield {
       message: 'mismatched namespaces',
@@ -65,7 +71,10 @@ export function* validateReference(
     }
 }
 
-export function* validateDestination(to: Destination): Generator<FieldError> {
+export function* validateDestination(
+  to: Destination,
+  context?: Pick<AdmissionContext, 'read'>,
+): Generator<FieldError> {
   const { ref, uri, CACerts } = to
   if (!ref && !uri) yield { message: 'expected at least one, got none', paths: ['ref', 'uri'] }
   if (ref && uri && isAbsolute(uri))
@@ -80,7 +89,7 @@ export function* validateDestination(to: Destination): Generator<FieldError> {
       'Relative URI is not allowed when Ref and [apiVersion, kind, name] is absent',
       'uri',
     )
-  if (ref) yield* via('ref', validateReference(ref))
+  if (ref) yield* via('ref', validateReference(ref, { ...(context && { context }) }))
   if (CACerts && !areCertificates(CACerts))
     yield invalidValue(CACerts, 'CACerts', 'CA Cert provided is invalid')
 }

@@ -18,7 +18,13 @@ import {
 } from './channelable.ts'
 import { deliveryIn, validateDelivery } from './delivery-spec.ts'
 import { withMetadata, withUserInfo } from './metadata.ts'
-import { annotation, messagingGroup, systemNamespace, validationWebhook } from './names.ts'
+import {
+  definitionLabels,
+  annotation,
+  messagingGroup,
+  systemNamespace,
+  validationWebhook,
+} from './names.ts'
 
 export const InMemoryChannelSpec = object(channelableSpecFields)
 export type InMemoryChannelSpec = Static<typeof InMemoryChannelSpec>
@@ -60,10 +66,11 @@ function defaults(
 
 function* validate(
   { spec, metadata }: InMemoryChannel,
-  { old, user }: AdmissionContext<InMemoryChannel>,
+  context: AdmissionContext<InMemoryChannel>,
 ): Generator<FieldError> {
+  const { old, user } = context
   yield* via('spec', validateSubscribers(spec.subscribers ?? []))
-  if (spec.delivery) yield* via('spec.delivery', validateDelivery(spec.delivery))
+  if (spec.delivery) yield* via('spec.delivery', validateDelivery(spec.delivery, context))
   const scope = metadata.annotations?.[annotation.scope]
   if (scope !== undefined && scope !== 'cluster' && scope !== 'namespace')
     yield invalidValue(
@@ -104,6 +111,7 @@ export const InMemoryChannel: KindDefinition<InMemoryChannel> = {
   hasStatus: true,
   hasGeneration: true,
   description: 'A channel of this machine; its events are kept on disk.',
+  definition: { labels: definitionLabels.channel },
   admit: admission({ webhook: validationWebhook, defaults, validate }),
   schema: object({ spec: InMemoryChannelSpec, status: InMemoryChannelStatus }),
   columns: [urlColumn, ageColumn, ...readyColumns],

@@ -11,6 +11,11 @@ import { JobSink } from './job-sink.ts'
 import { PingSource } from './ping-source.ts'
 import { SinkBinding } from './sink-binding.ts'
 import { Subscription } from './subscription.ts'
+import { EventPolicy } from './event-policy.ts'
+import { EventType } from './event-type.ts'
+import { Parallel } from './parallel.ts'
+import { RequestReply } from './request-reply.ts'
+import { Sequence } from './sequence.ts'
 import { Trigger } from './trigger.ts'
 
 /** A definition whose object type is forgotten: the API server only ever hands a kind its own objects. */
@@ -23,6 +28,11 @@ export const eventingKinds: readonly KindDefinition[] = [
   erased(Channel),
   erased(InMemoryChannel),
   erased(Subscription),
+  erased(Sequence),
+  erased(Parallel),
+  erased(EventType),
+  erased(EventPolicy),
+  erased(RequestReply),
   erased(PingSource),
   erased(ApiServerSource),
   erased(ContainerSource),

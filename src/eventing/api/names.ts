@@ -38,5 +38,24 @@ export const label = {
   role: 'messaging.knative.dev/role',
 } as const
 
+/** Labels that definitions of kinds carry, for tools that look for kinds of a sort (contract §1.1). */
+const ofEventing = {
+  'knative.dev/crd-install': 'true',
+  'app.kubernetes.io/name': 'knative-eventing',
+}
+const addressable = { ...ofEventing, 'duck.knative.dev/addressable': 'true' }
+const source = {
+  ...ofEventing,
+  'eventing.knative.dev/source': 'true',
+  'duck.knative.dev/source': 'true',
+}
+export const definitionLabels = {
+  plain: ofEventing,
+  addressable,
+  channel: { ...addressable, 'messaging.knative.dev/subscribable': 'true' },
+  source,
+  binding: { ...source, 'duck.knative.dev/binding': 'true' },
+} as const
+
 /** Where all Brokers are. */
 export const brokerIngressHost = `broker-ingress.${systemNamespace}.svc.${clusterDomain}`

@@ -83,5 +83,6 @@ function* validateOverrides(overrides: CloudEventOverrides | undefined): Generat
 export const sinkColumn: Column<Source> = {
   name: 'Sink',
   type: 'string',
+  jsonPath: '.status.sinkUri',
   value: ({ status }) => status?.sinkUri,
 }

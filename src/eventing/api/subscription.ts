@@ -9,6 +9,7 @@ import type { KubeObject } from '../../kube/api/meta.ts'
 import { object, string, type Static } from '../../kube/api/schema.ts'
 import { sameJson } from '../../kube/api/validation.ts'
 import { ageColumn, authFields } from './address-status.ts'
+import { featuresOf } from './config/read.ts'
 import {
   DeliverySpec,
   deliveryIn,
@@ -23,7 +24,7 @@ import {
   validateReference,
 } from './destination.ts'
 import { withUserInfo } from './metadata.ts'
-import { messagingGroup, validationWebhook } from './names.ts'
+import { definitionLabels, messagingGroup, validationWebhook } from './names.ts'
 
 export const SubscriptionSpec = object(
   {
@@ -82,8 +83,9 @@ const isEmpty = (destination: Destination | undefined): boolean =>
 
 function* validate(
   { spec, metadata }: Subscription,
-  { old }: AdmissionContext<Subscription>,
+  context: AdmissionContext<Subscription>,
 ): Generator<FieldError> {
+  const { old } = context
   const { channel, subscriber, reply, delivery } = spec
   const { namespace = '' } = metadata
   if (!channel || Object.keys(channel).length === 0)
@@ -91,15 +93,20 @@ function* validate(
       ...missingField('spec.channel'),
       details: 'the Subscription must reference a channel',
     }
-  else yield* via('spec.channel', validateReference(channel, { namespace }))
+  else {
+    // Whether this user may use a channel of another namespace is asked by the API server's access.
+    const across = featuresOf(context).crossNamespaceEventLinks
+    const within = across ? {} : { namespace }
+    yield* via('spec.channel', validateReference(channel, { ...within, context }))
+  }
   if (isEmpty(subscriber))
     yield {
       ...missingField('spec.subscriber'),
       details: 'the Subscription must reference a subscriber',
     }
-  else if (subscriber) yield* via('spec.subscriber', validateDestination(subscriber))
-  if (reply && !isEmpty(reply)) yield* via('spec.reply', validateDestination(reply))
-  if (delivery) yield* via('spec.delivery', validateDelivery(delivery))
+  else if (subscriber) yield* via('spec.subscriber', validateDestination(subscriber, context))
+  if (reply && !isEmpty(reply)) yield* via('spec.reply', validateDestination(reply, context))
+  if (delivery) yield* via('spec.delivery', validateDelivery(delivery, context))
   if (old && !sameJson(old.spec.channel, channel))
     yield {
       message: 'Immutable fields changed (-old +new)',
@@ -125,6 +132,7 @@ export const Subscription: KindDefinition<Subscription> = {
   hasStatus: true,
   hasGeneration: true,
   description: "Sends a channel's events to a subscriber, and its answers on.",
+  definition: { labels: definitionLabels.plain },
   admit: admission({ webhook: validationWebhook, defaults, validate }),
   schema: object({ spec: SubscriptionSpec, status: SubscriptionStatus }),
   columns: [ageColumn, ...readyColumns],

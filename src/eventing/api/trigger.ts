@@ -3,6 +3,7 @@ import { admission } from '../../knative/admission.ts'
 import { conditionSet } from '../../knative/conditions.ts'
 import { readyColumns } from '../../knative/columns.ts'
 import {
+  disallowedFields,
   genericError,
   invalidKeyName,
   invalidValue,
@@ -18,6 +19,7 @@ import type { KubeObject } from '../../kube/api/meta.ts'
 import { list, map, object, string, type Static } from '../../kube/api/schema.ts'
 import { sameJson } from '../../kube/api/validation.ts'
 import { ageColumn, authFields } from './address-status.ts'
+import { featuresOf } from './config/read.ts'
 import {
   DeliverySpec,
   deliveryIn,
@@ -26,7 +28,7 @@ import {
 } from './delivery-spec.ts'
 import { Destination, destinationIn, KReference, validateDestination } from './destination.ts'
 import { withMetadata, withUserInfo } from './metadata.ts'
-import { annotation, eventingGroup, label, validationWebhook } from './names.ts'
+import { definitionLabels, annotation, eventingGroup, label, validationWebhook } from './names.ts'
 import { attributeName, filterSchema, validateFilters } from './trigger-filter.ts'
 
 export const TriggerSpec = object(
@@ -86,9 +88,10 @@ function defaults(sent: Trigger, context: AdmissionContext<Trigger>): Trigger {
   return withUserInfo(trigger, eventingGroup, context, changed)
 }
 
-function* validate(trigger: Trigger, { old }: AdmissionContext<Trigger>): Generator<FieldError> {
+function* validate(trigger: Trigger, context: AdmissionContext<Trigger>): Generator<FieldError> {
+  const { old } = context
   const { spec, metadata } = trigger
-  yield* via('spec', validateSpec(spec))
+  yield* via('spec', validateSpec(spec, context))
   yield* via('metadata.annotations', validateAnnotations(trigger))
   if (old && (old.spec.broker ?? '') !== (spec.broker ?? ''))
     yield {
@@ -100,10 +103,15 @@ function* validate(trigger: Trigger, { old }: AdmissionContext<Trigger>): Genera
     yield invalidValue(metadata.name, 'metadata.name', 'must be no more than 63 characters')
 }
 
-function* validateSpec(spec: TriggerSpec): Generator<FieldError> {
+function* validateSpec(
+  spec: TriggerSpec,
+  context: AdmissionContext<Trigger>,
+): Generator<FieldError> {
   if (!spec.broker && !spec.brokerRef) yield missingOneOf('broker', 'brokerRef')
   if (spec.broker && spec.brokerRef) yield multipleOneOf('broker', 'brokerRef')
   if (spec.brokerRef && !spec.brokerRef.name) yield missingField('brokerRef.name')
+  if (spec.brokerRef?.namespace && !featuresOf(context).crossNamespaceEventLinks)
+    yield disallowedFields('brokerRef.namespace')
   for (const name of Object.keys(spec.filter?.attributes ?? {}))
     if (!attributeName.test(name))
       yield invalidKeyName(
@@ -112,9 +120,9 @@ function* validateSpec(spec: TriggerSpec): Generator<FieldError> {
         'Attribute name must start with a letter and can only contain lowercase alphanumeric',
       )
   yield* via('filters', validateFilters(spec.filters ?? []))
-  if (spec.subscriber) yield* via('subscriber', validateDestination(spec.subscriber))
+  if (spec.subscriber) yield* via('subscriber', validateDestination(spec.subscriber, context))
   else yield missingField('subscriber')
-  if (spec.delivery) yield* via('delivery', validateDelivery(spec.delivery))
+  if (spec.delivery) yield* via('delivery', validateDelivery(spec.delivery, context))
 }
 
 function* validateAnnotations({ metadata, spec }: Trigger): Generator<FieldError> {
@@ -175,6 +183,7 @@ export const Trigger: KindDefinition<Trigger> = {
   hasStatus: true,
   hasGeneration: true,
   description: 'Sends those events of a Broker that a filter matches to a subscriber.',
+  definition: { labels: definitionLabels.plain },
   admit: admission({ webhook: validationWebhook, defaults, validate }),
   schema: object({ spec: TriggerSpec, status: TriggerStatus }),
   columns: [

@@ -24,7 +24,7 @@ export function describeNativeKinds(machinery: Machinery): void {
     const nowMs = clock.now()
     const metadata = createdMetadata(
       CustomResourceDefinition,
-      { name, ...annotations(kind) },
+      { name, ...metadataOf(kind) },
       name,
       '',
       { random, nowMs },
@@ -37,8 +37,10 @@ export function describeNativeKinds(machinery: Machinery): void {
   }
 }
 
-const annotations = ({ group }: KindDefinition) => ({
+const metadataOf = ({ group, definition }: KindDefinition) => ({
+  ...(definition?.labels && { labels: { ...definition.labels } }),
   annotations: {
+    ...definition?.annotations,
     'ebb.dev/served-by': 'ebb',
     ...(group.endsWith('.k8s.io') && {
       'api-approved.kubernetes.io': 'https://github.com/kubernetes-sigs/gateway-api',
@@ -81,8 +83,7 @@ function describe(kind: KindDefinition): CustomResourceDefinition {
 }
 
 /** Cells are computed here; of the columns that a path can tell, readers of the definition learn the path. */
-function described({ name, type, description, priority }: Column) {
-  const jsonPath = paths[name]
+function described({ name, type, description, priority, jsonPath = paths[name] }: Column) {
   return jsonPath === undefined
     ? []
     : {

@@ -1,0 +1,128 @@
+/** Parallel: branches that each see an event, with a filter before them (flows.knative.dev/v1; contract eventing §2.11). */
+import { admission } from '../../knative/admission.ts'
+import { conditionSet } from '../../knative/conditions.ts'
+import { readyColumns } from '../../knative/columns.ts'
+import { missingField, via, type FieldError } from '../../knative/field-error.ts'
+import { statusFields } from '../../knative/status.ts'
+import type { AdmissionContext, KindDefinition } from '../../kube/api/kind.ts'
+import type { KubeObject } from '../../kube/api/meta.ts'
+import { list, object, type Static } from '../../kube/api/schema.ts'
+import { sameJson } from '../../kube/api/validation.ts'
+import { addressFields, ageColumn, authFields, policyFields, urlColumn } from './address-status.ts'
+import { defaultTemplate } from './channel.ts'
+import { ChannelTemplate, validateTemplate } from './channelable.ts'
+import { parallelVersions } from './conversion/flows.ts'
+import { DeliverySpec, deliveryIn, validateDelivery } from './delivery-spec.ts'
+import { Destination, destinationIn, validateDestination } from './destination.ts'
+import { definitionLabels, flowsGroup, validationWebhook } from './names.ts'
+import { withUserInfo } from './metadata.ts'
+import { channelStatusItem, subscriptionStatusItem } from './sequence.ts'
+
+export const ParallelBranch = object({
+  filter: Destination,
+  subscriber: Destination,
+  reply: Destination,
+  delivery: DeliverySpec,
+})
+export type ParallelBranch = Static<typeof ParallelBranch>
+
+export const ParallelSpec = object({
+  branches: list(ParallelBranch, { description: 'All of them see each event.' }),
+  channelTemplate: ChannelTemplate,
+  reply: Destination,
+})
+export type ParallelSpec = Static<typeof ParallelSpec>
+
+export const ParallelStatus = object({
+  ...statusFields,
+  ...addressFields,
+  ...authFields,
+  ...policyFields,
+  ingressChannelStatus: channelStatusItem,
+  branchStatuses: list(
+    object({
+      filterSubscriptionStatus: subscriptionStatusItem,
+      filterChannelStatus: channelStatusItem,
+      subscriberSubscriptionStatus: subscriptionStatusItem,
+    }),
+    { description: 'One for each branch.' },
+  ),
+})
+export type ParallelStatus = Static<typeof ParallelStatus>
+
+export interface Parallel extends KubeObject {
+  readonly spec: ParallelSpec
+  readonly status?: ParallelStatus
+}
+
+function withDefaults(parallel: Parallel, context: AdmissionContext<Parallel>): Parallel {
+  const { spec, metadata } = parallel
+  const { namespace = '' } = metadata
+  const channelTemplate = spec?.channelTemplate ?? defaultTemplate(context, namespace)
+  return {
+    ...parallel,
+    spec: {
+      ...spec,
+      ...(channelTemplate && { channelTemplate }),
+      ...(spec?.branches && { branches: spec.branches.map((each) => branchIn(each, namespace)) }),
+      ...(spec?.reply && { reply: destinationIn(spec.reply, namespace) }),
+    },
+  }
+}
+
+const branchIn = (
+  { filter, subscriber, reply, delivery }: ParallelBranch,
+  namespace: string,
+): ParallelBranch => ({
+  ...(filter && { filter: destinationIn(filter, namespace) }),
+  ...(subscriber && { subscriber: destinationIn(subscriber, namespace) }),
+  ...(reply && { reply: destinationIn(reply, namespace) }),
+  ...(delivery && { delivery: deliveryIn(delivery, namespace) }),
+})
+
+function defaults(sent: Parallel, context: AdmissionContext<Parallel>): Parallel {
+  const parallel = withDefaults(sent, context)
+  const { old } = context
+  const changed = !old || !sameJson(parallel.spec, withDefaults(old, context).spec)
+  return withUserInfo(parallel, flowsGroup, context, changed)
+}
+
+function* validate({ spec }: Parallel, context: AdmissionContext<Parallel>): Generator<FieldError> {
+  const { branches = [], channelTemplate, reply } = spec
+  if (branches.length === 0) yield missingField('spec.branches')
+  for (const [i, branch] of branches.entries()) {
+    const at = `spec.branches[${i}]`
+    const { filter, subscriber, delivery } = branch
+    if (filter) yield* via(`${at}.filter`, validateDestination(filter))
+    yield* via(`${at}.subscriber`, validateDestination(subscriber ?? {}))
+    if (branch.reply) yield* via(`${at}.reply`, validateDestination(branch.reply))
+    if (delivery) yield* via(`${at}.delivery`, validateDelivery(delivery, context))
+  }
+  yield* via('spec', validateTemplate(channelTemplate))
+  if (reply) yield* via('spec.reply', validateDestination(reply))
+}
+
+export const parallelConditions = conditionSet({
+  dependents: ['ChannelsReady', 'SubscriptionsReady', 'Addressable', 'EventPoliciesReady'],
+})
+
+const schema = object({ spec: ParallelSpec, status: ParallelStatus })
+
+export const Parallel: KindDefinition<Parallel> = {
+  group: flowsGroup,
+  version: 'v1',
+  kind: 'Parallel',
+  plural: 'parallels',
+  singular: 'parallel',
+  categories: ['all', 'knative', 'eventing', 'flows'],
+  namespaced: true,
+  flavour: 'custom',
+  hasStatus: true,
+  hasGeneration: true,
+  description: 'Branches that each see an event and answer for themselves.',
+  definition: { labels: definitionLabels.addressable },
+  admit: admission({ webhook: validationWebhook, defaults, validate }),
+  schema,
+  versions: parallelVersions(schema),
+  columns: [urlColumn, ageColumn, ...readyColumns],
+}
