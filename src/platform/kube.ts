@@ -14,7 +14,7 @@ import { coreKinds, viewKinds } from '../kube/api/kinds.ts'
 import type { UserInfo } from '../kube/api/kind.ts'
 import { Pod } from '../kube/api/pod.ts'
 import { createApiServer } from '../kube/apiserver/api-server.ts'
-import { serveHttp } from '../kube/apiserver/http.ts'
+import { serveHttp, type AnswerStream } from '../kube/apiserver/http.ts'
 import { awaited } from '../kube/apiserver/streams/pod-streams.ts'
 import { podTraffic } from '../kube/apiserver/streams/traffic.ts'
 import { createInformers } from '../kube/client/informer.ts'
@@ -62,6 +62,8 @@ export interface KubeOptions {
   readonly tell: (news: string) => void
   /** Resolves when the gateway has no request in flight to the pod any more; asked before a pod is stopped. */
   readonly drained: (pod: Pod) => Promise<void>
+  /** Answers subresources of others first: what of Eventing streams. */
+  readonly answerStream?: AnswerStream
   /** Is told each step of a pod's start. */
   readonly onPodStep: OnPodStep
 }
@@ -183,6 +185,7 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
       moreMetrics: () => queues.text(),
       storeHealth: () => store.failure?.message,
       ...traffic,
+      answerStream: (call) => options.answerStream?.(call) ?? traffic.answerStream(call),
     })
   const http = started.use(await serve(config.api.host, config.api.port, certificates))
   // Beside everything else, as nothing waits for it.

@@ -22,6 +22,7 @@ import { takeControl } from './control-socket.ts'
 import { podAddresses } from './drain.ts'
 import { assertFree, isFree } from './free-address.ts'
 import { createEventHosts } from './event-hosts.ts'
+import { eventTraffic } from './event-traffic.ts'
 import { startEventing } from './eventing.ts'
 import { ensureGatewayProcess } from './gateway-process.ts'
 import { localAuthorityPath } from './local-authority.ts'
@@ -89,11 +90,13 @@ export async function startPlatform(
       })
     : undefined
   started.defer(() => void (ready || gateway?.kill('SIGTERM')))
+  const following = eventTraffic(layout.eventSocket)
   const kube = started.use(
     await startKube({
       ...common,
       config,
       tell,
+      answerStream: following.answerStream,
       async drained(pod: Pod) {
         const link = serving?.link
         if (link)
@@ -122,6 +125,7 @@ export async function startPlatform(
     started.use(
       await startEventing({ ...kube.deps, layout, gatewayLocal: serving.local, hosts: eventHosts }),
     )
+    following.connect({ client: kube.deps.client, gateway: serving.local })
     kube.names.leadTo(serving.local)
   }
 

@@ -18,6 +18,9 @@ import type { AttemptResult } from './retry.ts'
 import type { Sender } from './sender.ts'
 import { decodeStored, encodeStored, type StoredEvent } from './stored-event.ts'
 import { nanoTime } from './nano-time.ts'
+import { textOf } from '../cloudevents/cloud-event.ts'
+import { IdRing } from './id-ring.ts'
+import type { Trace } from './trace.ts'
 
 export interface ChannelDeps {
   /** A folder of its own. */
@@ -35,6 +38,8 @@ export class Channel implements Inlet, AsyncDisposable {
   config: ChannelConfig
   readonly events: EventLog
   readonly deadLetters: DeadLetters
+  /** Where events of this run stand. */
+  readonly ids = new IdRing()
   readonly #deps: ChannelDeps
   readonly #dispatchers = new Map<string, Dispatcher>()
   /** Of what subscriptions look at now: one event, decoded once for all of them. */
@@ -72,8 +77,10 @@ export class Channel implements Inlet, AsyncDisposable {
     return this.config.kind
   }
 
-  append(event: StoredEvent): Promise<number> {
-    return this.events.append(encodeStored(event))
+  async append(event: StoredEvent): Promise<number> {
+    const sequence = await this.events.append(encodeStored(event))
+    this.ids.note(sequence, textOf(event.event.attributes['id']))
+    return sequence
   }
 
   decode(event: LoggedEvent): StoredEvent {
@@ -122,7 +129,7 @@ export class Channel implements Inlet, AsyncDisposable {
         log: this.events,
         subscription,
         decode: (event) => this.decode(event),
-        reenter: (event, answered) => this.#reenter(event, answered),
+        reenter: (event, answered, trace) => this.#reenter(event, answered, trace),
         park: (event, failure) =>
           this.deadLetters.add(event, config.uid, failure, this.decode(event)),
       },
@@ -132,11 +139,11 @@ export class Channel implements Inlet, AsyncDisposable {
   }
 
   /** An answer goes through the same door as any event, without the way there. */
-  async #reenter(event: CloudEvent, answered: Headers): Promise<AttemptResult> {
+  async #reenter(event: CloudEvent, answered: Headers, trace: Trace): Promise<AttemptResult> {
     const entered = this.kind === 'Broker' ? enterBroker(event, nanoTime(this.#deps.clock)) : event
     if (!entered) return { status: 400 }
     try {
-      await this.append({ event: entered, passed: passThrough(answered) })
+      await this.append({ event: entered, passed: passThrough(answered), trace })
       return { status: 202 }
     } catch (error) {
       return { status: 500, error: error instanceof Error ? error.message : 'unknown' }

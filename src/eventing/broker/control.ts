@@ -8,8 +8,8 @@ import type { Clock } from '../../lib/clock.ts'
 import type { Channel } from './channel.ts'
 import type { Engine } from './engine.ts'
 import type { Destination, EngineConfig } from './feed.ts'
-import { follow, redrive, replay, seen, select, wayOf, type Selection } from './following.ts'
-import type { Step } from './journal.ts'
+import { follow, redrive, replay, seen, select, type Selection } from './following.ts'
+import { trace, ways } from './ways.ts'
 import type { JournalFile } from './journal-file.ts'
 import type { Sender } from './sender.ts'
 
@@ -94,6 +94,8 @@ async function answer(
       return await lines(response, shown(follow(channel, selectionOf(url), { clock, signal })))
     case 'GET /channels/UID/ways':
       return await lines(response, ways(channel, selectionOf(url), deps.journal))
+    case 'GET /channels/UID/trace':
+      return await lines(response, trace(engine, channel, selectionOf(url), deps.journal))
     case 'GET /channels/UID/dead-letters':
       return await lines(response, letters(channel))
     case 'POST /channels/UID/replay': {
@@ -114,7 +116,9 @@ async function redriven(
 ) {
   const wanted = (letter: { readonly number: number; readonly subscription: string }) =>
     (numbers?.includes(letter.number) ?? true) &&
-    (subscription === undefined || subscription === letter.subscription)
+    (subscription === undefined ||
+      subscription === letter.subscription ||
+      subscription === nameOf(channel, letter.subscription))
   if (!discard || dryRun) return await redrive(channel, wanted, { ...deps, dryRun })
   let selected = 0
   for await (const letter of channel.deadLetters.list()) {
@@ -134,23 +138,15 @@ async function* shown(found: ReturnType<typeof select>) {
   for await (const { logged, stored } of found) yield seen(logged, stored)
 }
 
-async function* ways(channel: Channel, selection: Selection, journal: JournalFile) {
-  await journal.flush()
-  for await (const { logged, stored } of select(channel, selection)) {
-    const { uid } = channel.config
-    const steps: Step[] = []
-    for await (const step of journal.read(
-      ({ channel, sequence }) => channel === uid && sequence === logged.sequence,
-    ))
-      steps.push(step)
-    yield wayOf(channel, logged, stored, steps)
-  }
-}
+/** Undefined when it is gone. */
+const nameOf = (channel: Channel, subscription: string): string | undefined =>
+  channel.dispatchers.find(({ config }) => config.uid === subscription)?.config.name
 
 async function* letters(channel: Channel) {
   for await (const { stored, number, sequence, ...letter } of channel.deadLetters.list()) {
     const logged = { sequence, timeMs: letter.atMs, payload: new Uint8Array() }
-    yield { ...letter, number, ...seen(logged, stored) }
+    const name = nameOf(channel, letter.subscription)
+    yield { ...letter, ...(name !== undefined && { name }), number, ...seen(logged, stored) }
   }
 }
 

@@ -26,12 +26,14 @@ export const arrivalExtension = 'knativearrivaltime'
 export function toSubscriber(
   { event, passed }: StoredEvent,
   subscription: SubscriptionConfig,
+  trace: Headers = [],
 ): Message {
   const { [ttlExtension]: _, ...attributes } = event.attributes
   return message({ ...event, attributes }, subscription, [
     ...passed,
     ['prefer', 'reply'],
     ['kn-namespace', subscription.namespace],
+    ...trace,
   ])
 }
 
@@ -40,10 +42,12 @@ export function toReply(
   reply: CloudEvent,
   answered: Headers,
   subscription: SubscriptionConfig,
+  trace: Headers = [],
 ): Message {
   return message(reply, subscription, [
     ...passThrough(answered),
     ['kn-namespace', subscription.namespace],
+    ...trace,
   ])
 }
 
@@ -59,6 +63,7 @@ export function toDeadLetter(
   { event, passed }: StoredEvent,
   failure: Failure,
   subscription: SubscriptionConfig,
+  trace: Headers = [],
 ): Message {
   const attributes = { ...event.attributes, ...errorExtensions(failure) }
   // What the answer of a Trigger's subscriber could not be used for is nobody's status: Knative adds nothing then.
@@ -66,6 +71,7 @@ export function toDeadLetter(
   return message({ ...event, attributes: said }, subscription, [
     ...passed,
     ['kn-namespace', subscription.namespace],
+    ...trace,
   ])
 }
 

@@ -20,6 +20,7 @@ import type { Journal, Step } from './journal.ts'
 import { judge, type AttemptResult } from './retry.ts'
 import { SendError, type Sender } from './sender.ts'
 import type { StoredEvent } from './stored-event.ts'
+import { traceHeaders, traceOfDelivery, type Trace } from './trace.ts'
 
 export interface DispatcherDeps {
   readonly clock: Clock
@@ -30,7 +31,7 @@ export interface DispatcherDeps {
   readonly subscription: Subscription
   readonly decode: (event: LoggedEvent) => StoredEvent
   /** Puts an answer into the channel itself. */
-  readonly reenter: (event: CloudEvent, answered: Headers) => Promise<AttemptResult>
+  readonly reenter: (event: CloudEvent, answered: Headers, trace: Trace) => Promise<AttemptResult>
   /** Keeps what is given up; resolves when it is durable. */
   readonly park: (event: LoggedEvent, failure: Failure) => Promise<void>
   readonly journal: Journal
@@ -267,7 +268,7 @@ export class Dispatcher implements AsyncDisposable {
       event,
       'subscriber',
       subscriber,
-      toSubscriber(stored, this.#config),
+      toSubscriber(stored, this.#config, traceHeaders(this.#traceOf(event, stored))),
     )
     const { result, reply } = sent.understood
     const verdict = judge(result, attempts, delivery)
@@ -287,20 +288,21 @@ export class Dispatcher implements AsyncDisposable {
   async #answer(
     event: LoggedEvent,
     state: Extract<State, { phase: 'reply' }>,
-    _stored: StoredEvent,
+    stored: StoredEvent,
   ): Promise<Next> {
     const { reply: to, delivery } = this.#config
     if (to === undefined) return 'done'
     const attempts = state.attempts + 1
+    const trace = this.#traceOf(event, stored)
     if (to === 'channel') {
-      const result = await this.#deps.reenter(state.reply, state.answered)
+      const result = await this.#deps.reenter(state.reply, state.answered, trace)
       const verdict = judge(result, attempts, delivery)
       if (verdict.kind === 'delivered') return 'done'
       if (verdict.kind === 'retry')
         return { state: { ...state, attempts }, waitMs: Math.max(verdict.waitMs, 1) }
       return await this.#failed(event, { url: 'the broker', result })
     }
-    const message = toReply(state.reply, state.answered, this.#config)
+    const message = toReply(state.reply, state.answered, this.#config, traceHeaders(trace))
     const sent = await this.#send(event, 'reply', to, message)
     const { result } = sent.understood
     const verdict = judge(result, attempts, delivery)
@@ -323,7 +325,8 @@ export class Dispatcher implements AsyncDisposable {
     const { deadLetter, delivery } = this.#config
     if (!deadLetter) return await this.#park(event, state.failure)
     const attempts = state.attempts + 1
-    const message = toDeadLetter(stored, state.failure, this.#config)
+    const trace = traceHeaders(this.#traceOf(event, stored))
+    const message = toDeadLetter(stored, state.failure, this.#config, trace)
     const sent = await this.#send(event, 'deadLetter', deadLetter, message)
     const verdict = judge(sent.understood.result, attempts, delivery)
     if (verdict.kind === 'retry') return { state: { ...state, attempts }, waitMs: verdict.waitMs }
@@ -385,6 +388,11 @@ export class Dispatcher implements AsyncDisposable {
       noted(result)
       return { understood: { result }, headers: [], failedBody: {} }
     }
+  }
+
+  #traceOf({ sequence }: LoggedEvent, { trace }: StoredEvent): Trace {
+    const { channel } = this.#deps
+    return traceOfDelivery({ channel, sequence }, this.#config.uid, trace)
   }
 
   #note(

@@ -170,7 +170,8 @@ test('an event reaches the Triggers that want it, as it was, with what Knative a
   await world.settled('uid-none')
   const [first, ...others] = await world.until(1)
   assert.equal(others.length, 0)
-  const { 'ce-knativearrivaltime': arrived, ...rest } = first?.headers ?? {}
+  const { 'ce-knativearrivaltime': arrived, traceparent = '', ...rest } = first?.headers ?? {}
+  assert.match(traceparent, /^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/)
   assert.match(arrived ?? '', /^\d{4}-.*T.*\.\d{9}Z$/)
   assert.deepEqual([first?.url, first?.body], ['http://all/', '{"a": 1}'])
   const { authorization: _, ...expected } = sent

@@ -119,7 +119,7 @@ test('the way of an event: which Triggers refused it and why, attempts, and how 
   await at.settle()
   for await (const { logged, stored } of select(at.channel, { id: '1' })) {
     const { fates, event, channel } = wayOf(at.channel, logged, stored, at.steps)
-    assert.deepEqual(channel, { kind: 'Broker', namespace: 'default', name: 'b' })
+    assert.deepEqual(channel, { uid: 'b', kind: 'Broker', namespace: 'default', name: 'b' })
     assert.deepEqual(event, { specversion: '1.0', id: '1', source: '/s', type: 'test' })
     const [all, some] = fates
     assert.deepEqual(

@@ -14,6 +14,7 @@ import { compileFilter, type Filtering, type Refusal } from './filters.ts'
 import type { Step } from './journal.ts'
 import { SendError, type Sender } from './sender.ts'
 import type { StoredEvent } from './stored-event.ts'
+import { parentOf, spanOf, traceIdOf } from './trace.ts'
 
 /** Which events of a channel are meant; all that hold. */
 export interface Selection {
@@ -23,9 +24,13 @@ export interface Selection {
   readonly sinceMs?: number
   readonly untilMs?: number
   readonly id?: string
+  /** Of the trace it belongs to, 32 hexadecimal digits. */
+  readonly traceId?: string
   readonly filter?: Filtering
   /** The first so many. */
   readonly limit?: number
+  /** The last so many. */
+  readonly last?: number
 }
 
 /** An event as it is shown. */
@@ -41,6 +46,10 @@ export interface Fate {
   readonly uid: string
   readonly namespace: string
   readonly name: string
+  /** Of its deliveries: events that came of them have it as `parent`. */
+  readonly span: string
+  /** Where it goes; absent while that does not resolve. */
+  readonly subscriber?: string
   /** `refused`: its filter did not want it; `waiting`: not begun; `trying`: not done with; `done`; `parked`. */
   readonly state: 'refused' | 'waiting' | 'trying' | 'done' | 'parked'
   /** The term of the filter that was false, by the filter as it is now. */
@@ -49,32 +58,100 @@ export interface Fate {
 }
 
 export interface Way extends SeenEvent {
-  readonly channel: { readonly kind: string; readonly namespace: string; readonly name: string }
+  readonly channel: {
+    readonly uid: string
+    readonly kind: string
+    readonly namespace: string
+    readonly name: string
+  }
+  /** The trace it belongs to, and the span that it came of. */
+  readonly trace: { readonly id: string; readonly parent?: string }
   readonly fates: readonly Fate[]
 }
 
+/** An event, and what it is. */
+export interface Found {
+  readonly logged: LoggedEvent
+  readonly stored: StoredEvent
+}
+
 /** Events that are selected, the oldest first. */
-export async function* select(
-  channel: Channel,
-  selection: Selection,
-): AsyncGenerator<{ readonly logged: LoggedEvent; readonly stored: StoredEvent }> {
-  const { fromSequence, toSequence, sinceMs, untilMs, id, filter, limit = Infinity } = selection
+export async function* select(channel: Channel, selection: Selection): AsyncGenerator<Found> {
+  if (selection.last !== undefined) return yield* selectLast(channel, selection, selection.last)
+  const { fromSequence, toSequence, sinceMs, untilMs, id, traceId, filter } = selection
+  const { limit = Infinity } = selection
   const refuses = compileFilter(filter ?? {})
-  const range = {
-    ...(fromSequence !== undefined && { from: fromSequence }),
-    ...(toSequence !== undefined && { to: toSequence }),
-  }
+  const idBytes = id === undefined ? undefined : Buffer.from(JSON.stringify(id))
+  const { uid } = channel.config
   let found = 0
   if (limit <= 0) return
-  for await (const logged of channel.events.read(range)) {
+  for await (const logged of placesOf(channel, { fromSequence, toSequence, sinceMs, id })) {
     if (sinceMs !== undefined && logged.timeMs < sinceMs) continue
     if (untilMs !== undefined && logged.timeMs > untilMs) continue
+    // Much cheaper than reading what the event says, as most are others.
+    if (idBytes && bytesOf(logged).indexOf(idBytes) < 0) continue
     const stored = channel.decode(logged)
     if (id !== undefined && textOf(stored.event.attributes['id']) !== id) continue
+    if (
+      traceId !== undefined &&
+      traceIdOf({ channel: uid, sequence: logged.sequence }, stored.trace) !== traceId
+    )
+      continue
     if (refuses(stored.event)) continue
     yield { logged, stored }
     if (++found >= limit) return
   }
+}
+
+const bytesOf = ({ payload }: LoggedEvent): Buffer =>
+  Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
+
+interface Places {
+  readonly fromSequence: number | undefined
+  readonly toSequence: number | undefined
+  readonly sinceMs: number | undefined
+  readonly id: string | undefined
+}
+
+/** Where selected events can be: of an id, where it was seen in this run, and all that is older. */
+async function* placesOf(
+  { events, ids }: Channel,
+  { fromSequence, toSequence, sinceMs, id }: Places,
+): AsyncGenerator<LoggedEvent> {
+  const from = fromSequence ?? 1
+  const to = Math.min(toSequence ?? Infinity, events.newest)
+  const more = sinceMs === undefined ? {} : { sinceMs }
+  if (id === undefined) return yield* events.read({ from, to, ...more })
+  const known = { first: ids.first, last: ids.last, places: ids.find(id) }
+  yield* events.read({ from, to: Math.min(to, known.first - 1), ...more })
+  for (const sequence of known.places)
+    if (sequence >= from && sequence <= to) yield* events.read({ from: sequence, to: sequence })
+  yield* events.read({ from: Math.max(from, known.last + 1), to, ...more })
+}
+
+/** Looked at first for the last of many, and twice as many each time after. */
+const firstWindow = 256
+
+async function* selectLast(
+  channel: Channel,
+  { last: _, ...selection }: Selection,
+  last: number,
+): AsyncGenerator<Found> {
+  const oldest = Math.max(selection.fromSequence ?? 1, channel.events.oldest)
+  let to = Math.min(selection.toSequence ?? Infinity, channel.events.newest)
+  let found: Found[] = []
+  for (let window = firstWindow; found.length < last && to >= oldest; window *= 2) {
+    const from = Math.max(to - window + 1, oldest)
+    const here: Found[] = []
+    const range = { ...selection, fromSequence: from, toSequence: to }
+    for await (const each of select(channel, range)) {
+      here.push(each)
+      if (here.length > last) here.shift()
+    }
+    found = [...here, ...found]
+    to = from - 1
+  }
+  yield* found.slice(Math.max(found.length - last, 0))
 }
 
 export const seen = (logged: LoggedEvent, { event }: StoredEvent): SeenEvent => ({
@@ -91,8 +168,9 @@ export function wayOf(
   steps: readonly Step[],
 ): Way {
   const { kind, namespace, name } = channel.config
+  const place = { channel: channel.config.uid, sequence: logged.sequence }
   const fates = channel.dispatchers.map((dispatcher): Fate => {
-    const { uid, namespace, name } = dispatcher.config
+    const { uid, namespace, name, subscriber } = dispatcher.config
     const own = steps.filter(({ subscription }) => subscription === uid)
     const refusal = dispatcher.refusal(stored.event)
     const settled = dispatcher.isSettled(logged.sequence)
@@ -107,9 +185,27 @@ export function wayOf(
             : settled
               ? 'done'
               : 'waiting'
-    return { uid, namespace, name, state, ...(refusal && { refusal }), steps: own }
+    return {
+      uid,
+      namespace,
+      name,
+      span: spanOf(place, uid),
+      ...(subscriber && { subscriber: subscriber.url }),
+      state,
+      ...(refusal && { refusal }),
+      steps: own,
+    }
   })
-  return { ...seen(logged, stored), channel: { kind, namespace, name }, fates }
+  const parent = parentOf(stored.trace)
+  return {
+    ...seen(logged, stored),
+    channel: { uid: channel.config.uid, kind, namespace, name },
+    trace: {
+      id: traceIdOf(place, stored.trace),
+      ...(parent !== undefined && { parent }),
+    },
+    fates,
+  }
 }
 
 export interface ReplayResult {
@@ -171,7 +267,9 @@ function targetOf(
       subscriber: target.url,
       delivery: { retry: 0 },
     }
-  const found = channel.dispatchers.find(({ config }) => config.uid === target.subscription)
+  const found = channel.dispatchers.find(
+    ({ config: { uid, name } }) => uid === target.subscription || name === target.subscription,
+  )
   if (!found) throw new RangeError(`there is no subscription ${target.subscription} here`)
   return found.config
 }

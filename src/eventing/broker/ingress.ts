@@ -11,6 +11,7 @@ import { LogFullError } from '../log/event-log.ts'
 import { enterBroker } from './delivery.ts'
 import { passThrough } from './headers.ts'
 import type { StoredEvent } from './stored-event.ts'
+import { traceOf } from './trace.ts'
 
 /** What an address stands for. */
 export interface Inlet {
@@ -67,6 +68,7 @@ export function receive(
   const inlet = place.find()
   if (!inlet) return refuse(404, place.missing)
   const passed = passThrough(headers)
+  const trace = traceOf(valueOf(headers, 'traceparent'), valueOf(headers, 'tracestate'))
   const entered: CloudEvent[] = []
   for (const event of events) {
     const next = inlet.kind === 'Broker' ? enterBroker(event, world.now()) : event
@@ -77,17 +79,16 @@ export function receive(
       )
     entered.push(next)
   }
-  return store(inlet, entered, passed)
+  return store(
+    inlet,
+    entered.map((event) => ({ event, passed, ...(trace && { trace }) })),
+  )
 }
 
-async function store(
-  inlet: Inlet,
-  events: readonly CloudEvent[],
-  passed: Headers,
-): Promise<BufferedAnswer> {
+async function store(inlet: Inlet, events: readonly StoredEvent[]): Promise<BufferedAnswer> {
   try {
-    if (events.length === 1 && events[0]) await inlet.append({ event: events[0], passed })
-    else await Promise.all(events.map((event) => inlet.append({ event, passed })))
+    if (events.length === 1 && events[0]) await inlet.append(events[0])
+    else await Promise.all(events.map((event) => inlet.append(event)))
     return accepted
   } catch (error) {
     const reason = error instanceof Error ? error.message : 'unknown'
@@ -124,6 +125,9 @@ const isProbe = (headers: Headers): boolean =>
     ([name, value]) =>
       name === 'k-kubelet-probe' || (name === 'user-agent' && value.startsWith('kube-probe/')),
   )
+
+const valueOf = (headers: Headers, wanted: string): string | undefined =>
+  headers.find(([name]) => name === wanted)?.[1]
 
 /** Without port, lower case. */
 const hostOf = ({ host }: RequestHead): string => host.replace(/:\d+$/, '').toLowerCase()

@@ -58,6 +58,8 @@ export interface Range {
   readonly from?: number
   /** Last sequence wanted. Default: the newest at the time of the call. */
   readonly to?: number
+  /** A hint: events appended before this moment are not wanted, and may be left out. */
+  readonly sinceMs?: number
 }
 
 export interface EventLog extends AsyncDisposable {

@@ -285,6 +285,12 @@ export class SegmentLog implements EventLog {
   async *read(range: Range = {}): AsyncGenerator<LoggedEvent> {
     const to = Math.min(range.to ?? this.#newest, this.#newest)
     let next = Math.max(range.from ?? 1, this.oldest)
+    const { sinceMs } = range
+    if (sinceMs !== undefined) {
+      const at = this.#segments.findIndex(({ lastTimeMs }) => lastTimeMs >= sinceMs)
+      const found = at < 0 ? this.#segments.at(-1) : this.#segments[at]
+      next = Math.max(next, found?.first ?? 1)
+    }
     while (next <= to) {
       const events = await this.#readSome(next, readBytes)
       for (const event of events) {

@@ -13,7 +13,16 @@ export interface RequestInfo {
   readonly mutating: boolean
 }
 
-const streaming = new Set(['exec', 'attach', 'portforward', 'proxy'])
+const streaming = new Set([
+  'exec',
+  'attach',
+  'portforward',
+  'proxy',
+  // Of Brokers and channels: events as they come, and many sent again.
+  'tail',
+  'replay',
+  'redrive',
+])
 const reading = new Set(['get', 'list', 'watch', 'head', 'options'])
 
 export function requestInfo({ method = 'GET' }: IncomingMessage, url: URL): RequestInfo {
