@@ -11,6 +11,7 @@ import { object, type Static } from '../../kube/api/schema.ts'
 import { sameJson } from '../../kube/api/validation.ts'
 import { addressFields, ageColumn, policyFields, urlColumn } from './address-status.ts'
 import { brokerDefaults, configBrDefaults } from './config/br-defaults.ts'
+import { brokerVersions } from './conversion/broker.ts'
 import {
   DeliverySpec,
   deliveryIn,
@@ -155,6 +156,7 @@ export const Broker: KindDefinition<Broker> = {
   definition: { labels: definitionLabels.addressable },
   admit: admission({ webhook: validationWebhook, defaults, validate }),
   schema: object({ spec: BrokerSpec, status: BrokerStatus }),
+  versions: brokerVersions,
   columns: [
     urlColumn,
     ageColumn,

@@ -16,6 +16,7 @@ import {
   validateTemplate,
 } from './channelable.ts'
 import { channelDefault, configChannelDefaults } from './config/ch-webhook.ts'
+import { channelVersions } from './conversion/messaging.ts'
 import { deliveryIn, validateDelivery } from './delivery-spec.ts'
 import { KReference } from './destination.ts'
 import { withMetadata, withUserInfo } from './metadata.ts'
@@ -97,6 +98,8 @@ export const channelConditions = conditionSet({
   ],
 })
 
+const schema = object({ spec: ChannelSpec, status: ChannelStatus })
+
 export const Channel: KindDefinition<Channel> = {
   group: messagingGroup,
   version: 'v1',
@@ -112,6 +115,7 @@ export const Channel: KindDefinition<Channel> = {
   description: 'Takes events in and hands them to Subscriptions; made of another channel kind.',
   definition: { labels: definitionLabels.channel },
   admit: admission({ webhook: validationWebhook, defaults, validate }),
-  schema: object({ spec: ChannelSpec, status: ChannelStatus }),
+  schema,
+  versions: channelVersions('Channel', schema),
   columns: [urlColumn, ageColumn, ...readyColumns],
 }

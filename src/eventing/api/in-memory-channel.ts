@@ -16,6 +16,7 @@ import {
   channelableStatusFields,
   validateSubscribers,
 } from './channelable.ts'
+import { channelVersions } from './conversion/messaging.ts'
 import { deliveryIn, validateDelivery } from './delivery-spec.ts'
 import { withMetadata, withUserInfo } from './metadata.ts'
 import {
@@ -98,6 +99,8 @@ export const inMemoryChannelConditions = conditionSet({
   ],
 })
 
+const schema = object({ spec: InMemoryChannelSpec, status: InMemoryChannelStatus })
+
 export const InMemoryChannel: KindDefinition<InMemoryChannel> = {
   group: messagingGroup,
   version: 'v1',
@@ -113,6 +116,7 @@ export const InMemoryChannel: KindDefinition<InMemoryChannel> = {
   description: 'A channel of this machine; its events are kept on disk.',
   definition: { labels: definitionLabels.channel },
   admit: admission({ webhook: validationWebhook, defaults, validate }),
-  schema: object({ spec: InMemoryChannelSpec, status: InMemoryChannelStatus }),
+  schema,
+  versions: channelVersions('InMemoryChannel', schema),
   columns: [urlColumn, ageColumn, ...readyColumns],
 }

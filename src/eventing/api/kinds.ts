@@ -13,6 +13,7 @@ import { SinkBinding } from './sink-binding.ts'
 import { Subscription } from './subscription.ts'
 import { EventPolicy } from './event-policy.ts'
 import { EventType } from './event-type.ts'
+import { legacyFlows } from './legacy-flow.ts'
 import { Parallel } from './parallel.ts'
 import { RequestReply } from './request-reply.ts'
 import { Sequence } from './sequence.ts'
@@ -30,6 +31,7 @@ export const eventingKinds: readonly KindDefinition[] = [
   erased(Subscription),
   erased(Sequence),
   erased(Parallel),
+  ...legacyFlows.map(({ kind }) => erased(kind)),
   erased(EventType),
   erased(EventPolicy),
   erased(RequestReply),

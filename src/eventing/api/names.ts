@@ -21,6 +21,10 @@ export const annotation = {
   scope: 'eventing.knative.dev/scope',
   injection: 'eventing.knative.dev/injection',
   subscribable: 'messaging.knative.dev/subscribable',
+  /** The same of 2019. */
+  formerInjection: 'knative-eventing-injection',
+  /** The channel template of a Broker that was made in an old form. */
+  legacyTemplate: 'eventing.knative.dev/legacy-channel-template',
   dependency: 'knative.dev/dependency',
   channelAddress: 'knative.dev/channelAddress',
   channelKind: 'knative.dev/channelKind',
@@ -35,6 +39,8 @@ export const label = {
   brokerEverything: 'eventing.knative.dev/brokerEverything',
   injected: 'eventing.knative.dev/injected',
   injection: 'eventing.knative.dev/injection',
+  /** The same of 2019. */
+  formerInjection: 'knative-eventing-injection',
   role: 'messaging.knative.dev/role',
 } as const
 

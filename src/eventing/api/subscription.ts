@@ -9,6 +9,7 @@ import type { KubeObject } from '../../kube/api/meta.ts'
 import { object, string, type Static } from '../../kube/api/schema.ts'
 import { sameJson } from '../../kube/api/validation.ts'
 import { ageColumn, authFields } from './address-status.ts'
+import { subscriptionVersions } from './conversion/messaging.ts'
 import { featuresOf } from './config/read.ts'
 import {
   DeliverySpec,
@@ -119,6 +120,8 @@ export const subscriptionConditions = conditionSet({
   dependents: ['ReferencesResolved', 'AddedToChannel', 'ChannelReady', 'OIDCIdentityCreated'],
 })
 
+const schema = object({ spec: SubscriptionSpec, status: SubscriptionStatus })
+
 export const Subscription: KindDefinition<Subscription> = {
   group: messagingGroup,
   version: 'v1',
@@ -134,6 +137,7 @@ export const Subscription: KindDefinition<Subscription> = {
   description: "Sends a channel's events to a subscriber, and its answers on.",
   definition: { labels: definitionLabels.plain },
   admit: admission({ webhook: validationWebhook, defaults, validate }),
-  schema: object({ spec: SubscriptionSpec, status: SubscriptionStatus }),
+  schema,
+  versions: subscriptionVersions(schema),
   columns: [ageColumn, ...readyColumns],
 }

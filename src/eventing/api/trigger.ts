@@ -19,6 +19,7 @@ import type { KubeObject } from '../../kube/api/meta.ts'
 import { list, map, object, string, type Static } from '../../kube/api/schema.ts'
 import { sameJson } from '../../kube/api/validation.ts'
 import { ageColumn, authFields } from './address-status.ts'
+import { triggerVersions } from './conversion/broker.ts'
 import { featuresOf } from './config/read.ts'
 import {
   DeliverySpec,
@@ -186,6 +187,7 @@ export const Trigger: KindDefinition<Trigger> = {
   definition: { labels: definitionLabels.plain },
   admit: admission({ webhook: validationWebhook, defaults, validate }),
   schema: object({ spec: TriggerSpec, status: TriggerStatus }),
+  versions: triggerVersions,
   columns: [
     { name: 'Broker', type: 'string', value: ({ spec }) => spec.broker },
     { name: 'Subscriber_URI', type: 'string', value: ({ status }) => status?.subscriberUri },

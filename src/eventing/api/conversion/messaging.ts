@@ -1,0 +1,109 @@
+/**
+ * messaging.knative.dev before v1 (contract eventing §9.4): subscribers under `subscribable`, replies as `{channel}`. v1beta1
+ * has the shape of today.
+ */
+import {
+  fieldsOf,
+  isFields,
+  listOf,
+  textOf,
+  without,
+  type Fields,
+} from '../../../knative/old-form.ts'
+import type { ServedVersion } from '../../../kube/api/kind.ts'
+import type { Schema } from '../../../kube/api/schema.ts'
+import { annotation, messagingGroup as group } from '../names.ts'
+import { destinationOf, mapped, withAnnotations } from './destination.ts'
+import { oldVersion } from './old-version.ts'
+
+function todaysSubscriber(value: unknown): Fields {
+  const { subscriberURI, replyURI, deadLetterSink, ref: _, ...rest } = fieldsOf(value)
+  return {
+    ...rest,
+    ...(textOf(subscriberURI) && { subscriberUri: subscriberURI }),
+    ...(textOf(replyURI) && { replyUri: replyURI }),
+    ...(textOf(deadLetterSink) && {
+      delivery: { ...fieldsOf(rest['delivery']), deadLetterSink: { uri: deadLetterSink } },
+    }),
+  }
+}
+
+function oldSubscriber(value: unknown): Fields {
+  const { subscriberUri, replyUri, ...rest } = fieldsOf(value)
+  const sink = fieldsOf(fieldsOf(rest['delivery'])['deadLetterSink'])['uri']
+  return {
+    ...rest,
+    ...(textOf(subscriberUri) && { subscriberURI: subscriberUri }),
+    ...(textOf(replyUri) && { replyURI: replyUri }),
+    ...(textOf(sink) && { deadLetterSink: sink }),
+  }
+}
+
+function channelSpec(spec: Fields): Fields {
+  const { subscribable, ...rest } = spec
+  if (!isFields(subscribable)) return rest
+  return { ...rest, subscribers: listOf(subscribable['subscribers']).map(todaysSubscriber) }
+}
+
+function oldChannelSpec(spec: Fields): Fields {
+  const { subscribers, ...rest } = spec
+  if (listOf(subscribers).length === 0) return rest
+  return { ...rest, subscribable: { subscribers: listOf(subscribers).map(oldSubscriber) } }
+}
+
+function oldChannelStatus(status: Fields): Fields {
+  const { subscribers } = status
+  return listOf(subscribers).length === 0
+    ? status
+    : { ...without(status, 'subscribers'), subscribableStatus: { subscribers } }
+}
+
+function channelStatus(status: Fields): Fields {
+  const { subscribableStatus, ...rest } = status
+  const { subscribers } = fieldsOf(subscribableStatus)
+  return subscribers === undefined ? rest : { ...rest, subscribers }
+}
+
+/** Of Channel and InMemoryChannel. */
+export const channelVersions = (kind: string, schema: Schema): readonly ServedVersion[] => [
+  oldVersion({ group, version: 'v1beta1', kind, schema }),
+  oldVersion({
+    group,
+    version: 'v1alpha1',
+    kind,
+    toSpec: channelSpec,
+    fromSpec: oldChannelSpec,
+    toStatus: channelStatus,
+    fromStatus: oldChannelStatus,
+    toStorage: (converted) => withAnnotations(converted, { [annotation.subscribable]: 'v1' }),
+    fromStorage: (converted) =>
+      withAnnotations(converted, { [annotation.subscribable]: 'v1alpha1' }),
+  }),
+]
+
+/** An answer could only go to a channel; then it could go anywhere. */
+const subscriptionSpec = (spec: Fields, patched: boolean): Fields => {
+  const subscriber = destinationOf(spec['subscriber'], 'spec.subscriber', patched)
+  const reply = destinationOf(spec['reply'], 'spec.reply', patched)
+  const rest = without(spec, 'subscriber', 'reply')
+  // Without a subscriber events go straight on.
+  if (!subscriber) return { ...rest, ...(reply && { subscriber: reply }) }
+  return { ...rest, subscriber, ...(reply && { reply }) }
+}
+
+export const subscriptionVersions = (schema: Schema): readonly ServedVersion[] => [
+  oldVersion({ group, version: 'v1beta1', kind: 'Subscription', schema }),
+  oldVersion({
+    group,
+    version: 'v1alpha1',
+    kind: 'Subscription',
+    toSpec: subscriptionSpec,
+    fromSpec: (spec) =>
+      mapped(spec, {
+        reply: (reply) =>
+          isFields(reply) && isFields(reply['ref']) && reply['uri'] === undefined
+            ? { channel: reply['ref'] }
+            : reply,
+      }),
+  }),
+]
