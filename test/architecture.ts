@@ -24,8 +24,34 @@ export const architecture: Readonly<Record<string, readonly string[]>> = {
     'knative',
     'eventing/api',
     'eventing/broker', // only feed.ts: the shape of what it is told
+    'eventing/sources/api-server', // only its seam: what is to be followed, and how that goes
   ],
-  'eventing/broker': ['lib', 'eventing/cesql', 'eventing/cloudevents', 'eventing/log'],
+  'eventing/broker': [
+    'lib',
+    'eventing/cesql',
+    'eventing/cloudevents',
+    'eventing/log',
+    'eventing/sources', // only main.ts: what else runs in its process
+  ],
+  // what emits; of the engine only the shape of what it is told, and its sender
+  'eventing/sources': ['lib', 'eventing/broker', 'eventing/cloudevents'],
+  'eventing/sources/api-server': [
+    'lib',
+    'kube/api',
+    'kube/client',
+    'eventing/api',
+    'eventing/broker',
+    'eventing/cloudevents',
+    'eventing/sources',
+  ],
+  'eventing/sources/job-sink': [
+    'lib',
+    'kube/api',
+    'kube/client',
+    'knative',
+    'eventing/api',
+    'eventing/cloudevents',
+  ],
   'kube/api': ['lib'],
   'kube/store': ['lib', 'kube/api'],
   'kube/apiserver': ['lib', 'kube/api', 'kube/store'],
@@ -65,7 +91,17 @@ export const architecture: Readonly<Record<string, readonly string[]>> = {
     'serving/gateway',
   ],
   platform: ['*'],
-  cli: ['lib', 'kube/api', 'kube/client', 'kube/client/node', 'serving/api', 'image', 'platform'],
+  cli: [
+    'lib',
+    'kube/api',
+    'kube/client',
+    'kube/client/node',
+    'serving/api',
+    'eventing/api',
+    'eventing/broker', // only shapes: what following answers
+    'image',
+    'platform',
+  ],
 }
 
 /** Folders that also run in browsers: no `node:` imports. */

@@ -7,7 +7,7 @@ import { once } from 'node:events'
 import type { Clock } from '../../lib/clock.ts'
 import type { Channel } from './channel.ts'
 import type { Engine } from './engine.ts'
-import type { Destination, EngineConfig } from './feed.ts'
+import type { Destination, EngineConfig, EngineReport } from './feed.ts'
 import { follow, redrive, replay, seen, select, type Selection } from './following.ts'
 import { trace, ways } from './ways.ts'
 import type { JournalFile } from './journal-file.ts'
@@ -15,6 +15,8 @@ import type { Sender } from './sender.ts'
 
 export interface ControlDeps {
   readonly engine: Engine
+  /** Takes a configuration; resolves when it holds. */
+  readonly apply: (config: EngineConfig) => Promise<EngineReport>
   readonly journal: JournalFile
   readonly sender: Sender
   readonly clock: Clock
@@ -74,8 +76,7 @@ async function answer(
     case 'GET /':
       return send(response, 200, { pid: process.pid, ...deps.address() })
     case 'PUT /config':
-      await engine.apply(await body<EngineConfig>(request))
-      return send(response, 200, {})
+      return send(response, 200, await deps.apply(await body<EngineConfig>(request)))
     case 'GET /stats':
       return send(response, 200, engine.stats)
     case 'POST /stop':

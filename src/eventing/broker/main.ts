@@ -2,6 +2,7 @@
  * The process of the event engine: `node main.ts --socket PATH --directory DIR --host H --port P`. It goes on without a
  * control plane, by what it was told last; started anew it is told again.
  */
+import { randomUUID } from 'node:crypto'
 import { createServer } from 'node:http'
 import { chmod, mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -9,8 +10,12 @@ import { parseArgs } from 'node:util'
 import { systemClock as clock } from '../../lib/clock.ts'
 import { bufferedServer } from '../../lib/http1/buffered-server.ts'
 import { jsonLog } from '../../lib/log.ts'
+import { systemRandom } from '../../lib/random.ts'
+import { Pings } from '../sources/ping/pings.ts'
+import { Transforms } from '../sources/transform/transforms.ts'
 import { control } from './control.ts'
 import { Engine } from './engine.ts'
+import type { EngineConfig, EngineReport } from './feed.ts'
 import { JournalFile } from './journal-file.ts'
 import { createSender } from './sender.ts'
 
@@ -44,9 +49,20 @@ const engine = new Engine({
   sender,
   journal: (step) => journal.note(step),
 })
+const pings = new Pings({ clock, random: systemRandom, log, sender, newId: randomUUID })
+const transforms = new Transforms({ clock, sender })
+/** All parts of a configuration hold when it resolves. */
+async function apply(config: EngineConfig): Promise<EngineReport> {
+  await engine.apply(config)
+  const [ticking, transforming] = await Promise.all([
+    pings.apply(config.pings ?? []),
+    transforms.apply(config.transforms ?? []),
+  ])
+  return { problems: { ...ticking, ...transforming } }
+}
 const ingress = bufferedServer({
   clock,
-  handle: (request) => engine.handle(request),
+  handle: (request) => transforms.handle(request) ?? engine.handle(request),
   maxBodyBytes: maxEventBytes,
 })
 await new Promise<void>((resolve, reject) => {
@@ -58,7 +74,7 @@ const address = () => {
   return typeof at === 'object' && at ? { host: at.address, port: at.port } : { host, port: 0 }
 }
 
-const answer = control({ engine, journal, sender, clock, address, stop: () => void stop() })
+const answer = control({ engine, apply, journal, sender, clock, address, stop: () => void stop() })
 let heardMs = clock.monotonic()
 const door = createServer((request, response) => {
   heardMs = clock.monotonic()
@@ -82,6 +98,8 @@ let stopping: Promise<void> | undefined
 function stop(): Promise<void> {
   return (stopping ??= (async () => {
     ingress.close()
+    pings[Symbol.dispose]()
+    await transforms[Symbol.asyncDispose]()
     await engine[Symbol.asyncDispose]()
     await journal.flush()
     door.closeAllConnections()

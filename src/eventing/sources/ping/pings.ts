@@ -1,0 +1,177 @@
+/**
+ * Emits the events of all PingSources: each at its ticks, each tick once. One alarm for all of them, at the next tick
+ * there is; sources with one schedule are looked at together. Lives in the engine's process, so a control plane that is
+ * started again neither misses a tick nor makes one twice. Behaviour: Knative's ping adapter (contract eventing §6.3).
+ */
+import type { Clock } from '../../../lib/clock.ts'
+import type { Log } from '../../../lib/log.ts'
+import { randomInt, type Random } from '../../../lib/random.ts'
+import type { CloudEvent } from '../../cloudevents/cloud-event.ts'
+import type { PingConfig } from '../../broker/feed.ts'
+import type { Sender } from '../../broker/sender.ts'
+import { emit } from '../emit.ts'
+import { loadTicks, type NextTick } from './ticks.ts'
+
+export interface PingsOptions {
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly sender: Sender
+  /** A fresh id for an event. */
+  readonly newId: () => string
+}
+
+/** Sources are spread over so long after their tick. */
+const spreadMs = 500
+/** A tick that is noticed later than this (the process stood still, the clock was set) is left out. */
+const lateMs = 60_000
+/** A clock that was set back by less does not repeat ticks; by more, ticks are counted from the new time. */
+const setBackMs = 120_000
+/** The wall clock is looked at so often, as it may be set at any time. */
+const lookMs = 30_000
+/** Events of one source on their way at most: a sink that hangs does not gather more. */
+const maxOnTheirWay = 64
+
+interface Schedule {
+  readonly text: string
+  readonly timezone: string | undefined
+  readonly pings: Map<string, PingConfig>
+  /** Undefined = never again. */
+  nextMs: number | undefined
+}
+
+export class Pings implements Disposable {
+  readonly #options: PingsOptions
+  readonly #stop = new AbortController()
+  readonly #schedules = new Map<string, Schedule>()
+  /** By uid. */
+  #configs = new Map<string, PingConfig>()
+  readonly #onTheirWay = new Map<string, number>()
+  #next: NextTick | undefined
+  /** The latest wall-clock time seen. */
+  #seenMs = -Infinity
+  #cancel = () => {}
+
+  constructor(options: PingsOptions) {
+    this.#options = options
+  }
+
+  /** From now on exactly these. Answers what can not be used, by uid. */
+  async apply(configs: readonly PingConfig[]): Promise<Readonly<Record<string, string>>> {
+    if (configs.length > 0) this.#next ??= await loadTicks()
+    const problems: Record<string, string> = {}
+    const nowMs = this.#options.clock.now()
+    for (const { pings } of this.#schedules.values()) pings.clear()
+    this.#configs = new Map(configs.map((config) => [config.uid, config]))
+    for (const config of configs) {
+      const { uid, schedule: text, timezone } = config
+      const key = `${timezone ?? ''} ${text}`
+      let schedule = this.#schedules.get(key)
+      if (!schedule) {
+        try {
+          const nextMs = this.#next?.(text, timezone, this.#now(nowMs))
+          schedule = { text, timezone, pings: new Map(), nextMs }
+        } catch (error) {
+          problems[uid] = `schedule: ${error instanceof Error ? error.message : 'unknown'}`
+          continue
+        }
+        this.#schedules.set(key, schedule)
+      }
+      schedule.pings.set(uid, config)
+    }
+    for (const [key, { pings }] of this.#schedules)
+      if (pings.size === 0) this.#schedules.delete(key)
+    this.#arm()
+    return problems
+  }
+
+  /** Events that are being sent. */
+  get onTheirWay(): number {
+    return [...this.#onTheirWay.values()].reduce((sum, each) => sum + each, 0)
+  }
+
+  /** The time that ticks are counted from. */
+  #now(nowMs: number): number {
+    if (nowMs < this.#seenMs - setBackMs) {
+      this.#seenMs = nowMs
+      for (const schedule of this.#schedules.values())
+        schedule.nextMs = this.#next?.(schedule.text, schedule.timezone, nowMs)
+    }
+    this.#seenMs = Math.max(this.#seenMs, nowMs)
+    return this.#seenMs
+  }
+
+  #arm(): void {
+    this.#cancel()
+    this.#cancel = () => {}
+    if (this.#stop.signal.aborted || this.#schedules.size === 0) return
+    const { clock } = this.#options
+    let firstMs = Infinity
+    for (const { nextMs = Infinity } of this.#schedules.values())
+      firstMs = Math.min(firstMs, nextMs)
+    const waitMs = Math.min(Math.max(firstMs - clock.now(), 0), lookMs)
+    this.#cancel = clock.after(waitMs, () => this.#look())
+  }
+
+  #look(): void {
+    const { clock, log } = this.#options
+    const nowMs = clock.now()
+    const countedMs = this.#now(nowMs)
+    for (const schedule of this.#schedules.values()) {
+      const { nextMs, text, timezone, pings } = schedule
+      if (nextMs === undefined || nextMs > nowMs) continue
+      if (nowMs - nextMs <= lateMs) for (const { uid } of pings.values()) this.#tick(uid)
+      else
+        log.info('a tick was noticed too late and is left out', {
+          schedule: text,
+          tick: new Date(nextMs).toISOString(),
+          sources: pings.size,
+        })
+      schedule.nextMs = this.#next?.(text, timezone, countedMs)
+    }
+    this.#arm()
+  }
+
+  #tick(uid: string): void {
+    const { clock, random } = this.#options
+    clock.after(randomInt(random, spreadMs), () => void this.#emit(uid))
+  }
+
+  async #emit(uid: string): Promise<void> {
+    const { clock, log, newId } = this.#options
+    // As it is now: it may have been changed, or be gone, since its tick.
+    const config = this.#configs.get(uid)
+    if (!config || this.#stop.signal.aborted) return
+    const { namespace, name, sink } = config
+    const facts = { source: `${namespace}/${name}`, sink: sink.url }
+    const before = this.#onTheirWay.get(uid) ?? 0
+    if (before >= maxOnTheirWay) {
+      log.info('a tick is left out: too many events wait for the sink', facts)
+      return
+    }
+    this.#onTheirWay.set(uid, before + 1)
+    const event = eventOf(config, newId(), clock.now())
+    const outcome = await emit(event, namespace, sink, {
+      ...this.#options,
+      signal: this.#stop.signal,
+    })
+    const left = (this.#onTheirWay.get(uid) ?? 1) - 1
+    if (left === 0) this.#onTheirWay.delete(uid)
+    else this.#onTheirWay.set(uid, left)
+    if (outcome.kind === 'lost' && !this.#stop.signal.aborted)
+      log.info('an event of a source was lost', { ...facts, reason: outcome.reason })
+  }
+
+  [Symbol.dispose](): void {
+    this.#stop.abort()
+    this.#cancel()
+  }
+}
+
+export function eventOf({ attributes, data }: PingConfig, id: string, nowMs: number): CloudEvent {
+  const time = new Date(nowMs).toISOString()
+  return {
+    attributes: { specversion: '1.0', id, time, ...attributes },
+    ...(data !== undefined && { data: Buffer.from(data, 'base64') }),
+  }
+}

@@ -1,0 +1,155 @@
+/**
+ * EventTransforms as they run: an HTTP endpoint a host, whose answer is the result, or what a sink answers to it
+ * (contract eventing §2.5). An event is its structured JSON object to the expression, anything else its JSON or its text.
+ */
+import type { BufferedAnswer, BufferedRequest } from '../../../lib/http1/buffered-server.ts'
+import type { Clock } from '../../../lib/clock.ts'
+import { CloudEventError } from '../../cloudevents/cloud-event.ts'
+import { decodeMessage, modeOf, type Headers } from '../../cloudevents/http-binding.ts'
+import { formatJsonEvent } from '../../cloudevents/json-format.ts'
+import type { TransformConfig } from '../../broker/feed.ts'
+import { passThrough } from '../../broker/headers.ts'
+import { SendError, type Answer, type Sender } from '../../broker/sender.ts'
+import { EvaluationError, Evaluator, expressionProblem } from './evaluator.ts'
+
+export interface TransformsOptions {
+  readonly clock: Clock
+  readonly sender: Sender
+  /** Of one evaluation, milliseconds. */
+  readonly limitMs?: number
+}
+
+interface Transform {
+  readonly config: TransformConfig
+  readonly problem: string | undefined
+  readonly evaluator: Evaluator
+}
+
+export class Transforms implements AsyncDisposable {
+  readonly #options: TransformsOptions
+  #transforms = new Map<string, Transform>()
+  #hosts = new Map<string, Transform>()
+
+  constructor(options: TransformsOptions) {
+    this.#options = options
+  }
+
+  /** From now on exactly these. Answers what can not be used, by uid. */
+  async apply(configs: readonly TransformConfig[]): Promise<Readonly<Record<string, string>>> {
+    const next = new Map<string, Transform>()
+    const problems: Record<string, string> = {}
+    for (const config of configs) {
+      const { uid, expression, replyExpression = '' } = config
+      const before = this.#transforms.get(uid)
+      const problem =
+        (await expressionProblem(expression)) ??
+        (replyExpression === '' ? undefined : await expressionProblem(replyExpression))
+      if (problem !== undefined) problems[uid] = problem
+      next.set(uid, {
+        config,
+        problem,
+        evaluator: before?.evaluator ?? new Evaluator(this.#options),
+      })
+    }
+    const gone = [...this.#transforms].filter(([uid]) => !next.has(uid))
+    this.#transforms = next
+    this.#hosts = new Map(
+      [...next.values()].flatMap((each) => each.config.hosts.map((host) => [host, each] as const)),
+    )
+    await Promise.all(gone.map(([, { evaluator }]) => evaluator[Symbol.asyncDispose]()))
+    return problems
+  }
+
+  /** The answer, or undefined when the request is for somebody else. */
+  handle({ head, body }: BufferedRequest): Promise<BufferedAnswer> | BufferedAnswer | undefined {
+    if (this.#hosts.size === 0) return undefined
+    const transform = this.#hosts.get(head.host.replace(/:\d+$/, '').toLowerCase())
+    if (!transform) return undefined
+    if (head.method === 'GET' && /^\/(healthz|readyz)$/.test(head.target)) return { status: 200 }
+    if (head.method !== 'POST')
+      return refuse(405, `${head.method} is not possible here: events are sent by POST`)
+    const headers = head.names.map((name, i) => [name.toLowerCase(), head.values[i] ?? ''] as const)
+    return answer(transform, headers, body, this.#options.sender).catch((error: unknown) => {
+      if (error instanceof CloudEventError) return refuse(400, error.message)
+      if (error instanceof EvaluationError) return refuse(500, error.message)
+      if (error instanceof SendError) return refuse(502, error.message)
+      throw error
+    })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.apply([])
+  }
+}
+
+async function answer(
+  { config, problem, evaluator }: Transform,
+  headers: Headers,
+  body: Buffer,
+  sender: Sender,
+): Promise<BufferedAnswer> {
+  if (problem !== undefined) throw new EvaluationError(problem)
+  const input = inputOf(headers, body)
+  const output = await evaluator.evaluate(config.expression, input)
+  const type = contentTypeOf(output)
+  if (!config.sink) return { status: 200, headers: [['Content-Type', type]], body: output }
+  const answered = await sender.send(config.sink, {
+    headers: [['content-type', type], ...passThrough(headers), ['kn-namespace', config.namespace]],
+    body: Buffer.from(output),
+  })
+  if (config.discardReply) return { status: answered.status }
+  if (config.replyExpression !== undefined && answered.body.length > 0) {
+    const reply = await evaluator.evaluate(
+      config.replyExpression,
+      inputOf(answered.headers, answered.body),
+    )
+    return {
+      status: answered.status,
+      headers: [['Content-Type', contentTypeOf(reply)]],
+      body: reply,
+    }
+  }
+  return passed(answered)
+}
+
+/** What the sink answered, an event in it included. */
+const passed = ({ status, headers, body }: Answer): BufferedAnswer => ({
+  status,
+  headers: headers.filter(([name]) => name === 'content-type' || name.startsWith('ce-')),
+  body,
+})
+
+/** JSON text. Throws CloudEventError. */
+function inputOf(headers: Headers, body: Buffer): string {
+  const mode = modeOf(headers)
+  if (mode === 'batched')
+    throw new CloudEventError('a batch of events can not be transformed: send them one by one')
+  if (mode !== undefined) {
+    const [event] = decodeMessage({ headers, body })
+    if (event) return formatJsonEvent(event).toString('utf8')
+  }
+  const text = body.toString('utf8')
+  try {
+    JSON.parse(text)
+    return text
+  } catch {
+    return JSON.stringify(text)
+  }
+}
+
+function contentTypeOf(output: string): string {
+  const members = Object(JSON.parse(output)) as Readonly<Record<string, unknown>>
+  const stated = members['contenttype']
+  if (typeof stated === 'string' && /^[\x21-\x7E][\x20-\x7E]*$/.test(stated)) return stated
+  return 'specversion' in members ? 'application/cloudevents+json' : 'application/json'
+}
+
+/** The reason as a header too, which must be short and plain. */
+const refuse = (status: number, reason: string): BufferedAnswer => ({
+  status,
+  headers: [
+    ['Reason', reason.replaceAll(/[^\x20-\x7E]+/g, ' ').slice(0, 400)],
+    ['Content-Type', 'text/plain; charset=utf-8'],
+  ],
+  body: `${reason}\n`,
+})
