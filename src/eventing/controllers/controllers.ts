@@ -15,6 +15,9 @@ import type { DialAddress } from './dial.ts'
 import { engineConfig } from './engine/engine-config.ts'
 import { connectEngine, type EngineLink } from './engine/engine-link.ts'
 import { inMemoryChannelReconciler } from './in-memory-channel/in-memory-channel.ts'
+import { parallelReconciler } from './flow/parallel.ts'
+import { sequenceReconciler } from './flow/sequence.ts'
+import { legacyFlowReconcilers } from './legacy-flow/legacy-flow.ts'
 import { subscriptionReconciler } from './subscription/subscription.ts'
 import { triggerReconciler } from './trigger/trigger.ts'
 
@@ -60,5 +63,8 @@ export async function startEventingControllers(deps: EventingDeps): Promise<Even
   start(inMemoryChannelReconciler(link))
   start(channelReconciler)
   start(subscriptionReconciler())
+  start(sequenceReconciler)
+  start(parallelReconciler)
+  for (const each of legacyFlowReconcilers) start(each)
   return { link, [Symbol.asyncDispose]: () => started.disposeAsync() }
 }

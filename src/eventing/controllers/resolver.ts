@@ -12,7 +12,10 @@ import { Broker } from '../api/broker.ts'
 import { Channel } from '../api/channel.ts'
 import type { Destination, KReference } from '../api/destination.ts'
 import { InMemoryChannel } from '../api/in-memory-channel.ts'
+import { legacyFlows } from '../api/legacy-flow.ts'
 import { clusterDomain } from '../api/names.ts'
+import { Parallel } from '../api/parallel.ts'
+import { Sequence } from '../api/sequence.ts'
 
 /** What has an address in its status. */
 interface Addressed extends KubeObject {
@@ -50,6 +53,9 @@ export const addressableKinds: readonly Kind[] = [
   Broker,
   Channel,
   InMemoryChannel,
+  Sequence,
+  Parallel,
+  ...legacyFlows.map(({ kind }) => kind as unknown as Kind),
 ]
 
 export interface Resolved {

@@ -4,12 +4,10 @@ import { controllerOf, keyOf, type KubeObject } from '../../../kube/api/meta.ts'
 import type { Reconciler } from '../../../kube/controller/reconciler.ts'
 import { conditionOf, finish, type ConditionedObject } from '../../../knative/conditions.ts'
 import { Channel, channelConditions as conditions, type ChannelStatus } from '../../api/channel.ts'
-import { InMemoryChannel, type InMemoryChannelStatus } from '../../api/in-memory-channel.ts'
+import type { InMemoryChannelStatus } from '../../api/in-memory-channel.ts'
 import { annotation } from '../../api/names.ts'
+import { channelKinds, noChannelKind, templateKind } from '../channel-kinds.ts'
 import { withoutPolicies } from '../marks.ts'
-
-/** Channel kinds that are served here. */
-const channelKinds: readonly Kind[] = [InMemoryChannel]
 
 interface Backing extends ConditionedObject {
   readonly status?: InMemoryChannelStatus
@@ -27,8 +25,7 @@ export const channelReconciler: Reconciler<Channel, World> = {
   watches: channelKinds.map((kind) => ({ kind, wake: 'owner' as const })),
 
   observe(channel, read) {
-    const { apiVersion, kind: name } = channel.spec.channelTemplate ?? {}
-    const kind = channelKinds.find((one) => one.kind === name && apiVersionOf(one) === apiVersion)
+    const kind = templateKind(channel.spec.channelTemplate)
     return { channel, kind, backing: kind && (read.get(kind, keyOf(channel)) as Backing) }
   },
 
@@ -38,14 +35,7 @@ export const channelReconciler: Reconciler<Channel, World> = {
     const done = (status: ChannelStatus) => finish(status, channel.status, generation, nowMs)
     const failed = (message: string) =>
       done(conditions.markFalse(begun, 'BackingChannelReady', 'ChannelFailure', message, nowMs))
-    if (!kind) {
-      const { apiVersion = '', kind: wanted = '' } = channel.spec.channelTemplate ?? {}
-      return {
-        status: failed(
-          `there is no channel kind ${wanted} of ${apiVersion} here: ${channelKinds.map((one) => one.kind).join(', ')} can be had`,
-        ),
-      }
-    }
+    if (!kind) return { status: failed(noChannelKind(channel.spec.channelTemplate)) }
     if (backing && controllerOf(backing)?.uid !== channel.metadata.uid)
       return {
         status: failed(`${kind.kind} "${name}" is not owned by Channel "${name}"`),
