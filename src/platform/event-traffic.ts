@@ -140,7 +140,10 @@ function forward(
     })
     sending.on('response', (answer) => {
       const status = answer.statusCode ?? 500
-      if (status !== 200) return refuse(answer, status).catch(reject)
+      if (status !== 200) {
+        refuse(answer, status).catch(reject)
+        return
+      }
       response.writeHead(200, { 'Content-Type': answer.headers['content-type'] ?? 'text/plain' })
       response.flushHeaders()
       answer.on('error', () => response.destroy())

@@ -77,7 +77,8 @@ export interface Found {
 
 /** Events that are selected, the oldest first. */
 export async function* select(channel: Channel, selection: Selection): AsyncGenerator<Found> {
-  if (selection.last !== undefined) return yield* selectLast(channel, selection, selection.last)
+  const { last, ...rest } = selection
+  if (last !== undefined) return yield* selectLast(channel, rest, last)
   const { fromSequence, toSequence, sinceMs, untilMs, id, traceId, filter } = selection
   const { limit = Infinity } = selection
   const refuses = compileFilter(filter ?? {})
@@ -134,7 +135,7 @@ const firstWindow = 256
 
 async function* selectLast(
   channel: Channel,
-  { last: _, ...selection }: Selection,
+  selection: Selection,
   last: number,
 ): AsyncGenerator<Found> {
   const oldest = Math.max(selection.fromSequence ?? 1, channel.events.oldest)

@@ -1,0 +1,108 @@
+/** What `ebb event` asks the API server for beside objects: the subresources of Brokers and channels, line by line. */
+import { request as httpRequest, type IncomingMessage } from 'node:http'
+import { request as httpsRequest } from 'node:https'
+import { createInterface } from 'node:readline'
+import { text } from 'node:stream/consumers'
+import type { HttpApiOptions } from '../kube/client/node/http-api.ts'
+import { readKubeconfig } from '../kube/client/node/kubeconfig.ts'
+import { pathOf } from '../kube/client/node/http-api.ts'
+import type { Selection } from '../eventing/broker/following.ts'
+import { eventingGroup, messagingGroup } from '../eventing/api/names.ts'
+
+/** A Broker or a channel. */
+export interface Inlet {
+  readonly resource: 'brokers' | 'channels' | 'inmemorychannels'
+  readonly namespace: string
+  readonly name: string
+}
+
+export interface EventApi {
+  /** Documents of a subresource, as they come. Throws what the server says. */
+  lines<T>(
+    of: Inlet,
+    subresource: 'events' | 'tail' | 'ways' | 'trace' | 'dead-letters',
+    selection?: Selection,
+  ): AsyncIterable<T>
+  post<T>(of: Inlet, subresource: 'replay' | 'redrive', body: object): Promise<T>
+}
+
+export async function eventApi(kubeconfigPath: string): Promise<EventApi> {
+  const { api } = await readKubeconfig(kubeconfigPath)
+  return {
+    async *lines<T>(of: Inlet, subresource: string, selection: Selection = {}) {
+      const query = `?selection=${encodeURIComponent(JSON.stringify(selection))}`
+      const answer = await ask(api, 'GET', `${path(of, subresource)}${query}`)
+      for await (const line of createInterface({ input: answer, crlfDelay: Infinity }))
+        if (line !== '') yield JSON.parse(line) as T
+    },
+    async post<T>(of: Inlet, subresource: string, body: object) {
+      const answer = await ask(api, 'POST', path(of, subresource), JSON.stringify(body))
+      return JSON.parse(await text(answer)) as T
+    },
+  }
+}
+
+const path = ({ resource, namespace, name }: Inlet, subresource: string): string =>
+  pathOf({
+    verb: 'get',
+    group: resource === 'brokers' ? eventingGroup : messagingGroup,
+    version: 'v1',
+    resource,
+    namespace,
+    name,
+    subresource,
+    options: {},
+    user: { username: '', groups: [] },
+    durable: true,
+  })
+
+function ask(
+  api: HttpApiOptions,
+  method: string,
+  target: string,
+  body?: string,
+): Promise<IncomingMessage> {
+  const { ca, cert, key, token, tlsServerName, insecureSkipTlsVerify } = api
+  const base = new URL(api.server)
+  const secure = base.protocol === 'https:'
+  return new Promise((resolve, reject) => {
+    const asking = (secure ? httpsRequest : httpRequest)({
+      host: base.hostname.replace(/^\[|\]$/g, ''),
+      port: base.port || (secure ? 443 : 80),
+      method,
+      path: `${base.pathname.replace(/\/$/, '')}${target}`,
+      agent: false,
+      headers: {
+        'user-agent': 'ebb',
+        ...(token && { authorization: `Bearer ${token}` }),
+        ...(body !== undefined && {
+          'content-type': 'application/json',
+          'content-length': Buffer.byteLength(body),
+        }),
+      },
+      ...(ca && { ca }),
+      ...(cert && { cert }),
+      ...(key && { key }),
+      ...(tlsServerName && { servername: tlsServerName }),
+      ...(insecureSkipTlsVerify && { rejectUnauthorized: false }),
+    })
+    asking.on('error', (error) =>
+      reject(new Error(`the API server ${api.server} is not reached: ${error.message}`)),
+    )
+    asking.on('response', (answer) => {
+      if (answer.statusCode === 200) return resolve(answer)
+      text(answer).then((said) => reject(new Error(messageIn(said, answer.statusCode))), reject)
+    })
+    asking.end(body)
+  })
+}
+
+function messageIn(said: string, status = 0): string {
+  try {
+    const { message } = Object(JSON.parse(said)) as { readonly message?: unknown }
+    if (typeof message === 'string') return message
+  } catch {
+    // no Status: told below
+  }
+  return `the API server answered ${status}`
+}

@@ -1,0 +1,74 @@
+/** Flags that say which events are meant. */
+import type { Selection } from '../eventing/broker/following.ts'
+import type { FilterSpec } from '../eventing/broker/filters.ts'
+import { UsageError, type Arguments, type Flag } from './command.ts'
+
+export const selectionFlags: Readonly<Record<string, Flag>> = {
+  id: { type: 'string', value: 'ID', description: 'only events with this id' },
+  type: { type: 'string', value: 'TYPE', description: 'only events of this type (send: the type)' },
+  source: {
+    type: 'string',
+    value: 'URI',
+    description: 'only events from this source (send: the source)',
+  },
+  filter: {
+    type: 'string',
+    value: 'CESQL',
+    description: 'only events for which the expression is true: "subject LIKE \'order-%\'"',
+  },
+  since: {
+    type: 'string',
+    value: 'TIME',
+    description: 'only events that came since: 90s, 15m, 2h, 3d ago, or 2026-11-21T10:00:00Z',
+  },
+  until: { type: 'string', value: 'TIME', description: 'only events that came until then' },
+  limit: { type: 'string', value: 'N', description: 'list: the last so many (default 20)' },
+}
+
+/** Throws UsageError. */
+export function selectionOf(args: Arguments, nowMs: number): Selection {
+  const filters: FilterSpec[] = []
+  for (const name of ['type', 'source']) {
+    const value = args.string(name)
+    if (value !== undefined) filters.push({ exact: { [name]: value } })
+  }
+  const cesql = args.string('filter')
+  if (cesql !== undefined) filters.push({ cesql })
+  const id = args.string('id')
+  const sinceMs = momentOf(args, 'since', nowMs)
+  const untilMs = momentOf(args, 'until', nowMs)
+  return {
+    ...(id !== undefined && { id }),
+    ...(sinceMs !== undefined && { sinceMs }),
+    ...(untilMs !== undefined && { untilMs }),
+    ...(filters.length > 0 && { filter: { filters } }),
+  }
+}
+
+const unitMs: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+}
+
+function momentOf(args: Arguments, flag: string, nowMs: number): number | undefined {
+  const text = args.string(flag)
+  if (text === undefined) return undefined
+  const [, number, unit = ''] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text) ?? []
+  if (number !== undefined) return Math.round(nowMs - Number(number) * (unitMs[unit] ?? 0))
+  const moment = /^\d{4}-/.test(text) ? Date.parse(text) : Number.NaN
+  if (!Number.isNaN(moment)) return moment
+  throw new UsageError(
+    `--${flag}: expected how long ago, as 15m, or a moment, as 2026-11-21T10:00:00Z; found "${text}"`,
+  )
+}
+
+export function countOf(args: Arguments, flag: string, fallback: number): number {
+  const text = args.string(flag)
+  if (text === undefined) return fallback
+  if (!/^[1-9]\d{0,8}$/.test(text))
+    throw new UsageError(`--${flag}: expected a number, found "${text}"`)
+  return Number(text)
+}

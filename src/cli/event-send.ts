@@ -1,0 +1,123 @@
+/** `ebb event send`: one event to a Broker, a channel, or any URL; says who took it. */
+import { randomUUID } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { request as httpRequest } from 'node:http'
+import { request as httpsRequest } from 'node:https'
+import { text } from 'node:stream/consumers'
+import { UsageError, type Arguments, type Flag, type Output } from './command.ts'
+
+export const sendFlags: Readonly<Record<string, Flag>> = {
+  subject: { type: 'string', value: 'SUBJECT', description: 'send: what the event is about' },
+  data: {
+    type: 'string',
+    value: 'TEXT',
+    short: 'd',
+    description: 'send: its data; @FILE reads a file, @- stdin',
+  },
+  'content-type': {
+    type: 'string',
+    value: 'TYPE',
+    description: 'send: of the data (default: application/json where it is JSON, else text/plain)',
+  },
+  ext: {
+    type: 'string',
+    value: 'NAME=VALUE',
+    multiple: true,
+    description: 'send: a further attribute (may be repeated)',
+  },
+}
+
+export interface Post {
+  readonly url: string
+  /** Where to connect to instead of the URL's host. */
+  readonly dial?: { readonly host: string; readonly port: number }
+}
+
+/** Throws an Error with what the receiver said unless it took the event. */
+export async function sendEvent(args: Arguments, to: Post, out: Output): Promise<void> {
+  const data = await dataOf(args.string('data'))
+  const id = args.string('id') ?? randomUUID()
+  const contentType = args.string('content-type') ?? (data && guess(data))
+  const attributes: Record<string, string> = {
+    id,
+    type: args.string('type') ?? 'dev.ebb.event',
+    source: args.string('source') ?? '/ebb/event/send',
+    specversion: '1.0',
+  }
+  const subject = args.string('subject')
+  if (subject !== undefined) attributes['subject'] = subject
+  for (const each of args.strings('ext')) {
+    const [, name, value] = /^([a-z0-9]+)=(.*)$/s.exec(each) ?? []
+    if (name === undefined || value === undefined)
+      throw new UsageError(
+        `--ext: expected NAME=VALUE with a name of letters a to z and digits, found "${each}"`,
+      )
+    attributes[name] = value
+  }
+  const headers = Object.entries(attributes).map(
+    ([name, value]) => [`ce-${name}`, headerValue(value)] as const,
+  )
+  const { status, body } = await post(to, data, {
+    ...Object.fromEntries(headers),
+    ...(contentType && { 'content-type': contentType }),
+  })
+  if (status < 200 || status >= 300)
+    throw new Error(`${to.url} answered ${status}${body === '' ? '' : `: ${body.trim()}`}`)
+  out.print(id)
+  out.note(
+    status === 202 ? `${to.url} has it (202): it is on disk` : `${to.url} answered ${status}`,
+  )
+}
+
+async function dataOf(given: string | undefined): Promise<Buffer | undefined> {
+  if (given === undefined) return undefined
+  if (!given.startsWith('@')) return Buffer.from(given)
+  return await readFile(given === '@-' ? '/dev/stdin' : given.slice(1))
+}
+
+function guess(data: Buffer): string {
+  try {
+    JSON.parse(data.toString('utf8'))
+    return 'application/json'
+  } catch {
+    return 'text/plain'
+  }
+}
+
+/** Percent-encoded where a header can't say it (CloudEvents 1.0.2, HTTP binding 3.1.3.2). */
+const headerValue = (value: string): string =>
+  value.replaceAll(/[^\x21\x23\x24\x26-\x7E]+/gu, (run) =>
+    Array.from(
+      Buffer.from(run),
+      (byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`,
+    ).join(''),
+  )
+
+const answerMs = 60_000
+
+function post(
+  { url, dial }: Post,
+  data: Buffer | undefined,
+  headers: Readonly<Record<string, string>>,
+): Promise<{ readonly status: number; readonly body: string }> {
+  const target = URL.parse(url)
+  if (target?.protocol !== 'http:' && target?.protocol !== 'https:')
+    throw new UsageError(`--to: expected a URL, as http://localhost:8080/, found "${url}"`)
+  return new Promise((resolve, reject) => {
+    const sending = (target.protocol === 'https:' ? httpsRequest : httpRequest)({
+      host: dial?.host ?? target.hostname.replace(/^\[|\]$/g, ''),
+      port: dial?.port ?? (target.port || (target.protocol === 'https:' ? 443 : 80)),
+      method: 'POST',
+      path: `${target.pathname}${target.search}`,
+      agent: false,
+      timeout: answerMs,
+      headers: { ...headers, host: target.host, 'content-length': data?.length ?? 0 },
+    })
+    sending.on('timeout', () => sending.destroy(new Error(`no answer in ${answerMs / 1000} s`)))
+    sending.on('error', (error) => reject(new Error(`${url} is not reached: ${error.message}`)))
+    sending.on('response', (answer) => {
+      text(answer).then((body) => resolve({ status: answer.statusCode ?? 0, body }), reject)
+    })
+    sending.end(data)
+  })
+}
