@@ -7,7 +7,8 @@ import { architecture, browser } from './architecture.ts'
 const root = join(import.meta.dirname, '..', 'src')
 const folders = Object.keys(architecture).sort((a, b) => b.length - a.length)
 const folderOf = (file: string) =>
-  folders.find((folder) => file.startsWith(`${folder}/`)) ?? `(no row for ${file})`
+  folders.find((folder) => file === folder || file.startsWith(`${folder}/`)) ??
+  `(no row for ${file})`
 const isTest = (file: string) => /\.(test|contract|bench)\.ts$/.test(file)
 
 const sources = globSync('**/*.ts', { cwd: root })

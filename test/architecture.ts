@@ -90,6 +90,11 @@ export const architecture: Readonly<Record<string, readonly string[]>> = {
     'serving/controllers', // only ingress/: how the gateway is told
     'serving/gateway',
   ],
+  // the package's doors
+  'api.ts': ['lib', 'kube/api', 'knative', 'serving/api', 'eventing/api'],
+  'client.ts': ['lib', 'kube/client', 'kube/client/node'],
+  'controller.ts': ['kube/controller'],
+  'index.ts': ['api.ts', 'client.ts', 'controller.ts'],
   platform: ['*'],
   cli: [
     'lib',

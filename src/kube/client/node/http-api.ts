@@ -17,7 +17,8 @@ export interface HttpApiOptions {
   readonly ca?: string
   readonly cert?: string
   readonly key?: string
-  readonly token?: string
+  /** A function is asked before each request: a token in a file is renewed. */
+  readonly token?: string | (() => string | undefined)
   readonly insecureSkipTlsVerify?: boolean
   readonly tlsServerName?: string
   readonly userAgent?: string
@@ -70,6 +71,7 @@ export function httpApi(options: HttpApiOptions): Api & AsyncDisposable {
 
   const send = (request: ApiRequest, again = false): Promise<IncomingMessage> => {
     const body = bodyOf(request)
+    const token = typeof options.token === 'function' ? options.token() : options.token
     const watching = request.verb === 'watch'
     const signal = request.signal
       ? AbortSignal.any([request.signal, stop.signal])
@@ -86,7 +88,7 @@ export function httpApi(options: HttpApiOptions): Api & AsyncDisposable {
         headers: {
           accept: 'application/json',
           'user-agent': options.userAgent ?? 'ebb',
-          ...(options.token && { authorization: `Bearer ${options.token}` }),
+          ...(token && { authorization: `Bearer ${token}` }),
           ...(body !== undefined && {
             'content-type': request.patchType ? patchTypes[request.patchType] : 'application/json',
             'content-length': Buffer.byteLength(body),
