@@ -19,7 +19,7 @@ export function createEventHosts(): EventHosts {
   facts.complete()
   return {
     ...facts,
-    lead({ brokerHosts, channels }, engine) {
+    lead({ brokerHosts, channels, transforms = [] }, engine) {
       facts.tell({
         type: 'revision',
         revision: {
@@ -35,7 +35,11 @@ export function createEventHosts(): EventHosts {
           backends: [{ ...engine, pod: 'event-engine' }],
         },
       })
-      const hosts = [...brokerHosts, ...channels.flatMap((each) => each.hosts ?? [])]
+      const hosts = [
+        ...brokerHosts,
+        ...channels.flatMap((each) => each.hosts ?? []),
+        ...transforms.flatMap((each) => each.hosts),
+      ]
       const paths = [{ splits: [{ service: target, percent: 100 }] }]
       facts.tell({
         type: 'ingress',

@@ -15,8 +15,14 @@ import type { KindDefinition } from '../../kube/api/kind.ts'
 import type { KubeObject } from '../../kube/api/meta.ts'
 import { builtin, list, object, string, type Static } from '../../kube/api/schema.ts'
 import type { LabelSelector } from '../../kube/api/selectors.ts'
-import { sourcesGroup, validationWebhook } from './names.ts'
-import { olderVersions, sourceColumns, sourceDefaults, sourceKindFields } from './source-kind.ts'
+import { definitionLabels, sourcesGroup, validationWebhook } from './names.ts'
+import {
+  olderVersions,
+  registered,
+  sourceColumns,
+  sourceDefaults,
+  sourceKindFields,
+} from './source-kind.ts'
 import { sourceSpecFields, sourceStatusFields, validateSourceSpec } from './source-spec.ts'
 import { filterSchema, validateFilters } from './trigger-filter.ts'
 
@@ -92,6 +98,12 @@ function* validateType(apiVersion: string, kind: string): Generator<FieldError> 
     yield genericError(`${JSON.stringify(kind)} is no kind: letters and digits alone`, 'kind')
 }
 
+/** Types of the events of a source in this mode. */
+export const apiServerEventTypes = (mode: string | undefined): readonly string[] =>
+  ['add', 'delete', 'update'].map(
+    (change) => `dev.knative.apiserver.${mode === 'Resource' ? 'resource' : 'ref'}.${change}`,
+  )
+
 export const apiServerSourceConditions = conditionSet({
   dependents: ['SinkProvided', 'Deployed', 'SufficientPermissions', 'OIDCIdentityCreated'],
 })
@@ -115,6 +127,13 @@ export const ApiServerSource: KindDefinition<ApiServerSource> = {
   plural: 'apiserversources',
   singular: 'apiserversource',
   description: 'Sends an event for each change of objects in the API.',
+  definition: {
+    labels: definitionLabels.source,
+    annotations: registered(
+      ...apiServerEventTypes('Resource'),
+      ...apiServerEventTypes('Reference'),
+    ),
+  },
   admit: admission({
     webhook: validationWebhook,
     defaults: sourceDefaults(withApiServerDefaults),

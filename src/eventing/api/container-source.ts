@@ -6,7 +6,7 @@ import type { KindDefinition } from '../../kube/api/kind.ts'
 import type { KubeObject } from '../../kube/api/meta.ts'
 import type { PodTemplateSpec } from '../../kube/api/pod-spec.ts'
 import { builtin, object, type Static } from '../../kube/api/schema.ts'
-import { sourcesGroup, validationWebhook } from './names.ts'
+import { definitionLabels, sourcesGroup, validationWebhook } from './names.ts'
 import { olderVersions, sourceColumns, sourceDefaults, sourceKindFields } from './source-kind.ts'
 import { SourceStatus, sourceSpecFields, validateSourceSpec } from './source-spec.ts'
 
@@ -61,6 +61,9 @@ export const ContainerSource: KindDefinition<ContainerSource> = {
   plural: 'containersources',
   singular: 'containersource',
   description: 'Runs pods that send events.',
+  definition: {
+    labels: definitionLabels.source,
+  },
   admit: admission({
     webhook: validationWebhook,
     defaults: sourceDefaults(withContainerNames),

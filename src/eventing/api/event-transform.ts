@@ -14,7 +14,7 @@ import type { KubeObject } from '../../kube/api/meta.ts'
 import { boolean, integer, object, string, type Static } from '../../kube/api/schema.ts'
 import { addressFields, policyFields, urlColumn } from './address-status.ts'
 import { Destination, destinationIn, validateDestination } from './destination.ts'
-import { eventingGroup, validationWebhook } from './names.ts'
+import { definitionLabels, eventingGroup, validationWebhook } from './names.ts'
 import { sourceDefaults } from './source-kind.ts'
 import { sinkColumn, sourceStatusFields } from './source-spec.ts'
 
@@ -102,6 +102,9 @@ export const EventTransform: KindDefinition<EventTransform> = {
   hasStatus: true,
   hasGeneration: true,
   description: 'Makes other events of events, by an expression in JSONata.',
+  definition: {
+    labels: definitionLabels.addressable,
+  },
   admit: admission({
     webhook: validationWebhook,
     defaults: sourceDefaults(withDefaults, eventingGroup),

@@ -10,7 +10,13 @@ import type { KubeObject } from '../../kube/api/meta.ts'
 import { builtin, object, string, type Static } from '../../kube/api/schema.ts'
 import { StatusError } from '../../kube/api/status-error.ts'
 import { addressFields, ageColumn, policyFields, urlColumn } from './address-status.ts'
-import { clusterDomain, sinksGroup, systemNamespace, validationWebhook } from './names.ts'
+import {
+  definitionLabels,
+  clusterDomain,
+  sinksGroup,
+  systemNamespace,
+  validationWebhook,
+} from './names.ts'
 import { sourceDefaults } from './source-kind.ts'
 
 /** A Job as it stands in the spec: without a name. */
@@ -116,6 +122,9 @@ export const JobSink: KindDefinition<JobSink> = {
   hasStatus: true,
   hasGeneration: true,
   description: 'Runs a Job for each event.',
+  definition: {
+    labels: definitionLabels.addressable,
+  },
   admit: admission({
     webhook: validationWebhook,
     defaults: sourceDefaults(withDefaults, sinksGroup),

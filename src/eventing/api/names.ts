@@ -44,6 +44,9 @@ export const label = {
   role: 'messaging.knative.dev/role',
 } as const
 
+/** On the Service of an EventTransform: its name leads to the event engine. */
+export const transformLabel = 'eventing.knative.dev/event-transform-jsonata'
+
 /** Labels that definitions of kinds carry, for tools that look for kinds of a sort (contract §1.1). */
 const ofEventing = {
   'knative.dev/crd-install': 'true',

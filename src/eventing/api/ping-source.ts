@@ -7,9 +7,15 @@ import type { AdmissionContext, KindDefinition } from '../../kube/api/kind.ts'
 import type { KubeObject } from '../../kube/api/meta.ts'
 import { object, string, type Static } from '../../kube/api/schema.ts'
 import { configPingDefaults } from './config/ping-defaults.ts'
-import { sourcesGroup, systemNamespace, validationWebhook } from './names.ts'
+import { definitionLabels, sourcesGroup, systemNamespace, validationWebhook } from './names.ts'
 import { pingScheduleProblem } from './ping-schedule.ts'
-import { olderVersions, sourceColumns, sourceDefaults, sourceKindFields } from './source-kind.ts'
+import {
+  olderVersions,
+  registered,
+  sourceColumns,
+  sourceDefaults,
+  sourceKindFields,
+} from './source-kind.ts'
 import { SourceStatus, sourceSpecFields, validateSourceSpec } from './source-spec.ts'
 
 const pingSpecFields = {
@@ -120,6 +126,10 @@ export const PingSource: KindDefinition<PingSource> = {
   plural: 'pingsources',
   singular: 'pingsource',
   description: 'Sends an event each time a schedule says so.',
+  definition: {
+    labels: definitionLabels.source,
+    annotations: registered(pingEventType),
+  },
   admit: admission({
     webhook: validationWebhook,
     defaults: sourceDefaults(withDefaults),

@@ -15,7 +15,7 @@ import type { KindDefinition } from '../../kube/api/kind.ts'
 import type { KubeObject } from '../../kube/api/meta.ts'
 import { builtin, object, string, type Static } from '../../kube/api/schema.ts'
 import type { LabelSelector } from '../../kube/api/selectors.ts'
-import { sourcesGroup, validationWebhook } from './names.ts'
+import { definitionLabels, sourcesGroup, validationWebhook } from './names.ts'
 import { olderVersions, sourceColumns, sourceDefaults, sourceKindFields } from './source-kind.ts'
 import { sourceSpecFields, sourceStatusFields, validateSourceSpec } from './source-spec.ts'
 
@@ -105,6 +105,9 @@ export const SinkBinding: KindDefinition<SinkBinding> = {
   plural: 'sinkbindings',
   singular: 'sinkbinding',
   description: 'Tells programs of other objects, by environment variables, where to send events.',
+  definition: {
+    labels: definitionLabels.binding,
+  },
   admit: admission({
     webhook: validationWebhook,
     defaults: sourceDefaults(withDefaults),

@@ -7,6 +7,8 @@ import { startController, type ControllerDeps } from '../../kube/controller/loop
 import type { Reconciler } from '../../kube/controller/reconciler.ts'
 import { Broker } from '../api/broker.ts'
 import { InMemoryChannel } from '../api/in-memory-channel.ts'
+import { EventTransform } from '../api/event-transform.ts'
+import { PingSource } from '../api/ping-source.ts'
 import { Trigger } from '../api/trigger.ts'
 import { brokerReconciler } from './broker/broker.ts'
 import { channelReconciler } from './channel/channel.ts'
@@ -14,6 +16,10 @@ import type { EngineConfig } from '../broker/feed.ts'
 import type { DialAddress } from './dial.ts'
 import { engineConfig } from './engine/engine-config.ts'
 import { connectEngine, type EngineLink } from './engine/engine-link.ts'
+import { eventTransformReconciler } from './event-transform/event-transform.ts'
+import { jobSinkReconciler } from './job-sink/job-sink.ts'
+import { pingAttributes } from './ping-source/ping-config.ts'
+import { pingSourceReconciler } from './ping-source/ping-source.ts'
 import { inMemoryChannelReconciler } from './in-memory-channel/in-memory-channel.ts'
 import { parallelReconciler } from './flow/parallel.ts'
 import { sequenceReconciler } from './flow/sequence.ts'
@@ -37,7 +43,7 @@ export interface EventingControllers extends AsyncDisposable {
 }
 
 /** What the engine's configuration is made of. */
-const fed: readonly Kind[] = [Broker, Trigger, InMemoryChannel, CoreService, Endpoints]
+const fed: readonly Kind[] = [Broker, Trigger, InMemoryChannel, PingSource, EventTransform, CoreService, Endpoints]
 
 export async function startEventingControllers(deps: EventingDeps): Promise<EventingControllers> {
   const { informers, clock, log, gateway } = deps
@@ -62,6 +68,9 @@ export async function startEventingControllers(deps: EventingDeps): Promise<Even
   start(triggerReconciler(link))
   start(inMemoryChannelReconciler(link))
   start(channelReconciler)
+  start(pingSourceReconciler(PingSource, pingAttributes, link))
+  start(eventTransformReconciler(link))
+  start(jobSinkReconciler)
   start(subscriptionReconciler())
   start(sequenceReconciler)
   start(parallelReconciler)

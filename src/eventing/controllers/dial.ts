@@ -5,7 +5,8 @@
 import { Endpoints } from '../../kube/api/endpoints.ts'
 import { Service as CoreService } from '../../kube/api/service.ts'
 import type { Reader } from '../../kube/controller/reconciler.ts'
-import { brokerIngressHost, label } from '../api/names.ts'
+import { jobSinkHost } from '../api/job-sink.ts'
+import { brokerIngressHost, label, transformLabel } from '../api/names.ts'
 
 export interface DialAddress {
   readonly host: string
@@ -17,22 +18,27 @@ export interface DialWorld {
   readonly gateway: DialAddress | undefined
   /** The engine's own ingress. */
   readonly engine: DialAddress | undefined
+  /** Where JobSinks take events. */
+  readonly jobSink?: DialAddress | undefined
 }
 
 /** Undefined = as the URL says. */
 export function dialOf(
   url: string,
   read: Pick<Reader, 'get'>,
-  { gateway, engine }: DialWorld,
+  { gateway, engine, jobSink }: DialWorld,
 ): readonly DialAddress[] | undefined {
   const parsed = URL.parse(url)
   const match = /^([^.]+)\.([^.]+)\.svc(\.cluster\.local)?$/.exec(parsed?.hostname ?? '')
   if (!parsed || !match) return undefined
   const [, name = '', namespace = ''] = match
   if (parsed.hostname === brokerIngressHost) return engine ? [engine] : []
+  if (parsed.hostname === jobSinkHost) return jobSink ? [jobSink] : []
   const key = { namespace, name }
   const service = read.get(CoreService, key)
-  if (service?.metadata.labels?.[label.role] === 'in-memory-channel') return engine ? [engine] : []
+  const { labels } = service?.metadata ?? {}
+  if (labels?.[label.role] === 'in-memory-channel' || labels?.[transformLabel] === 'true')
+    return engine ? [engine] : []
   const isOrdinary = service && service.spec.type !== 'ExternalName' && service.spec.selector
   if (!isOrdinary) return gateway ? [gateway] : []
   const wanted = Number(parsed.port) || (parsed.protocol === 'https:' ? 443 : 80)

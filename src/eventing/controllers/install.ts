@@ -9,11 +9,11 @@ import { Namespace } from '../../kube/api/namespace.ts'
 import { Service as CoreService } from '../../kube/api/service.ts'
 import { hasReason } from '../../kube/api/status-error.ts'
 import type { Client } from '../../kube/client/client.ts'
-import { configBrDefaults } from '../api/config/br-defaults.ts'
-import { configChannelDefaults } from '../api/config/ch-webhook.ts'
+import { eventingConfigMaps } from '../api/config-maps.ts'
+import { configPingDefaults } from '../api/config/ping-defaults.ts'
 import { systemNamespace } from '../api/names.ts'
 
-const configs = [configBrDefaults, configChannelDefaults]
+const configs = [configBrDefaults, configChannelDefaults, configPingDefaults]
 
 export async function installEventing(client: Client): Promise<void> {
   await ensure(client, Namespace, {
@@ -22,35 +22,12 @@ export async function installEventing(client: Client): Promise<void> {
     metadata: { name: systemNamespace, labels: { 'app.kubernetes.io/name': 'knative-eventing' } },
   })
   await Promise.all([
-    ...configs.map(({ name, component, example }) =>
-      ensure(client, ConfigMap, configMap(name, component, { _example: example.trimStart() })),
-    ),
-    ensure(
-      client,
-      ConfigMap,
-      configMap('config-br-default-channel', 'eventing-controller', {
-        'channel-template-spec': 'apiVersion: messaging.knative.dev/v1\nkind: InMemoryChannel\n',
-      }),
-    ),
-    ...['broker-ingress', 'broker-filter', 'imc-dispatcher'].map((name) =>
+    ...eventingConfigMaps().map((each) => ensure(client, ConfigMap, each)),
+    ...['broker-ingress', 'broker-filter', 'imc-dispatcher', 'job-sink'].map((name) =>
       ensure(client, CoreService, service(name)),
     ),
   ])
 }
-
-const configMap = (name: string, component: string, data: Readonly<Record<string, string>>) => ({
-  apiVersion: 'v1',
-  kind: 'ConfigMap',
-  metadata: {
-    name,
-    namespace: systemNamespace,
-    labels: {
-      'app.kubernetes.io/name': 'knative-eventing',
-      'app.kubernetes.io/component': component,
-    },
-  },
-  data,
-})
 
 /** Its address is kept in its Endpoints: the engine is no pod. */
 const service = (name: string) => ({

@@ -11,8 +11,10 @@ import type { Target } from '../../knative/tracker.ts'
 import { Broker } from '../api/broker.ts'
 import { Channel } from '../api/channel.ts'
 import type { Destination, KReference } from '../api/destination.ts'
+import { EventTransform } from '../api/event-transform.ts'
 import { InMemoryChannel } from '../api/in-memory-channel.ts'
 import { legacyFlows } from '../api/legacy-flow.ts'
+import { JobSink } from '../api/job-sink.ts'
 import { clusterDomain } from '../api/names.ts'
 import { Parallel } from '../api/parallel.ts'
 import { Sequence } from '../api/sequence.ts'
@@ -53,6 +55,8 @@ export const addressableKinds: readonly Kind[] = [
   Broker,
   Channel,
   InMemoryChannel,
+  EventTransform,
+  JobSink,
   Sequence,
   Parallel,
   ...legacyFlows.map(({ kind }) => kind as unknown as Kind),

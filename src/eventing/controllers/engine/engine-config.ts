@@ -6,7 +6,9 @@ import type { Reader } from '../../../kube/controller/reconciler.ts'
 import { brokerClass, brokerIngressHost, annotation, clusterDomain } from '../../api/names.ts'
 import { Broker, classOf } from '../../api/broker.ts'
 import type { SubscriberSpec } from '../../api/channelable.ts'
+import { EventTransform } from '../../api/event-transform.ts'
 import { InMemoryChannel } from '../../api/in-memory-channel.ts'
+import { PingSource } from '../../api/ping-source.ts'
 import { brokerOf, Trigger } from '../../api/trigger.ts'
 import type {
   ChannelConfig,
@@ -16,6 +18,8 @@ import type {
 } from '../../broker/feed.ts'
 import { deliveryPolicy } from '../delivery-policy.ts'
 import { dialOf, type DialWorld } from '../dial.ts'
+import { transformConfig } from '../event-transform/event-transform.ts'
+import { pingConfig, pingOf } from '../ping-source/ping-config.ts'
 
 /** Name of the Service whose host is a channel's address. */
 export const channelServiceName = (channel: string): string => `${channel}-kn-channel`
@@ -80,6 +84,14 @@ export function engineConfig(read: Reader, world: DialWorld): EngineConfig {
   return {
     brokerHosts: [brokerIngressHost, ...shorter(brokerIngressHost)],
     channels: [...brokers, ...channels],
+    pings: read
+      .list(PingSource, '')
+      .map((source) => pingConfig(source, pingOf(source), to))
+      .filter((each) => each !== undefined),
+    transforms: read
+      .list(EventTransform, '')
+      .map((transform) => transformConfig(transform, to))
+      .filter((each) => each !== undefined),
   }
 }
 

@@ -1,0 +1,180 @@
+/**
+ * EventTransform: its address, its sink, and whether the engine can run its expression (contract eventing §2.5). The
+ * Deployment that Knative makes is the engine's process here; conditions keep its names, as tools wait for them.
+ */
+import { conditionOf, finish } from '../../../knative/conditions.ts'
+import { childName } from '../../../knative/child-name.ts'
+import { createTracker } from '../../../knative/tracker.ts'
+import { controllerRef, keyOf, type KubeObject } from '../../../kube/api/meta.ts'
+import { Service as CoreService } from '../../../kube/api/service.ts'
+import type { Reconciler } from '../../../kube/controller/reconciler.ts'
+import {
+  EventTransform,
+  eventTransformConditions as conditions,
+  type EventTransformStatus,
+} from '../../api/event-transform.ts'
+import { brokerIngressHost, clusterDomain, transformLabel } from '../../api/names.ts'
+import type { Destination, TransformConfig } from '../../broker/feed.ts'
+import type { EngineLink } from '../engine/engine-link.ts'
+import { createEngineStates, type EngineState } from '../engine/engine-state.ts'
+import { engineNotReady, withoutPolicies } from '../marks.ts'
+import { addressableKinds, isResolved, resolve, targetOf, type Resolution } from '../resolver.ts'
+
+const nameLabel = 'eventing.knative.dev/event-transform-name'
+
+export const transformHost = (namespace: string, name: string): string =>
+  `${childName(name, '-jsonata')}.${namespace}.svc.${clusterDomain}`
+
+export interface World {
+  readonly transform: EventTransform
+  /** Undefined = it has none. */
+  readonly sink: Resolution | undefined
+  readonly state: EngineState
+}
+
+export const eventTransformReconciler = (link: EngineLink): Reconciler<EventTransform, World> => {
+  const tracker = createTracker()
+  const states = createEngineStates(link)
+  return {
+    name: 'eventtransform-controller',
+    kind: EventTransform,
+    watches: [
+      ...addressableKinds.map((kind) => ({
+        kind,
+        wake: (changed: KubeObject) => [...tracker.observers(changed), ...ownersOf(changed)],
+      })),
+    ],
+
+    observe(transform, read) {
+      const key = keyOf(transform)
+      const { sink } = transform.spec
+      tracker.track(key, targetOf(sink, key.namespace))
+      return {
+        transform,
+        sink: sink && resolve(sink, key.namespace, read),
+        state: states.of(key, transform.metadata.uid ?? ''),
+      }
+    },
+
+    plan(world, nowMs) {
+      const { transform } = world
+      const { generation = 0 } = transform.metadata
+      const begun = conditions.begin(transform.status ?? {}, generation, nowMs)
+      return {
+        apply: [{ kind: CoreService, desired: service(transform) }],
+        status: finish(decide(world, begun, nowMs), transform.status, generation, nowMs),
+      }
+    },
+
+    gone(key) {
+      tracker.forget(key)
+      states.forget(key)
+      return {}
+    },
+
+    connect: (wake) => states.connect(wake),
+  }
+}
+
+function decide(
+  { transform, sink, state }: World,
+  begun: EventTransformStatus,
+  nowMs: number,
+): EventTransformStatus {
+  const { namespace = '', name } = transform.metadata
+  const deployment = 'JsonataDeploymentReady'
+  const { sinkUri: _, ...bare } = begun
+  let status: EventTransformStatus = withoutPolicies(bare, conditions, nowMs)
+  const running = state === 'served' ? 1 : 0
+  status = {
+    ...status,
+    jsonata: { deployment: { replicas: 1, readyReplicas: running, availableReplicas: running } },
+  }
+  status =
+    state === 'served'
+      ? conditions.markTrue(status, deployment, nowMs)
+      : state === 'unknown'
+        ? conditions.markUnknown(status, deployment, ...engineNotReady, nowMs)
+        : conditions.markFalse(
+            status,
+            deployment,
+            'JsonataDeploymentUnavailable',
+            `Expected replicas: 1, available: 0: the expression can not be read: ${state.problem}`,
+            nowMs,
+          )
+  if (!sink) status = conditions.clear(status, 'JsonataSinkBindingReady')
+  else if (isResolved(sink))
+    status = conditions.markTrue({ ...status, sinkUri: sink.url }, 'JsonataSinkBindingReady', nowMs)
+  else
+    status = conditions.markFalse(
+      status,
+      'JsonataSinkBindingReady',
+      'NotFound',
+      sink.problem,
+      nowMs,
+    )
+  const worst = [deployment, 'JsonataSinkBindingReady']
+    .map((type) => conditionOf(status, type))
+    .find((each) => each !== undefined && each.status !== 'True')
+  status = worst
+    ? conditions.mirror(status, 'TransformationReady', worst, nowMs)
+    : conditions.markTrue(status, 'TransformationReady', nowMs)
+  if (state === 'unknown')
+    return conditions.markUnknown(
+      status,
+      'Addressable',
+      'WaitingForServiceEndpoints',
+      'URL set, but the event engine has not taken it yet',
+      nowMs,
+    )
+  const address = { name: 'http', url: `http://${transformHost(namespace, name)}` }
+  return conditions.markTrue({ ...status, address, addresses: [address] }, 'Addressable', nowMs)
+}
+
+const ownersOf = ({ metadata }: KubeObject) => {
+  const name = metadata.labels?.[nameLabel]
+  return name === undefined ? [] : [{ namespace: metadata.namespace ?? '', name }]
+}
+
+/** The Service whose name is the transform's host; the name leads to the engine. */
+function service(transform: EventTransform): KubeObject {
+  const { name, namespace = '' } = transform.metadata
+  const desired = {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: {
+      name: childName(name, '-jsonata'),
+      namespace,
+      labels: { [transformLabel]: 'true', [nameLabel]: name },
+      ownerReferences: [controllerRef(transform)],
+    },
+    spec: {
+      type: 'ExternalName',
+      externalName: brokerIngressHost,
+      ports: [{ name: 'http', port: 80, protocol: 'TCP', targetPort: 8080 }],
+    },
+  }
+  return desired
+}
+
+/** Undefined = it waits for its sink. */
+export function transformConfig(
+  { metadata, spec, status }: EventTransform,
+  to: (url: string | undefined) => Destination | undefined,
+): TransformConfig | undefined {
+  const { uid = '', namespace = '', name, deletionTimestamp } = metadata
+  const sink = spec.sink && to(status?.sinkUri)
+  if (deletionTimestamp || !spec.jsonata?.expression || (spec.sink && !sink)) return undefined
+  const host = transformHost(namespace, name)
+  const reply = spec.reply?.jsonata?.expression
+  return {
+    uid,
+    namespace,
+    name,
+    hosts: [host, host.replace(`.${clusterDomain}`, ''), host.replace(/\.svc\..*$/, '')],
+    expression: spec.jsonata.expression,
+    ...(reply && { replyExpression: reply }),
+    ...(spec.reply?.discard && { discardReply: true }),
+    ...(sink && { sink }),
+  }
+}

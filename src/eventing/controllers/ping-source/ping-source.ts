@@ -1,0 +1,78 @@
+/**
+ * PingSource, and CronJobSource of 2019: where its events go, and whether the engine has its schedule (contract eventing
+ * §2.12, 9.5). There is no adapter pod: the engine's process emits.
+ */
+import { conditionOf, finish } from '../../../knative/conditions.ts'
+import { createTracker } from '../../../knative/tracker.ts'
+import type { Kind } from '../../../kube/api/kind.ts'
+import { keyOf, type KubeObject } from '../../../kube/api/meta.ts'
+import type { Reconciler } from '../../../kube/controller/reconciler.ts'
+import { pingSourceConditions as conditions } from '../../api/ping-source.ts'
+import { destinationIn } from '../../api/destination.ts'
+import type { CloudEventAttributes, Source, SourceStatus } from '../../api/source-spec.ts'
+import type { EngineLink } from '../engine/engine-link.ts'
+import { createEngineStates, type EngineState } from '../engine/engine-state.ts'
+import { engineNotReady, withoutIdentity } from '../marks.ts'
+import { addressableKinds, resolve, targetOf, type Resolution } from '../resolver.ts'
+import { sinkNotFound, withSink } from '../source/sink.ts'
+
+export interface World {
+  readonly source: Source
+  readonly sink: Resolution
+  readonly state: EngineState
+}
+
+/** `emitted` says what the events of such a source are. */
+export const pingSourceReconciler = <T extends Source>(
+  kind: Kind<T>,
+  emitted: (source: T) => CloudEventAttributes,
+  link: EngineLink,
+): Reconciler<T, World & { readonly source: T }> => {
+  const tracker = createTracker()
+  const states = createEngineStates(link)
+  return {
+    name: `${kind.kind.toLowerCase()}-controller`,
+    kind,
+    watches: addressableKinds.map((each) => ({
+      kind: each,
+      wake: (changed: KubeObject) => tracker.observers(changed),
+    })),
+
+    observe(source, read) {
+      const key = keyOf(source)
+      const sink = destinationIn(source.spec?.sink, key.namespace)
+      tracker.track(key, targetOf(sink, key.namespace))
+      return {
+        source,
+        sink: resolve(sink ?? {}, key.namespace, read),
+        state: states.of(key, source.metadata.uid ?? ''),
+      }
+    },
+
+    plan({ source, sink, state }, nowMs) {
+      const { generation = 0 } = source.metadata
+      let status: SourceStatus = conditions.begin(source.status ?? {}, generation, nowMs)
+      status = withSink(status, sink, conditions, nowMs)
+      status = withoutIdentity(status, conditions, nowMs)
+      status = { ...status, ceAttributes: [emitted(source)] }
+      const provided = conditionOf(status, 'SinkProvided')?.status === 'True'
+      if (state === 'served' && provided) status = conditions.markTrue(status, 'Deployed', nowMs)
+      else if (typeof state === 'object')
+        status = conditions.markFalse(status, 'Deployed', 'InvalidSchedule', state.problem, nowMs)
+      else if (provided)
+        status = conditions.markUnknown(status, 'Deployed', ...engineNotReady, nowMs)
+      return {
+        status: finish(status, source.status, generation, nowMs),
+        events: sinkNotFound(source.spec?.sink, sink, source.status),
+      }
+    },
+
+    gone(key) {
+      tracker.forget(key)
+      states.forget(key)
+      return {}
+    },
+
+    connect: (wake) => states.connect(wake),
+  }
+}
