@@ -36,6 +36,7 @@ import type { Images } from '../kube/kubelet/runtime.ts'
 import { unmountBelow } from '../kube/kubelet/volumes/memory-volume.ts'
 import { openSqliteStore } from '../kube/store/sqlite-store.ts'
 import { configMapAdmission } from '../serving/api/config-maps.ts'
+import { eventingConfigAdmission } from '../eventing/api/config-maps.ts'
 import { eventingKinds } from '../eventing/api/kinds.ts'
 import { routingKinds } from '../routing/api/kinds.ts'
 import { routeAdmission } from '../routing/controllers/admission.ts'
@@ -139,7 +140,7 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
       clock,
       random,
       log: log.child({ part: 'api' }),
-      admission: [configMapAdmission, ...routeAdmission],
+      admission: [configMapAdmission, eventingConfigAdmission, ...routeAdmission],
       rootCA: certificates.ca,
       access: access.access,
     }),

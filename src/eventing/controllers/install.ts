@@ -10,10 +10,7 @@ import { Service as CoreService } from '../../kube/api/service.ts'
 import { hasReason } from '../../kube/api/status-error.ts'
 import type { Client } from '../../kube/client/client.ts'
 import { eventingConfigMaps } from '../api/config-maps.ts'
-import { configPingDefaults } from '../api/config/ping-defaults.ts'
 import { systemNamespace } from '../api/names.ts'
-
-const configs = [configBrDefaults, configChannelDefaults, configPingDefaults]
 
 export async function installEventing(client: Client): Promise<void> {
   await ensure(client, Namespace, {

@@ -2,9 +2,9 @@
  * The config-* ConfigMaps of knative-serving: the objects a new platform starts with, and the admission that keeps a bad
  * value out (contract serving §1.8, 1.10, 7.4). Their `_example` and its checksum are what `kubectl edit` shows people.
  */
-import { denied, configWebhook } from '../../knative/admission.ts'
+import { configWebhook } from '../../knative/admission.ts'
 import type { ConfigMapLike } from '../../knative/config-map.ts'
-import { crc32 } from '../../knative/hash.ts'
+import { checkConfigMap, shippedConfig } from '../../knative/shipped-configs.ts'
 import type { ConfigMap } from '../../kube/api/config-map.ts'
 import type { AdmissionContext } from '../../kube/api/kind.ts'
 import type { KubeObject } from '../../kube/api/meta.ts'
@@ -18,7 +18,9 @@ import { configGc } from './config/gc.ts'
 import { configNetwork, type NetworkConfig } from './config/network.ts'
 import { configObservability } from './config/observability.ts'
 import { configRegistries } from './config/registries.ts'
-import { annotation, systemNamespace } from './names.ts'
+import { systemNamespace } from './names.ts'
+
+export { exampleChecksum } from '../../knative/shipped-configs.ts'
 
 /** All configs of Serving, whatever they parse to. */
 export const servingConfigs = [
@@ -34,14 +36,6 @@ export const servingConfigs = [
   configRegistries,
 ] as const
 
-const exampleKey = '_example'
-
-/** The value of the checksum annotation: CRC-32 of the trimmed text with each run of line breaks written as `\n`. */
-export function exampleChecksum(example: string): string {
-  const text = example.trim().replace(/(\r?\n)+/g, '\\n')
-  return crc32(text).toString(16).padStart(8, '0')
-}
-
 /**
  * The ConfigMaps to create, with `domain` as the domain of all Routes. `domainPort` is shown in their URLs; leave it
  * out when the gateway listens on port 80.
@@ -56,48 +50,24 @@ export function servingConfigMaps({
   const settings: Readonly<Record<string, Record<string, string>>> = {
     [configDomain.name]: { [domain]: domainPort === undefined ? '' : `port: ${domainPort}\n` },
   }
-  return servingConfigs.map(({ name, component, example }) => ({
-    apiVersion: 'v1',
-    kind: 'ConfigMap',
-    metadata: {
-      name,
-      namespace: systemNamespace,
-      labels: {
-        'app.kubernetes.io/name': 'knative-serving',
-        'app.kubernetes.io/component': component,
-      },
-      annotations: { [annotation.exampleChecksum]: exampleChecksum(example) },
-    },
-    data: { ...settings[name], [exampleKey]: example.trimStart() },
-  }))
+  return servingConfigs.map((config) =>
+    shippedConfig(
+      config,
+      { namespace: systemNamespace, product: 'knative-serving' },
+      settings[config.name],
+    ),
+  )
 }
 
 const known = new Map(servingConfigs.map((config) => [config.name, config]))
 
 /** Throws the webhook's denial when a config-* ConfigMap of knative-serving cannot be read. */
 function check(configMap: ConfigMapLike, warn: (text: string) => void): void {
-  const { name, namespace, annotations } = configMap.metadata
+  const { name, namespace } = configMap.metadata
   const config = namespace === systemNamespace ? known.get(name) : undefined
   if (!config) return
-  const example = configMap.data?.[exampleKey]
-  const checksum = annotations?.[annotation.exampleChecksum]
-  if (example !== undefined && checksum !== undefined && checksum !== exampleChecksum(example)) {
-    throw denied(
-      configWebhook,
-      'validation failed',
-      'the update modifies a key in "_example" which is probably not what you want. Instead, copy the respective setting to the top-level of the ConfigMap, directly below "data"',
-    )
-  }
-  try {
-    const value = config.parse(configMap.data ?? {})
-    if (config.name === configNetwork.name) warnOfNetwork(value as NetworkConfig, warn)
-  } catch (error) {
-    throw denied(
-      configWebhook,
-      'validation failed',
-      error instanceof Error ? error.message : String(error),
-    )
-  }
+  const value: unknown = checkConfigMap<unknown>(configMap, config, configWebhook)
+  if (config.name === configNetwork.name) warnOfNetwork(value as NetworkConfig, warn)
 }
 
 /** Keys that are understood and do nothing, since what they encrypt does not leave the machine. */

@@ -1,0 +1,36 @@
+/**
+ * What a Broker's configuration says of its channel (contract eventing §2.1): a ConfigMap with a template. Here a Broker keeps
+ * its events in a log of its own; the template tells whether somebody wants a kind that is not served.
+ */
+import { parse } from 'yaml'
+import { isFields } from '../../../knative/old-form.ts'
+import type { ConfigMapLike } from '../../../knative/config-map.ts'
+import type { ChannelTemplate } from '../channelable.ts'
+
+export const templateKey = 'channel-template-spec'
+const formerKey = 'channelTemplateSpec'
+
+/** The template, or why there is none. */
+export function channelTemplateIn({
+  data = {},
+  metadata,
+}: ConfigMapLike): ChannelTemplate | { readonly problem: string } {
+  const text = data[templateKey] ?? data[formerKey]
+  const at = `ConfigMap ${metadata.namespace ?? ''}/${metadata.name}`
+  if (text === undefined) return { problem: `${at} has no key ${templateKey}` }
+  let value: unknown
+  try {
+    value = parse(text)
+  } catch (error) {
+    return {
+      problem: `${at}: ${templateKey} is no YAML: ${error instanceof Error ? error.message : ''}`,
+    }
+  }
+  if (
+    !isFields(value) ||
+    typeof value['kind'] !== 'string' ||
+    typeof value['apiVersion'] !== 'string'
+  )
+    return { problem: `${at}: ${templateKey} needs apiVersion and kind` }
+  return value as ChannelTemplate
+}
