@@ -1,5 +1,6 @@
 /** Events and their ways, for people. Pure. */
 import type { Fate, SeenEvent, Way } from '../eventing/broker/following.ts'
+import type { Refusal } from '../eventing/broker/filters.ts'
 import type { Step } from '../eventing/broker/journal.ts'
 
 export type Attributes = Readonly<Record<string, unknown>>
@@ -70,14 +71,8 @@ export function wayText(
 function fateText(noun: string, { name, state, refusal, subscriber }: Fate): string {
   const to = subscriber === undefined ? '' : ` → ${subscriber}`
   switch (state) {
-    case 'refused': {
-      const found =
-        refusal?.found === undefined ? 'has none' : `has ${JSON.stringify(refusal.found)}`
-      const why = refusal
-        ? `${refusal.term} wants ${JSON.stringify(refusal.wanted)}, the event ${found}`
-        : 'by its filter'
-      return `${noun} ${name}: refused, ${why}`
-    }
+    case 'refused':
+      return `${noun} ${name}: refused, ${refusal ? refusalText(refusal) : 'by its filter'}`
     case 'waiting':
       return `${noun} ${name}: waits for its turn${subscriber === undefined ? ', as the subscriber does not resolve' : to}`
     case 'trying':
@@ -87,6 +82,14 @@ function fateText(noun: string, { name, state, refusal, subscriber }: Fate): str
     case 'parked':
       return `${noun} ${name}: given up, kept as a dead letter${to}`
   }
+}
+
+function refusalText({ term, wanted, found }: Refusal): string {
+  if (term.endsWith('.any')) return `none of ${term} holds`
+  if (term.endsWith('.not')) return `${term} does not hold`
+  if (term.endsWith('.cesql')) return `${term} is ${found ?? 'not true'}: ${wanted}`
+  const has = found === undefined ? 'has none' : `has ${JSON.stringify(found)}`
+  return `${term} wants ${JSON.stringify(wanted)}, the event ${has}`
 }
 
 function stepsText(steps: readonly Step[]): readonly (readonly string[])[] {

@@ -113,6 +113,9 @@ function processesOf(pod: Pod, { name }: ContainerDefinition): Pick<Launch, 'pro
 /** Where the node agent keeps what belongs to one pod. */
 export const podFolder = (dataDir: string, podUid: string): string => join(dataDir, 'pods', podUid)
 
+/** A variable that says where something of the cluster is (`K_SINK`): the program will look the name up. */
+const ofCluster = /\.svc(\.cluster\.local)?(?=[:/\s,]|$)/
+
 /** Everything a container finds placed: volumes, names of hosts, the file for its last words. */
 async function mountsOf(
   pod: Pod,
@@ -130,6 +133,7 @@ async function mountsOf(
   const asks =
     volumeMounts.length > 0 ||
     asksForNames(pod) ||
+    Object.values(env).some((value) => ofCluster.test(value)) ||
     (lastWords !== defaultTerminationPath && lastWords !== '')
   if (shares && !asks) return []
   const folder = podFolder(deps.dataDir, pod.metadata.uid ?? '')
