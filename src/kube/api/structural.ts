@@ -99,7 +99,7 @@ export function applyDefaults<T>(schema: Schema, value: T): T {
 const defaults = new WeakMap<Schema, readonly (readonly [string, unknown])[]>()
 
 /** The declared fields that have a default: few, of many; found once. */
-function defaultsOf(node: Schema): readonly (readonly [string, unknown])[] {
+export function defaultsOf(node: Schema): readonly (readonly [string, unknown])[] {
   const known = defaults.get(node)
   if (known) return known
   const found = Object.entries(node.properties ?? {})
@@ -109,7 +109,7 @@ function defaultsOf(node: Schema): readonly (readonly [string, unknown])[] {
   return found
 }
 
-const acceptsAnything = (node: Schema): boolean =>
+export const acceptsAnything = (node: Schema): boolean =>
   node.type === undefined && node['x-kubernetes-preserve-unknown-fields'] === true
 
 /** Rebuilds `value` from the root to the leaves with `change` on each object that the schema describes. */

@@ -42,7 +42,9 @@ export function typeErrors(schema: Schema, value: unknown): FieldCause[] {
     if (!onlyTypes && isBounded(node))
       for (const [reason, detail] of valueProblems(node, here, path)) add(reason, path, detail)
     if (Array.isArray(here)) {
-      if (!onlyTypes) duplicates(node, here, path)
+      if (!onlyTypes)
+        for (const [i, identity] of repeated(node, here))
+          add('FieldValueDuplicate', `${path}[${i}]`, `Duplicate value: ${goValue(identity)}`)
       if (node.items)
         for (const [i, item] of here.entries())
           walk(node.items, item, `${path}[${i}]`, depth + 1, onlyTypes)
@@ -58,27 +60,30 @@ export function typeErrors(schema: Schema, value: unknown): FieldCause[] {
       }
     }
   }
+}
 
-  function duplicates(node: Schema, items: readonly unknown[], path: string): void {
-    const listType = node['x-kubernetes-list-type']
-    if (listType !== 'map' && listType !== 'set') return
-    const keys = node['x-kubernetes-list-map-keys'] ?? []
-    const seen = new Set<string>()
-    for (const [i, item] of items.entries()) {
-      const identity =
-        listType === 'set'
-          ? item
-          : Object.fromEntries(keys.map((key) => [key, isObject(item) ? item[key] : undefined]))
-      const text = JSON.stringify(identity) ?? ''
-      if (seen.has(text))
-        add('FieldValueDuplicate', `${path}[${i}]`, `Duplicate value: ${goValue(identity)}`)
-      seen.add(text)
-    }
+/** The items of a list of distinct ones that were there before, with what they are told apart by. */
+export function* repeated(
+  node: Schema,
+  items: readonly unknown[],
+): Generator<readonly [index: number, identity: unknown]> {
+  const listType = node['x-kubernetes-list-type']
+  if (listType !== 'map' && listType !== 'set') return
+  const keys = node['x-kubernetes-list-map-keys'] ?? []
+  const seen = new Set<string>()
+  for (const [i, item] of items.entries()) {
+    const identity =
+      listType === 'set'
+        ? item
+        : Object.fromEntries(keys.map((key) => [key, isObject(item) ? item[key] : undefined]))
+    const text = JSON.stringify(identity) ?? ''
+    if (seen.has(text)) yield [i, identity]
+    seen.add(text)
   }
 }
 
 /** What is wrong with the type: '' = simply another type, else a sentence; undefined when it fits. */
-function typeProblem(node: Schema, value: unknown): string | undefined {
+export function typeProblem(node: Schema, value: unknown): string | undefined {
   if (node['x-kubernetes-int-or-string'])
     return typeof value === 'string' || Number.isInteger(value) ? undefined : ''
   if (node.format === 'quantity') return quantityProblem(value)
@@ -125,6 +130,10 @@ function isBounded(node: Schema): boolean {
   if (known === undefined) bounded.set(node, (known = bounds.some((bound) => bound in node)))
   return known
 }
+
+/** Whether a value of the right type is out of its bounds. */
+export const hasValueProblem = (node: Schema, value: unknown): boolean =>
+  isBounded(node) && valueProblems(node, value, '').next().done !== true
 
 /** Complaints about a value of the right type: ranges, lengths, patterns, enumerations. */
 function* valueProblems(node: Schema, value: unknown, path: string): Generator<[string, string]> {

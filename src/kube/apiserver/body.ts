@@ -3,6 +3,7 @@
  * fields reported or refused, pruned, converted, defaulted, its types verified (contracts/kube §3.10, §3.12).
  */
 import type { KubeObject, ObjectMeta } from '../api/meta.ts'
+import { conforms } from '../api/conforming.ts'
 import { badRequest, invalid } from '../api/status-error.ts'
 import {
   applyDefaults,
@@ -23,17 +24,19 @@ import type { Fields } from './values.ts'
 export function readObject(target: Target, optionsKind: OptionsKind): KubeObject {
   const sent = withType(target, target.request.body)
   const { news, known } = partsOf(target, sent)
-  const complaints = strictComplaints(target, news, optionsKind)
+  const fits = isStorable(target, news)
+  const complaints = strictComplaints(target, news, optionsKind, fits)
   if (complaints.length > 0)
     throw badRequest(`${cannotBeHandled(target)}: strict decoding error: ${complaints.join(', ')}`)
-  return withKnown(toStored(target, news), sent, known)
+  return withKnown(fits ? checked(news) : toStored(target, news), sent, known)
 }
 
 /** Reads the object that a patch made. Throws Invalid for unknown fields, as Kubernetes does for patches. */
 export function readPatched(target: Target, patched: Fields): KubeObject {
   const sent = withType(target, patched)
   const { news, known } = partsOf(target, sent)
-  const complaints = strictComplaints(target, news, 'PatchOptions')
+  const fits = isStorable(target, news)
+  const complaints = strictComplaints(target, news, 'PatchOptions', fits)
   if (complaints.length > 0)
     throw invalid({ group: '', kind: '', plural: '' }, '', [
       {
@@ -42,7 +45,7 @@ export function readPatched(target: Target, patched: Fields): KubeObject {
         detail: `Invalid value: ${JSON.stringify(JSON.stringify(patched))}: strict decoding error: ${complaints.join(', ')}`,
       },
     ])
-  return withKnown(toStored(target, news), sent, known)
+  return withKnown(fits ? checked(news) : toStored(target, news), sent, known)
 }
 
 /**
@@ -114,8 +117,17 @@ const plain = (value: unknown): string =>
 const jsonType = (value: unknown): string =>
   value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value
 
+/** Whether an object may be stored as it is: nothing is unknown, wrong, missing or in another version. */
+const isStorable = ({ kind, served, version }: Target, sent: Fields): boolean =>
+  !served && !kind.custom && conforms(wholeSchema(kind, version), sent)
+
 /** What strict decoding complains of. With `Warn` it becomes warnings, with `Ignore` nothing. */
-function strictComplaints(target: Target, sent: Fields, optionsKind: OptionsKind): string[] {
+function strictComplaints(
+  target: Target,
+  sent: Fields,
+  optionsKind: OptionsKind,
+  fits: boolean,
+): string[] {
   const { fieldValidation = 'Warn' } = target.request.options
   if (fieldValidation !== 'Ignore' && fieldValidation !== 'Warn' && fieldValidation !== 'Strict')
     throw invalidOption(
@@ -125,10 +137,9 @@ function strictComplaints(target: Target, sent: Fields, optionsKind: OptionsKind
       'FieldValueNotSupported',
     )
   if (fieldValidation === 'Ignore') return []
+  const unknown = fits ? [] : unknownFields(wholeSchema(target.kind, target.version), sent)
   const complaints = [
-    ...unknownFields(wholeSchema(target.kind, target.version), sent).map(
-      (path) => `unknown field ${JSON.stringify(path)}`,
-    ),
+    ...unknown.map((path) => `unknown field ${JSON.stringify(path)}`),
     ...(target.request.duplicateFields ?? []).map(
       (path) => `duplicate field ${JSON.stringify(path)}`,
     ),
