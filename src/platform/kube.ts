@@ -38,6 +38,7 @@ import { openSqliteStore } from '../kube/store/sqlite-store.ts'
 import { configMapAdmission } from '../serving/api/config-maps.ts'
 import { eventingConfigAdmission } from '../eventing/api/config-maps.ts'
 import { eventingKinds } from '../eventing/api/kinds.ts'
+import { sinkBindingAdmission } from '../eventing/controllers/sink-binding/admission.ts'
 import { routingKinds } from '../routing/api/kinds.ts'
 import { routeAdmission } from '../routing/controllers/admission.ts'
 import { servingKinds } from '../serving/api/kinds.ts'
@@ -140,7 +141,7 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
       clock,
       random,
       log: log.child({ part: 'api' }),
-      admission: [configMapAdmission, eventingConfigAdmission, ...routeAdmission],
+      admission: [configMapAdmission, eventingConfigAdmission, ...routeAdmission, ...sinkBindingAdmission],
       rootCA: certificates.ca,
       access: access.access,
     }),

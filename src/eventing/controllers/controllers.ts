@@ -16,14 +16,19 @@ import type { EngineConfig } from '../broker/feed.ts'
 import type { DialAddress } from './dial.ts'
 import { engineConfig } from './engine/engine-config.ts'
 import { connectEngine, type EngineLink } from './engine/engine-link.ts'
+import { containerSourceReconciler } from './container-source/container-source.ts'
 import { eventTransformReconciler } from './event-transform/event-transform.ts'
 import { jobSinkReconciler } from './job-sink/job-sink.ts'
 import { pingAttributes } from './ping-source/ping-config.ts'
 import { pingSourceReconciler } from './ping-source/ping-source.ts'
 import { inMemoryChannelReconciler } from './in-memory-channel/in-memory-channel.ts'
 import { parallelReconciler } from './flow/parallel.ts'
+import { eventPolicyReconciler } from './event-policy/event-policy.ts'
+import { eventTypeReconciler } from './event-type/event-type.ts'
+import { namespaceInjection, triggerInjection } from './injection/injection.ts'
 import { sequenceReconciler } from './flow/sequence.ts'
 import { legacyFlowReconcilers } from './legacy-flow/legacy-flow.ts'
+import { sinkBindingReconciler } from './sink-binding/sink-binding.ts'
 import { subscriptionReconciler } from './subscription/subscription.ts'
 import { triggerReconciler } from './trigger/trigger.ts'
 
@@ -62,6 +67,13 @@ export async function startEventingControllers(deps: EventingDeps): Promise<Even
     }),
   )
   for (const source of sources) started.use(source.subscribe(() => link.changed()))
+  started.use(startReconcilers(link, deps))
+  return { link, [Symbol.asyncDispose]: () => started.disposeAsync() }
+}
+
+/** All of them, with whatever serves events. */
+export function startReconcilers(link: EngineLink, deps: ControllerDeps): AsyncDisposable {
+  const started = new AsyncDisposableStack()
   const start = <T extends KubeObject, World>(reconciler: Reconciler<T, World>) =>
     started.use(startController(reconciler, deps))
   start(brokerReconciler(link))
@@ -69,11 +81,17 @@ export async function startEventingControllers(deps: EventingDeps): Promise<Even
   start(inMemoryChannelReconciler(link))
   start(channelReconciler)
   start(pingSourceReconciler(PingSource, pingAttributes, link))
+  start(sinkBindingReconciler())
+  start(containerSourceReconciler)
   start(eventTransformReconciler(link))
   start(jobSinkReconciler)
   start(subscriptionReconciler())
   start(sequenceReconciler)
   start(parallelReconciler)
   for (const each of legacyFlowReconcilers) start(each)
-  return { link, [Symbol.asyncDispose]: () => started.disposeAsync() }
+  start(eventTypeReconciler())
+  start(eventPolicyReconciler())
+  start(namespaceInjection)
+  start(triggerInjection)
+  return started
 }

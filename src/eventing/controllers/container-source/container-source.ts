@@ -1,0 +1,141 @@
+/** ContainerSource: a Deployment of the user's pods, and a SinkBinding that tells them the sink (contract eventing §2.14). */
+import { childName } from '../../../knative/child-name.ts'
+import { conditionOf, finish, isObserved } from '../../../knative/conditions.ts'
+import { Deployment } from '../../../kube/api/deployment.ts'
+import { controllerRef, keyOf } from '../../../kube/api/meta.ts'
+import type { PodTemplateSpec } from '../../../kube/api/pod-spec.ts'
+import type { PlannedEvent, Reconciler } from '../../../kube/controller/reconciler.ts'
+import {
+  ContainerSource,
+  containerSourceConditions as conditions,
+} from '../../api/container-source.ts'
+import { SinkBinding } from '../../api/sink-binding.ts'
+import type { SourceStatus } from '../../api/source-spec.ts'
+
+export interface World {
+  readonly source: ContainerSource
+  readonly deployment: Deployment | undefined
+  readonly binding: SinkBinding | undefined
+}
+
+export const deploymentName = (source: string): string => childName(source, '-deployment')
+export const bindingName = (source: string): string => childName(source, '-sinkbinding')
+
+export const containerSourceReconciler: Reconciler<ContainerSource, World> = {
+  name: 'containersource-controller',
+  kind: ContainerSource,
+  watches: [
+    { kind: Deployment, wake: 'owner' },
+    { kind: SinkBinding, wake: 'owner' },
+  ],
+
+  observe(source, read) {
+    const { namespace, name } = keyOf(source)
+    return {
+      source,
+      deployment: read.get(Deployment, { namespace, name: deploymentName(name) }),
+      binding: read.get(SinkBinding, { namespace, name: bindingName(name) }),
+    }
+  },
+
+  plan({ source, deployment, binding }, nowMs) {
+    const { generation = 0 } = source.metadata
+    let status: SourceStatus = conditions.begin(source.status ?? {}, generation, nowMs)
+    const { sinkUri: _uri, sinkCACerts: _certificates, sinkAudience: _audience, ...bare } = status
+    const { sinkUri, sinkCACerts, sinkAudience } = binding?.status ?? {}
+    status = {
+      ...bare,
+      ...(sinkUri !== undefined && { sinkUri }),
+      ...(sinkCACerts !== undefined && { sinkCACerts }),
+      ...(sinkAudience !== undefined && { sinkAudience }),
+    }
+    const bound = binding && isObserved(binding) && conditionOf(binding.status, 'Ready')
+    status = bound
+      ? conditions.mirror(status, 'SinkBindingReady', bound, nowMs)
+      : conditions.markUnknown(status, 'SinkBindingReady', '', '', nowMs)
+    const available = deployment?.status?.conditions?.find(({ type }) => type === 'Available')
+    status =
+      available?.status === 'True'
+        ? conditions.markTrue(status, 'ReceiveAdapterReady', nowMs)
+        : conditions.markUnknown(
+            status,
+            'ReceiveAdapterReady',
+            available?.reason ?? 'DeploymentUnavailable',
+            available?.message ??
+              `The Deployment '${deploymentName(source.metadata.name)}' is unavailable.`,
+            nowMs,
+          )
+    return {
+      // The binding first: the Deployment's pods then know the sink from the beginning.
+      apply: [
+        { kind: SinkBinding, desired: desiredBinding(source), created: made('SinkBinding') },
+        {
+          kind: Deployment,
+          desired: desiredDeployment(source, source.spec.template ?? {}),
+          created: made('Deployment'),
+        },
+      ],
+      status: finish(status, source.status, generation, nowMs),
+    }
+  },
+}
+
+const made = (what: string): PlannedEvent => ({
+  type: 'Normal',
+  reason: `ContainerSource${what}Created`,
+  message: `created ${what.toLowerCase()}`,
+})
+
+const sourceLabels = (name: string): Readonly<Record<string, string>> => ({
+  'sources.knative.dev/containerSource': name,
+  'sources.knative.dev/source': 'container-source-controller',
+})
+
+const desiredBinding = (source: ContainerSource): SinkBinding => {
+  const { name, namespace = '' } = source.metadata
+  const { sink, ceOverrides } = source.spec
+  return {
+    apiVersion: 'sources.knative.dev/v1',
+    kind: SinkBinding.kind,
+    metadata: {
+      name: bindingName(name),
+      namespace,
+      ownerReferences: [controllerRef(source)],
+    },
+    spec: {
+      ...(sink && { sink }),
+      ...(ceOverrides && { ceOverrides }),
+      subject: {
+        apiVersion: 'apps/v1',
+        kind: Deployment.kind,
+        namespace,
+        name: deploymentName(name),
+      },
+    },
+  }
+}
+
+export const desiredDeployment = (
+  source: Pick<ContainerSource, 'apiVersion' | 'kind' | 'metadata'>,
+  template: PodTemplateSpec,
+): Deployment => {
+  const { name, namespace = '' } = source.metadata
+  const labels = sourceLabels(name)
+  return {
+    apiVersion: 'apps/v1',
+    kind: Deployment.kind,
+    metadata: {
+      name: deploymentName(name),
+      namespace,
+      labels,
+      ownerReferences: [controllerRef(source)],
+    },
+    spec: {
+      selector: { matchLabels: labels },
+      template: {
+        ...template,
+        metadata: { ...template.metadata, labels: { ...template.metadata?.labels, ...labels } },
+      },
+    },
+  }
+}
