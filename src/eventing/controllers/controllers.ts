@@ -48,7 +48,15 @@ export interface EventingControllers extends AsyncDisposable {
 }
 
 /** What the engine's configuration is made of. */
-const fed: readonly Kind[] = [Broker, Trigger, InMemoryChannel, PingSource, EventTransform, CoreService, Endpoints]
+const fed: readonly Kind[] = [
+  Broker,
+  Trigger,
+  InMemoryChannel,
+  PingSource,
+  EventTransform,
+  CoreService,
+  Endpoints,
+]
 
 export async function startEventingControllers(deps: EventingDeps): Promise<EventingControllers> {
   const { informers, clock, log, gateway } = deps

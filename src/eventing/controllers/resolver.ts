@@ -74,7 +74,7 @@ export const isResolved = (resolution: Resolution): resolution is Resolved => 'u
 
 /** The kind that a reference names, in whatever version; undefined = none that is known to have addresses. */
 export function referredKind(
-  { apiVersion = '', kind }: KReference,
+  { apiVersion = '', kind }: Pick<KReference, 'apiVersion' | 'kind'>,
   kinds: readonly Kind[],
 ): Kind | undefined {
   const group = apiVersion.includes('/') ? (apiVersion.split('/')[0] ?? '') : ''

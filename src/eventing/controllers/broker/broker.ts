@@ -2,6 +2,7 @@
  * Broker of class MTChannelBasedBroker: its address, and whether the engine has it (contract eventing §2.1). There is no
  * channel and no Subscription behind it as in Knative: its log has its Triggers as subscriptions.
  */
+import { ConfigMap } from '../../../kube/api/config-map.ts'
 import { keyOf, type KubeObject } from '../../../kube/api/meta.ts'
 import type { Reconciler } from '../../../kube/controller/reconciler.ts'
 import { finish } from '../../../knative/conditions.ts'
@@ -17,6 +18,8 @@ import { withDeadLetter } from '../dead-letter.ts'
 import type { EngineLink } from '../engine/engine-link.ts'
 import { createServedKeys } from '../engine/served-keys.ts'
 import { engineNotReady, withoutPolicies } from '../marks.ts'
+import { configProblem, configTarget, type ConfigProblem } from './broker-config.ts'
+import { formerObjects } from './former-broker.ts'
 import { addressableKinds, resolve, targetOf, type Resolution } from '../resolver.ts'
 
 export interface World {
@@ -24,6 +27,7 @@ export interface World {
   /** The engine takes its events. */
   readonly served: boolean
   readonly deadLetterSink?: Resolution
+  readonly configProblem?: ConfigProblem
 }
 
 export const brokerReconciler = (link: EngineLink): Reconciler<Broker, World> => {
@@ -33,7 +37,7 @@ export const brokerReconciler = (link: EngineLink): Reconciler<Broker, World> =>
     name: 'broker-controller',
     kind: Broker,
     handles: (broker) => classOf(broker) === brokerClass.multiTenant,
-    watches: addressableKinds
+    watches: [...addressableKinds, ConfigMap]
       .filter((kind) => kind !== Broker)
       .map((kind) => ({ kind, wake: (changed: KubeObject) => tracker.observers(changed) })),
 
@@ -42,14 +46,25 @@ export const brokerReconciler = (link: EngineLink): Reconciler<Broker, World> =>
       const { uid = '' } = broker.metadata
       const sink = broker.spec.delivery?.deadLetterSink
       const served = link.serves(uid)
-      tracker.track(key, targetOf(sink, key.namespace))
+      tracker.track(key, [...targetOf(sink, key.namespace), ...configTarget(broker)])
+      const problem = configProblem(broker, read)
       keys.seen(key, uid, served)
-      return { broker, served, ...(sink && { deadLetterSink: resolve(sink, key.namespace, read) }) }
+      return {
+        broker,
+        served,
+        ...(sink && { deadLetterSink: resolve(sink, key.namespace, read) }),
+        ...(problem && { configProblem: problem }),
+      }
     },
 
-    plan({ broker, served, deadLetterSink }, nowMs) {
+    plan({ broker, served, deadLetterSink, configProblem: problem }, nowMs) {
       const { generation = 0, namespace = '', name } = broker.metadata
       let status: BrokerStatus = conditions.begin(broker.status ?? {}, generation, nowMs)
+      const apply = formerObjects(broker)
+      if (problem) {
+        status = conditions.markFalse(status, 'TriggerChannelReady', ...problem, nowMs)
+        return { apply, status: finish(status, broker.status, generation, nowMs) }
+      }
       const address = { name: 'http', url: `http://${brokerIngressHost}/${namespace}/${name}` }
       for (const type of ['IngressReady', 'TriggerChannelReady', 'FilterReady', 'Addressable'])
         status = served
@@ -58,7 +73,7 @@ export const brokerReconciler = (link: EngineLink): Reconciler<Broker, World> =>
       status = withDeadLetter(status, deadLetterSink, conditions, nowMs)
       status = withoutPolicies(status, conditions, nowMs)
       if (served) status = { ...status, address }
-      return { status: finish(status, broker.status, generation, nowMs) }
+      return { apply, status: finish(status, broker.status, generation, nowMs) }
     },
 
     gone(key) {

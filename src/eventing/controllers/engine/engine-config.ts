@@ -16,6 +16,7 @@ import type {
   EngineConfig,
   SubscriptionConfig,
 } from '../../broker/feed.ts'
+import { formerHosts, hasFormerAddress } from '../broker/former-broker.ts'
 import { deliveryPolicy } from '../delivery-policy.ts'
 import { dialOf, type DialWorld } from '../dial.ts'
 import { transformConfig } from '../event-transform/event-transform.ts'
@@ -59,6 +60,7 @@ export function engineConfig(read: Reader, world: DialWorld): EngineConfig {
         kind: 'Broker',
         namespace,
         name,
+        ...(hasFormerAddress(namespace, name, read) && { hosts: formerHosts(namespace, name) }),
         subscriptions: (triggers.get(`${namespace}/${name}`) ?? [])
           .filter(({ status }) => status?.subscriberUri)
           .map((trigger) => triggerConfig(trigger, spec.delivery, to)),

@@ -18,8 +18,9 @@ import { withDeadLetter } from '../dead-letter.ts'
 import type { EngineLink } from '../engine/engine-link.ts'
 import { createServedKeys } from '../engine/served-keys.ts'
 import { engineNotReady, withoutIdentity } from '../marks.ts'
-import { addressableKinds, isResolved, resolve, targetOf, type Resolution } from '../resolver.ts'
-import { dependencyOf, dependencyState, type Dependency } from './dependency.ts'
+import { followedKinds } from '../followed-kinds.ts'
+import { isResolved, resolve, targetOf, type Resolution } from '../resolver.ts'
+import { dependencyOf, dependencyState, dependencyTarget, type Dependency } from './dependency.ts'
 
 export interface World {
   readonly trigger: Trigger
@@ -36,7 +37,7 @@ export const triggerReconciler = (link: EngineLink): Reconciler<Trigger, World> 
   return {
     name: 'trigger-controller',
     kind: Trigger,
-    watches: addressableKinds.map((kind) => ({
+    watches: followedKinds.map((kind) => ({
       kind,
       wake: (changed: KubeObject) => tracker.observers(changed),
     })),
@@ -49,7 +50,9 @@ export const triggerReconciler = (link: EngineLink): Reconciler<Trigger, World> 
       const served = link.serves(uid)
       const broker = read.get(Broker, { namespace, name: brokerOf(trigger) })
       const sink = spec.delivery?.deadLetterSink
+      const dependency = dependencyOf(metadata.annotations?.[annotation.dependency])
       tracker.track(key, [
+        ...dependencyTarget(dependency, namespace),
         { kind: Broker.kind, namespace, name: brokerOf(trigger) },
         ...targetOf(spec.subscriber, namespace),
         ...targetOf(sink, namespace),
@@ -62,7 +65,7 @@ export const triggerReconciler = (link: EngineLink): Reconciler<Trigger, World> 
         served,
         subscriber: resolve(spec.subscriber ?? {}, namespace, read),
         ...(deadLetterSink && { deadLetterSink }),
-        dependency: dependencyState(dependencyOf(metadata.annotations?.[annotation.dependency])),
+        dependency: dependencyState(dependency, namespace, read),
       }
     },
 
@@ -126,15 +129,19 @@ function decide(world: World, begun: TriggerStatus, nowMs: number): TriggerStatu
   status = served
     ? conditions.markTrue(status, 'SubscriptionReady', nowMs)
     : conditions.markUnknown(status, 'SubscriptionReady', ...engineNotReady, nowMs)
-  return dependency.status === 'True'
-    ? conditions.markTrue(status, 'DependencyReady', nowMs)
-    : conditions.markUnknown(
-        status,
-        'DependencyReady',
-        dependency.reason,
-        dependency.message,
-        nowMs,
-      )
+  return withDependency(status, dependency, nowMs)
+}
+
+function withDependency(
+  status: TriggerStatus,
+  dependency: Dependency,
+  nowMs: number,
+): TriggerStatus {
+  const type = 'DependencyReady'
+  const { reason, message } = dependency
+  if (dependency.status === 'True') return conditions.markTrue(status, type, nowMs)
+  const mark = dependency.status === 'False' ? conditions.markFalse : conditions.markUnknown
+  return mark(status, type, reason, message, nowMs)
 }
 
 function withSubscriber(
