@@ -16,6 +16,7 @@ import { replicaSet } from './replica-set.ts'
 import { startScheduler } from './scheduler.ts'
 import { servedKinds } from './served-kinds.ts'
 import { startStorage } from './storage/storage.ts'
+import { startWorkloads } from './workloads.ts'
 
 export interface KubeControllersDeps extends ControllerDeps {
   readonly client: TypedClient
@@ -41,6 +42,7 @@ export function startKubeControllers(deps: KubeControllersDeps): AsyncDisposable
   started.use(startGarbageCollector({ ...deps, kinds }))
   started.use(startNamespaceController({ ...deps, kinds }))
   started.use(startEventExpiry(deps))
+  started.use(startWorkloads(deps))
   if (deps.rootCA !== undefined) started.use(startController(accountFiles(deps.rootCA), deps))
   if (deps.volumesFolder) started.use(startStorage({ ...deps, folder: deps.volumesFolder }))
   if (deps.apiAddress) started.use(startController(kubernetesService(deps.apiAddress), deps))
