@@ -150,11 +150,17 @@ function operation(served: ServedKind, verb: string, action: string, details: De
   const { definition, version } = served
   const { body, suffix = '', gvk = gvkOf(served), parameters = [] } = details
   const scope = definition.namespaced && suffix !== 'ForAllNamespaces' ? 'Namespaced' : ''
-  const tag = `${definition.group.split('.')[0] || 'core'}_${version}`
+  const group = groupName(definition.group)
+  const tag = `${group}_${version}`
   return {
     tags: [tag],
     description: `${verb} ${definition.kind}${suffix ? ` (${suffix.toLowerCase()})` : ''}`,
-    operationId: `${action}_${tag}_${scope}${definition.kind}${suffix}`,
+    operationId: operationId(
+      verb,
+      upperFirst(group) + upperFirst(version),
+      scope,
+      definition.kind + suffix,
+    ),
     parameters,
     ...(body && { requestBody: { content: { '*/*': { schema: reference(body) } } } }),
     ...(action === 'patch' && {
@@ -168,6 +174,22 @@ function operation(served: ServedKind, verb: string, action: string, details: De
     'x-kubernetes-group-version-kind': gvk,
   }
 }
+
+/** Generators of clients name their methods by this: `readAppsV1NamespacedDeploymentScale`. */
+function operationId(verb: string, version: string, scope: string, kind: string): string {
+  const [first = '', second = ''] = verb.split(' ')
+  return `${first}${version}${second === 'collection' ? 'Collection' : ''}${scope}${kind}`
+}
+
+/** `rbacAuthorization` of `rbac.authorization.k8s.io`, `servingKnativeDev` of `serving.knative.dev`. */
+const groupName = (group: string): string =>
+  (group || 'core')
+    .replace(/\.k8s\.io$/, '')
+    .split(/[.-]/)
+    .map((part, i) => (i === 0 ? part : upperFirst(part)))
+    .join('')
+
+const upperFirst = (text: string): string => text.slice(0, 1).toUpperCase() + text.slice(1)
 
 function patchContent(flavour: 'builtin' | 'custom'): Json {
   const types = [

@@ -103,3 +103,31 @@ test('kubectl 1.27 and 1.28 get an empty protobuf document of v2', () => {
   assert.equal(document.body, '')
   assert.equal(document.contentType, 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf')
 })
+
+test('v2 has the paths too; generators of clients find every operation under one name', () => {
+  const v2 = JSON.parse(openApi.v2('application/json').body)
+  const item = v2.paths['/apis/apps/v1/namespaces/{namespace}/deployments/{name}']
+  assert.deepEqual(item.parameters[0], {
+    name: 'name',
+    in: 'path',
+    required: true,
+    description: 'Name of the Deployment.',
+    type: 'string',
+    uniqueItems: true,
+  })
+  assert.equal(item.put.parameters[0].schema.$ref, '#/definitions/io.k8s.api.apps.v1.Deployment')
+  assert.ok(item.patch.consumes.includes('application/strategic-merge-patch+json'))
+  assert.ok(!openApi.v2('application/json').body.includes('"oneOf"'))
+
+  const operations: string[] = Object.values<Record<string, { operationId?: string }>>(
+    v2.paths,
+  ).flatMap((each) => Object.values(each).flatMap(({ operationId }) => operationId ?? []))
+  assert.equal(new Set(operations).size, operations.length)
+  for (const name of [
+    'listCoreV1PodForAllNamespaces',
+    'readAppsV1NamespacedDeploymentScale',
+    'deleteRbacAuthorizationV1CollectionNamespacedRole',
+    'patchServingExDevV1NamespacedWidgetStatus',
+  ])
+    assert.ok(operations.includes(name), name)
+})

@@ -8,6 +8,7 @@ import type { KindDefinition } from '../api/kind.ts'
 import { wholeSchema } from '../api/structural.ts'
 import { componentsFor } from './openapi-components.ts'
 import { pathsOf } from './openapi-paths.ts'
+import { openApiV2 } from './openapi-v2.ts'
 import { servedGroups, type ServedKind } from './served.ts'
 
 export interface OpenApiDocument {
@@ -115,12 +116,7 @@ export function createOpenApi(kinds: readonly KindDefinition[], before?: OpenApi
       accept?.includes('proto-openapi')
         ? documentOf('', protobufV2)
         : (second ??= documentOf(
-            JSON.stringify({
-              swagger: '2.0',
-              info,
-              paths: {},
-              definitions: componentsFor([...served().values()].flat(), '#/definitions/'),
-            }),
+            JSON.stringify(openApiV2([...served().values()], info)),
             'application/json',
           )),
   }
