@@ -140,8 +140,9 @@ function withDependency(
   const type = 'DependencyReady'
   const { reason, message } = dependency
   if (dependency.status === 'True') return conditions.markTrue(status, type, nowMs)
-  const mark = dependency.status === 'False' ? conditions.markFalse : conditions.markUnknown
-  return mark(status, type, reason, message, nowMs)
+  return dependency.status === 'False'
+    ? conditions.markFalse(status, type, reason, message, nowMs)
+    : conditions.markUnknown(status, type, reason, message, nowMs)
 }
 
 function withSubscriber(
