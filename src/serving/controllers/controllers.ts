@@ -18,7 +18,7 @@ import { ingressReconciler } from './ingress/ingress.ts'
 import { labelerReconciler } from './labeler/labeler.ts'
 import { metricReconciler } from './metric/metric.ts'
 import { podAutoscalerReconciler } from './pod-autoscaler/pod-autoscaler.ts'
-import { unservedPodAutoscalerReconciler } from './pod-autoscaler/unserved.ts'
+import { hpaClassReconciler } from './pod-autoscaler/hpa-class.ts'
 import { revisionGcReconciler } from './revision-gc/revision-gc.ts'
 import { createDigestResolver, type ImageIdentity } from './revision/digest-resolver.ts'
 import { revisionReconciler } from './revision/revision.ts'
@@ -69,7 +69,7 @@ export function startServingControllers(deps: ServingDeps): ServingControllers {
   start(configurationReconciler)
   start(revisionReconciler(readConfig, resolver))
   start(podAutoscalerReconciler({ readConfig, autoscaler, gatewayReady, onDecision }))
-  start(unservedPodAutoscalerReconciler)
+  start(hpaClassReconciler(readConfig))
   start(serverlessServiceReconciler({ host: callableAddress(gateway.host), port: gateway.port }))
   start(metricReconciler)
   start(routeReconciler(readConfig))

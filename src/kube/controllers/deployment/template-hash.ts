@@ -6,6 +6,19 @@ export const hashLabel = 'pod-template-hash'
 
 /** A stable hash (FNV-1a, 32 bits) of the template, whatever the order of its fields. `collisions` makes it another one. */
 export function templateHash(template: unknown, collisions = 0): string {
+  if (collisions > 0 || !isStored(template)) return computed(template, collisions)
+  const known = hashes.get(template) ?? computed(template, collisions)
+  hashes.set(template, known)
+  return known
+}
+
+/** Of templates out of the store, which never change: each look at a Deployment asks again. */
+const hashes = new WeakMap<object, string>()
+
+const isStored = (template: unknown): template is object =>
+  typeof template === 'object' && template !== null && Object.isFrozen(template)
+
+function computed(template: unknown, collisions: number): string {
   const text = canonical(template) + (collisions > 0 ? `#${collisions}` : '')
   return Array.from(
     String(fnv32a(text)),

@@ -40,6 +40,7 @@ import { watchConfigs, type ReadConfig } from '../config.ts'
 import { progressDeadlineMs } from '../revision/deployment.ts'
 import { initialScaleOf } from './annotations.ts'
 import { freezeStep } from './freezing.ts'
+import { isHpaClass, isScaledByRequests } from './hpa-class.ts'
 import { desiredMetric } from './metric.ts'
 import { desiredServerlessService } from './serverless-service.ts'
 import { notOwned, sksNotReady, sksReady, withScale } from './status.ts'
@@ -86,8 +87,9 @@ export const podAutoscalerReconciler = ({
     watchConfigs(PodAutoscaler, configAutoscaler, configDeployment),
   ],
 
-  handles: ({ metadata }) =>
-    (metadata.annotations?.[annotation.autoscalingClass] ?? kpaClass) === kpaClass,
+  handles: (autoscaler) =>
+    (autoscaler.metadata.annotations?.[annotation.autoscalingClass] ?? kpaClass) === kpaClass ||
+    isScaledByRequests(autoscaler),
 
   observe(autoscaler, read) {
     const key = keyOf(autoscaler)
@@ -238,7 +240,8 @@ const scaleSettings = ({ autoscaler, config }: World) => {
   const { annotations } = autoscaler.metadata
   return {
     bounds: {
-      min: minScale(annotations, config.autoscaler),
+      // The HPA class does not go to zero, whatever it measures.
+      min: Math.max(minScale(annotations, config.autoscaler), isHpaClass(autoscaler) ? 1 : 0),
       max: maxScale(annotations, config.autoscaler),
     },
     initialScale: initialScaleOf(annotations, config.autoscaler),
@@ -271,7 +274,7 @@ function nextStep(
       initialized,
       reachability: autoscaler.spec.reachability ?? '',
       active: activeSince(status, nowMs),
-      enableScaleToZero: config.autoscaler.enableScaleToZero,
+      enableScaleToZero: config.autoscaler.enableScaleToZero && !isHpaClass(autoscaler),
       stableWindowMs: spec.stableWindowMs,
       scaleToZeroGracePeriodMs: config.autoscaler.scaleToZeroGracePeriodMs,
       scaleToZeroPodRetentionMs: scaleToZeroPodRetentionPeriodMs(annotations, config.autoscaler),
