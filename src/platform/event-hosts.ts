@@ -9,6 +9,8 @@ import type { Address } from './config.ts'
 export interface EventHosts extends FeedPart {
   /** From now on these hosts lead there. */
   lead(config: EngineConfig, engine: Address): void
+  /** This host leads there, whatever the engine has. */
+  leadHost(host: string, to: Address): void
 }
 
 const target = 'knative-eventing/broker-ingress:80'
@@ -19,6 +21,34 @@ export function createEventHosts(): EventHosts {
   facts.complete()
   return {
     ...facts,
+    leadHost(host, to) {
+      const key = `knative-eventing/${host.split('.')[0] ?? ''}:80`
+      facts.tell({
+        type: 'revision',
+        revision: {
+          key,
+          kind: 'service',
+          service: host,
+          configuration: '',
+          protocol: 'http1',
+          containerConcurrency: 0,
+          timeoutMs: 60_000,
+          responseStartTimeoutMs: 0,
+          idleTimeoutMs: 0,
+          backends: [{ ...to, pod: 'control-plane' }],
+        },
+      })
+      const paths = [{ splits: [{ service: key, percent: 100 }] }]
+      const hosts = [host, host.replace(/\.cluster\.local$/, ''), host.replace(/\.svc\..*$/, '')]
+      facts.tell({
+        type: 'ingress',
+        ingress: {
+          key: `${route}/${host}`,
+          hash: '',
+          rules: [{ hosts, visibility: 'ClusterLocal', paths }],
+        },
+      })
+    },
     lead({ brokerHosts, channels, transforms = [] }, engine) {
       facts.tell({
         type: 'revision',

@@ -83,6 +83,8 @@ export interface Kube extends AsyncDisposable {
   readonly names: Pick<NamesForPods, 'leadTo'>
   /** For controllers in this process. */
   readonly deps: ControllerDeps & { readonly client: TypedClient }
+  /** For what acts with the rights of somebody else, or promises what it has written. */
+  readonly clientAs: (user: UserInfo, durable?: boolean) => TypedClient
   /** For a start that fails: disposing leaves pods running that were found running. */
   keepFoundPods(): void
 }
@@ -302,6 +304,7 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
     resolveDigest: (image, identity) => images.resolve(image, () => pullKeys(client, identity)),
     names,
     deps,
+    clientAs: (user, durable = false) => typedClient(api, { user, durable }),
     keepFoundPods,
     [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
   }

@@ -123,7 +123,13 @@ export async function startPlatform(
       }),
     )
     started.use(
-      await startEventing({ ...kube.deps, layout, gatewayLocal: serving.local, hosts: eventHosts }),
+      await startEventing({
+        ...kube.deps,
+        clientAs: kube.clientAs,
+        layout,
+        gatewayLocal: serving.local,
+        hosts: eventHosts,
+      }),
     )
     following.connect({ client: kube.deps.client, gateway: serving.local })
     kube.names.leadTo(serving.local)

@@ -6,6 +6,7 @@ import { Broker } from './broker.ts'
 import { Channel } from './channel.ts'
 import { ContainerSource } from './container-source.ts'
 import { EventTransform } from './event-transform.ts'
+import { formerSourceKinds } from './former-sources.ts'
 import { InMemoryChannel } from './in-memory-channel.ts'
 import { JobSink } from './job-sink.ts'
 import { PingSource } from './ping-source.ts'
@@ -41,4 +42,5 @@ export const eventingKinds: readonly KindDefinition[] = [
   erased(SinkBinding),
   erased(EventTransform),
   erased(JobSink),
+  ...formerSourceKinds,
 ]

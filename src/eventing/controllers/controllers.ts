@@ -1,6 +1,7 @@
 /** Starts the controllers of Knative Eventing and keeps the event engine told. */
 import { Endpoints } from '../../kube/api/endpoints.ts'
-import type { Kind } from '../../kube/api/kind.ts'
+import type { Kind, UserInfo } from '../../kube/api/kind.ts'
+import type { Client } from '../../kube/client/client.ts'
 import type { KubeObject } from '../../kube/api/meta.ts'
 import { Service as CoreService } from '../../kube/api/service.ts'
 import { startController, type ControllerDeps } from '../../kube/controller/loop.ts'
@@ -8,8 +9,10 @@ import type { Reconciler } from '../../kube/controller/reconciler.ts'
 import { Broker } from '../api/broker.ts'
 import { InMemoryChannel } from '../api/in-memory-channel.ts'
 import { EventTransform } from '../api/event-transform.ts'
+import { cronJobAttributes, CronJobSource, unservedSources } from '../api/former-sources.ts'
 import { PingSource } from '../api/ping-source.ts'
 import { Trigger } from '../api/trigger.ts'
+import { startApiServerSources } from './api-server-source/start.ts'
 import { brokerReconciler } from './broker/broker.ts'
 import { channelReconciler } from './channel/channel.ts'
 import type { EngineConfig } from '../broker/feed.ts'
@@ -17,6 +20,8 @@ import type { DialAddress } from './dial.ts'
 import { engineConfig } from './engine/engine-config.ts'
 import { connectEngine, type EngineLink } from './engine/engine-link.ts'
 import { containerSourceReconciler } from './container-source/container-source.ts'
+import { formerContainerSourceReconciler } from './container-source/former-container-source.ts'
+import { unservedSourceReconciler } from './source/unserved.ts'
 import { eventTransformReconciler } from './event-transform/event-transform.ts'
 import { jobSinkReconciler } from './job-sink/job-sink.ts'
 import { pingAttributes } from './ping-source/ping-config.ts'
@@ -41,6 +46,10 @@ export interface EventingDeps extends ControllerDeps {
   readonly gateway: () => DialAddress | undefined
   /** Hears what an engine at this address has taken. */
   readonly onTold?: (config: EngineConfig, engine: DialAddress) => void
+  /** Requests to the API come from this user: what sources see is what their accounts may see. */
+  readonly clientAs: (user: UserInfo) => Client
+  /** Where JobSinks take events. */
+  readonly jobSink: () => DialAddress | undefined
 }
 
 export interface EventingControllers extends AsyncDisposable {
@@ -53,6 +62,7 @@ const fed: readonly Kind[] = [
   Trigger,
   InMemoryChannel,
   PingSource,
+  CronJobSource,
   EventTransform,
   CoreService,
   Endpoints,
@@ -64,18 +74,24 @@ export async function startEventingControllers(deps: EventingDeps): Promise<Even
   const read = informers.reader()
   const sources = fed.map((kind) => informers.for(kind))
   await informers.synced()
+  const dialWorld = () => ({
+    gateway: gateway(),
+    engine: link.address,
+    jobSink: deps.jobSink(),
+  })
   const link: EngineLink = started.use(
     connectEngine({
       socketPath: deps.engineSocket,
       startEngine: deps.startEngine,
       ...(deps.onTold && { onTold: deps.onTold }),
-      wanted: () => engineConfig(read, { gateway: gateway(), engine: link.address }),
+      wanted: () => engineConfig(read, dialWorld()),
       clock,
       log: log.child({ part: 'engine-link' }),
     }),
   )
   for (const source of sources) started.use(source.subscribe(() => link.changed()))
   started.use(startReconcilers(link, deps))
+  started.use(startApiServerSources({ ...deps, dialWorld }))
   return { link, [Symbol.asyncDispose]: () => started.disposeAsync() }
 }
 
@@ -89,7 +105,10 @@ export function startReconcilers(link: EngineLink, deps: ControllerDeps): AsyncD
   start(inMemoryChannelReconciler(link))
   start(channelReconciler)
   start(pingSourceReconciler(PingSource, pingAttributes, link))
+  start(pingSourceReconciler(CronJobSource, cronJobAttributes, link))
+  for (const kind of unservedSources) start(unservedSourceReconciler(kind))
   start(sinkBindingReconciler())
+  start(formerContainerSourceReconciler())
   start(containerSourceReconciler)
   start(eventTransformReconciler(link))
   start(jobSinkReconciler)

@@ -8,6 +8,7 @@ import { Broker, classOf } from '../../api/broker.ts'
 import type { SubscriberSpec } from '../../api/channelable.ts'
 import { EventTransform } from '../../api/event-transform.ts'
 import { InMemoryChannel } from '../../api/in-memory-channel.ts'
+import { CronJobSource } from '../../api/former-sources.ts'
 import { PingSource } from '../../api/ping-source.ts'
 import { brokerOf, Trigger } from '../../api/trigger.ts'
 import type {
@@ -20,7 +21,7 @@ import { formerHosts, hasFormerAddress } from '../broker/former-broker.ts'
 import { deliveryPolicy } from '../delivery-policy.ts'
 import { dialOf, type DialWorld } from '../dial.ts'
 import { transformConfig } from '../event-transform/event-transform.ts'
-import { pingConfig, pingOf } from '../ping-source/ping-config.ts'
+import { cronPingOf, pingConfig, pingOf } from '../ping-source/ping-config.ts'
 
 /** Name of the Service whose host is a channel's address. */
 export const channelServiceName = (channel: string): string => `${channel}-kn-channel`
@@ -86,10 +87,10 @@ export function engineConfig(read: Reader, world: DialWorld): EngineConfig {
   return {
     brokerHosts: [brokerIngressHost, ...shorter(brokerIngressHost)],
     channels: [...brokers, ...channels],
-    pings: read
-      .list(PingSource, '')
-      .map((source) => pingConfig(source, pingOf(source), to))
-      .filter((each) => each !== undefined),
+    pings: [
+      ...read.list(PingSource, '').map((source) => pingConfig(source, pingOf(source), to)),
+      ...read.list(CronJobSource, '').map((source) => pingConfig(source, cronPingOf(source), to)),
+    ].filter((each) => each !== undefined),
     transforms: read
       .list(EventTransform, '')
       .map((transform) => transformConfig(transform, to))

@@ -1,4 +1,5 @@
 /** PingSources as the engine has them: with their sink resolved and the whole event but its id and time. */
+import { cronJobAttributes, cronJobPing, type FormerSource } from '../../api/former-sources.ts'
 import { separated } from '../../api/ping-schedule.ts'
 import { pingEventSource, pingEventType, type PingSource } from '../../api/ping-source.ts'
 import type { CloudEventOverrides, SourceStatus } from '../../api/source-spec.ts'
@@ -32,7 +33,13 @@ export const pingOf = (source: PingSource): Ping => {
   }
 }
 
-export const base64 = (text: string): string => Buffer.from(text).toString('base64')
+export function cronPingOf(source: FormerSource): Ping {
+  const { schedule, timezone, data } = cronJobPing(source)
+  const attributes = { ...cronJobAttributes(source), datacontenttype: 'application/json' }
+  return { schedule, timezone, attributes, data: base64(data) }
+}
+
+const base64 = (text: string): string => Buffer.from(text).toString('base64')
 
 interface Emitting extends KubeObject {
   readonly spec: { readonly ceOverrides?: CloudEventOverrides }

@@ -1,0 +1,72 @@
+/** Starts what follows objects for ApiServerSources, of today's group and of that of 2019. */
+import { randomUUID } from 'node:crypto'
+import { startController, type ControllerDeps } from '../../../kube/controller/loop.ts'
+import type { Kind, UserInfo } from '../../../kube/api/kind.ts'
+import type { Client } from '../../../kube/client/client.ts'
+import { ApiServerSource } from '../../api/api-server-source.ts'
+import { FormerApiServerSource } from '../../api/former-sources.ts'
+import { createSender } from '../../broker/sender.ts'
+import { createFollowers } from '../../sources/api-server/follow.ts'
+import { tellTo } from '../../sources/api-server/tell.ts'
+import { dialOf, type DialWorld } from '../dial.ts'
+import { overrides } from '../ping-source/ping-config.ts'
+import { isResolved } from '../resolver.ts'
+import { apiServerSourceReconciler, apiServerUrl } from './api-server-source.ts'
+
+export interface FollowingDeps extends ControllerDeps {
+  /** Requests come from this user. */
+  readonly clientAs: (user: UserInfo) => Client
+  readonly dialWorld: () => DialWorld
+}
+
+export function startApiServerSources(deps: FollowingDeps): AsyncDisposable {
+  const { clock, log, recorder, informers, clientAs, dialWorld } = deps
+  const started = new AsyncDisposableStack()
+  const sender = started.use(createSender({ clock }))
+  const followers = started.use(createFollowers({ clientAs, clock, log }))
+  const read = informers.reader()
+  const kinds: readonly Kind<ApiServerSource>[] = [ApiServerSource, FormerApiServerSource]
+  for (const kind of kinds) {
+    const reconciler = apiServerSourceReconciler(kind, {
+      followers,
+      tell: (source, sink) =>
+        tellTo(
+          {
+            about: source,
+            mode: source.spec.mode ?? '',
+            apiUrl: apiServerUrl,
+            owner: source.spec.owner,
+            filters: source.spec.filters,
+            overrides: overrides(source.spec.ceOverrides),
+            sink() {
+              const url = isResolved(sink) ? sink.url : ''
+              const dial = dialOf(url, read, dialWorld())
+              return {
+                url,
+                ...(dial && { dial }),
+                ...(isResolved(sink) && sink.caCerts && { caCerts: sink.caCerts }),
+              }
+            },
+          },
+          {
+            sender,
+            clock,
+            log,
+            newId: randomUUID,
+            lost: (about, reason) =>
+              recorder.event(
+                about,
+                {
+                  type: 'Warning',
+                  reason: 'EventLost',
+                  message: `an event was not delivered: ${reason}`,
+                },
+                { component: 'apiserversource-controller' },
+              ),
+          },
+        ),
+    })
+    started.use(startController(reconciler, deps))
+  }
+  return started
+}

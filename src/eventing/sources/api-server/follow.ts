@@ -1,0 +1,278 @@
+/**
+ * Follows objects of the API for ApiServerSources, with the rights of a service account, and tells each change on. What is
+ * there at the beginning is no change; nor is what is listed again when history is gone (contract eventing §6.3). A sink
+ * that is slow holds its watch back; events go out in the order of the changes of a resource.
+ */
+import { sleep, type Clock } from '../../../lib/clock.ts'
+import type { Log } from '../../../lib/log.ts'
+import { apiVersionOf, type Kind, type UserInfo } from '../../../kube/api/kind.ts'
+import { keyText, type KubeObject, type ObjectKey } from '../../../kube/api/meta.ts'
+import type { WatchEvent } from '../../../kube/api/protocol.ts'
+import { hasReason } from '../../../kube/api/status-error.ts'
+import type { Client } from '../../../kube/client/client.ts'
+
+/** What of it a source wants. All plain values: equal ones are the same wish. */
+export interface Wish {
+  readonly account: { readonly namespace: string; readonly name: string }
+  /** '' = all. */
+  readonly namespaces: readonly string[]
+  readonly resources: readonly Resource[]
+  /** Whom to tell is not a part of what is followed, and read when there is something to tell. */
+}
+
+export interface Resource {
+  readonly group: string
+  readonly version: string
+  readonly kind: string
+  readonly plural: string
+  /** As text; '' = all. */
+  readonly labelSelector: string
+}
+
+/** How it goes. */
+export type FollowState =
+  | { readonly kind: 'starting' }
+  | { readonly kind: 'following' }
+  /** What its account may not do, in words. */
+  | { readonly kind: 'forbidden'; readonly missing: string }
+
+export type ChangeType = 'add' | 'update' | 'delete'
+
+export interface Followers extends AsyncDisposable {
+  /** From now on exactly that; undefined = nothing. `tell` is called one change of a resource after another. */
+  follow(key: ObjectKey, wish: Wish | undefined, tell?: Tell): void
+  stateOf(key: ObjectKey): FollowState
+  /** Calls back when a state has become another. */
+  onState(listener: (key: ObjectKey) => void): Disposable
+}
+
+export type Tell = (
+  type: ChangeType,
+  object: KubeObject,
+  resource: Resource,
+  signal: AbortSignal,
+) => Promise<void>
+
+export interface FollowersOptions {
+  /** Requests come from this user. */
+  readonly clientAs: (user: UserInfo) => Client
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/** Until rights are asked for again: 500 ms, doubling, at most 10 s. */
+const firstWaitMs = 500
+const longestWaitMs = 10_000
+/** Until a kind that nobody serves is looked for again. */
+const unknownKindMs = 15_000
+const watchSeconds = 300
+
+export const accountUser = (namespace: string, name: string): UserInfo => ({
+  username: `system:serviceaccount:${namespace}:${name}`,
+  groups: ['system:serviceaccounts', `system:serviceaccounts:${namespace}`, 'system:authenticated'],
+})
+
+export function createFollowers(options: FollowersOptions): Followers {
+  const running = new Map<string, Follower>()
+  const listeners = new Set<(key: ObjectKey) => void>()
+  const ended = new Set<Promise<void>>()
+  const stop = (follower: Follower) => {
+    const end = follower.stop().finally(() => ended.delete(end))
+    ended.add(end)
+  }
+  return {
+    follow(key, wish, tell) {
+      const name = keyText(key)
+      const before = running.get(name)
+      if (before && wish && tell && before.isFor(wish)) {
+        before.tell = tell
+        return
+      }
+      if (before) stop(before)
+      running.delete(name)
+      if (!wish || !tell) return
+      const changed = () => {
+        for (const listener of listeners) listener(key)
+      }
+      running.set(name, new Follower(wish, tell, changed, options))
+    },
+    stateOf: (key) => running.get(keyText(key))?.state ?? { kind: 'starting' },
+    onState(listener) {
+      listeners.add(listener)
+      return { [Symbol.dispose]: () => void listeners.delete(listener) }
+    },
+    async [Symbol.asyncDispose]() {
+      listeners.clear()
+      for (const follower of running.values()) stop(follower)
+      running.clear()
+      await Promise.all(ended)
+    },
+  }
+}
+
+class Follower {
+  state: FollowState = { kind: 'starting' }
+  tell: Tell
+  readonly #wish: Wish
+  readonly #text: string
+  readonly #changed: () => void
+  readonly #options: FollowersOptions
+  readonly #client: Client
+  readonly #stop = new AbortController()
+  readonly #ended: Promise<void>
+
+  constructor(wish: Wish, tell: Tell, changed: () => void, options: FollowersOptions) {
+    this.#wish = wish
+    this.#text = JSON.stringify(wish)
+    this.tell = tell
+    this.#changed = changed
+    this.#options = options
+    this.#client = options.clientAs(accountUser(wish.account.namespace, wish.account.name))
+    this.#ended = this.#run()
+  }
+
+  isFor(wish: Wish): boolean {
+    return JSON.stringify(wish) === this.#text
+  }
+
+  stop(): Promise<void> {
+    this.#stop.abort()
+    return this.#ended
+  }
+
+  #become(state: FollowState): void {
+    if (this.#stop.signal.aborted || JSON.stringify(state) === JSON.stringify(this.state)) return
+    this.state = state
+    this.#changed()
+  }
+
+  async #run(): Promise<void> {
+    const { clock, log } = this.#options
+    const { signal } = this.#stop
+    let waitMs = firstWaitMs
+    while (!signal.aborted) {
+      try {
+        const missing = await this.#missingRights()
+        if (missing === undefined) {
+          waitMs = firstWaitMs
+          await this.#followAll()
+        } else this.#become({ kind: 'forbidden', missing })
+      } catch (error) {
+        log.info('objects can not be followed, trying again', { error, waitMs })
+      }
+      await sleep(clock, waitMs, signal)
+      waitMs = Math.min(waitMs * 2, longestWaitMs)
+    }
+  }
+
+  /** Until it is stopped, or refused. */
+  async #followAll(): Promise<void> {
+    const round = new AbortController()
+    const signal = AbortSignal.any([this.#stop.signal, round.signal])
+    const begun: Promise<void>[] = []
+    const all = this.#wish.resources.flatMap((resource) =>
+      this.#wish.namespaces.map((namespace) => {
+        const start = Promise.withResolvers<void>()
+        begun.push(start.promise)
+        // One that is refused ends the others: rights are asked for anew.
+        return this.#followOne(resource, namespace, start.resolve, signal).finally(() => {
+          start.resolve()
+          round.abort()
+        })
+      }),
+    )
+    void Promise.all(begun).then(() => signal.aborted || this.#become({ kind: 'following' }))
+    await Promise.all(all)
+  }
+
+  async #followOne(
+    resource: Resource,
+    namespace: string,
+    begun: () => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { clock, log } = this.#options
+    const kind: Kind = { ...resource, namespaced: true }
+    const { labelSelector } = resource
+    const selection = labelSelector === '' ? {} : { labelSelector }
+    let version: string | undefined
+    while (!signal.aborted) {
+      try {
+        version ??= (await this.#client.list(kind, namespace, { ...selection, limit: 1 })).metadata
+          .resourceVersion
+        const watch = { resourceVersion: version, allowWatchBookmarks: true }
+        const events = await this.#client.watch(
+          kind,
+          namespace,
+          { ...selection, ...watch, timeoutSeconds: watchSeconds },
+          signal,
+        )
+        begun()
+        for await (const { type, object } of events) {
+          if (signal.aborted) return
+          version = object.metadata.resourceVersion ?? version
+          const change = changes[type]
+          if (change) await this.tell(change, object, resource, signal)
+        }
+      } catch (error) {
+        if (signal.aborted) return
+        if (hasReason(error, 'Forbidden')) return
+        begun()
+        if (hasReason(error, 'Expired', 'Gone')) version = undefined
+        else if (hasReason(error, 'NotFound')) {
+          log.info('nobody serves this kind of objects: it is skipped', {
+            kind: `${apiVersionOf(kind)} ${kind.kind}`,
+          })
+          await sleep(clock, unknownKindMs, signal)
+          continue
+        } else log.info('a watch of a source broke and is begun again', { error })
+        await sleep(clock, firstWaitMs, signal)
+      }
+    }
+  }
+
+  /** The first right that is missing, in Knative's words. */
+  async #missingRights(): Promise<string | undefined> {
+    const { username } = accountUser(this.#wish.account.namespace, this.#wish.account.name)
+    const missing = new Map<string, string[]>()
+    for (const namespace of this.#wish.namespaces)
+      for (const { group, plural } of this.#wish.resources)
+        for (const verb of ['get', 'list', 'watch']) {
+          const where = namespace === '' ? '' : ` in Namespace "${namespace}"`
+          const what = `resource "${plural}" in API group "${group}"${where}`
+          if (await this.#may(verb, group, plural, namespace)) continue
+          missing.set(what, [...(missing.get(what) ?? []), verb])
+        }
+    if (missing.size === 0) return undefined
+    const texts = [...missing].map(([what, verbs]) => `${verbs.join(', ')} ${what}`)
+    return `User ${username} cannot ${texts.join(', ')}`
+  }
+
+  async #may(verb: string, group: string, resource: string, namespace: string): Promise<boolean> {
+    const body: KubeObject & { readonly spec: unknown } = {
+      apiVersion: 'authorization.k8s.io/v1',
+      kind: selfReview.kind,
+      metadata: { name: '' },
+      spec: { resourceAttributes: { verb, group, resource, namespace } },
+    }
+    const answer = (await this.#client.create(selfReview, body)) as KubeObject & {
+      readonly status?: { readonly allowed?: boolean }
+    }
+    return answer.status?.allowed === true
+  }
+}
+
+/** The account asks for itself. */
+const selfReview: Kind = {
+  group: 'authorization.k8s.io',
+  version: 'v1',
+  kind: 'SelfSubjectAccessReview',
+  plural: 'selfsubjectaccessreviews',
+  namespaced: false,
+}
+
+const changes: Readonly<Partial<Record<WatchEvent['type'], ChangeType>>> = {
+  ADDED: 'add',
+  MODIFIED: 'update',
+  DELETED: 'delete',
+}

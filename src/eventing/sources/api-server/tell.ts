@@ -1,0 +1,55 @@
+/** Sends what an ApiServerSource has seen to its sink; what is lost is an Event about the source. */
+import type { Clock } from '../../../lib/clock.ts'
+import type { Log } from '../../../lib/log.ts'
+import type { KubeObject } from '../../../kube/api/meta.ts'
+import type { Destination } from '../../broker/feed.ts'
+import { compileFilter, type FilterSpec } from '../../broker/filters.ts'
+import type { Sender } from '../../broker/sender.ts'
+import { emit } from '../emit.ts'
+import { changeEvent, isOwnedBy } from './change-event.ts'
+import type { Tell } from './follow.ts'
+
+export interface TellDeps {
+  readonly sender: Sender
+  readonly clock: Clock
+  readonly log: Log
+  readonly newId: () => string
+  /** Tells the user about a source. */
+  readonly lost: (source: KubeObject, reason: string) => void
+}
+
+export interface Telling {
+  readonly about: KubeObject
+  readonly mode: string
+  /** URL of the API. */
+  readonly apiUrl: string
+  readonly owner?: { readonly apiVersion?: string; readonly kind?: string } | undefined
+  readonly filters?: readonly FilterSpec[] | undefined
+  readonly overrides: Readonly<Record<string, string>>
+  /** Looked up for each event: pods come and go. */
+  readonly sink: () => Destination
+}
+
+export function tellTo(
+  { about, mode, apiUrl, owner, filters, overrides, sink }: Telling,
+  deps: TellDeps,
+): Tell {
+  const refuses = filters && compileFilter({ filters })
+  return async (type, object, resource, signal) => {
+    if (!isOwnedBy(object, owner)) return
+    const { clock, log, newId, lost } = deps
+    const event = changeEvent(type, object, resource, {
+      mode,
+      source: apiUrl,
+      id: newId(),
+      nowMs: clock.now(),
+      overrides,
+    })
+    if (refuses?.(event)) return
+    const { namespace = '', name } = about.metadata
+    const outcome = await emit(event, namespace, sink(), { ...deps, signal })
+    if (outcome.kind === 'accepted' || signal.aborted) return
+    log.info('an event of a source was lost', { source: `${namespace}/${name}`, ...outcome })
+    lost(about, outcome.reason)
+  }
+}
