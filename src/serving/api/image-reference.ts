@@ -2,7 +2,12 @@
 
 /** Undefined when it is a reference; otherwise why not. */
 export function imageReferenceProblem(image: string): string | undefined {
-  return isReference(image) ? undefined : `could not parse reference: ${image}`
+  if (isReference(image)) return undefined
+  const [placeholder] = /\{[^{}/]*\}|<[^<>/]*>/.exec(image.slice(0, 4096)) ?? []
+  const hint = placeholder
+    ? `; the image reference contains a placeholder ${placeholder}: put your own value there`
+    : ''
+  return `could not parse reference: ${image}${hint}`
 }
 
 function isReference(image: string): boolean {

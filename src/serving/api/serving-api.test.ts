@@ -216,7 +216,7 @@ test('a placeholder left in the image name is refused in words', async () => {
   assert.equal(
     message,
     `admission webhook "validation.webhook.serving.knative.dev" denied the request: validation failed: Failed to parse image reference: spec.template.spec.containers[0].image
-image: "docker.io/{username}/helloworld-go", error: could not parse reference: docker.io/{username}/helloworld-go`,
+image: "docker.io/{username}/helloworld-go", error: could not parse reference: docker.io/{username}/helloworld-go; the image reference contains a placeholder {username}: put your own value there`,
   )
 })
 

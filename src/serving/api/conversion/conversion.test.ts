@@ -1,13 +1,14 @@
 /** Old forms to today's and back: every row of the contract's tables (serving §8.2 to 8.4). */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import fc from 'fast-check'
 import type { KubeObject } from '../../../kube/api/meta.ts'
 import { StatusError } from '../../../kube/api/status-error.ts'
 import { Configuration } from '../configuration.ts'
 import { Revision } from '../revision.ts'
 import { Route } from '../route.ts'
 import { Service } from '../service.ts'
-import { partsOf } from './fields.ts'
+import { fieldsOf, listOf, partsOf } from './fields.ts'
 
 const object = (
   kind: string,
@@ -245,4 +246,101 @@ test('v1beta1 is v1 under another name', () => {
       `serving.knative.dev/v1beta1 ${kind} is deprecated; use serving.knative.dev/v1 ${kind}`,
     )
   }
+})
+
+/** What a manifest of 2018 may say of its container and template. */
+const oldTemplate = fc
+  .record(
+    {
+      container: fc.record(
+        {
+          image: fc.constantFrom('a/b', 'a/b:1', 'registry.example.com/a/b'),
+          env: fc.array(fc.record({ name: fc.constantFrom('A', 'B'), value: fc.string() }), {
+            maxLength: 2,
+          }),
+          args: fc.array(fc.string(), { maxLength: 2 }),
+        },
+        { requiredKeys: ['image'] },
+      ),
+      serviceAccountName: fc.constant('builder'),
+      timeoutSeconds: fc.integer({ min: 1, max: 600 }),
+      containerConcurrency: fc.integer({ min: 0, max: 20 }),
+      concurrencyModel: fc.constantFrom('Single', 'Multi'),
+      servingState: fc.constant('Active'),
+      buildName: fc.constant('b'),
+    },
+    { requiredKeys: ['container'] },
+  )
+  .chain((spec) =>
+    fc.constantFrom('revisionTemplate', 'template').map((field) => ({ spec, field })),
+  )
+
+const mode = fc.oneof(
+  fc.constant({ name: 'runLatest', fields: {} }),
+  fc.constant({ name: 'pinned', fields: { revisionName: 'r' } }),
+  fc
+    .record({
+      revisions: fc.array(fc.constantFrom('r', 's', '@latest'), { minLength: 1, maxLength: 2 }),
+      percent: fc.integer({ min: 0, max: 99 }),
+    })
+    .map(({ revisions, percent }) => ({
+      name: 'release',
+      fields: { revisions, ...(revisions.length === 2 && { rolloutPercent: percent }) },
+    })),
+)
+
+test('to today’s form, back, and again: nothing that was said is lost, nothing changes', () => {
+  const v1alpha1 = version('Service', 'v1alpha1')
+  const convert = (service: KubeObject) => v1alpha1.toStorage(service, () => {})
+  fc.assert(
+    fc.property(oldTemplate, mode, ({ spec, field }, { name, fields }) => {
+      const old = object('Service', {
+        [name]: { ...fields, configuration: { [field]: { spec } } },
+      })
+      const stored = convert(old)
+      const answered = v1alpha1.fromStorage(stored)
+      assert.equal(answered.apiVersion, 'serving.knative.dev/v1alpha1')
+      // Whoever reads it, changes nothing and writes it, with or without its uid, has changed nothing.
+      assert.deepEqual(convert(answered), stored)
+      const patched = { ...answered, metadata: { ...answered.metadata, uid: 'u' } }
+      assert.deepEqual(partsOf(convert(patched)), partsOf(stored))
+      // What kubectl makes of the same manifest applied again: old and new fields side by side.
+      const again = { ...patched, spec: { ...partsOf(answered).spec, ...partsOf(old).spec } }
+      assert.deepEqual(partsOf(convert(again)).spec, partsOf(stored).spec)
+
+      const { template: storedTemplate, traffic } = partsOf(stored).spec
+      const pod = fieldsOf(fieldsOf(storedTemplate)['spec'])
+      assert.deepEqual(listOf(pod['containers']), [{ ...spec.container }])
+      assert.equal(pod['timeoutSeconds'], spec.timeoutSeconds)
+      assert.equal(pod['serviceAccountName'], spec.serviceAccountName)
+      if (spec.containerConcurrency)
+        assert.equal(pod['containerConcurrency'], spec.containerConcurrency)
+      const shares = listOf(traffic).map((target) => Number(fieldsOf(target)['percent']))
+      assert.equal(
+        shares.reduce((sum, share) => sum + share, 0),
+        100,
+      )
+    }),
+    { numRuns: 200 },
+  )
+})
+
+test('traffic names and tags survive the way there and back', () => {
+  const v1alpha1 = version('Route', 'v1alpha1')
+  const target = fc.record(
+    { revisionName: fc.constant('r'), percent: fc.nat(100), name: fc.constantFrom('a', 'b') },
+    { requiredKeys: ['revisionName', 'percent'] },
+  )
+  fc.assert(
+    fc.property(fc.array(target, { maxLength: 4 }), (traffic) => {
+      const convert = (route: KubeObject) => v1alpha1.toStorage(route, () => {})
+      const stored = convert(object('Route', { traffic, generation: 1 }))
+      assert.deepEqual(
+        listOf(partsOf(stored).spec['traffic']).map((each) => fieldsOf(each)['tag']),
+        traffic.map(({ name }) => name),
+      )
+      assert.deepEqual(convert(v1alpha1.fromStorage(stored)), stored)
+    }),
+    { numRuns: 100 },
+  )
 })

@@ -48,7 +48,10 @@ export const legacyRevisionSpec: Schema = {
   ...tolerantSpec,
   properties: {
     ...specProperties,
-    container: specProperties['containers']?.items ?? anything(),
+    container: {
+      ...(specProperties['containers']?.items ?? anything()),
+      description: 'The one container; today containers[0].',
+    },
     concurrencyModel: string({ description: 'Single or Multi; today containerConcurrency.' }),
     servingState: string({ description: 'Without meaning.' }),
     generation: integer({ description: 'Without meaning.' }),
@@ -57,15 +60,18 @@ export const legacyRevisionSpec: Schema = {
   },
 }
 
-const legacyTemplate: Schema = object({
-  metadata: RevisionTemplate.properties?.['metadata'] ?? anything(),
-  spec: legacyRevisionSpec,
-})
+const legacyTemplate: Schema = object(
+  {
+    metadata: RevisionTemplate.properties?.['metadata'] ?? anything(),
+    spec: legacyRevisionSpec,
+  },
+  { description: 'What the next Revision looks like.' },
+)
 
 export const legacyConfigurationFields = {
   generation: integer({ description: 'Without meaning.' }),
   build: anything({ description: 'Refused: Knative Build is gone.' }),
-  revisionTemplate: legacyTemplate,
+  revisionTemplate: { ...legacyTemplate, description: 'Today template.' },
   template: legacyTemplate,
 }
 

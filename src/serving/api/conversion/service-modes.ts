@@ -9,19 +9,43 @@ import {
   via,
   type FieldError,
 } from '../../../knative/field-error.ts'
-import { integer, list, object, string, anything } from '../../../kube/api/schema.ts'
+import { anything, integer, list, object, string, type Schema } from '../../../kube/api/schema.ts'
 import { label1035Problem } from '../../../kube/api/validation.ts'
 import { fieldsOf, listOf, textOf, type Fields } from './fields.ts'
 import { legacyConfigurationSpec, validateLegacyConfiguration } from './legacy-template.ts'
 
+const configuration: Schema = {
+  ...legacyConfigurationSpec,
+  description: 'What the Service runs; today spec.template.',
+}
+
 export const modeFields = {
-  runLatest: object({ configuration: legacyConfigurationSpec }),
-  pinned: object({ configuration: legacyConfigurationSpec, revisionName: string() }),
-  release: object({
-    configuration: legacyConfigurationSpec,
-    revisions: list(string()),
-    rolloutPercent: integer(),
-  }),
+  runLatest: object(
+    { configuration },
+    {
+      description:
+        'All requests go to the newest Revision that is ready; today spec.template alone.',
+    },
+  ),
+  pinned: object(
+    {
+      configuration,
+      revisionName: string({ description: 'The Revision that gets all requests.' }),
+    },
+    { description: 'All requests go to one Revision; today spec.traffic with its revisionName.' },
+  ),
+  release: object(
+    {
+      configuration,
+      revisions: list(string(), {
+        description: 'The current Revision, and perhaps a candidate; `@latest` is the newest.',
+      }),
+      rolloutPercent: integer({
+        description: 'Share of requests that the candidate gets, 0 to 99.',
+      }),
+    },
+    { description: 'A candidate beside the current Revision; today spec.traffic with tags.' },
+  ),
   manual: anything({ description: 'Refused: it meant a Route of one’s own.' }),
 }
 
