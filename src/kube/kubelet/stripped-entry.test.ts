@@ -17,6 +17,10 @@ test('a copy that was cut short is made anew; a whole one is kept', async () => 
       assert.equal(strippedEntry(entry, cache, cache), path)
       assert.equal(await readFile(imported, 'utf8'), whole)
     }
+    // As another checkout with the same packages leaves it: whole, newer, and of another text.
+    await writeFile(imported, whole.replace(/(?<=\/\/ complete )\S+/, 'of-another-text'))
+    strippedEntry(entry, cache, cache)
+    assert.equal(await readFile(imported, 'utf8'), whole)
     const marked = `// kept\n${whole}`
     await writeFile(imported, marked)
     strippedEntry(entry, cache, cache)

@@ -6,15 +6,8 @@
  * Copies lie beside the installed packages, so that only the first start of a checkout makes them (a start that strips
  * nothing saves those 19 MB too, and 150 ms), or with the platform's data where that folder is not ours to write.
  */
-import {
-  accessSync,
-  constants,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
+import { createHash } from 'node:crypto'
+import { accessSync, constants, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { stripTypeScriptTypes } from 'node:module'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -26,8 +19,8 @@ const packages = join(root, '..', 'node_modules')
 
 /**
  * Path of a file that Node runs without stripping: `entry` itself when it is JavaScript, else its copy under `shared`, or
- * under `own` where that can't be written, made together with everything it imports by relative name. Copies that are
- * newer than their sources are kept.
+ * under `own` where that can't be written, made together with everything it imports by relative name. Copies of the
+ * very text that the sources have now are kept.
  */
 export function strippedEntry(
   entry: URL,
@@ -44,16 +37,17 @@ export function strippedEntry(
     seen.add(path)
     const text = readFileSync(path, 'utf8')
     const to = target(path)
+    const mark = markOf(text)
     const imports: string[] = []
     const make = () => {
-      const stripped = strip(text).replaceAll(importPattern, "$1$2.mjs'") + complete
+      const stripped = strip(text).replaceAll(importPattern, "$1$2.mjs'") + mark
       mkdirSync(dirname(to), { recursive: true, mode: 0o700 })
       writeFileSync(`${to}.${process.pid}`, stripped, { mode: 0o600 })
       renameSync(`${to}.${process.pid}`, to)
       return stripped
     }
-    const known = isNewer(to, path) ? readFileSync(to, 'utf8') : ''
-    const stripped = known.endsWith(complete) ? known : make()
+    const known = readIfThere(to)
+    const stripped = known.endsWith(mark) ? known : make()
     // Imports of types alone are gone by now.
     for (const [, , specifier] of stripped.matchAll(/((?:from|import)\s*\(?\s*')(\.[^']+)\.mjs'/g))
       imports.push(join(dirname(path), `${specifier}.ts`))
@@ -63,8 +57,12 @@ export function strippedEntry(
   return target(source)
 }
 
-/** Ends each copy: one that a crash of the machine cut short is made anew. */
-const complete = '\n// complete\n'
+/**
+ * Ends each copy: one that a crash of the machine cut short is made anew, and so is one of another text. Times would not
+ * do: checkouts that share their packages share the copies, and tools that copy sources keep their times.
+ */
+const markOf = (text: string): string =>
+  `\n// complete ${createHash('sha256').update(text).digest('base64url')}\n`
 
 /** The stripper announces itself as experimental, on the terminal of whoever runs `ebb up`. */
 function strip(text: string): string {
@@ -88,12 +86,10 @@ function isWritable(folder: string): boolean {
   }
 }
 
-function isNewer(path: string, than: string): boolean {
+function readIfThere(path: string): string {
   try {
-    // ctime too: tools that copy sources keep their mtime, which may lie before that of a copy made meanwhile.
-    const { mtimeMs, ctimeMs } = statSync(than)
-    return statSync(path).mtimeMs > Math.max(mtimeMs, ctimeMs)
+    return readFileSync(path, 'utf8')
   } catch {
-    return false
+    return ''
   }
 }
