@@ -35,6 +35,8 @@ export interface ImageConfig {
   readonly user: string
   readonly stopSignal: string
   readonly exposedPorts: readonly number[]
+  /** Folders of data (VOLUME): there for every container, and writable though its root be read-only. */
+  readonly volumes: readonly string[]
   readonly labels: Readonly<Record<string, string>>
 }
 
@@ -303,6 +305,7 @@ export function parseConfig(bytes: Uint8Array): ImageConfig {
       const number = Number(port.split('/')[0])
       return Number.isInteger(number) ? [number] : []
     }),
+    volumes: Object.keys(record(config['Volumes'])),
     labels: Object.fromEntries(
       Object.entries(record(config['Labels'])).flatMap(([key, value]) =>
         typeof value === 'string' ? [[key, value]] : [],

@@ -242,6 +242,48 @@ test(
   },
 )
 
+test(
+  'folders of data of an image are there, writable though the root is not',
+  { skip },
+  async (t) => {
+    const withVolumes = (found: ImageHandle) => ({
+      ...found,
+      config: {
+        ...found.config,
+        volumes: ['/data', '/made/here', '/away', '/own', 'relative', '/'],
+      },
+    })
+    const folder = await mkdtemp(join(tmpdir(), 'ebb-volume-'))
+    t.after(() => rm(folder, { recursive: true, force: true }))
+    const fill = async (rootfs: string) => {
+      await mkdir(join(rootfs, 'data'))
+      await writeFile(join(rootfs, 'data/seed'), 'seed')
+      await symlink('/data', join(rootfs, 'away'))
+    }
+    const line =
+      'cat /data/seed; for each in /data /made/here /own; do echo x > $each/new && echo $each; done; (echo x > /new) 2>&1'
+    const mounts = [{ path: '/own', hostPath: folder, readOnly: false }]
+    await chmod(folder, 0o777)
+    for (const readOnlyRootFilesystem of [false, true]) {
+      const { log, sleeper } = await run(
+        t,
+        line,
+        { mounts, security: { readOnlyRootFilesystem } },
+        fill,
+        withVolumes,
+      )
+      assert.match(log, /^seed\/data\n\/made\/here\n\/own\n/)
+      assert.equal(/Read-only file system/.test(log), readOnlyRootFilesystem)
+      assert.deepEqual(
+        await readdir(join(sleeper.rootfs, 'data')),
+        ['seed'],
+        'the image is as it was',
+      )
+      assert.deepEqual(await readdir(folder), ['new'])
+    }
+  },
+)
+
 test('a restart begins with the files of the image', { skip }, async (t) => {
   const { runtime, sleeper, logPath } = await open(t)
   await runtime.createSandbox({ podUid: 'a', namespace: 'ns', name: 'p', ports: [] })

@@ -16,7 +16,7 @@ import type { AccountTokens } from './account-tokens.ts'
 import { resourcesOf, securityOf } from './container-limits.ts'
 import type { ContainerDefinition } from './container-state.ts'
 import { userOf } from './container-user.ts'
-import { envReferences, expand, resolveEnv, type EnvWorld } from './env.ts'
+import { commandLine, envReferences, resolveEnv, type EnvWorld } from './env.ts'
 import { asksForNames, etcMounts, hostnameOf } from './etc-files.ts'
 import type {
   ContainerMount,
@@ -229,13 +229,7 @@ function commandOf(
   // Where ports are handed out, PORT is how a program learns of its own.
   if (sandbox.hostPorts && port !== undefined && env['PORT'] === undefined)
     env = { ...env, PORT: String(port) }
-  const entrypoint = definition.command?.length ? definition.command : image.config.entrypoint
-  const args = definition.args?.length
-    ? definition.args
-    : definition.command?.length
-      ? []
-      : image.config.cmd
-  return { env, command: [...entrypoint, ...args].map((word) => expand(word, env)) }
+  return { env, command: commandLine(definition, image.config, env) }
 }
 
 type Find = <T extends KubeObject>(kind: Kind<T>, name: string) => Promise<T | undefined>

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import type { Pod } from '../api/pod.ts'
-import { envReferences, expand, resolveEnv, type EnvWorld } from './env.ts'
+import { commandLine, envReferences, expand, resolveEnv, type EnvWorld } from './env.ts'
 
 const world: EnvWorld = {
   pod: {
@@ -97,4 +97,13 @@ test('text without a dollar sign stays as it is; names from Object.prototype are
     }),
   )
   assert.equal(env({ env: [{ name: 'X', value: '$(toString)' }] })['X'], '$(toString)')
+})
+
+test('what the pod says is expanded, the words of the image are left as they are', () => {
+  const image = { entrypoint: ['sh', '-c', 'echo $$ $(A)'], cmd: ['$$', '$(A)'] }
+  const line = (fields: object) => commandLine(fields, image, { A: 'a' })
+  assert.deepEqual(line({}), ['sh', '-c', 'echo $$ $(A)', '$$', '$(A)'])
+  assert.deepEqual(line({ args: ['$$', '$(A)'] }), ['sh', '-c', 'echo $$ $(A)', '$', 'a'])
+  assert.deepEqual(line({ command: ['$(A)'] }), ['a'])
+  assert.deepEqual(line({ command: ['$(A)'], args: ['$$(A)'] }), ['a', '$(A)'])
 })

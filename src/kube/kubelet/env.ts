@@ -120,6 +120,20 @@ function named(
   return found
 }
 
+/**
+ * The pod's command and args, else the image's: who gives a command leaves out the image's args. Only what the pod says
+ * is expanded; an image's `echo $$` is its shell's own.
+ */
+export function commandLine(
+  { command = [], args = [] }: Pick<ContainerDefinition, 'command' | 'args'>,
+  image: { readonly entrypoint: readonly string[]; readonly cmd: readonly string[] },
+  env: Readonly<Record<string, string>>,
+): string[] {
+  const expanded = (words: readonly string[]) => words.map((word) => expand(word, env))
+  if (command.length > 0) return expanded([...command, ...args])
+  return [...image.entrypoint, ...(args.length > 0 ? expanded(args) : image.cmd)]
+}
+
 /** `$(VAR)` becomes the variable's value, `$$` a dollar sign; unknown variables stay as they are written. */
 export function expand(text: string, env: Readonly<Record<string, string>>): string {
   return text.replace(/\$(?:\$|\(([^()]*)\))/g, (written, name: string | undefined) =>

@@ -120,6 +120,8 @@ export interface ImageHandle {
     readonly user: string
     readonly stopSignal: string
     readonly exposedPorts: readonly number[]
+    /** Folders of data that the image declares; absent = none. */
+    readonly volumes?: readonly string[]
     /** Absent = not known. */
     readonly labels?: Readonly<Record<string, string>>
   }

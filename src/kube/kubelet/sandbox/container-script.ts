@@ -39,6 +39,8 @@ export interface ContainerPlan {
   readonly root: string
   readonly readOnlyRoot: boolean
   readonly mounts: readonly SandboxMount[]
+  /** Folders that the image wants to be there and writable; without links. */
+  readonly imageVolumes: readonly string[]
   readonly hostname: string
   /** Path of the pod's network namespace; absent = the machine's network. */
   readonly network?: string
@@ -70,6 +72,7 @@ const mountFlags = {
   noSuid: 2,
   noDevices: 4,
   noPrograms: 8,
+  bind: 1 << 12,
   recursive: 1 << 14,
   private: 1 << 18,
 } as const
@@ -336,6 +339,12 @@ function makeRoot(script: Script, plan: ContainerPlan): void {
     mount('tmpfs', path, readOnly | noSuid | noDevices | noPrograms, 'size=0k', errno.ENOENT)
   for (const [i, path] of plan.hiddenFiles.entries())
     attach(script, trees.hidden[i], path, errno.ENOENT)
+  for (const path of plan.imageVolumes) {
+    for (const folder of foldersOf(path)) makeFolder(script, folder)
+    // A mount of its own does not become read-only with the root.
+    if (plan.readOnlyRoot)
+      script.call(`keep ${path} writable`, 'mount', [text(path), text(path), 0, mountFlags.bind, 0])
+  }
   for (const [i, { path, isFolder }] of plan.mounts.entries()) {
     const folders = foldersOf(path)
     for (const folder of isFolder ? folders : folders.slice(0, -1)) makeFolder(script, folder)

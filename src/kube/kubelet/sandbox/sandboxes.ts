@@ -92,6 +92,8 @@ const hiddenFiles = [
   '/proc/sched_debug',
   '/proc/interrupts',
 ]
+/** More is nobody's image. */
+const maxImageVolumes = 64
 const readOnlyPaths = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger']
 
 export function openSandboxes(options: SandboxesOptions, facts: Facts = readFacts()): Sandboxes {
@@ -163,6 +165,7 @@ export function openSandboxes(options: SandboxesOptions, facts: Facts = readFact
         root: join(own, 'root'),
         readOnlyRoot: security.readOnlyRootFilesystem ?? false,
         mounts: mountsOf(spec, image.rootfs, own),
+        imageVolumes: imageVolumesOf(spec),
         hostname,
         ...(network !== undefined && { network }),
         // A user namespace of one container is not another's.
@@ -306,6 +309,16 @@ function mountsOf(spec: ContainerSpec, rootfs: string, own: string): readonly Sa
   }
   // What lies inside another is mounted after it.
   return mounts.sort((a, b) => a.path.split('/').length - b.path.split('/').length)
+}
+
+/** Folders the image declares as data, but for those where the pod mounts its own. */
+function imageVolumesOf({ image, mounts }: ContainerSpec): readonly string[] {
+  const own = new Set(mounts.map(({ path }) => resolveInside(image.rootfs, path)))
+  return (image.config.volumes ?? [])
+    .filter((path) => path.startsWith('/') && !path.includes('\0'))
+    .slice(0, maxImageVolumes)
+    .map((path) => resolveInside(image.rootfs, path))
+    .filter((path) => path !== '/' && !own.has(path))
 }
 
 /**
