@@ -14,6 +14,7 @@ import type { ChannelConfig, SubscriptionConfig, SubscriptionStats } from './fee
 import { passThrough } from './headers.ts'
 import type { Inlet } from './ingress.ts'
 import type { Journal } from './journal.ts'
+import { SeenTypes } from './seen-types.ts'
 import type { AttemptResult } from './retry.ts'
 import type { Sender } from './sender.ts'
 import { decodeStored, encodeStored, type StoredEvent } from './stored-event.ts'
@@ -29,6 +30,8 @@ export interface ChannelDeps {
   readonly log: Log
   readonly sender: Sender
   readonly journal: Journal
+  /** Of one file of its log. */
+  readonly segmentBytes?: number
 }
 
 /** Under way when a channel is closed: so long to end. */
@@ -38,6 +41,7 @@ export class Channel implements Inlet, AsyncDisposable {
   config: ChannelConfig
   readonly events: EventLog
   readonly deadLetters: DeadLetters
+  readonly types = new SeenTypes()
   /** Where events of this run stand. */
   readonly ids = new IdRing()
   readonly #deps: ChannelDeps
@@ -59,7 +63,7 @@ export class Channel implements Inlet, AsyncDisposable {
 
   /** Opens the log, mending what a crash left; subscriptions come with `update`. */
   static async open(config: ChannelConfig, deps: ChannelDeps): Promise<Channel> {
-    const { directory, clock, log } = deps
+    const { directory, clock, log, segmentBytes } = deps
     const open = (folder: string, more: object) =>
       openSegmentLog({
         directory: join(directory, folder),
@@ -68,8 +72,9 @@ export class Channel implements Inlet, AsyncDisposable {
         onDamage: (damage) =>
           log.error('a file of events is damaged: what is readable goes on', { ...damage }),
       })
-    const events = await open('events', config.retention ?? {})
-    const deadLetters = await DeadLetters.open(await open('dead-letters', {}))
+    const size = segmentBytes === undefined ? {} : { segmentBytes }
+    const events = await open('events', { ...config.retention, ...size })
+    const deadLetters = await DeadLetters.open(await open('dead-letters', size))
     return new Channel(config, deps, events, deadLetters)
   }
 
@@ -79,6 +84,7 @@ export class Channel implements Inlet, AsyncDisposable {
 
   async append(event: StoredEvent): Promise<number> {
     const sequence = await this.events.append(encodeStored(event))
+    this.types.note(event.event)
     this.ids.note(sequence, textOf(event.event.attributes['id']))
     return sequence
   }

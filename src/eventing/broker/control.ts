@@ -7,7 +7,7 @@ import { once } from 'node:events'
 import type { Clock } from '../../lib/clock.ts'
 import type { Channel } from './channel.ts'
 import type { Engine } from './engine.ts'
-import type { Destination, EngineConfig, EngineReport } from './feed.ts'
+import type { ChannelTypes, Destination, EngineConfig, EngineReport } from './feed.ts'
 import { follow, redrive, replay, seen, select, type Selection } from './following.ts'
 import { trace, ways } from './ways.ts'
 import type { JournalFile } from './journal-file.ts'
@@ -79,6 +79,8 @@ async function answer(
       return send(response, 200, await deps.apply(await body<EngineConfig>(request)))
     case 'GET /stats':
       return send(response, 200, engine.stats)
+    case 'GET /types':
+      return send(response, 200, engine.channels.map(typesOf))
     case 'POST /stop':
       send(response, 200, {})
       return deps.stop()
@@ -108,6 +110,11 @@ async function answer(
     default:
       throw new Refusal(404, `${route} is not known here`)
   }
+}
+
+function typesOf({ config, types }: Channel): ChannelTypes {
+  const { kind, namespace, name } = config
+  return { kind, namespace, name, types: types.list() }
 }
 
 async function redriven(

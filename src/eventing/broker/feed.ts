@@ -126,3 +126,15 @@ export interface SubscriptionStats {
   /** Waiting to be tried again. */
   readonly deferred: number
 }
+
+/** What `GET /types` answers of each Broker and channel: the types it has seen since the engine started. */
+export interface ChannelTypes {
+  readonly kind: ChannelConfig['kind']
+  readonly namespace: string
+  readonly name: string
+  readonly types: readonly {
+    readonly type: string
+    readonly source: string
+    readonly dataschema: string
+  }[]
+}

@@ -29,7 +29,9 @@ import { pingSourceReconciler } from './ping-source/ping-source.ts'
 import { inMemoryChannelReconciler } from './in-memory-channel/in-memory-channel.ts'
 import { parallelReconciler } from './flow/parallel.ts'
 import { eventPolicyReconciler } from './event-policy/event-policy.ts'
+import { startAutoCreate } from './event-type/auto-create.ts'
 import { eventTypeReconciler } from './event-type/event-type.ts'
+import { sourceEventTypeReconcilers } from './event-type/source-event-types.ts'
 import { namespaceInjection, triggerInjection } from './injection/injection.ts'
 import { sequenceReconciler } from './flow/sequence.ts'
 import { legacyFlowReconcilers } from './legacy-flow/legacy-flow.ts'
@@ -91,6 +93,7 @@ export async function startEventingControllers(deps: EventingDeps): Promise<Even
   )
   for (const source of sources) started.use(source.subscribe(() => link.changed()))
   started.use(startReconcilers(link, deps))
+  started.use(startAutoCreate(deps, deps.engineSocket))
   started.use(startApiServerSources({ ...deps, dialWorld }))
   return { link, [Symbol.asyncDispose]: () => started.disposeAsync() }
 }
@@ -117,6 +120,7 @@ export function startReconcilers(link: EngineLink, deps: ControllerDeps): AsyncD
   start(parallelReconciler)
   for (const each of legacyFlowReconcilers) start(each)
   start(eventTypeReconciler())
+  for (const each of sourceEventTypeReconcilers) start(each)
   start(eventPolicyReconciler())
   start(namespaceInjection)
   start(triggerInjection)

@@ -7,7 +7,7 @@ import { parseAllDocuments } from 'yaml'
 import { ConfigMap } from '../../kube/api/config-map.ts'
 import { coreKinds } from '../../kube/api/kinds.ts'
 import { servedVersionsOf, type Kind, type KindDefinition } from '../../kube/api/kind.ts'
-import type { KubeObject } from '../../kube/api/meta.ts'
+import type { KubeObject, ObjectKey } from '../../kube/api/meta.ts'
 import { Namespace } from '../../kube/api/namespace.ts'
 import { Service as CoreService } from '../../kube/api/service.ts'
 import { StatusError } from '../../kube/api/status-error.ts'
@@ -29,6 +29,7 @@ import { Sequence } from '../api/sequence.ts'
 import { Subscription } from '../api/subscription.ts'
 import { Trigger } from '../api/trigger.ts'
 import { startReconcilers } from './controllers.ts'
+import { wantedEventTypes } from './event-type/auto-create.ts'
 import type { EngineLink } from './engine/engine-link.ts'
 import { installEventing } from './install.ts'
 
@@ -403,6 +404,61 @@ test('an EventType says whether its reference is there', async () => {
     { name: 'type', required: true, value: 'a' },
     { name: 'source', required: true },
   ])
+})
+
+test('what a source sends into an object is an EventType, as long as it does', async () => {
+  await using world = await start()
+  await world.create(broker('b'))
+  const sink = { ref: { apiVersion: 'eventing.knative.dev/v1', kind: 'Broker', name: 'b' } }
+  await world.create({
+    apiVersion: 'sources.knative.dev/v1',
+    kind: 'PingSource',
+    metadata: { name: 'ping' },
+    spec: { sink },
+  })
+  await world.settle()
+  const { items } = await world.client.list(EventType, 'default')
+  assert.deepEqual(
+    items.map(({ spec, metadata }) => [
+      spec.type,
+      spec.source,
+      spec.reference?.name,
+      metadata.labels?.['eventing.knative.dev/sourceName'],
+    ]),
+    [['dev.knative.sources.ping', '/apis/v1/namespaces/default/pingsources/ping', 'b', 'ping']],
+  )
+  await world.client.patch(PingSource, world.key('ping'), {
+    type: 'merge',
+    body: { spec: { sink: { ref: null, uri: 'http://a.example' } } },
+  })
+  await world.settle()
+  assert.deepEqual((await world.client.list(EventType, 'default')).items, [])
+})
+
+test('EventTypes of what the engine has seen', async () => {
+  await using world = await start()
+  await world.create(broker('b'))
+  const owner = await world.client.get(Broker, world.key('b'))
+  const objects = new Map<string, KubeObject>([[`Broker default/b`, owner]])
+  const read = {
+    get: <T extends KubeObject>(kind: Kind<T>, { namespace, name }: ObjectKey) =>
+      objects.get(`${kind.kind} ${namespace}/${name}`) as T | undefined,
+  }
+  const types = [{ type: 'a', source: '/s', dataschema: 'http://d' }]
+  const seen = [
+    { kind: 'Broker' as const, namespace: 'default', name: 'b', types },
+    { kind: 'Channel' as const, namespace: 'default', name: 'gone', types },
+  ]
+  const [first, ...others] = wantedEventTypes(seen, read)
+  assert.ok(first)
+  assert.deepEqual(others, [])
+  const { warnings } = await world.create(first)
+  assert.deepEqual(warnings, [])
+  assert.match(first.metadata.name, /^et-b-[0-9a-f]{32}$/)
+  objects.set(`EventType default/${first.metadata.name}`, first)
+  assert.deepEqual(wantedEventTypes(seen, read), [])
+  await world.settle()
+  await world.isReady(EventType, first.metadata.name)
 })
 
 test('EventPolicies follow the feature that they need', async () => {

@@ -55,7 +55,7 @@ export function formerObjects(broker: Broker): readonly Apply[] {
     kind: ConfigMap,
     desired: config,
     // Somebody else's of this name is left alone.
-    merge: (existing) => (isOurs(existing) ? { ...existing, ...{ data: config.data } } : existing),
+    merge: (existing) => (isOurs(existing) ? withData(existing, config.data) : existing),
   }
   const applyService: Apply = { kind: CoreService, desired: service, merge: (existing) => existing }
   return [...(template ? [applyConfig] : []), ...(wasFormer(broker) ? [applyService] : [])]
@@ -70,3 +70,8 @@ export function hasFormerAddress(
   const service = read.get(CoreService, { namespace, name: formerServiceName(broker) })
   return service?.metadata.labels?.[label.role] === 'broker'
 }
+
+const withData = (config: ConfigMap, data: ConfigMap['data']): ConfigMap => ({
+  ...config,
+  ...(data && { data }),
+})
