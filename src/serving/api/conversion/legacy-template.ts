@@ -68,10 +68,12 @@ const legacyTemplate: Schema = object(
   { description: 'What the next Revision looks like.' },
 )
 
+const oldTemplate: Schema = { ...legacyTemplate, description: 'Today template.' }
+
 export const legacyConfigurationFields = {
   generation: integer({ description: 'Without meaning.' }),
   build: anything({ description: 'Refused: Knative Build is gone.' }),
-  revisionTemplate: { ...legacyTemplate, description: 'Today template.' },
+  revisionTemplate: oldTemplate,
   template: legacyTemplate,
 }
 
