@@ -15,6 +15,8 @@ export interface ContainerProbesOptions {
   readonly random: Random
   /** How many programs are coming up at the moment: the more, the longer between two looks at each. */
   readonly eagerProbes?: () => number
+  /** How quickly a program like this one has come up before. */
+  readonly quickestMs?: number | undefined
   /** One attempt of a probe. */
   readonly probe: typeof runProbe
   /** True: the startup probe has succeeded before, or there is none. */
@@ -57,6 +59,7 @@ export function startContainerProbes(options: ContainerProbesOptions): Disposabl
         attempt: (timeoutMs) => options.probe(wanted, timeoutMs, options.target),
         onChange,
         ...(options.eagerProbes && { others: options.eagerProbes }),
+        quickestMs: options.quickestMs,
         onFailure: (output) => options.onUnhealthy(kind, output),
         ...(initially !== undefined && { initially }),
         ...(options.atOnce && { atOnce: true }),

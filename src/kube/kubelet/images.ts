@@ -35,6 +35,9 @@ export interface Registry {
   readonly open: () => Promise<Puller>
 }
 
+const noteEveryMs = 60_000
+const maxNoted = 1_000
+
 const noKeys: Keyring = { find: async () => [] }
 
 /** Finds images in `store` and prepares them; as a rule, unpacks them beside it. Without `registry` nothing is pulled. */
@@ -45,6 +48,8 @@ export function openImages(
 ): Images {
   // One promise a manifest, so that pods that start together unpack once. Failures are forgotten.
   const unpacked = new Map<string, Promise<Unpacked>>()
+  /** When the use of an image was last noted. */
+  const notedMs = new Map<string, number>()
   const waiting = new Set<() => void>()
   let watching: Disposable | undefined
 
@@ -80,6 +85,15 @@ export function openImages(
     const { digest } = reference
     const found = digest === undefined ? await store.findTag(referenceText(reference)) : { digest }
     return found && isHere(found.digest) ? found : undefined
+  }
+
+  /** Says when an image was last used, a minute early at most: many pods of one start at once. */
+  const used = (digest: string): void => {
+    const nowMs = registry?.clock.monotonic() ?? Number.POSITIVE_INFINITY
+    if (nowMs < (notedMs.get(digest) ?? Number.NEGATIVE_INFINITY) + noteEveryMs) return
+    if (notedMs.size >= maxNoted) notedMs.clear()
+    notedMs.set(digest, nowMs)
+    void store.claim(digest)
   }
 
   const isBroken = async (digest: string): Promise<boolean> => {
@@ -129,7 +143,7 @@ export function openImages(
       const imageID = digestReference(reference, found.digest).replace(/^index\./, '')
       try {
         const { pulled } = found
-        if (!pulled) void store.claim(found.digest) // says when it was last used
+        if (!pulled) used(found.digest)
         return {
           reference: text,
           imageID,

@@ -27,6 +27,7 @@ import {
 import { accountTokens } from './account-tokens.ts'
 import { podFolder, type LaunchDeps } from './container-launch.ts'
 import { createStartGate } from './start-gate.ts'
+import { createStartTimes } from './start-times.ts'
 import { createFrozenPods } from './frozen-pods.ts'
 import type { PodLogs } from './pod-logs.ts'
 import type { OnPodStep } from './pod-steps.ts'
@@ -108,6 +109,7 @@ export async function startKubelet(deps: KubeletDeps): Promise<AsyncDisposable> 
     frozenPods,
     startGate,
     eagerProbes: () => startGate.starting,
+    startTimes: createStartTimes(),
     beforeFreeze: deps.beforeFreeze ?? deps.beforeStop ?? (async () => {}),
     hostIP: machineAddress(),
     allocatable: allocatable(deps.dataDir),

@@ -168,8 +168,9 @@ export function openPodLogs({ dataDir, clock, maxBytes = 10 << 20 }: PodLogsOpti
         listeners: new Set(),
       }
       log.ready = (async () => {
-        log.size = (await readMarks(path)).at(-1)?.size ?? 0
-        log.start = await startOf(path)
+        const noted = await readNoted(path)
+        log.size = marksIn(noted).at(-1)?.size ?? 0
+        log.start = startIn(noted)
       })()
       writing.set(path, log)
       await log.ready
@@ -180,6 +181,7 @@ export function openPodLogs({ dataDir, clock, maxBytes = 10 << 20 }: PodLogsOpti
         // No inotify instance is left, or the file is gone: the log is read all the same.
       }
       void note(log)
+      if (attempt < 2) return // nothing is old yet
       for (const file of await readdir(join(path, '..')).catch(() => [])) {
         const number = Number.parseInt(file, 10)
         if (number < attempt - 1) await rm(join(path, '..', file), { force: true })
@@ -271,8 +273,15 @@ export function openPodLogs({ dataDir, clock, maxBytes = 10 << 20 }: PodLogsOpti
   return logs
 }
 
-async function readMarks(path: string): Promise<readonly Mark[]> {
-  const text = await readFile(`${path}.marks`, 'utf8').catch(() => '')
+const readMarks = async (path: string): Promise<readonly Mark[]> => marksIn(await readNoted(path))
+
+/** Offset of the first byte that was not given back. */
+const startOf = async (path: string): Promise<number> => startIn(await readNoted(path))
+
+const readNoted = (path: string): Promise<string> =>
+  readFile(`${path}.marks`, 'utf8').catch(() => '')
+
+function marksIn(text: string): readonly Mark[] {
   return text.split('\n').flatMap((line) => {
     const [size, time] = line.split(' ').map(Number)
     return size !== undefined && time !== undefined && size > 0 && time > 0
@@ -281,11 +290,7 @@ async function readMarks(path: string): Promise<readonly Mark[]> {
   })
 }
 
-/** Offset of the first byte that was not given back. */
-async function startOf(path: string): Promise<number> {
-  const text = await readFile(`${path}.marks`, 'utf8').catch(() => '')
-  return Number(/^start (\d+)$/m.exec(text)?.[1] ?? 0)
-}
+const startIn = (text: string): number => Number(/^start (\d+)$/m.exec(text)?.[1] ?? 0)
 
 async function readEnd(path: string, limitBytes: number): Promise<Buffer> {
   const file = await open(path, 'r').catch(() => undefined)

@@ -19,6 +19,7 @@ import { podStatus, type PodStatus } from './pod-status.ts'
 import type { runProbe } from './probe.ts'
 import type { Container, Runtime, Sandbox } from './runtime.ts'
 import type { StartGate } from './start-gate.ts'
+import type { StartTimes } from './start-times.ts'
 import { StatusWriter } from './status-writer.ts'
 import type { VolumeSources } from './volumes/sources.ts'
 
@@ -39,6 +40,8 @@ export interface PodWorkerDeps extends LaunchDeps {
   readonly startGate: StartGate
   /** How many programs are coming up at the moment. */
   readonly eagerProbes: () => number
+  /** The quickest starts that were seen. */
+  readonly startTimes: StartTimes
   /** One attempt of a probe. */
   readonly probe: typeof runProbe
   /** Is told each step of a start. */

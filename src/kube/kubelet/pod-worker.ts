@@ -269,8 +269,12 @@ export class PodWorker {
   #probe(running: RunningContainer, wasReady: boolean | undefined, atOnce: boolean): void {
     const { container, definition } = running
     const { name } = definition
+    const { clock, startTimes } = this.#deps
+    const like = `${this.#record.state(name).imageID}${container.warm ? ' warm' : ''}`
+    const beganMs = clock.monotonic()
     running.probes = startContainerProbes({
       ...this.#deps,
+      quickestMs: startTimes.quickestMs(like),
       definition,
       target: probeTarget(definition, container.id, this.#record.sandbox, this.#deps),
       started: this.#record.state(name).started,
@@ -285,6 +289,7 @@ export class PodWorker {
       onProbe: () => this.#record.step('probe'),
       onReady: (ready) => {
         if (ready) {
+          if (wasReady === undefined) startTimes.note(like, clock.monotonic() - beganMs)
           running.isUp()
           this.#record.step('alive')
         }

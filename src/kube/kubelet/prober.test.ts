@@ -60,7 +60,28 @@ test('the more programs come up, the longer between two looks at each', async ()
     others: () => 20,
   })
   await clock.advance(30)
-  assert.deepEqual(attempts, [0, 10, 20, 30])
+  assert.deepEqual(attempts, [0, 20])
+})
+
+test('the longer a program takes, the longer between two looks', async () => {
+  const { clock, attempts } = probing('Readiness', { periodSeconds: 0 })
+  await clock.advance(400)
+  const gaps = attempts.slice(1).map((at, i) => at - (attempts[i] ?? 0))
+  assert.ok((gaps.at(-1) ?? 0) >= 18, `the last gap is ${gaps.at(-1)}`)
+  assert.ok(gaps.every((gap, i) => gap <= Math.max(2, (attempts[i] ?? 0) / 20 + 1)))
+  assert.ok(attempts.length < 80, `${attempts.length} looks`)
+})
+
+test('no look before a program like it has ever come up, and none that is much too late', async () => {
+  const quick = probing('Readiness', { periodSeconds: 0 }, undefined, { quickestMs: 20 })
+  await quick.clock.advance(20)
+  assert.deepEqual(quick.attempts, [14, 16, 18, 20])
+  const slow = probing('Readiness', { periodSeconds: 0 }, undefined, { quickestMs: 5_000 })
+  await slow.clock.advance(31)
+  assert.deepEqual(slow.attempts, [30])
+  const usual = probing('Readiness', { periodSeconds: 10 }, undefined, { quickestMs: 20 })
+  await usual.clock.advance(0)
+  assert.deepEqual(usual.attempts, [0])
 })
 
 test('what was ready before is looked at within a period, or at once', async () => {

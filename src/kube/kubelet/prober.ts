@@ -22,6 +22,8 @@ export interface ProberOptions {
   readonly onFailure: (output: string) => void
   /** How many programs are coming up at the moment; an eager search leaves them the processor. */
   readonly others?: () => number
+  /** How quickly a program like this one has come up before, in milliseconds; an eager search begins shortly before. */
+  readonly quickestMs?: number | undefined
   /** The answer when probing begins; a readiness that was known before a restart of the node agent. */
   readonly initially?: boolean
   /** With `initially`: the first look is now. Without it there may be a period until then. */
@@ -32,9 +34,12 @@ export interface ProberOptions {
 const eagerFirstMs = 2
 const eagerLastMs = 50
 /** So much a program that is coming up, if that is more: looking at many must not keep them from it. */
-const eagerShareMs = 0.5
-/** So many quick attempts before the interval grows: most programs listen within this time. */
-const eagerQuick = 100
+const eagerShareMs = 1
+/** An interval is this part of the time since the first look, so that looking costs a program a fixed part of its start. */
+const eagerPart = 1 / 20
+/** No look before this part of the quickest start that was seen, and never so late for it. */
+const headStart = 0.7
+const longestHeadStartMs = 30
 const eagerTimeoutMs = 300
 const steadyPeriodMs = 1_000
 /** An eager search that goes on this long is worth telling, and again after the usual period of a probe. */
@@ -55,7 +60,8 @@ export function startProber(options: ProberOptions): Disposable {
   let inARow = 0
   let last: boolean | undefined
   let attempts = 0
-  let tellAtMs = clock.monotonic() + eagerSilenceMs
+  const sinceMs = clock.monotonic()
+  let tellAtMs = sinceMs + eagerSilenceMs
 
   const searching = () => eager && known !== true && attempts > 0
   const schedule = (delayMs: number) => {
@@ -90,9 +96,9 @@ export function startProber(options: ProberOptions): Disposable {
   function nextDelay(success: boolean): number {
     if (!searching()) return periodMs
     if (success) return 0 // towards a success threshold above one
-    const quickMs = Math.max(eagerFirstMs, (options.others?.() ?? 0) * eagerShareMs)
-    if (attempts <= eagerQuick) return quickMs
-    return Math.min(eagerFirstMs * 2 ** Math.floor((attempts - eagerQuick) / 20 + 1), eagerLastMs)
+    const shareMs = (options.others?.() ?? 0) * eagerShareMs
+    const grownMs = Math.min((clock.monotonic() - sinceMs) * eagerPart, eagerLastMs)
+    return Math.max(eagerFirstMs, shareMs, grownMs)
   }
 
   const delayMs = (probe.initialDelaySeconds ?? 0) * 1000
@@ -100,6 +106,8 @@ export function startProber(options: ProberOptions): Disposable {
   if (options.initially !== undefined && options.atOnce) void look()
   else if (options.initially !== undefined && delayMs === 0) schedule(randomInt(random, periodMs))
   else if (delayMs > 0) schedule(delayMs)
+  else if (eager && options.quickestMs !== undefined)
+    schedule(Math.min(options.quickestMs * headStart, longestHeadStartMs))
   else void look()
 
   return {
