@@ -91,6 +91,18 @@ const defaultClaim = (claim: ClaimTemplate): ClaimTemplate => ({
   status: { phase: 'Pending' },
 })
 
+/** The template with the volumes that its claims will be: containers mount them by the names of the claims. */
+function withClaims({ template, volumeClaimTemplates: claims = [] }: StatefulSet['spec']) {
+  const names = claims.map(({ metadata }) => metadata?.name ?? '')
+  const own = (template?.spec?.volumes ?? []).filter(({ name }) => !names.includes(name))
+  const volumes = [
+    ...own,
+    ...names.map((name) => ({ name, persistentVolumeClaim: { claimName: name } })),
+  ]
+  const spec = template?.spec ?? { containers: [] }
+  return { ...template, spec: claims.length > 0 ? { ...spec, volumes } : spec }
+}
+
 /** What may change of one that is there. */
 const changeable = new Set([
   'replicas',
@@ -108,7 +120,7 @@ function* problems(set: StatefulSet, old: StatefulSet | undefined): Complaints {
     Object.fromEntries(Object.entries(each.spec).filter(([key]) => !changeable.has(key)))
   // The selector is complained about below, together with everything else that stays.
   yield* workloadProblems(set, 'statefulset', undefined)
-  if (spec.template) yield* alwaysRestartedTemplateProblems(spec.template, 'spec.template')
+  if (spec.template) yield* alwaysRestartedTemplateProblems(withClaims(spec), 'spec.template')
   yield* notNegative('spec.revisionHistoryLimit', spec.revisionHistoryLimit)
   yield* notNegative('spec.ordinals.start', spec.ordinals?.start)
   const { podManagementPolicy, updateStrategy } = spec
