@@ -65,6 +65,10 @@ export async function* readTar(chunks: AsyncIterable<Uint8Array>): AsyncGenerato
     checkSum(header)
     const type = String.fromCodePoint(header[156] ?? 0)
     const { path, linkpath, size: paxSize } = { ...globals, ...pax }
+    if (pax['GNU.sparse.major'] !== undefined || pax['GNU.sparse.map'] !== undefined)
+      throw new BadArchive(
+        `"${pax['GNU.sparse.name'] ?? path ?? ''}" is packed as a sparse file (tar --sparse); expected one packed whole`,
+      )
     const isMetadata = type === 'x' || type === 'g' || type === 'L' || type === 'K'
     const size = !isMetadata && paxSize !== undefined ? decimal(paxSize) : number(header, 124, 12)
     if (isMetadata) {

@@ -232,7 +232,7 @@ class LayerPlacing {
       }
       default:
         throw new Error(
-          `"${entry.name}" is a ${entry.type}: only files, folders and links are unpacked`,
+          `"${entry.name}" is a ${entry.type === 'unknown' ? 'sparse file or of no known type' : entry.type}: only whole files, folders and links are unpacked`,
         )
     }
     this.#placed.add(path)

@@ -314,7 +314,7 @@ test('users, groups, capabilities, filtered system calls', { skip }, async (t) =
   const { log } = await run(t, line, { security: { groups: [55] } }, passwd, image('web'))
   assert.match(
     log,
-    isRoot ? /^uid=33\(web\) gid=34\(web\) groups=44\(extra\),55/ : /^uid=33\(web\) gid=34\(web\)/,
+    isRoot ? /^uid=33\(web\) gid=34\(web\) groups=34\(web\),44\(extra\),55/ : /^uid=33\(web\) gid=34\(web\)/,
   )
   assert.match(
     log,

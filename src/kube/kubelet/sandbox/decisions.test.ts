@@ -115,12 +115,12 @@ test('users by name and number, in the image alone', async (t) => {
     const { uid, gid, groups, home } = findUser(root, { image, ...more })
     return [uid, gid, groups, home]
   }
-  assert.deepEqual(find(''), [0, 0, [44], '/root'])
-  assert.deepEqual(find('web'), [33, 34, [44], '/srv'])
+  assert.deepEqual(find(''), [0, 0, [0, 44], '/root'])
+  assert.deepEqual(find('web'), [33, 34, [34, 44], '/srv'])
   assert.deepEqual(find('web:extra'), [33, 44, [44], '/srv'])
-  assert.deepEqual(find('33'), [33, 34, [44], '/srv'])
-  assert.deepEqual(find('1234:5'), [1234, 5, [], '/'])
-  assert.deepEqual(find('web', { uid: 9, gid: 8, groups: [7, 7] }), [9, 8, [7], '/'])
+  assert.deepEqual(find('33'), [33, 34, [34, 44], '/srv'])
+  assert.deepEqual(find('1234:5'), [1234, 5, [5], '/'])
+  assert.deepEqual(find('web', { uid: 9, gid: 8, groups: [7, 7] }), [9, 8, [8, 7], '/'])
   assert.throws(() => find('nobody'), NoUser)
   assert.throws(() => find('bad'), NoUser)
   assert.throws(() => find('web:nobody'), /unable to find group nobody/)

@@ -55,10 +55,12 @@ export function findUser(root: string, wanted: WantedUser): FoundUser {
       : groups.flatMap(([, , id, members = '']) =>
           members.split(',').includes(own) ? [idOf(id) ?? []].flat() : [],
         )
+  const first = gid ?? idOf(entry?.[3]) ?? 0
   return {
     uid,
-    gid: gid ?? idOf(entry?.[3]) ?? 0,
-    groups: [...new Set([...memberships, ...(wanted.groups ?? [])])],
+    gid: first,
+    // The first as well, as container runtimes have it: what is refused to a group stays so (CVE-2022-2995).
+    groups: [...new Set([first, ...memberships, ...(wanted.groups ?? [])])],
     home: entry?.[5] || '/',
   }
 }
