@@ -66,14 +66,18 @@ export const containerSourceReconciler: Reconciler<ContainerSource, World> = {
             nowMs,
           )
     return {
-      // The binding first: the Deployment's pods then know the sink from the beginning.
+      // The pods come when there is something to tell them, and know it from the beginning.
       apply: [
         { kind: SinkBinding, desired: desiredBinding(source), created: made('SinkBinding') },
-        {
-          kind: Deployment,
-          desired: desiredDeployment(source, source.spec.template ?? {}),
-          created: made('Deployment'),
-        },
+        ...(sinkUri === undefined && !deployment
+          ? []
+          : [
+              {
+                kind: Deployment,
+                desired: desiredDeployment(source, source.spec.template ?? {}),
+                created: made('Deployment'),
+              },
+            ]),
       ],
       status: finish(status, source.status, generation, nowMs),
     }
