@@ -24,6 +24,9 @@ type Status = NonNullable<HorizontalPodAutoscaler['status']>
 type Conditions = NonNullable<Status['conditions']>
 
 const periodMs = 15_000
+/** A new one, whose pods start at the same time, is looked at again sooner while nothing is known of them. */
+const soonMs = 3_000
+const youngMs = 60_000
 const source = { component: 'horizontal-pod-autoscaler' }
 const targets: readonly KindDefinition[] = [
   Deployment,
@@ -158,10 +161,12 @@ export function startHorizontalPodAutoscaler(deps: ControllerDeps): AsyncDisposa
           why.reason,
           `the HPA was unable to compute the replica count: ${why.message}`,
         )
-        return await finish({
+        await finish({
           currentReplicas: current,
           desiredReplicas: autoscaler.status?.desiredReplicas ?? current,
         })
+        const madeMs = Date.parse(autoscaler.metadata.creationTimestamp ?? '') || 0
+        return nowMs - madeMs < youngMs ? soonMs : periodMs
       }
       condition(
         'ScalingActive',
