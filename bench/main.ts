@@ -22,6 +22,7 @@ const benches: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   containers: async () => (await import('./containers.ts')).rows(),
   images: async () => (await import('./images.ts')).rows(),
   api: async () => (await import('./api.ts')).rows(),
+  events: async () => (await import('./events/events.ts')).rows(),
   store: async () => (await import('../src/kube/store/store.bench.ts')).benchStore(),
 }
 

@@ -1,10 +1,11 @@
 /**
  * Kills the event engine with -9 at random points while events come in and its subscribers misbehave, and counts: every
  * event that was acknowledged has been taken by its subscriber or by the dead-letter sink in the end. What happens is
- * drawn from a seed; when it happens is up to the machine.
+ * drawn from a seed; when it happens is up to the machine. Files of the log are small, so that kills meet their change too;
+ * now and then what a torn write leaves is put behind the last one.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { appendFile, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { Agent, createServer, request, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -21,6 +22,8 @@ export interface Tally {
   readonly deadLettered: number
   /** Deliveries beyond the first of an event. */
   readonly duplicates: number
+  /** Starts that found bytes of no event at the end of the log. */
+  readonly torn: number
   /** Acknowledged, and neither delivered nor a dead letter. Must be empty. */
   readonly lost: readonly string[]
 }
@@ -64,6 +67,7 @@ export async function crashEvents({
         kind: 'Broker',
         namespace: 'default',
         name: 'b',
+        retention: { maxBytes: 4 * segmentBytes },
         subscriptions: [
           {
             uid: 'trigger',
@@ -81,6 +85,7 @@ export async function crashEvents({
   }
   const acknowledged = new Set<string>()
   let sent = 0
+  let torn = 0
   let engine = await start(directory, config, agent)
   try {
     for (let kill = 0; kill < kills; kill++) {
@@ -96,6 +101,10 @@ export async function crashEvents({
       engine.process.kill('SIGKILL')
       stop.abort()
       await Promise.all(senders)
+      if (random.next() < 0.3) {
+        await tear(directory, random)
+        torn++
+      }
       engine = await start(directory, config, agent)
     }
     wellBehaved = true
@@ -107,6 +116,7 @@ export async function crashEvents({
     )
     return {
       kills,
+      torn,
       sent,
       acknowledged: acknowledged.size,
       delivered: taken.size,
@@ -125,6 +135,21 @@ export async function crashEvents({
   }
 }
 
+/** A write that the machine did not finish: some bytes behind the last whole record, of which nobody was told. */
+async function tear(directory: string, random: Random): Promise<void> {
+  const folder = join(directory, 'events', 'channels', 'crash', 'events')
+  const newest = (await readdir(folder))
+    .filter((name) => name.endsWith('.log'))
+    .toSorted()
+    .at(-1)
+  if (newest === undefined) return
+  const bytes = Buffer.alloc(1 + Math.floor(random.next() * 200), Math.floor(random.next() * 256))
+  await appendFile(join(folder, newest), bytes)
+}
+
+/** Of one file of the log: a few dozen events. */
+const segmentBytes = 64 << 10
+
 interface Running {
   readonly process: ChildProcess
   readonly socketPath: string
@@ -135,7 +160,10 @@ async function start(directory: string, config: EngineConfig, agent: Agent): Pro
   const socketPath = join(directory, 'socket')
   const child = spawn(
     process.execPath,
-    [main, '--socket', socketPath, '--directory', join(directory, 'events')],
+    [
+      ...[main, '--socket', socketPath, '--directory', join(directory, 'events')],
+      ...['--segment-bytes', String(segmentBytes)],
+    ],
     { stdio: ['ignore', 'ignore', 'pipe'] },
   )
   let said = ''

@@ -4,7 +4,7 @@
  * means a second attempt and never a lost event.
  *
  * First attempts are made in order, the next when the one before has been answered, as senders that wait for their
- * answers expect; only a subscriber that falls behind gets several at a time (docs/decisions, "order of first
+ * answers expect; only a subscriber that falls behind gets several at a time (docs/decisions/020, "order of first
  * attempts"). Retries wait beside and overlap with newer events.
  */
 import type { Clock } from '../../lib/clock.ts'
@@ -63,7 +63,7 @@ const queueLength = 256
 /** Waiting to be tried again; more are not begun. */
 const maxDeferred = 10_000
 /** Behind by more than this, several first attempts are made at a time. */
-const smallBacklog = 16
+const smallBacklog = 8
 const defaultParallelism = 100
 /** What can't be parked, on a full disk, is tried again so much later. */
 const parkAgainMs = 5_000
@@ -137,7 +137,7 @@ export class Dispatcher implements AsyncDisposable {
     const most = this.#config.parallelism ?? defaultParallelism
     if (this.#config.order === 'ordered') return most
     const behind = this.#deps.subscription.backlog - this.#deferred.size - this.#inFlight
-    return behind <= smallBacklog ? 1 : Math.min(most, Math.ceil(behind / 8))
+    return behind <= smallBacklog ? 1 : Math.min(most, Math.ceil(behind / 4))
   }
 
   #nextTask(): Task | undefined {

@@ -21,6 +21,8 @@ export interface EngineOptions {
   readonly log: Log
   readonly sender: Sender
   readonly journal: Journal
+  /** Of one file of a log. */
+  readonly segmentBytes?: number
 }
 
 /** How often old events are looked for. */
@@ -75,7 +77,7 @@ export class Engine implements AsyncDisposable {
   }
 
   async #apply({ brokerHosts, channels }: EngineConfig): Promise<void> {
-    const { directory, clock, log, sender, journal } = this.#options
+    const { directory, clock, log, sender, journal, segmentBytes } = this.#options
     const wanted = new Set(channels.map(({ uid }) => uid))
     if (this.#first) await this.#forgetOthers(wanted)
     this.#first = false
@@ -88,7 +90,10 @@ export class Engine implements AsyncDisposable {
       let channel = this.#channels.get(each.uid)
       if (!channel) {
         const folder = join(directory, folderOf(each.uid))
-        channel = await Channel.open(each, { directory: folder, clock, log, sender, journal })
+        channel = await Channel.open(each, {
+          ...{ directory: folder, clock, log, sender, journal },
+          ...(segmentBytes !== undefined && { segmentBytes }),
+        })
         this.#channels.set(each.uid, channel)
       }
       await channel.update(each)

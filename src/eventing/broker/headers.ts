@@ -5,5 +5,12 @@ const names = new Set(['x-request-id', 'retry-after'])
 const prefixes = ['knative-', 'x-b3-']
 
 /** Names are lower case. */
-export const passThrough = (headers: Headers): Headers =>
-  headers.filter(([name]) => names.has(name) || prefixes.some((prefix) => name.startsWith(prefix)))
+export const passThrough = (headers: Headers): Headers => headers.filter(passes)
+
+const [x, r, k] = ['x', 'r', 'k'].map((letter) => letter.charCodeAt(0))
+
+function passes([name]: Headers[number]): boolean {
+  const first = name.charCodeAt(0)
+  if (first !== x && first !== r && first !== k) return false
+  return names.has(name) || prefixes.some((prefix) => name.startsWith(prefix))
+}

@@ -25,6 +25,8 @@ const { values } = parseArgs({
     directory: { type: 'string' },
     host: { type: 'string', default: '127.0.0.1' },
     port: { type: 'string', default: '0' },
+    // For tests of crashes: files of the log follow one another sooner.
+    'segment-bytes': { type: 'string' },
   },
 })
 const { socket, directory, host, port } = values
@@ -48,6 +50,7 @@ const engine = new Engine({
   log,
   sender,
   journal: (step) => journal.note(step),
+  ...(values['segment-bytes'] !== undefined && { segmentBytes: Number(values['segment-bytes']) }),
 })
 const pings = new Pings({ clock, random: systemRandom, log, sender, newId: randomUUID })
 const transforms = new Transforms({ clock, sender })

@@ -12,12 +12,11 @@ export interface LogSubscriptionDeps {
   readonly newest: () => number
   /** Events from a sequence on, as many as lie together. */
   readonly read: (from: number) => Promise<readonly LoggedEvent[]>
+  /** What is settled is on disk so much later, milliseconds: a crash meanwhile costs events seen twice. */
+  readonly saveAfterMs: () => number
   readonly onFloor: (floor: number) => void
   readonly onClose: () => void
 }
-
-/** What is settled is on disk so much later, milliseconds: a crash meanwhile costs events seen twice. */
-const saveAfterMs = 100
 
 export class LogSubscription implements Subscription {
   readonly name: string
@@ -124,7 +123,7 @@ export class LogSubscription implements Subscription {
 
   #saveSoon(): void {
     this.#unsaved = true
-    this.#cancelSave ??= this.#deps.clock.after(saveAfterMs, () => {
+    this.#cancelSave ??= this.#deps.clock.after(this.#deps.saveAfterMs(), () => {
       this.#cancelSave = undefined
       // A disk that is full keeps the old place, which costs events seen twice; the next change tries again.
       this.flush().catch(() => {})

@@ -47,6 +47,8 @@ const defaults = {
 }
 /** Written before one `fdatasync`. */
 const batchBytes = 8 * mebibyte
+/** For each subscription: so that a few are saved soon, and many take no more of the machine than a few. */
+const saveMs = 5
 /** Read at a time for a subscription. */
 const readBytes = mebibyte
 
@@ -117,6 +119,7 @@ export class SegmentLog implements EventLog {
   #waiting: Waiting[] = []
   #waitingBytes = 0
   #committing: Promise<void> | undefined
+  #retaining: Promise<void> = Promise.resolve()
   #newest: number
   #closed = false
 
@@ -233,6 +236,8 @@ export class SegmentLog implements EventLog {
   async #roll(): Promise<void> {
     this.#segments.push(await Segment.create(this.#options.directory, this.#active.last + 1))
     await syncFolder(this.#options.directory)
+    // At once, as events may come faster than anybody looks now and then; what fails is tried again with the next.
+    this.#retaining = this.#retaining.then(() => this.retain()).catch(() => {})
   }
 
   get #active(): Segment {
@@ -258,6 +263,7 @@ export class SegmentLog implements EventLog {
       clock: this.#options.clock,
       newest: () => this.#newest,
       read: (from) => this.#readSome(from, readBytes),
+      saveAfterMs: () => Math.min(Math.max(saveMs * this.#open.size, 2 * saveMs), 20 * saveMs),
       onFloor: (floor) => void this.#floors.set(name, floor),
       onClose: () => void this.#open.delete(name),
     })
@@ -308,7 +314,11 @@ export class SegmentLog implements EventLog {
     if (recent) return recent
     const at = this.#segments.findLastIndex(({ first }) => first <= sequence)
     for (const segment of this.#segments.slice(Math.max(at, 0))) {
-      const events = await segment.read(sequence, maxBytes)
+      const events = await segment.read(sequence, maxBytes).catch((error: unknown) => {
+        // Retention may take a file away while somebody reads what is settled in it.
+        if (this.#segments.includes(segment)) throw error
+        return []
+      })
       const durable = events.filter((event) => event.sequence <= this.#newest)
       if (durable.length > 0) return durable
     }
@@ -331,6 +341,7 @@ export class SegmentLog implements EventLog {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true
     await this.#committing
+    await this.#retaining
     for (const subscription of this.#open.values()) await subscription[Symbol.asyncDispose]()
     for (const segment of this.#segments) await segment.close()
   }

@@ -168,7 +168,7 @@ class Connection {
     }
     this.#answers.push(place)
     const answered = (answer: BufferedAnswer) => {
-      place.text = format(answer, head, place.close)
+      place.text = textOf(answer, head, place.close)
       this.#flush()
     }
     try {
@@ -232,6 +232,16 @@ const reasons: Readonly<Record<number, string>> = {
   431: 'Request Header Fields Too Large',
   500: 'Internal Server Error',
   503: 'Service Unavailable',
+}
+
+/** Answers that are given again and again, as they go out on a connection that stays. */
+const known = new WeakMap<BufferedAnswer, Buffer>()
+
+function textOf(answer: BufferedAnswer, head: RequestHead, close: boolean): Buffer {
+  if (close || head.minor === 0 || head.method === 'HEAD') return format(answer, head, close)
+  let text = known.get(answer)
+  if (!text) known.set(answer, (text = format(answer, head, close)))
+  return text
 }
 
 function format(
