@@ -1,6 +1,6 @@
 /**
  * The platform's own certificate authority, serving certificate and admin credential, in files of the data
- * directory. `@peculiar/x509` is loaded only when something must be made, so that an ordinary start pays nothing.
+ * directory.
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
