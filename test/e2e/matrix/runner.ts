@@ -86,18 +86,23 @@ async function prepare(ebb: Ebb): Promise<void> {
   ])
   await ebb.ok('wait', 'crd/widgets.shop.example.com', '--for=condition=Established')
   await ebb.ok('apply', '-n', 'shop', '-f', await ebb.file('shop.yaml', shop))
-  const wait = (...args: string[]) => ebb.ok('wait', '-n', 'shop', '--timeout=60s', ...args)
+  // What does not come about in time is told by the rows that read it.
+  const wait = (...args: string[]) => ebb.kubectl('wait', '-n', 'shop', '--timeout=30s', ...args)
   await Promise.all([
     wait('deploy/web', '--for=condition=Available'),
     wait('job/once', '--for=condition=Complete'),
     wait('pod/logger', '--for=condition=Ready'),
     wait('pod/twice', '--for=jsonpath={.status.containerStatuses[0].restartCount}=1'),
-    ebb.ok('wait', 'ksvc/hello', '--for=condition=Ready', '--timeout=60s'),
+    ebb.kubectl('wait', 'ksvc/hello', '--for=condition=Ready', '--timeout=30s'),
   ])
-  await until('a measure of what pods use', async () => {
-    const ran = await ebb.kubectl('top', 'pod', '-n', 'shop', 'logger')
-    return ran.code === 0
-  }).catch(() => false)
+  await until(
+    'a measure of what pods use',
+    async () => {
+      const ran = await ebb.kubectl('top', 'pod', '-n', 'shop', 'logger')
+      return ran.code === 0
+    },
+    20_000,
+  ).catch(() => false)
 }
 
 const service = `apiVersion: serving.knative.dev/v1
@@ -183,13 +188,13 @@ async function openLane(ebb: Ebb, { binary, version, group, node }: Place) {
         // Something that only watches says nothing at first: then it is enough that it connects.
         await until('the first words', () => (follows.first ?? /^/).test(said), 20_000)
         const stop = performance.now() + 20_000
-        for (const line of follows.then)
-          while (!row.says.test(said) && performance.now() < stop) {
+        while (!row.says.test(said) && performance.now() < stop)
+          for (const line of follows.then) {
             await succeed([line])
-            await until('it is told', () => row.says.test(said), 1_000).catch(() => false)
+            await until('it is told', () => row.says.test(said), 300).catch(() => false)
           }
       }
-      await until('what it says', () => row.says.test(said), 20_000).catch(() => false)
+      await until('what it says', () => row.says.test(said), 10_000).catch(() => false)
       if (serves) {
         const port = Number(row.says.exec(said)?.[1])
         const path = filled(serves.path)

@@ -13,7 +13,7 @@ export const access: Group = {
     row('auth whoami -o json', /"kind": "SelfSubjectReview"/),
     row('auth reconcile -f -', /role.rbac.authorization.k8s.io\/rr reconciled/, {
       input:
-        'apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: rr}\nrules: [{apiGroups: [""], resources: [pods], verbs: [get]}]\n',
+        'apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: rr, namespace: $NS}\nrules: [{apiGroups: [""], resources: [pods], verbs: [get]}]\n',
     }),
     row('get pods --as=system:serviceaccount:$NS:default', /Forbidden/, { code: 1 }),
     row(

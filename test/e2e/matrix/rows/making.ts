@@ -34,13 +34,10 @@ export const create: Group = {
       input: map('edited', 'one'),
       env: { KUBE_EDITOR: 'sed -i s/one/two/' },
     }),
-    row(
-      'create cm c --from-literal=a=1 --from-file=file.txt --from-env-file=env',
-      /configmap\/c created/,
-      {
-        files: { 'file.txt': 'text', env: 'X=1\n' },
-      },
-    ),
+    row('create cm c --from-literal=a=1 --from-file=file.txt', /configmap\/c created/, {
+      files: { 'file.txt': 'text' },
+    }),
+    row('create cm e --from-env-file=env', /configmap\/e created/, { files: { env: 'X=1\n' } }),
     row('create secret generic s --from-literal=a=1', /secret\/s created/),
     row(
       'create secret docker-registry r --docker-server=r.example.com --docker-username=u --docker-password=p',
@@ -59,7 +56,7 @@ export const create: Group = {
     row('create ns $NS-more', /namespace\/\S+ created/, {
       after: ['delete ns $NS-more --wait=false'],
     }),
-    row('create quota q --hard=pods=20,services=5', /resourcequota\/q created/),
+    row('create quota q --hard=pods=20,services=50', /resourcequota\/q created/),
     row(
       'create role r --verb=get,list --resource=pods,deployments.apps',
       /role.rbac.authorization.k8s.io\/r created/,
@@ -121,7 +118,7 @@ export const create: Group = {
       input: 'heard\n',
     }),
     row(
-      'run out --image=hello --restart=Never --attach --rm --command -- echo said',
+      'run out --image=hello --restart=Never --attach --rm --command -- sh -c "for i in 1 2 3 4 5 6; do echo said; sleep 0.2; done"',
       /said[^]*pod "out" deleted/,
     ),
     row(
@@ -145,14 +142,15 @@ export const apply: Group = {
     row('apply -f - --dry-run=server', /configmap\/a configured \(server dry run\)/, {
       input: map('a', '2'),
     }),
-    row('apply -f - --dry-run=client -o yaml', /k: "2"/, { input: map('a', '2') }),
+    row('apply -f - --dry-run=client -o yaml', /k: "2"/, { input: map('fresh', '2') }),
     row('apply -f -', /configmap\/a configured/, { input: map('a', '2') }),
+    row('apply -f - --overwrite=false', /configmap\/a unchanged/, { input: map('a', '2') }),
     row('apply view-last-applied cm/a -o yaml', /k: "2"/),
     row('apply set-last-applied -f file.yaml', /configmap\/a configured/, {
       files: { 'file.yaml': map('a', '3') },
     }),
     row('apply edit-last-applied cm/a', /configmap\/a edited/, {
-      env: { KUBE_EDITOR: 'sed -i s/3/4/' },
+      env: { KUBE_EDITOR: "sed -i 's/k: .3./k: four/'" },
     }),
     row('apply --server-side -f -', /configmap\/ss serverside-applied/, { input: map('ss', '1') }),
     row('apply --server-side --field-manager=other -f -', /conflict with "kubectl": \.data\.k/, {
@@ -179,10 +177,14 @@ export const apply: Group = {
         input: listed(['p1']),
       },
     ),
-    row('apply -f - --prune --applyset=cm/set', /configmap\/p4 (serverside-applied|created)/, {
-      input: listed(['p4']),
-      env: { KUBECTL_APPLYSET: 'true' },
-    }),
+    row(
+      'apply -n $NS -f - --prune --applyset=cm/set',
+      /configmap\/p4 (serverside-applied|created)/,
+      {
+        input: listed(['p4']),
+        env: { KUBECTL_APPLYSET: 'true' },
+      },
+    ),
     row('apply -k .', /configmap\/from-k-\w+ created/, {
       files: { 'kustomization.yaml': 'configMapGenerator:\n- name: from-k\n  literals: [a=1]\n' },
     }),
@@ -190,18 +192,17 @@ export const apply: Group = {
       files: { 'kustomization.yaml': 'configMapGenerator:\n- name: from-k\n  literals: [a=1]\n' },
     }),
     row('apply -R -f .', /configmap\/r1 created/, { files: { 'x/y.yaml': map('r1', '1') } }),
-    row('apply -f - --overwrite=false', /configmap\/a configured/, { input: map('a', '9') }),
     row('apply -f - --wait', /configmap\/a configured/, { input: map('a', '10') }),
     row('apply -f - --force', /configmap\/a configured/, { input: map('a', '11') }),
-    row('apply -f -', /widget.shop.example.com\/x created/, { input: widget('x') }),
-    row('apply -f -', /widget.shop.example.com\/x configured/, {
-      input: widget('x').replace('red', 'blue'),
+    row('apply -f -', /widget.shop.example.com\/wx created/, { input: widget('wx') }),
+    row('apply -f -', /widget.shop.example.com\/wx configured/, {
+      input: widget('wx').replace('red', 'blue'),
     }),
-    row('apply --server-side -f -', /widget.shop.example.com\/y serverside-applied/, {
-      input: widget('y'),
+    row('apply --server-side -f -', /widget.shop.example.com\/wy serverside-applied/, {
+      input: widget('wy'),
     }),
     row('apply -f -', /spec.size[^]*greater than or equal to 0/, {
-      input: widget('z').replace('3', '-3'),
+      input: widget('wz').replace('3', '-3'),
       code: 1,
     }),
     row('apply -f - --validate=ignore', /configmap\/ignored created/, {

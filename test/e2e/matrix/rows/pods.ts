@@ -57,7 +57,10 @@ spec: {selector: {app: web}, ports: [{port: 80, targetPort: http}]}
     row('exec -it idle -- sh', /a2b/, { typed: 'echo a$((1+1))b; exit\n' }),
     row('exec svc/web -- echo by-service', /by-service/),
     row('exec -f pod.yaml -- echo by-file', /by-file/, {
-      files: { 'pod.yaml': 'apiVersion: v1\nkind: Pod\nmetadata: {name: idle}\n' },
+      files: {
+        'pod.yaml':
+          'apiVersion: v1\nkind: Pod\nmetadata: {name: idle}\nspec: {containers: [{name: c}]}\n',
+      },
     }),
     row('exec nobody -- true', /NotFound/, { code: 1 }),
     row('attach cat -i', /typed/, { input: 'typed\n', follows: {} }),
@@ -65,7 +68,7 @@ spec: {selector: {app: web}, ports: [{port: 80, targetPort: http}]}
       follows: { first: /^/ },
     }),
     row('cp file.txt idle:$DIR/copied', /^$/, { files: { 'file.txt': 'carried' } }),
-    row('cp idle:$DIR/copied back', /^$|removing leading/, {
+    row('cp idle:$DIR/copied back', /^$|removing leading/i, {
       after: ['exec idle -- grep carried $DIR/back'],
     }),
     row('cp folder $NS/idle:$DIR/other -c c', /^$/, {
@@ -88,8 +91,14 @@ spec: {selector: {app: web}, ports: [{port: 80, targetPort: http}]}
     row('get --raw /api/v1/namespaces/$NS/pods/web:8080/proxy/', /Hello Serverless/),
     row('debug idle --image=hello -c look --target=c -- true', /^$|Targeting container/),
     row('debug -it idle --image=hello -c shell -- sh', /a2b/, { typed: 'echo a$((1+1))b; exit\n' }),
-    row('debug idle --copy-to=copy --image=hello -c extra -- true', /^$|Creating/),
-    row('debug idle --copy-to=copy2 --set-image=*=hello --share-processes', /^$|Creating/),
+    row(
+      'debug idle --copy-to=copy --image=hello -c extra -- true',
+      /^$|Creating|legacy is deprecated/,
+    ),
+    row(
+      'debug idle --copy-to=copy2 --set-image=*=hello --share-processes',
+      /^$|Creating|legacy is deprecated/,
+    ),
     row('debug node/$NODE --image=hello -- true', /Creating debugging pod node-debugger-/),
   ],
 }

@@ -80,12 +80,14 @@ export const get: Group = {
       after: ['delete cm $V-w'],
     }),
     row('get cm -w --output-watch-events -l v=$V', /EVENT +NAME[^]*ADDED +v\S+ [^]*DELETED +v/, {
-      follows: { then: ['delete cm $V-e'] },
+      follows: { first: /ADDED/, then: ['delete cm $V-e'] },
       before: ['create cm $V-e', 'label cm $V-e v=$V'],
     }),
     row('get cm --watch-only -l v=$V-o -o name', /^configmap\/v\S+-o/, {
       before: ['create cm $V-o', 'label cm $V-o v=$V-o'],
-      follows: { then: ['annotate cm $V-o --overwrite note=1'] },
+      follows: {
+        then: ['annotate cm $V-o --overwrite note=1', 'annotate cm $V-o --overwrite note=2'],
+      },
     }),
   ],
 }
@@ -161,9 +163,9 @@ export const explain: Group = {
     row('api-resources --verbs=list --api-group=apps --no-headers', /^controllerrevisions/),
     row('api-resources --categories=all --sort-by=kind', /CronJob[^]*Widget/),
     row('api-versions', /apps\/v1\n[^]*shop.example.com\/v1\n[^]*\nv1\n/),
-    row('version', /Server Version: v1\.\d+/),
+    row('version', /Server Version: .*v1\.\d+/),
     row('version -o json', /"gitVersion": "v1/),
-    row('version --client', /Client Version: v1/),
+    row('version --client', /Client Version: .*v1/),
     row('cluster-info', /Kubernetes control plane.* is running at .*https:/),
     row('cluster-info dump --namespaces shop', /"kind": "NodeList"[^]*line 1/),
     row('top node', /NAME +CPU\(cores\) +CPU(\(%\)|%) +MEMORY\(bytes\)/),
