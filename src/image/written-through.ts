@@ -19,14 +19,32 @@ export async function noteUnwritten(folder: string): Promise<void> {
   })
 }
 
+/** Writing everything down at the same moment; folders that come meanwhile are written together, after one of them. */
+const maxAtOnce = 2
+/** By the folder they lie in, which is on one file system with them. */
+const queues = new Map<string, { running: number; waiting: string[] }>()
+
 /** Has the file system write the folder down, in its own time; where it can't be told to, the note stays. */
 export function writeThrough(folder: string): void {
-  const child = spawn('sync', ['-f', folder], { stdio: 'ignore', detached: true })
+  const parent = dirname(folder)
+  const queue = queues.get(parent) ?? { running: 0, waiting: [] }
+  queues.set(parent, queue)
+  queue.waiting.push(folder)
+  if (queue.running >= maxAtOnce) return
+  const folders = queue.waiting.splice(0)
+  queue.running++
+  const ended = (code: number | null) => {
+    queue.running--
+    if (code === 0)
+      for (const each of folders) void rm(noteOf(each), { force: true }).catch(() => {}) // gone with its folder
+    const next = queue.waiting.pop()
+    if (next !== undefined) writeThrough(next)
+    else if (queue.running === 0) queues.delete(parent)
+  }
+  const child = spawn('sync', ['-f', parent], { stdio: 'ignore', detached: true })
   child.unref()
-  child.on('error', () => {}) // no such program
-  child.on('exit', (code) => {
-    if (code === 0) rm(noteOf(folder), { force: true }).catch(() => {}) // gone with its folder
-  })
+  child.once('error', () => ended(null)) // no such program
+  child.once('exit', ended)
 }
 
 /** False: the machine went down before the folder was written; what there was of it is removed. */
