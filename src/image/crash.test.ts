@@ -21,7 +21,7 @@ import { parseReference } from './reference.ts'
 import { noKeys } from './registry/credentials.ts'
 import { createPuller } from './registry/puller.ts'
 
-const rounds = 5
+const rounds = 3
 const filesPerLayer = 40
 
 test('nothing is half installed after a crash at any moment', { timeout: 60_000 }, async (t) => {

@@ -229,7 +229,7 @@ test('any split of the same bytes gives the same events', () => {
       const response = Buffer.concat(serverTraffic(random))
       assert.deepEqual(ask(split(response, random)).log, ask([response]).log)
     }),
-    { numRuns: 60 },
+    { numRuns: 25 },
   )
 })
 
@@ -262,6 +262,6 @@ test('mutations of valid traffic are never thrown out and never told after an en
           )
       }
     }),
-    { numRuns: 30 },
+    { numRuns: 10 },
   )
 })

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { benchHttp2, parseH2load } from './http2.bench.ts'
 
 test('the bench of HTTP/2 measures requests', async () => {
-  const rows = await benchHttp2({ loads: [[2, 2]], seconds: 0.3, rounds: 1 })
+  const rows = await benchHttp2({ loads: [[2, 2]], seconds: 0.1, rounds: 1 })
   for (const server of ['server', 'server on node:http2', 'proxy', 'proxy on node:http2']) {
     const requests = rows.find(({ name }) => name === `h2, 2 × 2: ${server}, requests`)
     assert.ok(requests && requests.value > 10, JSON.stringify(rows))

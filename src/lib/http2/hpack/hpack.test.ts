@@ -267,7 +267,7 @@ test('what the encoder writes the decoder reads, table sizes changing on the way
         }
       },
     ),
-    { numRuns: 200 },
+    { numRuns: 80 },
   )
 })
 
