@@ -15,6 +15,7 @@ import type { KindDefinition } from '../../kube/api/kind.ts'
 import type { KubeObject } from '../../kube/api/meta.ts'
 import { builtin, list, object, string, type Static } from '../../kube/api/schema.ts'
 import type { LabelSelector } from '../../kube/api/selectors.ts'
+import { featuresOf } from './config/read.ts'
 import { definitionLabels, sourcesGroup, validationWebhook } from './names.ts'
 import {
   olderVersions,
@@ -137,8 +138,13 @@ export const ApiServerSource: KindDefinition<ApiServerSource> = {
   admit: admission({
     webhook: validationWebhook,
     defaults: sourceDefaults(withApiServerDefaults),
-    *validate({ spec }) {
+    *validate({ spec }, context) {
       yield* via('spec', validateApiServerSpec(spec))
+      if (spec.filters?.length && !featuresOf(context).newApiServerSourceFilters)
+        yield genericError(
+          'Filters is not empty but the NewAPIServerFilters feature is disabled.',
+          'spec.filters',
+        )
     },
   }),
   schema,

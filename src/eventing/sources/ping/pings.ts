@@ -120,7 +120,7 @@ export class Pings implements Disposable {
     for (const schedule of this.#schedules.values()) {
       const { nextMs, text, timezone, pings } = schedule
       if (nextMs === undefined || nextMs > nowMs) continue
-      if (nowMs - nextMs <= lateMs) for (const { uid } of pings.values()) this.#tick(uid)
+      if (nowMs - nextMs <= lateMs) for (const { uid } of pings.values()) this.#tick(uid, nextMs)
       else
         log.info('a tick was noticed too late and is left out', {
           schedule: text,
@@ -132,13 +132,13 @@ export class Pings implements Disposable {
     this.#arm()
   }
 
-  #tick(uid: string): void {
+  #tick(uid: string, tickMs: number): void {
     const { clock, random } = this.#options
-    clock.after(randomInt(random, spreadMs), () => void this.#emit(uid))
+    clock.after(randomInt(random, spreadMs), () => void this.#emit(uid, tickMs))
   }
 
-  async #emit(uid: string): Promise<void> {
-    const { clock, log, newId } = this.#options
+  async #emit(uid: string, tickMs: number): Promise<void> {
+    const { log, newId } = this.#options
     // As it is now: it may have been changed, or be gone, since its tick.
     const config = this.#configs.get(uid)
     if (!config || this.#stop.signal.aborted) return
@@ -150,7 +150,7 @@ export class Pings implements Disposable {
       return
     }
     this.#onTheirWay.set(uid, before + 1)
-    const event = eventOf(config, newId(), clock.now())
+    const event = eventOf(config, newId(), tickMs)
     const outcome = await emit(event, namespace, sink, {
       ...this.#options,
       signal: this.#stop.signal,
@@ -168,8 +168,9 @@ export class Pings implements Disposable {
   }
 }
 
-export function eventOf({ attributes, data }: PingConfig, id: string, nowMs: number): CloudEvent {
-  const time = new Date(nowMs).toISOString()
+/** Its time is that of the tick, however late it is sent: two events of one time would be one tick made twice. */
+function eventOf({ attributes, data }: PingConfig, id: string, tickMs: number): CloudEvent {
+  const time = new Date(tickMs).toISOString()
   return {
     attributes: { specversion: '1.0', id, time, ...attributes },
     ...(data !== undefined && { data: Buffer.from(data, 'base64') }),

@@ -26,11 +26,15 @@ interface Task {
 }
 
 interface Answered {
+  /** Nothing more: from now on it evaluates. */
+  readonly ready?: true
   readonly output?: string
   readonly error?: string
 }
 
 const defaultLimitMs = 5_000
+/** Of the start of a thread, which is nobody's expression's fault. */
+const startMs = 30_000
 /** Evaluations that wait. */
 const capacity = 256
 /** A thread that nothing is asked of ends. */
@@ -41,6 +45,7 @@ export class Evaluator implements AsyncDisposable {
   readonly #options: EvaluatorOptions
   readonly #waiting: Task[] = []
   #worker: Worker | undefined
+  #isReady = false
   #current: Task | undefined
   #cancel = () => {}
   #closed = false
@@ -64,27 +69,37 @@ export class Evaluator implements AsyncDisposable {
     if (this.#current) return
     this.#cancel()
     const task = (this.#current = this.#waiting.shift())
-    const { clock, limitMs = defaultLimitMs } = this.#options
     if (!task) {
-      this.#cancel = clock.after(idleMs, () => void this.#end())
+      this.#cancel = this.#options.clock.after(idleMs, () => void this.#end())
       return
     }
     const worker = (this.#worker ??= this.#start())
-    this.#cancel = clock.after(limitMs, () =>
-      this.#lose(`the expression took longer than ${limitMs} ms and was stopped`),
-    )
+    this.#limit()
     worker.postMessage({ expression: task.expression, input: task.input })
   }
 
+  #limit(): void {
+    this.#cancel()
+    const { clock, limitMs = defaultLimitMs } = this.#options
+    this.#cancel = clock.after(this.#isReady ? limitMs : startMs, () =>
+      this.#lose(`the expression took longer than ${limitMs} ms and was stopped`),
+    )
+  }
+
   #start(): Worker {
+    this.#isReady = false
     const worker = new Worker(new URL(import.meta.url), {
       workerData: role,
       name: 'jsonata',
       resourceLimits: { maxOldGenerationSizeMb: memoryMb, stackSizeMb: 4 },
     })
     worker.unref()
-    worker.on('message', ({ output, error }: Answered) => {
+    worker.on('message', ({ ready, output, error }: Answered) => {
       if (worker !== this.#worker) return
+      if (ready) {
+        this.#isReady = true
+        return this.#limit()
+      }
       const task = this.#current
       this.#current = undefined
       if (output === undefined) task?.failed(new EvaluationError(error ?? 'unknown'))
@@ -164,6 +179,7 @@ async function serve(): Promise<void> {
       return { error: problemText(error) }
     }
   }
+  parentPort?.postMessage({ ready: true })
   parentPort?.on('message', ({ expression, input }: { expression: string; input: string }) => {
     void answer(expression, input).then((answered) => parentPort?.postMessage(answered))
   })
