@@ -2,7 +2,7 @@
  * What a Broker's configuration says of its channel (contract eventing §2.1): a ConfigMap with a template. Here a Broker keeps
  * its events in a log of its own; the template tells whether somebody wants a kind that is not served.
  */
-import { parse } from 'yaml'
+import { parseYaml } from '../../../lib/yaml.ts'
 import { isFields } from '../../../knative/old-form.ts'
 import type { ConfigMapLike } from '../../../knative/config-map.ts'
 import type { ChannelTemplate } from '../channelable.ts'
@@ -20,7 +20,7 @@ export function channelTemplateIn({
   if (text === undefined) return { problem: `${at} has no key ${templateKey}` }
   let value: unknown
   try {
-    value = parse(text)
+    value = parseYaml(text)
   } catch (error) {
     return {
       problem: `${at}: ${templateKey} is no YAML: ${error instanceof Error ? error.message : ''}`,

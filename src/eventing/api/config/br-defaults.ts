@@ -3,7 +3,7 @@
  * (knative.dev/eventing `config/defaults.go`; contract eventing §2.1, part 10).
  */
 import { defineConfig } from '../../../knative/config-map.ts'
-import { parse } from 'yaml'
+import { parseYaml, plainYaml } from '../../../lib/yaml.ts'
 import type { DeliverySpec } from '../delivery-spec.ts'
 import type { KReference } from '../destination.ts'
 
@@ -67,17 +67,16 @@ function entry(value: unknown): Entry {
 }
 
 /** What Knative's release says. */
-const shipped = `clusterDefault:
-  brokerClass: MTChannelBasedBroker
-  apiVersion: v1
-  kind: ConfigMap
-  name: config-br-default-channel
-  namespace: knative-eventing
-  delivery:
-    retry: 10
-    backoffPolicy: exponential
-    backoffDelay: PT0.2S
-`
+const shipped = {
+  clusterDefault: {
+    brokerClass: 'MTChannelBasedBroker',
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    name: 'config-br-default-channel',
+    namespace: 'knative-eventing',
+    delivery: { retry: 10, backoffPolicy: 'exponential', backoffDelay: 'PT0.2S' },
+  },
+}
 
 export const configBrDefaults = defineConfig<BrokerDefaultsConfig>({
   name: 'config-br-defaults',
@@ -86,7 +85,7 @@ export const configBrDefaults = defineConfig<BrokerDefaultsConfig>({
 # default-br-config: class and configuration of Brokers that say none.
 default-br-config: |
   # For all namespaces.
-${shipped.replaceAll(/^/gm, '  ').trimEnd()}
+${plainYaml(shipped, '  ').trimEnd()}
   # For one namespace.
   namespaceDefaults:
     some-namespace:
@@ -98,7 +97,7 @@ ${shipped.replaceAll(/^/gm, '  ').trimEnd()}
 `,
   parse(data) {
     const said = data['default-br-config']
-    const value = fields(parse(said ?? shipped))
+    const value = fields(said === undefined ? shipped : parseYaml(said))
     return {
       cluster: entry(value['clusterDefault']),
       namespaces: Object.fromEntries(

@@ -2,7 +2,7 @@
  * default-ch-webhook: which channel is made where none is named, for the cluster and by namespace (knative.dev/eventing
  * `messaging/config`; contract eventing §2.7, part 10).
  */
-import { parse } from 'yaml'
+import { parseYaml, plainYaml } from '../../../lib/yaml.ts'
 import { defineConfig } from '../../../knative/config-map.ts'
 import type { ChannelTemplate } from '../channelable.ts'
 
@@ -11,10 +11,9 @@ export interface ChannelDefaultsConfig {
   readonly namespaces: Readonly<Record<string, ChannelTemplate>>
 }
 
-const shipped = `clusterDefault:
-  apiVersion: messaging.knative.dev/v1
-  kind: InMemoryChannel
-`
+const shipped = {
+  clusterDefault: { apiVersion: 'messaging.knative.dev/v1', kind: 'InMemoryChannel' },
+}
 
 export const configChannelDefaults = defineConfig<ChannelDefaultsConfig>({
   name: 'default-ch-webhook',
@@ -23,7 +22,7 @@ export const configChannelDefaults = defineConfig<ChannelDefaultsConfig>({
 # The channel that a Channel, Sequence or Parallel is made of when it names none.
 default-ch-config: |
   # For all namespaces.
-${shipped.replaceAll(/^/gm, '  ').trimEnd()}
+${plainYaml(shipped, '  ').trimEnd()}
   # For one namespace.
   namespaceDefaults:
     some-namespace:
@@ -31,7 +30,8 @@ ${shipped.replaceAll(/^/gm, '  ').trimEnd()}
       kind: InMemoryChannel
 `,
   parse(data) {
-    const value = Object(parse(data['default-ch-config'] ?? shipped)) as {
+    const said = data['default-ch-config']
+    const value = Object(said === undefined ? shipped : parseYaml(said)) as {
       readonly clusterDefault?: ChannelTemplate
       readonly namespaceDefaults?: Readonly<Record<string, ChannelTemplate>>
     }

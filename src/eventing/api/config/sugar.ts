@@ -2,7 +2,7 @@
  * config-sugar: which Namespaces and Triggers have their Broker made for them (knative.dev/eventing `pkg/apis/sugar`; contract
  * eventing part 10). The injection labels and annotations count without it.
  */
-import { parse } from 'yaml'
+import { parseYaml } from '../../../lib/yaml.ts'
 import { defineConfig, type Config } from '../../../knative/config-map.ts'
 import {
   selectorMatcher,
@@ -23,7 +23,7 @@ const none: LabelMatcher = () => false
 function selectorIn(data: Readonly<Record<string, string>>, key: string): LabelMatcher {
   const text = data[key]?.trim() ?? ''
   if (text === '') return none
-  const value: unknown = parse(text)
+  const value: unknown = parseYaml(text)
   const isSelector =
     typeof value === 'object' &&
     value !== null &&

@@ -2,7 +2,7 @@
  * What Brokers of 2019 had and tutorials of then use (contract eventing §9.3): an address of their own,
  * `<broker>-broker.<namespace>`, and a channel template in their own spec, which is a ConfigMap now.
  */
-import { stringify } from 'yaml'
+import { yamlText } from '../../../lib/yaml.ts'
 import { ConfigMap } from '../../../kube/api/config-map.ts'
 import { controllerOf, type KubeObject } from '../../../kube/api/meta.ts'
 import { Service as CoreService } from '../../../kube/api/service.ts'
@@ -36,7 +36,7 @@ export function formerObjects(broker: Broker): readonly Apply[] {
     apiVersion: 'v1',
     kind: 'ConfigMap',
     metadata: ownedMetadata(owner, legacyConfigName(name)),
-    data: { [templateKey]: stringify(template) },
+    data: { [templateKey]: yamlText(template) },
   }
   const service: CoreService = {
     apiVersion: 'v1',
