@@ -95,7 +95,6 @@ function* validate(
       details: 'the Subscription must reference a channel',
     }
   else {
-    // Whether this user may use a channel of another namespace is asked by the API server's access.
     const across = featuresOf(context).crossNamespaceEventLinks
     const within = across ? {} : { namespace }
     yield* via('spec.channel', validateReference(channel, { ...within, context }))

@@ -67,6 +67,10 @@ export interface Trigger extends KubeObject {
 /** The Broker's name, however it is said. */
 export const brokerOf = ({ spec }: Trigger): string => spec.broker || (spec.brokerRef?.name ?? '')
 
+/** Its own namespace, unless `brokerRef` says another. */
+export const brokerNamespaceOf = ({ spec, metadata }: Trigger): string =>
+  (!spec.broker && spec.brokerRef?.namespace) || (metadata.namespace ?? '')
+
 const withDefaults = (trigger: Trigger): Trigger => {
   const { spec, metadata } = trigger
   const { namespace = '' } = metadata

@@ -10,7 +10,7 @@ import { EventTransform } from '../../api/event-transform.ts'
 import { InMemoryChannel } from '../../api/in-memory-channel.ts'
 import { CronJobSource } from '../../api/former-sources.ts'
 import { PingSource } from '../../api/ping-source.ts'
-import { brokerOf, Trigger } from '../../api/trigger.ts'
+import { brokerNamespaceOf, brokerOf, Trigger } from '../../api/trigger.ts'
 import type {
   ChannelConfig,
   Destination,
@@ -49,7 +49,7 @@ export function engineConfig(read: Reader, world: DialWorld): EngineConfig {
   }
   const triggers = Map.groupBy(
     read.list(Trigger, '').filter(({ metadata }) => !metadata.deletionTimestamp),
-    (trigger) => `${trigger.metadata.namespace ?? ''}/${brokerOf(trigger)}`,
+    (trigger) => `${brokerNamespaceOf(trigger)}/${brokerOf(trigger)}`,
   )
   const brokers = read
     .list(Broker, '')

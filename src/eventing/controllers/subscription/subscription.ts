@@ -46,26 +46,23 @@ export const subscriptionReconciler = (): Reconciler<Subscription, World> => {
       const { namespace } = key
       const { channel: ref, subscriber, reply, delivery } = subscription.spec
       const name = ref?.name ?? ''
+      const at = ref?.namespace || namespace
       const sink = delivery?.deadLetterSink
       tracker.track(key, [
-        { kind: Channel.kind, namespace, name },
-        { kind: InMemoryChannel.kind, namespace, name },
+        { kind: Channel.kind, namespace: at, name },
+        { kind: InMemoryChannel.kind, namespace: at, name },
         ...targetOf(subscriber, namespace),
         ...targetOf(reply, namespace),
         ...targetOf(sink, namespace),
       ])
-      const outer = ref?.kind === Channel.kind ? read.get(Channel, { namespace, name }) : undefined
+      const outer =
+        ref?.kind === Channel.kind ? read.get(Channel, { namespace: at, name }) : undefined
       const backing = outer ? (outer.status?.channel?.name ?? '') : name
       const channel =
         ref?.kind === Channel.kind || ref?.kind === InMemoryChannel.kind
-          ? read.get(InMemoryChannel, { namespace, name: backing })
+          ? read.get(InMemoryChannel, { namespace: at, name: backing })
           : undefined
-      const inherited = channel?.status?.deadLetterSinkUri
-      const deadLetterSink = sink
-        ? resolve(sink, namespace, read)
-        : inherited
-          ? { url: inherited }
-          : undefined
+      const deadLetterSink = sink ? resolve(sink, namespace, read) : channel && inherited(channel)
       return {
         subscription,
         channel,
@@ -101,6 +98,20 @@ export const subscriptionReconciler = (): Reconciler<Subscription, World> => {
       tracker.forget(key)
       return {}
     },
+  }
+}
+
+/** A channel's own sink is its Subscriptions' too. */
+function inherited({ spec, status, metadata }: InMemoryChannel): Resolution | undefined {
+  const { deadLetterSinkUri: url, deadLetterSinkCACerts, deadLetterSinkAudience } = status ?? {}
+  if (!url)
+    return spec.delivery?.deadLetterSink
+      ? { problem: `channel ${metadata.name} didn't set status.deadLetterSinkUri` }
+      : undefined
+  return {
+    url,
+    ...(deadLetterSinkCACerts && { caCerts: deadLetterSinkCACerts }),
+    ...(deadLetterSinkAudience && { audience: deadLetterSinkAudience }),
   }
 }
 
@@ -146,8 +157,13 @@ function decide(world: World, begun: SubscriptionStatus, nowMs: number): Decisio
     physicalSubscription: {
       subscriberUri: subscriber.url,
       ...(subscriber.caCerts && { subscriberCACerts: subscriber.caCerts }),
+      ...(subscriber.audience && { subscriberAudience: subscriber.audience }),
       ...(reply && { replyUri: reply.url }),
+      ...(reply?.caCerts && { replyCACerts: reply.caCerts }),
+      ...(reply?.audience && { replyAudience: reply.audience }),
       ...(deadLetterSink && { deadLetterSinkUri: deadLetterSink.url }),
+      ...(deadLetterSink?.caCerts && { deadLetterSinkCACerts: deadLetterSink.caCerts }),
+      ...(deadLetterSink?.audience && { deadLetterSinkAudience: deadLetterSink.audience }),
     },
   }
   const entry = entryOf(world)
@@ -210,7 +226,13 @@ function entryOf({
   const delivery: DeliverySpec = {
     ...own,
     ...(deadLetterSink &&
-      isResolved(deadLetterSink) && { deadLetterSink: { uri: deadLetterSink.url } }),
+      isResolved(deadLetterSink) && {
+        deadLetterSink: {
+          uri: deadLetterSink.url,
+          ...(deadLetterSink.caCerts && { CACerts: deadLetterSink.caCerts }),
+          ...(deadLetterSink.audience && { audience: deadLetterSink.audience }),
+        },
+      }),
   }
   return {
     name,
@@ -219,8 +241,14 @@ function entryOf({
     ...(isResolved(subscriber) && {
       subscriberUri: subscriber.url,
       ...(subscriber.caCerts && { subscriberCACerts: subscriber.caCerts }),
+      ...(subscriber.audience && { subscriberAudience: subscriber.audience }),
     }),
-    ...(reply && isResolved(reply) && { replyUri: reply.url }),
+    ...(reply &&
+      isResolved(reply) && {
+        replyUri: reply.url,
+        ...(reply.caCerts && { replyCACerts: reply.caCerts }),
+        ...(reply.audience && { replyAudience: reply.audience }),
+      }),
     ...(Object.keys(delivery).length > 0 && { delivery }),
   }
 }

@@ -9,6 +9,7 @@ import { createTracker } from '../../../knative/tracker.ts'
 import { Broker, classOf } from '../../api/broker.ts'
 import { annotation, brokerClass } from '../../api/names.ts'
 import {
+  brokerNamespaceOf,
   brokerOf,
   Trigger,
   triggerConditions as conditions,
@@ -48,12 +49,13 @@ export const triggerReconciler = (link: EngineLink): Reconciler<Trigger, World> 
       const { spec, metadata } = trigger
       const { uid = '' } = metadata
       const served = link.serves(uid)
-      const broker = read.get(Broker, { namespace, name: brokerOf(trigger) })
+      const brokerKey = { namespace: brokerNamespaceOf(trigger), name: brokerOf(trigger) }
+      const broker = read.get(Broker, brokerKey)
       const sink = spec.delivery?.deadLetterSink
       const dependency = dependencyOf(metadata.annotations?.[annotation.dependency])
       tracker.track(key, [
         ...dependencyTarget(dependency, namespace),
-        { kind: Broker.kind, namespace, name: brokerOf(trigger) },
+        { kind: Broker.kind, ...brokerKey },
         ...targetOf(spec.subscriber, namespace),
         ...targetOf(sink, namespace),
       ])
