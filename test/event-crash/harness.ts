@@ -161,8 +161,10 @@ async function start(directory: string, config: EngineConfig, agent: Agent): Pro
   const child = spawn(
     process.execPath,
     [
-      ...[main, '--socket', socketPath, '--directory', join(directory, 'events')],
-      ...['--segment-bytes', String(segmentBytes)],
+      main,
+      `--socket=${socketPath}`,
+      `--directory=${join(directory, 'events')}`,
+      `--segment-bytes=${segmentBytes}`,
     ],
     { stdio: ['ignore', 'ignore', 'pipe'] },
   )

@@ -17,7 +17,8 @@ import type { Failure, Understood } from './delivery.ts'
 import type { Destination, SubscriptionConfig, SubscriptionStats } from './feed.ts'
 import { compileFilter, type Filter } from './filters.ts'
 import type { Journal, Step } from './journal.ts'
-import { judge, type AttemptResult } from './retry.ts'
+import { Durations } from './metrics.ts'
+import { judge, longestWait, type AttemptResult } from './retry.ts'
 import { SendError, type Sender } from './sender.ts'
 import type { StoredEvent } from './stored-event.ts'
 import { traceHeaders, traceOfDelivery, type Trace } from './trace.ts'
@@ -80,6 +81,7 @@ export class Dispatcher implements AsyncDisposable {
   /** How the events that were deferred before a restart stand. */
   readonly #before: Map<number, { readonly attempts: number; readonly notBeforeMs: number }>
   readonly #busyKeys = new Set<string>()
+  readonly durations = new Durations()
   #inFlight = 0
   #taking = false
   readonly #stop = new AbortController()
@@ -160,12 +162,14 @@ export class Dispatcher implements AsyncDisposable {
       const events = await this.#deps.subscription.take(queueLength, this.#stop.signal)
       for (const event of events) this.#enqueue(event)
     } catch {
-      // The disk can't be read at the moment: what has been taken is handed out again after a restart.
-      this.#closing = true
+      // The disk can't be read at the moment.
+      this.#deps.clock.after(parkAgainMs, () => {
+        this.#taking = false
+        this.#pump()
+      })
       return
-    } finally {
-      this.#taking = false
     }
+    this.#taking = false
     this.#pump()
   }
 
@@ -181,7 +185,11 @@ export class Dispatcher implements AsyncDisposable {
     const before = this.#before.get(event.sequence)
     this.#before.delete(event.sequence)
     const state: State = { phase: 'subscriber', attempts: before?.attempts ?? 0 }
-    const waitMs = (before?.notBeforeMs ?? 0) - this.#deps.clock.now()
+    const waitMs = Math.min(
+      (before?.notBeforeMs ?? 0) - this.#deps.clock.now(),
+      // Whatever the clock of the machine was when that was noted.
+      longestWait(state.attempts, this.#config.delivery),
+    )
     if (before && waitMs > 0) this.#defer({ event, state, key }, waitMs)
     else this.#queue.push({ event, state, key })
   }
@@ -360,17 +368,20 @@ export class Dispatcher implements AsyncDisposable {
     const { clock, sender } = this.#deps
     const { timeoutMs } = this.#config.delivery
     const startMs = clock.monotonic()
-    const noted = (result: AttemptResult) =>
+    const noted = (result: AttemptResult) => {
+      const tookMs = clock.monotonic() - startMs
+      this.durations.note(result.status, tookMs)
       this.#note(event, {
         kind: 'attempt',
         phase,
         url: to.url,
-        tookMs: clock.monotonic() - startMs,
+        tookMs,
         ...(result.status !== undefined && { status: result.status }),
         ...((result.error ?? result.unusable) !== undefined && {
           error: result.error ?? result.unusable ?? '',
         }),
       })
+    }
     try {
       const answer = await sender.send(to, message, {
         signal: this.#stop.signal,

@@ -22,6 +22,8 @@ interface Sent {
 
 class World implements AsyncDisposable {
   readonly clock = new SimClock()
+  /** How wrong the machine's clock is. */
+  skewMs = 0
   readonly sent: Sent[] = []
   readonly steps: Step[] = []
   /** What each URL answers, one after the other, the last for ever. */
@@ -52,7 +54,12 @@ class World implements AsyncDisposable {
     }
     const sender: Sender = { send, [Symbol.dispose]() {} }
     const journal = (step: Step) => void this.steps.push(step)
-    const { directory, clock } = this
+    const { directory } = this
+    const clock = {
+      now: () => this.clock.now() + this.skewMs,
+      monotonic: () => this.clock.monotonic(),
+      after: (delayMs: number, fn: () => void) => this.clock.after(delayMs, fn),
+    }
     return new Engine({ directory, clock, log: silent, sender, journal })
   }
 
@@ -357,4 +364,58 @@ test('a subscription that is removed drops its backlog, a channel its events', a
   assert.equal(only?.headers['ce-id'], '2')
   await world.engine.apply({ brokerHosts: [brokers], channels: [] })
   assert.equal((await world.post('/default/b', event())).status, 404)
+})
+
+test('a subscriber that is gone for hours gets its events when it is back, each retry at its time', async () => {
+  await using world = await World.create()
+  const down = new SendError('connection refused by work')
+  world.answers.set('http://work/', [...Array.from({ length: 9 }, () => down), { status: 202 }])
+  const delivery = { retry: 10, backoff: { policy: 'exponential', delayMs: 60_000 } } as const
+  await world.engine.apply(broker(trigger('work', { delivery })))
+  const startMs = world.clock.now()
+  await world.post('/default/b', event({ 'ce-id': 'first' }))
+  await world.until(1)
+  for (let i = 0; world.engine.stats[0]?.backlog !== 0; i++) {
+    assert.ok(i < 3000, JSON.stringify(world.engine.stats))
+    await world.clock.advance(60_000)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  const hours = (world.clock.now() - startMs) / 3_600_000
+  // 1 + 2 + 4 … + 256 minutes.
+  assert.ok(hours > 8.5 && hours < 9, `${hours} hours`)
+  assert.equal(world.sent.length, 10)
+  assert.equal(world.engine.channel('uid-b')?.deadLetters.count, 0)
+})
+
+test('a clock that was set back does not make an event wait longer than its back-off', async () => {
+  await using world = await World.create()
+  world.answers.set('http://work/', [{ status: 503 }, { status: 202 }])
+  const delivery = { retry: 2, backoff: { policy: 'exponential', delayMs: 1000 } } as const
+  const config = broker(trigger('work', { delivery }))
+  await world.engine.apply(config)
+  await world.post('/default/b', event())
+  await world.until(1)
+  await world.clock.advance(200)
+  world.skewMs = -365 * 24 * 3_600_000
+  await world.restart(config)
+  const fromMs = world.clock.monotonic()
+  await world.until(2)
+  assert.ok(world.clock.monotonic() - fromMs <= 1500)
+})
+
+test('metrics count deliveries by status, and what waits', async () => {
+  await using world = await World.create()
+  await world.engine.apply(broker(trigger('work')))
+  await world.post('/default/b', event())
+  await world.settled('uid-work')
+  const { status, body } = await world.post('/metrics', {}, '', { method: 'GET' })
+  assert.equal(status, 200)
+  const own = 'broker="b",namespace="default",trigger="work"'
+  for (const line of [
+    `kn_eventing_dispatch_duration_seconds_count{${own},http_response_status_code="200"} 1`,
+    `ebb_events_delivered_total{${own}} 1`,
+    `ebb_events_backlog{${own}} 0`,
+    'ebb_events_accepted_total{broker="b",namespace="default"} 1',
+  ])
+    assert.ok(body.includes(`${line}\n`), `${line} in ${body}`)
 })

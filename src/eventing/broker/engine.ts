@@ -11,6 +11,7 @@ import { Channel } from './channel.ts'
 import type { EngineConfig, SubscriptionStats } from './feed.ts'
 import { receive, type IngressWorld } from './ingress.ts'
 import type { Journal } from './journal.ts'
+import { metricsText } from './metrics.ts'
 import { nanoTime } from './nano-time.ts'
 import type { Sender } from './sender.ts'
 
@@ -50,6 +51,7 @@ export class Engine implements AsyncDisposable {
       channel: (host) => this.#channels.get(this.#hosts.get(host) ?? ''),
       now: () => nanoTime(options.clock),
       draining: () => this.#draining,
+      metrics: () => metricsText(this.channels),
     }
     this.#retainLater()
   }
@@ -91,7 +93,11 @@ export class Engine implements AsyncDisposable {
       if (!channel) {
         const folder = join(directory, folderOf(each.uid))
         channel = await Channel.open(each, {
-          ...{ directory: folder, clock, log, sender, journal },
+          directory: folder,
+          clock,
+          log,
+          sender,
+          journal,
           ...(segmentBytes !== undefined && { segmentBytes }),
         })
         this.#channels.set(each.uid, channel)

@@ -26,11 +26,13 @@ export interface IngressWorld {
   readonly channel: (host: string) => Inlet | undefined
   /** Now, RFC 3339 with nanoseconds. */
   readonly now: () => string
-  /** Undefined = serving. */
+  /** Prometheus' text. */
+  readonly metrics: () => string
   readonly draining: () => boolean
 }
 
 const allow: readonly [string, string] = ['Allow', 'POST, OPTIONS']
+const prometheus: readonly [string, string] = ['Content-Type', 'text/plain; version=0.0.4']
 const preflight: BufferedAnswer = {
   status: 200,
   headers: [allow, ['WebHook-Allowed-Origin', '*'], ['WebHook-Allowed-Rate', '*']],
@@ -53,6 +55,8 @@ export function receive(
   if (isProbe(headers))
     return world.draining() ? refuse(503, 'it is being stopped') : { status: 200 }
   if (head.method === 'OPTIONS') return preflight
+  if (head.method === 'GET' && head.target === '/metrics' && world.isBrokerHost(host))
+    return { status: 200, headers: [prometheus], body: world.metrics() }
   if (head.method !== 'POST')
     return refuse(405, `${head.method} is not possible here: events are sent by POST`)
   const place = placeOf(host, head.target, world)
@@ -91,11 +95,17 @@ async function store(inlet: Inlet, events: readonly StoredEvent[]): Promise<Buff
     return accepted
   } catch (error) {
     const reason = error instanceof Error ? error.message : 'unknown'
-    if (error instanceof LogFullError)
+    if (error instanceof LogFullError || isFull(error))
       return { ...refuse(503, reason), headers: [allow, ['Retry-After', '1']] }
     return refuse(500, `the event could not be stored: ${reason}`)
   }
 }
+
+/** The disk: there may be room again in a moment, so senders are to try again. */
+const isFull = (error: unknown): boolean =>
+  error instanceof Error &&
+  'code' in error &&
+  (error.code === 'ENOSPC' || error.code === 'EDQUOT' || error.code === 'EFBIG')
 
 interface Place {
   readonly find: () => Inlet | undefined

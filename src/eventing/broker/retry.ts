@@ -38,6 +38,10 @@ export function judge(result: AttemptResult, attempts: number, policy: DeliveryP
   return { kind: 'retry', waitMs: waitBefore(attempts - 1, result, policy) }
 }
 
+/** No wait after so many attempts is longer, milliseconds. */
+export const longestWait = (attempts: number, policy: DeliveryPolicy): number =>
+  Math.max(waitBefore(Math.max(attempts - 1, 0), {}, policy), policy.retryAfterMaxMs ?? 0)
+
 /** Milliseconds before retry 0, 1, 2 …: both policy and delay are needed for any. */
 function waitBefore(retry: number, result: AttemptResult, policy: DeliveryPolicy): number {
   const { backoff, retryAfterMaxMs } = policy

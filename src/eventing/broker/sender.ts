@@ -102,7 +102,8 @@ export function createSender({ clock }: { readonly clock: Clock }): Sender {
   }
 
   return {
-    async send(to, message, options = {}) {
+    async send(first, message, options = {}) {
+      let to = first
       let url = parseUrl(to.url)
       for (let redirects = 0; ; redirects++) {
         const answer = await once(url, to, message, options)
@@ -110,10 +111,11 @@ export function createSender({ clock }: { readonly clock: Clock }): Sender {
         if (![301, 302, 303, 307, 308].includes(answer.status) || location === undefined)
           return answer
         if (redirects === maxRedirects) throw new SendError(`more than ${maxRedirects} redirects`)
-        const next = new URL(location, url)
+        const next = URL.parse(location, url.href)
+        if (!next) throw new SendError(`redirected to ${JSON.stringify(location.slice(0, 200))}`)
         // Elsewhere, a name of this cluster no longer means the gateway.
-        if (next.host !== url.host) return await this.send({ url: next.href }, message, options)
-        url = next
+        if (next.host !== url.host) to = { url: next.href }
+        url = parseUrl(next.href)
       }
     },
     [Symbol.dispose]() {

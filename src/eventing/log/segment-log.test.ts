@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -195,4 +196,36 @@ test('senders who each wait for their answer never wait for one another in vain'
   }
   await Promise.all([sender(), sender(), sender()])
   assert.equal(log.newest, 300)
+})
+
+test('a disk that is full refuses events, keeps those it has, and goes on when there is room', async (t) => {
+  await using at = await place()
+  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=256k', 'tmpfs', at.directory])
+  if (mounted.status !== 0) return t.skip('a small disk takes the right to mount')
+  try {
+    const filler = join(at.directory, 'filler')
+    await writeFile(filler, Buffer.alloc(128 << 10))
+    const kept: string[] = []
+    {
+      await using log = await at.open()
+      let refused: unknown
+      for (let i = 0; refused === undefined; i++) {
+        const text = `${i} ${'x'.repeat(4000)}`
+        await log.append(Buffer.from(text)).then(
+          () => kept.push(text),
+          (error: unknown) => (refused = error),
+        )
+      }
+      assert.match(String(refused), /ENOSPC/)
+      await assert.rejects(log.append(Buffer.alloc(8000)), /ENOSPC/)
+      await rm(filler)
+      await log.append(Buffer.from('after'))
+      kept.push('after')
+      assert.deepEqual(await all(log), kept)
+    }
+    await using again = await at.open()
+    assert.deepEqual(await all(again), kept)
+  } finally {
+    spawnSync('umount', ['-l', at.directory])
+  }
 })
