@@ -26,10 +26,10 @@ export type Job = Stored<JobType, 'spec'>
 export type JobSpec = Job['spec']
 
 /** Labels of a Job's pods; the two without a group are what older clients look for. */
-export const jobNameLabel = 'batch.kubernetes.io/job-name'
-export const jobUidLabel = 'batch.kubernetes.io/controller-uid'
-export const oldJobNameLabel = 'job-name'
-export const oldJobUidLabel = 'controller-uid'
+const jobNameLabel = 'batch.kubernetes.io/job-name'
+const jobUidLabel = 'batch.kubernetes.io/controller-uid'
+const oldJobNameLabel = 'job-name'
+const oldJobUidLabel = 'controller-uid'
 
 /** The condition of that type that says True. */
 export const jobCondition = ({ status }: Job, type: string) =>

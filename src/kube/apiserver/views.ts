@@ -28,19 +28,21 @@ export function answerView(
   if (request.group === EventsEvent.group && request.version === EventsEvent.version)
     return request.resource === EventsEvent.plural ? throughCore(request, handle) : undefined
   if (request.group !== PodMetrics.group || !usage) return undefined
-  if (request.resource === PodMetrics.plural) return measured(request, PodMetrics, usage.pods())
-  if (request.resource === NodeMetrics.plural) return measured(request, NodeMetrics, usage.nodes())
+  if (request.resource === PodMetrics.plural)
+    return measured(request, PodMetrics, () => usage.pods())
+  if (request.resource === NodeMetrics.plural)
+    return measured(request, NodeMetrics, () => usage.nodes())
   return undefined
 }
 
 async function measured(
   request: ApiRequest,
   kind: KindDefinition,
-  asked: Promise<readonly KubeObject[]>,
+  measure: () => Promise<readonly KubeObject[]>,
 ): Promise<ApiResponse> {
-  const all = await asked
   const { namespace = '', name = '', verb, options } = request
   if ((verb !== 'get' && verb !== 'list') || request.subresource) throw methodNotAllowed()
+  const all = await measure()
   const here = all.filter(({ metadata }) => !namespace || metadata.namespace === namespace)
   if (verb === 'get') {
     const found = here.find(({ metadata }) => metadata.name === name)

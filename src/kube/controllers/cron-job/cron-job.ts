@@ -149,13 +149,11 @@ const reference = ({ metadata }: Pick<Job, 'metadata'> & { readonly kind: string
 function followed({ status = {} }: CronJob, jobs: readonly Job[], events: PlannedEvent[]): Status {
   const listed = status.active ?? []
   const isListed = (job: Job) => listed.find(({ name }) => name === job.metadata.name)
-  const running = jobs.filter((job) => !isFinishedJob(job))
-  for (const job of running)
-    if (
-      !isListed(job) &&
-      job.metadata.annotations?.[scheduledAnnotation] === undefined &&
-      !job.metadata.annotations?.['cronjob.kubernetes.io/instantiate']
-    )
+  const isOwn = ({ metadata }: Job) => metadata.annotations?.[scheduledAnnotation] !== undefined
+  // Those that somebody made by hand in its name are not waited for.
+  const running = jobs.filter((job) => !isFinishedJob(job) && isOwn(job))
+  for (const job of jobs)
+    if (!isFinishedJob(job) && !isOwn(job))
       events.push(
         warning(
           'UnexpectedJob',

@@ -48,7 +48,7 @@ function start(spec: Partial<DaemonSet['spec']> = {}) {
   const images = () =>
     pods()
       .map(({ spec: { containers } }) => containers[0]?.image)
-      .toSorted()
+      .toSorted((a = '', b = '') => a.localeCompare(b))
   return { simulation, pods, ready, now, settle, images }
 }
 
@@ -58,7 +58,7 @@ test('one pod a node, and none where the selector says no', () => {
     all
       .pods()
       .map(({ spec }) => spec.nodeName)
-      .toSorted(),
+      .toSorted((a = '', b = '') => a.localeCompare(b)),
     ['n1', 'n2'],
   )
   all.ready()

@@ -7,7 +7,7 @@ import type { StatefulSet } from '../../api/stateful-set.ts'
 import type { Apply, Delete } from '../../controller/reconciler.ts'
 import { revisionHashLabel } from '../history.ts'
 
-export const podNameLabel = 'statefulset.kubernetes.io/pod-name'
+const podNameLabel = 'statefulset.kubernetes.io/pod-name'
 const podIndexLabel = 'apps.kubernetes.io/pod-index'
 
 /** The number in the name of a pod of this set; undefined when it is none of its names. */

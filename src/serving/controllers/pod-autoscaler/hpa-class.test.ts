@@ -40,8 +40,11 @@ const planOf = (autoscaler: PodAutoscaler, cpu?: string) =>
     { autoscaler, sks: undefined, hpa: undefined, deployment: deployment(cpu), config },
     0,
   )
-const specOf = (autoscaler: PodAutoscaler, cpu?: string) =>
-  (planOf(autoscaler, cpu).apply?.[0]?.desired as HorizontalPodAutoscaler).spec
+function specOf(autoscaler: PodAutoscaler, cpu?: string) {
+  const desired = planOf(autoscaler, cpu).apply?.[0]?.desired
+  assert.ok(desired)
+  return (desired as HorizontalPodAutoscaler).spec
+}
 
 test('it serves its class, but for what is scaled by requests', () => {
   assert.equal(reconciler.handles?.(ofClass()), true)
