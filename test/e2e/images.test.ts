@@ -45,7 +45,7 @@ async function busyboxImage(): Promise<Buffer> {
   const config = {
     architecture: process.arch === 'x64' ? 'amd64' : process.arch,
     os: 'linux',
-    config: { Cmd: ['/bin/busybox', 'httpd', '-f', '-p', '$(PORT)', '-h', '/www'] },
+    config: { Cmd: ['/bin/sh', '-c', 'exec /bin/busybox httpd -f -p $PORT -h /www'] },
     rootfs: {
       type: 'layers',
       diff_ids: [`sha256:${createHash('sha256').update(layer).digest('hex')}`],
