@@ -78,6 +78,17 @@ function withDefaults(sink: JobSink): JobSink {
   }
 }
 
+/** The volume with the event; a container may have said where it wants it. */
+export const eventVolume = 'jobsink-event'
+
+function withEventVolume(spec: Job['spec']): Job['spec'] {
+  const pod = spec.template?.spec
+  if (!pod) return spec
+  const others = (pod.volumes ?? []).filter(({ name }) => name !== eventVolume)
+  const volumes = [...others, { name: eventVolume, emptyDir: {} }]
+  return { ...spec, template: { ...spec.template, spec: { ...pod, volumes } } }
+}
+
 /** The Job's own admission says what is wrong with it. */
 function* validate(sink: JobSink, context: AdmissionContext<JobSink>): Generator<FieldError> {
   const { job } = sink.spec ?? {}
@@ -98,7 +109,7 @@ function* validate(sink: JobSink, context: AdmissionContext<JobSink>): Generator
           name: `${name.slice(0, 50)}-check`,
           uid: '00000000-0000-0000-0000-000000000000',
         },
-        spec: job.spec,
+        spec: withEventVolume(job.spec),
       },
       { ...rest, operation: 'CREATE', dryRun: true, warn: () => {} },
     )

@@ -11,7 +11,7 @@ import type { Client } from '../../../kube/client/client.ts'
 import { childName } from '../../../knative/child-name.ts'
 import { md5 } from '../../../knative/hash.ts'
 import type { BufferedAnswer, BufferedRequest } from '../../../lib/http1/buffered-server.ts'
-import { JobSink, jobSinkIdLabel, jobSinkLabel } from '../../api/job-sink.ts'
+import { eventVolume as volume, JobSink, jobSinkIdLabel, jobSinkLabel } from '../../api/job-sink.ts'
 import { CloudEventError, textOf, type CloudEvent } from '../../cloudevents/cloud-event.ts'
 import { decodeMessage, modeOf, type Headers } from '../../cloudevents/http-binding.ts'
 import { formatJsonEvent } from '../../cloudevents/json-format.ts'
@@ -19,7 +19,6 @@ import { formatJsonEvent } from '../../cloudevents/json-format.ts'
 /** Writes of this client are on disk when they are answered: 202 is a promise. */
 export type JobSinkHandler = (request: BufferedRequest) => Promise<BufferedAnswer>
 
-const volume = 'jobsink-event'
 const directory = '/etc/jobsink-event'
 
 export const jobSinkHandler =
