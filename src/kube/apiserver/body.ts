@@ -121,6 +121,18 @@ const jsonType = (value: unknown): string =>
 const isStorable = ({ kind, served, version }: Target, sent: Fields): boolean =>
   !served && !kind.custom && conforms(wholeSchema(kind, version), sent)
 
+const unknownField = (path: string): string => `unknown field ${JSON.stringify(path)}`
+
+/** By a path of names and `[index]`, as unknown fields are told. */
+const valueAt = (object: unknown, path: string): unknown =>
+  path
+    .split(/[.[\]]+/)
+    .filter((name) => name !== '')
+    .reduce<unknown>((at, name) => {
+      if (Array.isArray(at)) return (at as readonly unknown[])[Number(name)]
+      return isRecord(at) ? at[name] : undefined
+    }, object)
+
 /** What strict decoding complains of. With `Warn` it becomes warnings, with `Ignore` nothing. */
 function strictComplaints(
   target: Target,
@@ -138,8 +150,12 @@ function strictComplaints(
     )
   if (fieldValidation === 'Ignore') return []
   const unknown = fits ? [] : unknownFields(wholeSchema(target.kind, target.version), sent)
+  // Texts of old versions have been copied for years: a name without a value in them is told and does no harm.
+  const isOld = target.served?.deprecationWarning !== undefined
+  const saysNothing = (path: string) => isOld && valueAt(sent, path) === null
+  for (const path of unknown.filter(saysNothing)) target.warn(unknownField(path))
   const complaints = [
-    ...unknown.map((path) => `unknown field ${JSON.stringify(path)}`),
+    ...unknown.filter((path) => !saysNothing(path)).map(unknownField),
     ...(target.request.duplicateFields ?? []).map(
       (path) => `duplicate field ${JSON.stringify(path)}`,
     ),
