@@ -2,6 +2,7 @@
 import { definition, referencedName } from '../api/builtin.ts'
 import type { Schema } from '../api/schema.ts'
 import { describeField, describeType } from './openapi-descriptions.ts'
+import { operationsOf } from './openapi-subresources.ts'
 import type { ServedKind } from './served.ts'
 
 export type Json = Readonly<Record<string, unknown>>
@@ -25,6 +26,10 @@ export function componentsFor(kinds: readonly ServedKind[], refPrefix: string): 
       ...convert(schema, name),
       'x-kubernetes-group-version-kind': gvk(),
     })
+    for (const each of served.subresources ?? [])
+      for (const { component } of operationsOf(each, { ...kind, version, name }))
+        if (component !== undefined && component !== name) wanted.push(component)
+    if (served.createOnly) continue
     components.set(`${name}List`, {
       description: `A list of ${kind.kind} objects.`,
       type: 'object',

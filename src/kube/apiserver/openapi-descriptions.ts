@@ -3,6 +3,13 @@
  * our own carry their descriptions in their schemas.
  */
 const types: Readonly<Record<string, string>> = {
+  Binding: 'Says on which node a pod runs; written by schedulers.',
+  Eviction: 'Asks that a pod leaves its node, unless a PodDisruptionBudget forbids it.',
+  Scale: 'How many pods of an object are wanted, and how many there are.',
+  DeleteOptions:
+    'How an object is deleted: how long it may take, and what becomes of its dependents.',
+  Status: 'What came of a request that has no object to answer with, or was refused.',
+  TokenRequest: 'Asks for a token of a ServiceAccount.',
   ObjectMeta:
     'What every object has: name, namespace, labels, annotations, and what the server keeps about it.',
   PodSpec: 'What a pod is made of: its containers and how they are run.',

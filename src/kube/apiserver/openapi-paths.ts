@@ -3,7 +3,8 @@
  * the server validates, the media types say which patches a kind takes.
  */
 import type { Json } from './openapi-components.ts'
-import type { ServedKind } from './served.ts'
+import { operationsOf } from './openapi-subresources.ts'
+import type { ServedKind, Subresource } from './served.ts'
 
 const query = (name: string, description: string, type = 'string') => ({
   name,
@@ -69,15 +70,23 @@ export function pathsOf(kinds: readonly ServedKind[]): Json {
     const collection = namespaced ? `${root}/namespaces/{namespace}/${plural}` : `${root}/${plural}`
     const inNamespace = namespaced ? [path('namespace', 'Name of the namespace.')] : []
     const named = [path('name', `Name of the ${definition.kind}.`), ...inNamespace]
+    if (served.createOnly) {
+      paths[collection] = { parameters: inNamespace, post: creation(served) }
+      continue
+    }
     if (namespaced) paths[`${root}/${plural}`] = { get: list(served, 'ForAllNamespaces') }
+    if (definition.readOnly) {
+      paths[collection] = { parameters: inNamespace, get: list(served) }
+      paths[`${collection}/{name}`] = {
+        parameters: named,
+        get: operation(served, 'read', 'get', {}),
+      }
+      continue
+    }
     paths[collection] = {
       parameters: inNamespace,
       get: list(served),
-      post: operation(served, 'create', 'post', {
-        parameters: writing,
-        body: served.name,
-        code: '201',
-      }),
+      post: creation(served),
       delete: operation(served, 'delete collection of', 'deletecollection', {
         parameters: [...selecting, ...deleting],
         answers: `${meta}Status`,
@@ -106,9 +115,40 @@ export function pathsOf(kinds: readonly ServedKind[]): Json {
           version: 'v1',
         }),
       }
+    for (const subresource of served.subresources ?? [])
+      if (subresource.name !== 'status' && subresource.name !== 'scale')
+        paths[`${collection}/{name}/${subresource.name}`] = {
+          parameters: named,
+          ...subresourceOperations(served, subresource),
+        }
   }
   return paths
 }
+
+function subresourceOperations(served: ServedKind, subresource: Subresource): Json {
+  const { definition, version, name } = served
+  const suffix = upperFirst(subresource.name)
+  const operations: Record<string, Json> = {}
+  for (const each of operationsOf(subresource, { ...definition, version, name })) {
+    const { method, verb, action, component, group } = each
+    const gvk = { group, kind: subresource.kind, version: each.version }
+    const json = operation(served, verb, action, {
+      parameters: [...(method === 'put' || method === 'patch' ? writing : []), ...each.parameters],
+      suffix,
+      gvk,
+      ...(component !== undefined && { answers: component }),
+      ...(component !== undefined && /^p(ut|ost)$/.test(method) && { body: component }),
+    })
+    const text = {
+      '200': { description: 'OK', content: { '*/*': { schema: { type: 'string' } } } },
+    }
+    operations[method] = component === undefined ? { ...json, responses: text } : json
+  }
+  return operations
+}
+
+const creation = (served: ServedKind) =>
+  operation(served, 'create', 'post', { parameters: writing, body: served.name, code: '201' })
 
 interface Gvk {
   readonly group: string

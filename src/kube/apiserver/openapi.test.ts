@@ -131,3 +131,27 @@ test('v2 has the paths too; generators of clients find every operation under one
   ])
     assert.ok(operations.includes(name), name)
 })
+
+test('subresources and reviews are said too', () => {
+  const pod = '/api/v1/namespaces/{namespace}/pods/{name}'
+  const { paths, components } = parsed('api/v1')
+  const log = paths[`${pod}/log`].get
+  assert.equal(log.operationId, 'readCoreV1NamespacedPodLog')
+  assert.ok(log.parameters.some((each: { name: string }) => each.name === 'tailLines'))
+  assert.equal(paths[`${pod}/exec`].post['x-kubernetes-action'], 'connect')
+  assert.deepEqual(paths[`${pod}/eviction`].post['x-kubernetes-group-version-kind'], {
+    group: 'policy',
+    kind: 'Eviction',
+    version: 'v1',
+  })
+  assert.ok(components.schemas['io.k8s.api.policy.v1.Eviction'])
+  const review = parsed('apis/authorization.k8s.io/v1')
+  assert.deepEqual(
+    Object.keys(review.paths['/apis/authorization.k8s.io/v1/subjectaccessreviews']),
+    ['parameters', 'post'],
+  )
+  assert.equal(
+    review.components.schemas['io.k8s.api.authorization.v1.SubjectAccessReview'].description,
+    'Asks whether somebody may do something.',
+  )
+})

@@ -8,6 +8,7 @@ import type { KindDefinition } from '../api/kind.ts'
 import { wholeSchema } from '../api/structural.ts'
 import { componentsFor } from './openapi-components.ts'
 import { pathsOf } from './openapi-paths.ts'
+import { reviewKinds } from './openapi-reviews.ts'
 import { openApiV2 } from './openapi-v2.ts'
 import { servedGroups, type ServedKind } from './served.ts'
 
@@ -147,8 +148,13 @@ function byPath(kinds: readonly KindDefinition[]): ReadonlyMap<string, readonly 
     for (const { version, resources } of versions)
       answer.set(
         group ? `apis/${group}/${version}` : `api/${version}`,
-        resources.map(({ definition }) => servedKind(definition, version)),
+        resources.map(({ definition, subresources }) => ({
+          ...servedKind(definition, version),
+          subresources,
+        })),
       )
+  for (const [path, reviews] of reviewKinds)
+    answer.set(path, [...(answer.get(path) ?? []), ...reviews])
   return answer
 }
 

@@ -35,6 +35,10 @@ export interface ServedKind {
   /** `io.k8s.api.apps.v1.Deployment`, `dev.knative.serving.v1.Service`. */
   readonly name: string
   readonly schema: Schema
+  /** Besides status and scale. */
+  readonly subresources?: readonly Subresource[]
+  /** True: it is answered and not stored, so it can only be created. */
+  readonly createOnly?: boolean
 }
 
 const read = ['get', 'list', 'watch']

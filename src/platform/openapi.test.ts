@@ -1,0 +1,70 @@
+/** The API documents of everything the platform serves, as generators of clients and `kubectl explain` need them. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { eventingKinds } from '../eventing/api/kinds.ts'
+import { coreKinds, viewKinds } from '../kube/api/kinds.ts'
+import { createOpenApi } from '../kube/apiserver/openapi.ts'
+import { routingKinds } from '../routing/api/kinds.ts'
+import { servingKinds } from '../serving/api/kinds.ts'
+
+const kinds = [...coreKinds, ...viewKinds, ...servingKinds, ...eventingKinds, ...routingKinds]
+const openApi = createOpenApi(kinds)
+const paths: readonly string[] = Object.keys(JSON.parse(openApi.index().body).paths)
+
+interface Operation {
+  readonly operationId: string
+  readonly 'x-kubernetes-action': string
+  readonly 'x-kubernetes-group-version-kind': object
+}
+interface Component {
+  readonly description?: string
+  readonly 'x-kubernetes-group-version-kind'?: readonly {
+    readonly group: string
+    readonly version: string
+  }[]
+}
+interface Document {
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>
+  readonly components: { readonly schemas: Readonly<Record<string, Component>> }
+}
+
+test('each kind of each version is described, and each operation has a name of its own', () => {
+  const names = new Set<string>()
+  for (const path of paths) {
+    const document = JSON.parse(openApi.groupVersion(path)?.body ?? '') as Document
+    for (const [where, item] of Object.entries(document.paths)) {
+      for (const [method, operation] of Object.entries(item)) {
+        if (method === 'parameters') continue
+        assert.ok(!names.has(operation.operationId), `${operation.operationId} of ${where}`)
+        names.add(operation.operationId)
+        assert.ok(operation['x-kubernetes-action'] && operation['x-kubernetes-group-version-kind'])
+      }
+    }
+    for (const [name, component] of Object.entries(document.components.schemas)) {
+      const [own] = component['x-kubernetes-group-version-kind'] ?? []
+      const at = own && (own.group ? `apis/${own.group}/${own.version}` : `api/${own.version}`)
+      if (at === path) assert.ok(component.description, name)
+    }
+  }
+  assert.ok(names.size > 1_000)
+})
+
+test('references lead somewhere, and v2 says only what Swagger knows', () => {
+  const check = (value: unknown, known: (ref: string) => boolean): void => {
+    if (Array.isArray(value)) return value.forEach((each) => check(each, known))
+    if (typeof value !== 'object' || value === null) return
+    for (const [key, each] of Object.entries(value))
+      if (key === '$ref' && typeof each === 'string') assert.ok(known(each), each)
+      else check(each, known)
+  }
+  for (const path of paths) {
+    const document = JSON.parse(openApi.groupVersion(path)?.body ?? '') as Document
+    const prefix = '#/components/schemas/'
+    check(document, (ref) => ref.slice(prefix.length) in document.components.schemas)
+  }
+  const { body } = openApi.v2('application/json')
+  const v2 = JSON.parse(body) as { readonly definitions: object }
+  check(v2, (ref) => ref.slice('#/definitions/'.length) in v2.definitions)
+  for (const word of ['"oneOf"', '"anyOf"', '"nullable"', '#/components/'])
+    assert.ok(!body.includes(word), word)
+})
