@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { fuzzApi } from './fuzz/api.ts'
+import { fuzzEvents } from './fuzz/events.ts'
 import { fuzz } from './fuzz/fuzz.ts'
 
 test(
@@ -18,5 +19,14 @@ test(
   async () => {
     const { requests, codes } = await fuzzApi({ seed: 1, durationMs: 8_000 })
     assert.ok(requests > 50 && (codes['201'] ?? 0) > 0, `${requests} requests`)
+  },
+)
+
+test(
+  'fuzzing events for some seconds finds nothing (npm run fuzz -- --target events for longer)',
+  { timeout: 60_000 },
+  async () => {
+    const { statuses } = await fuzzEvents({ seed: 1, durationMs: 4_000 })
+    assert.ok((statuses['202'] ?? 0) > 20 && (statuses['400'] ?? 0) > 0, JSON.stringify(statuses))
   },
 )
