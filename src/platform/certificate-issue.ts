@@ -187,7 +187,7 @@ function addressBytes(ip: string): Uint8Array {
   const groups = (text = ''): number[] =>
     text === '' ? [] : text.split(':').map((group) => parseInt(group, 16))
   const [head, tail] = [groups(left), groups(right)]
-  const zeros = new Array<number>(8 - head.length - tail.length).fill(0)
+  const zeros = Array.from({ length: 8 - head.length - tail.length }, () => 0)
   return Uint8Array.from([...head, ...zeros, ...tail].flatMap((group) => [group >> 8, group & 255]))
 }
 

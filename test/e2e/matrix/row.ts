@@ -28,7 +28,7 @@ export interface More {
   /** It runs on a terminal (through `script`), and this is typed once it said anything. */
   readonly typed?: string
   /** It would not end by itself: it is ended once `says` matches. These lines run when it has said `first` or anything. */
-  readonly follows?: { readonly first?: RegExp; readonly then?: readonly string[] }
+  readonly follows?: { readonly first?: RegExp; readonly meanwhile?: readonly string[] }
   /** It would not end by itself: it names a port of this machine, where this path answers so. */
   readonly serves?: { readonly path: string; readonly says: RegExp }
   /** The first version of kubectl that knows it. Those before refuse it themselves. */

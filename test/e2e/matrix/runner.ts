@@ -144,6 +144,9 @@ async function openLane(ebb: Ebb, { binary, version, group, node }: Place) {
       KUBECONFIG: kubeconfig,
       HOME: ebb.dataDir,
       KUBE_EDITOR: 'true',
+      // Each is over before its garbage matters.
+      GOGC: '400',
+      GOMAXPROCS: '1',
       ...more.env,
     },
   })
@@ -184,12 +187,12 @@ async function openLane(ebb: Ebb, { binary, version, group, node }: Place) {
       output.on('data', (chunk: Buffer) => (said += chunk.toString()))
     child.stdin.on('error', () => {}).write(filled(row.more?.input ?? ''))
     try {
-      if (follows?.then) {
+      if (follows?.meanwhile) {
         // Something that only watches says nothing at first: then it is enough that it connects.
         await until('the first words', () => (follows.first ?? /^/).test(said), 20_000)
         const stop = performance.now() + 20_000
         while (!row.says.test(said) && performance.now() < stop)
-          for (const line of follows.then) {
+          for (const line of follows.meanwhile) {
             await succeed([line])
             await until('it is told', () => row.says.test(said), 300).catch(() => false)
           }

@@ -146,7 +146,7 @@ ${map('a')}`,
     row('rollout resume deploy/web', /deployment.apps\/web resumed/),
     row('rollout restart deploy/web', /deployment.apps\/web restarted/),
     row('rollout status deploy/web --watch=false', /deployment "web"/i),
-    row('rollout status sts/db --timeout=30s', /1 pods/),
+    row('rollout status sts/db --timeout=30s', /roll ?out complete: 1 (new )?pods/),
     row('rollout status ds/agent --timeout=30s', /daemon set "agent" successfully rolled out/),
     row(
       'rollout restart sts/db ds/agent',
@@ -171,7 +171,7 @@ ${map('a')}`,
       /condition met/,
     ),
     row("wait deploy/web --for=jsonpath='{.status.replicas}' --timeout=30s", /condition met/, {
-      since: '1.31',
+      since: '1.29',
     }),
     row('wait pod --all --for=condition=Ready --timeout=30s', /condition met/, {
       before: ['rollout status deploy/web', 'rollout status ds/agent'],

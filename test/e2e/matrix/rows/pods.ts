@@ -69,7 +69,7 @@ spec: {selector: {app: web}, ports: [{port: 80, targetPort: http}]}
     }),
     row('cp file.txt idle:$DIR/copied', /^$/, { files: { 'file.txt': 'carried' } }),
     row('cp idle:$DIR/copied back', /^$|removing leading/i, {
-      after: ['exec idle -- grep carried $DIR/back'],
+      after: ['exec idle -- grep carried $DIR/work/back'],
     }),
     row('cp folder $NS/idle:$DIR/other -c c', /^$/, {
       files: { 'folder/x': '1' },
