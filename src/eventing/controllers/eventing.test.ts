@@ -490,8 +490,21 @@ test('EventPolicies follow the feature that they need', async () => {
   await world.isReady(EventPolicy, 'p')
   const { status } = await world.client.get(EventPolicy, world.key('p'))
   assert.deepEqual(status?.from, ['system:serviceaccount:default:*'])
+  await world.create(broker('b'))
+  await world.settle()
+  const policies = async () => {
+    const object = await world.client.get(Broker, world.key('b'))
+    const condition = conditionOf(object.status, 'EventPoliciesReady')
+    return [condition?.status, condition?.reason ?? '', object.status?.policies?.length ?? 0]
+  }
+  assert.deepEqual(await policies(), ['True', '', 1])
+  await world.client.delete(EventPolicy, world.key('p'))
+  await world.settle()
+  assert.deepEqual(await policies(), ['True', 'DefaultAuthorizationMode', 0])
+  await world.create(policy)
   await set('disabled')
   await world.settle()
+  assert.deepEqual(await policies(), ['True', 'OIDCDisabled', 0])
   assert.equal((await world.ready(EventPolicy, 'p'))?.reason, 'OIDCAuthenticationDisabled')
 })
 

@@ -17,7 +17,8 @@ import { brokerClass, brokerIngressHost } from '../../api/names.ts'
 import { withDeadLetter } from '../dead-letter.ts'
 import type { EngineLink } from '../engine/engine-link.ts'
 import { createServedKeys } from '../engine/served-keys.ts'
-import { engineNotReady, withoutPolicies } from '../marks.ts'
+import { engineNotReady } from '../marks.ts'
+import { policiesFor, policyWatches, withPolicies, type Policies } from '../policies.ts'
 import { configProblem, configTarget, type ConfigProblem } from './broker-config.ts'
 import { formerObjects } from './former-broker.ts'
 import { addressableKinds, resolve, targetOf, type Resolution } from '../resolver.ts'
@@ -28,6 +29,7 @@ export interface World {
   readonly served: boolean
   readonly deadLetterSink?: Resolution
   readonly configProblem?: ConfigProblem
+  readonly policies: Policies | undefined
 }
 
 export const brokerReconciler = (link: EngineLink): Reconciler<Broker, World> => {
@@ -37,9 +39,12 @@ export const brokerReconciler = (link: EngineLink): Reconciler<Broker, World> =>
     name: 'broker-controller',
     kind: Broker,
     handles: (broker) => classOf(broker) === brokerClass.multiTenant,
-    watches: [...addressableKinds, ConfigMap]
-      .filter((kind) => kind !== Broker)
-      .map((kind) => ({ kind, wake: (changed: KubeObject) => tracker.observers(changed) })),
+    watches: [
+      ...policyWatches(Broker),
+      ...[...addressableKinds, ConfigMap]
+        .filter((kind) => kind !== Broker)
+        .map((kind) => ({ kind, wake: (changed: KubeObject) => tracker.observers(changed) })),
+    ],
 
     observe(broker, read) {
       const key = keyOf(broker)
@@ -52,12 +57,13 @@ export const brokerReconciler = (link: EngineLink): Reconciler<Broker, World> =>
       return {
         broker,
         served,
+        policies: policiesFor(Broker, broker, read),
         ...(sink && { deadLetterSink: resolve(sink, key.namespace, read) }),
         ...(problem && { configProblem: problem }),
       }
     },
 
-    plan({ broker, served, deadLetterSink, configProblem: problem }, nowMs) {
+    plan({ broker, served, deadLetterSink, configProblem: problem, policies }, nowMs) {
       const { generation = 0, namespace = '', name } = broker.metadata
       let status: BrokerStatus = conditions.begin(broker.status ?? {}, generation, nowMs)
       const apply = formerObjects(broker)
@@ -71,7 +77,7 @@ export const brokerReconciler = (link: EngineLink): Reconciler<Broker, World> =>
           ? conditions.markTrue(status, type, nowMs)
           : conditions.markUnknown(status, type, ...engineNotReady, nowMs)
       status = withDeadLetter(status, deadLetterSink, conditions, nowMs)
-      status = withoutPolicies(status, conditions, nowMs)
+      status = withPolicies(status, conditions, policies, nowMs)
       if (served) status = { ...status, address }
       return { apply, status: finish(status, broker.status, generation, nowMs) }
     },

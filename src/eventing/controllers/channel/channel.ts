@@ -7,7 +7,7 @@ import { Channel, channelConditions as conditions, type ChannelStatus } from '..
 import type { InMemoryChannelStatus } from '../../api/in-memory-channel.ts'
 import { annotation } from '../../api/names.ts'
 import { channelKinds, noChannelKind, templateKind } from '../channel-kinds.ts'
-import { withoutPolicies } from '../marks.ts'
+import { policiesFor, policyWatches, withPolicies, type Policies } from '../policies.ts'
 
 interface Backing extends ConditionedObject {
   readonly status?: InMemoryChannelStatus
@@ -17,19 +17,28 @@ export interface World {
   readonly channel: Channel
   readonly kind: Kind | undefined
   readonly backing: Backing | undefined
+  readonly policies: Policies | undefined
 }
 
 export const channelReconciler: Reconciler<Channel, World> = {
   name: 'channel-controller',
   kind: Channel,
-  watches: channelKinds.map((kind) => ({ kind, wake: 'owner' as const })),
+  watches: [
+    ...channelKinds.map((kind) => ({ kind, wake: 'owner' as const })),
+    ...policyWatches(Channel),
+  ],
 
   observe(channel, read) {
     const kind = templateKind(channel.spec.channelTemplate)
-    return { channel, kind, backing: kind && (read.get(kind, keyOf(channel)) as Backing) }
+    return {
+      channel,
+      kind,
+      backing: kind && (read.get(kind, keyOf(channel)) as Backing),
+      policies: policiesFor(Channel, channel, read),
+    }
   },
 
-  plan({ channel, kind, backing }, nowMs) {
+  plan({ channel, kind, backing, policies }, nowMs) {
     const { generation = 0, name } = channel.metadata
     const begun = conditions.begin(channel.status ?? {}, generation, nowMs)
     const done = (status: ChannelStatus) => finish(status, channel.status, generation, nowMs)
@@ -43,7 +52,7 @@ export const channelReconciler: Reconciler<Channel, World> = {
       }
     return {
       apply: [applyBacking(channel, kind)],
-      status: done(decide(begun, kind, channel, backing, nowMs)),
+      status: done(decide(begun, kind, channel, backing, policies, nowMs)),
     }
   },
 }
@@ -53,6 +62,7 @@ function decide(
   kind: Kind,
   { metadata }: Channel,
   backing: Backing | undefined,
+  policies: Policies | undefined,
   nowMs: number,
 ): ChannelStatus {
   const { namespace = '', name } = metadata
@@ -93,7 +103,7 @@ function decide(
     conditionOf(backing?.status, 'DeadLetterSinkResolved'),
     nowMs,
   )
-  return withoutPolicies(status, conditions, nowMs)
+  return withPolicies(status, conditions, policies, nowMs)
 }
 
 /** Subscribers are the Subscriptions' affair. */

@@ -12,7 +12,7 @@ import {
 } from '../../api/parallel.ts'
 import { Subscription } from '../../api/subscription.ts'
 import { channelKinds, noChannelKind, templateKind } from '../channel-kinds.ts'
-import { withoutPolicies } from '../marks.ts'
+import { policiesFor, policyWatches, withPolicies, type Policies } from '../policies.ts'
 import {
   channelApply,
   channelItem,
@@ -30,6 +30,7 @@ export interface World {
   readonly kind: Kind | undefined
   readonly channels: readonly { readonly kind: Kind; readonly object: FlowChannel }[]
   readonly subscriptions: readonly Subscription[]
+  readonly policies: Policies | undefined
 }
 
 export const ingressName = (parallel: string): string => `${parallel}-kn-parallel`
@@ -42,7 +43,10 @@ export const filterName = (parallel: string, index: number): string =>
 export const parallelReconciler: Reconciler<Parallel, World> = {
   name: 'parallel-controller',
   kind: Parallel,
-  watches: [Subscription, ...channelKinds].map((kind) => ({ kind, wake: 'owner' as const })),
+  watches: [
+    ...[Subscription, ...channelKinds].map((kind) => ({ kind, wake: 'owner' as const })),
+    ...policyWatches(Parallel),
+  ],
 
   observe: (parallel, read) => ({
     parallel,
@@ -51,6 +55,7 @@ export const parallelReconciler: Reconciler<Parallel, World> = {
       read.owned(kind, parallel).map((object) => ({ kind, object })),
     ),
     subscriptions: read.owned(Subscription, parallel),
+    policies: policiesFor(Parallel, parallel, read),
   }),
 
   plan(world, nowMs) {
@@ -122,7 +127,7 @@ function wantedSubscriptions(
 }
 
 function decide(
-  { parallel, channels, subscriptions }: World,
+  { parallel, channels, subscriptions, policies }: World,
   kind: Kind,
   begun: ParallelStatus,
   nowMs: number,
@@ -189,7 +194,7 @@ function decide(
       address: { url, ...(CACerts && { CACerts }), ...(audience && { audience }) },
     }),
   }
-  return withoutPolicies(status, conditions, nowMs)
+  return withPolicies(status, conditions, policies, nowMs)
 }
 
 const addressed: Condition = { type: 'Ready', status: 'True' }

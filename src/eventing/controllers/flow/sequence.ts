@@ -9,7 +9,7 @@ import {
 } from '../../api/sequence.ts'
 import { Subscription } from '../../api/subscription.ts'
 import { channelKinds, noChannelKind, templateKind } from '../channel-kinds.ts'
-import { withoutPolicies } from '../marks.ts'
+import { policiesFor, policyWatches, withPolicies, type Policies } from '../policies.ts'
 import {
   channelApply,
   channelItem,
@@ -28,6 +28,7 @@ export interface World {
   readonly kind: Kind | undefined
   readonly channels: readonly { readonly kind: Kind; readonly object: FlowChannel }[]
   readonly subscriptions: readonly Subscription[]
+  readonly policies: Policies | undefined
 }
 
 /** Of the channel and of the Subscription of a step. */
@@ -37,7 +38,10 @@ export const stepName = (sequence: string, index: number): string =>
 export const sequenceReconciler: Reconciler<Sequence, World> = {
   name: 'sequence-controller',
   kind: Sequence,
-  watches: [Subscription, ...channelKinds].map((kind) => ({ kind, wake: 'owner' as const })),
+  watches: [
+    ...[Subscription, ...channelKinds].map((kind) => ({ kind, wake: 'owner' as const })),
+    ...policyWatches(Sequence),
+  ],
 
   observe: (sequence, read) => ({
     sequence,
@@ -46,6 +50,7 @@ export const sequenceReconciler: Reconciler<Sequence, World> = {
       read.owned(kind, sequence).map((object) => ({ kind, object })),
     ),
     subscriptions: read.owned(Subscription, sequence),
+    policies: policiesFor(Sequence, sequence, read),
   }),
 
   plan(world, nowMs) {
@@ -100,7 +105,7 @@ export const sequenceReconciler: Reconciler<Sequence, World> = {
 }
 
 function decide(
-  { sequence, channels, subscriptions }: World,
+  { sequence, channels, subscriptions, policies }: World,
   kind: Kind,
   begun: SequenceStatus,
   nowMs: number,
@@ -145,5 +150,5 @@ function decide(
       address: { url, ...(CACerts && { CACerts }), ...(audience && { audience }) },
     }),
   }
-  return withoutPolicies(status, conditions, nowMs)
+  return withPolicies(status, conditions, policies, nowMs)
 }

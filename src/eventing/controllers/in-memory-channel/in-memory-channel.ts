@@ -14,7 +14,8 @@ import { label, systemNamespace, clusterDomain } from '../../api/names.ts'
 import { withDeadLetter } from '../dead-letter.ts'
 import { channelHost, channelServiceName } from '../engine/engine-config.ts'
 import type { EngineLink } from '../engine/engine-link.ts'
-import { engineNotReady, withoutPolicies } from '../marks.ts'
+import { engineNotReady } from '../marks.ts'
+import { policiesFor, policyWatches, withPolicies, type Policies } from '../policies.ts'
 import { addressableKinds, resolve, targetOf, type Resolution } from '../resolver.ts'
 
 export interface World {
@@ -23,6 +24,7 @@ export interface World {
   /** Uids of subscribers that the engine serves. */
   readonly servedSubscribers: ReadonlySet<string>
   readonly deadLetterSink?: Resolution
+  readonly policies: Policies | undefined
 }
 
 /** Where the engine is found for the world inside the cluster. */
@@ -35,6 +37,7 @@ export const inMemoryChannelReconciler = (link: EngineLink): Reconciler<InMemory
     name: 'inmemorychannel-controller',
     kind: InMemoryChannel,
     watches: [
+      ...policyWatches(InMemoryChannel),
       { kind: CoreService, wake: 'owner' },
       ...addressableKinds
         .filter((kind) => kind !== InMemoryChannel)
@@ -48,6 +51,7 @@ export const inMemoryChannelReconciler = (link: EngineLink): Reconciler<InMemory
       channels.set(`${key.namespace}/${key.name}`, key)
       return {
         channel,
+        policies: policiesFor(InMemoryChannel, channel, read),
         served: link.serves(channel.metadata.uid ?? ''),
         servedSubscribers: new Set(
           (channel.spec.subscribers ?? [])
@@ -58,7 +62,7 @@ export const inMemoryChannelReconciler = (link: EngineLink): Reconciler<InMemory
       }
     },
 
-    plan({ channel, served, servedSubscribers, deadLetterSink }, nowMs) {
+    plan({ channel, served, servedSubscribers, deadLetterSink, policies }, nowMs) {
       const { generation = 0, namespace = '', name } = channel.metadata
       let status: InMemoryChannelStatus = conditions.begin(channel.status ?? {}, generation, nowMs)
       const mark = (type: string) => {
@@ -71,7 +75,7 @@ export const inMemoryChannelReconciler = (link: EngineLink): Reconciler<InMemory
       const url = `http://${channelHost(namespace, name)}`
       if (served) status = { ...status, address: { name: 'http', url } }
       status = withDeadLetter(status, deadLetterSink, conditions, nowMs)
-      status = withoutPolicies(status, conditions, nowMs)
+      status = withPolicies(status, conditions, policies, nowMs)
       const subscribers = (channel.spec.subscribers ?? []).map(
         ({ uid = '', generation: seen }) => ({
           uid,
