@@ -466,3 +466,12 @@ test('tools find kinds by the labels of their definitions', () => {
   for (const kind of ['Broker', 'Channel', 'Sequence', 'Parallel', 'JobSink', 'EventTransform'])
     assert.ok(withLabel('duck.knative.dev/addressable').includes(kind), kind)
 })
+
+test('of two groups with a kind of one name, the one of today comes first', () => {
+  const groups = [...new Set(eventingKinds.map(({ group }) => group))]
+  const before = (today: string, former: string) =>
+    assert.ok(groups.indexOf(today) < groups.indexOf(former), `${today} before ${former}`)
+  before('flows.knative.dev', 'messaging.knative.dev')
+  if (groups.includes('sources.eventing.knative.dev'))
+    before('sources.knative.dev', 'sources.eventing.knative.dev')
+})

@@ -24,14 +24,15 @@ import { Trigger } from './trigger.ts'
 const erased = <T extends KubeObject>(kind: KindDefinition<T>): KindDefinition =>
   kind as unknown as KindDefinition
 
+/** The group of a kind that comes first is what `kubectl get sequences` means: today's before those of the past. */
 export const eventingKinds: readonly KindDefinition[] = [
+  erased(Sequence),
+  erased(Parallel),
   erased(Broker),
   erased(Trigger),
   erased(Channel),
   erased(InMemoryChannel),
   erased(Subscription),
-  erased(Sequence),
-  erased(Parallel),
   ...legacyFlows.map(({ kind }) => erased(kind)),
   erased(EventType),
   erased(EventPolicy),
