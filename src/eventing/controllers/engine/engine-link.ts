@@ -33,8 +33,9 @@ export interface EngineLinkOptions {
   readonly log: Log
 }
 
-/** Changes are gathered for so long. */
+/** Changes are gathered for so long, or for four times what the last telling took: many changes must not take all the time. */
 const gatherMs = 5
+const longestGatherMs = 1_000
 /** One that was started gets so long before another is. */
 const startMs = 5_000
 /** The engine is asked whether it is still the same so often, and again so soon when it does not answer. */
@@ -61,6 +62,7 @@ export function connectEngine({
   let dirty = true
   let running: Promise<void> | undefined
   let closed = false
+  let pauseMs = gatherMs
   let startedMs = -Infinity
   let cancel = () => {}
 
@@ -71,7 +73,7 @@ export function connectEngine({
   const run = (): Promise<void> =>
     (running ??= talk()
       .then(
-        () => later(dirty ? gatherMs : lookEveryMs),
+        () => later(dirty ? pauseMs : lookEveryMs),
         (error: unknown) => {
           dirty = true
           // Nobody misses it while there is nothing for it.
@@ -93,6 +95,7 @@ export function connectEngine({
     pid = hello.pid
     address = { host: hello.host, port: hello.port }
     dirty = false
+    const beganMs = clock.monotonic()
     const config = wanted()
     const text = JSON.stringify(config)
     if (text !== told || moved) {
@@ -107,6 +110,8 @@ export function connectEngine({
         ...[...(config.pings ?? []), ...(config.transforms ?? [])].map(({ uid }) => uid),
       ])
       onTold?.(config, address)
+      const tookMs = clock.monotonic() - beganMs
+      pauseMs = Math.min(Math.max(gatherMs, 4 * tookMs), longestGatherMs)
     } else return
     for (const listener of listeners) listener()
   }
@@ -136,7 +141,7 @@ export function connectEngine({
     problemOf: (uid) => problems[uid],
     changed() {
       dirty = true
-      if (!running) later(gatherMs)
+      if (!running) later(pauseMs)
     },
     onServed(listener) {
       listeners.add(listener)

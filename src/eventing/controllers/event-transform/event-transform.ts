@@ -38,12 +38,10 @@ export const eventTransformReconciler = (link: EngineLink): Reconciler<EventTran
   return {
     name: 'eventtransform-controller',
     kind: EventTransform,
-    watches: [
-      ...addressableKinds.map((kind) => ({
-        kind,
-        wake: (changed: KubeObject) => [...tracker.observers(changed), ...ownersOf(changed)],
-      })),
-    ],
+    watches: addressableKinds.map((kind) => ({
+      kind,
+      wake: (changed: KubeObject) => [...tracker.observers(changed), ...ownersOf(changed)],
+    })),
 
     observe(transform, read) {
       const key = keyOf(transform)
