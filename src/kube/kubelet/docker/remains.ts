@@ -8,7 +8,10 @@ import { label, networkName, ofPlatform, repositoryOf } from './labels.ts'
 export const platformOf = (dataDir: string): string =>
   createHash('sha256').update(dataDir).digest('hex').slice(0, 12)
 
-/** Containers get SIGTERM and `graceMs`; then they go, and network and images with them. False when there was nothing. */
+/**
+ * Containers get SIGTERM and `graceMs`; then they go, and network and images with them. False when there was nothing.
+ * Rejects, with all else removed, when the engine keeps the network.
+ */
 export async function removeRemains(
   engine: Engine,
   platform: string,
@@ -30,9 +33,11 @@ export async function removeRemains(
   await Promise.allSettled(programs.map(({ id }) => engine.wait(id, patience.signal)))
   cancel()
   await removeContainers(engine, platform)
-  await engine.removeNetwork(networkName(platform))
+  // Engines are known to count containers that are gone ("has active endpoints") until they start again.
+  const [network] = await Promise.allSettled([engine.removeNetwork(networkName(platform))])
   const images = await engine.images(repositoryOf(platform))
   await Promise.all(images.map((name) => engine.removeImage(name)))
+  if (network.status === 'rejected') throw keptNetwork(platform, network.reason)
   return all.length > 0
 }
 
@@ -46,3 +51,9 @@ async function removeContainers(engine: Engine, platform: string): Promise<void>
         .map(({ id }) => engine.remove(id)),
     )
 }
+
+const keptNetwork = (platform: string, cause: unknown): Error =>
+  new Error(
+    `the engine keeps the network ${networkName(platform)} (${cause instanceof Error ? cause.message : String(cause)}); all else is removed. Restart the engine, then: docker network rm ${networkName(platform)}`,
+    { cause },
+  )
