@@ -1,7 +1,24 @@
-/** Stock kubectl, several versions, does to Ebb what it does to Kubernetes. */
+/**
+ * Stock clients do to Ebb what they do to Knative on Kubernetes: kubectl, several versions (all its commands: matrix.test.ts),
+ * and @kubernetes/client-node.
+ */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { after, before, describe, test } from 'node:test'
+import {
+  ApiException,
+  AppsV1Api,
+  CoreV1Api,
+  CustomObjectsApi,
+  KubeConfig,
+  KubernetesObjectApi,
+  makeInformer,
+  PatchStrategy,
+  setHeaderOptions,
+  type KubernetesObject,
+  type V1ConfigMap,
+  type V1Status,
+} from '@kubernetes/client-node'
 import { appDir, kubectls, startEbb, until, withoutKubectl, type Ebb } from './platform.ts'
 
 const oldestToNewest = kubectls()
@@ -89,66 +106,6 @@ describe('kubectl', { skip: withoutKubectl }, () => {
         )
       })
 
-      test('create, label, annotate, patch, edit, scale, diff, delete on built-in kinds', async () => {
-        await ok([
-          'create',
-          'deployment',
-          name,
-          '--image=dev.local/hello-serverless',
-          '--replicas=0',
-        ])
-        await ok(['label', 'deployment', name, 'tier=test'])
-        await ok(['annotate', 'deployment', name, 'note=one'])
-        await ok([
-          'patch',
-          'deployment',
-          name,
-          '-p',
-          '{"spec":{"template":{"spec":{"containers":[{"name":"hello-serverless","env":[{"name":"A","value":"1"}]}]}}}}',
-        ])
-        await ok([
-          'patch',
-          'deployment',
-          name,
-          '--type=merge',
-          '-p',
-          '{"metadata":{"labels":{"more":"yes"}}}',
-        ])
-        await ok([
-          'patch',
-          'deployment',
-          name,
-          '--type=json',
-          '-p',
-          '[{"op":"add","path":"/metadata/labels/json","value":"yes"}]',
-        ])
-        assert.equal(
-          await ok([
-            'get',
-            'deployment',
-            name,
-            '-o',
-            'jsonpath={.metadata.labels.tier} {.metadata.labels.more} {.metadata.labels.json} {.spec.template.spec.containers[0].env[0].value}',
-          ]),
-          'test yes yes 1',
-        )
-        await ok(['scale', 'deployment', name, '--replicas=1'])
-        await ok(['rollout', 'status', `deployment/${name}`, '--timeout=20s'])
-        await ok(['scale', 'deployment', name, '--replicas=0'])
-        await ok(['delete', 'deployment', name, '--cascade=foreground'])
-        assert.equal(
-          await ok([
-            'get',
-            'deployment',
-            '--field-selector',
-            `metadata.name=${name}`,
-            '-o',
-            'name',
-          ]),
-          '',
-        )
-      })
-
       test('apply, diff, edit, delete with each cascade on Knative kinds', async () => {
         const manifest = (value: string) =>
           `apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata:\n  name: ${name}\nspec:\n  template:\n    spec:\n      containers:\n        - image: dev.local/hello-serverless\n          env:\n            - name: A\n              value: "${value}"\n`
@@ -220,40 +177,8 @@ describe('kubectl', { skip: withoutKubectl }, () => {
           'Error from server (NotFound): services.serving.knative.dev "nobody" not found\n',
         )
       })
-
-      test('describe, explain, api-resources, events, version, auth', async () => {
-        assert.match(await ok(['describe', 'ksvc', 'hello']), /Created Configuration "hello"/)
-        const pod = (
-          await ok(['get', 'pods', '-l', 'serving.knative.dev/service=hello', '-o', 'name'])
-        ).trim()
-        if (pod) assert.match(await ok(['describe', pod.split('\n')[0] ?? pod]), /user-container/)
-        assert.match(await ok(['describe', 'node']), /Ready/)
-        assert.match(await ok(['explain', 'ksvc.spec.template.spec.containers']), /image/)
-        assert.match(await ok(['explain', 'deployment.spec.replicas']), /integer/)
-        assert.match(await ok(['api-resources']), /ksvc +serving\.knative\.dev\/v1 +true +Service/)
-        assert.match(await ok(['api-versions']), /serving\.knative\.dev\/v1\n/)
-        assert.match(await ok(['get', 'events']), /Created/)
-        assert.match(await ok(['version']), /Server Version/)
-        assert.equal((await ok(['auth', 'can-i', 'create', 'ksvc'])).trim(), 'yes')
-      })
     })
   }
-
-  test('get -w shows changes as they happen', async () => {
-    await ebb.ok('create', 'cm', 'watched', '--from-literal=a=1')
-    const watching = spawn(newest, ['get', 'cm', 'watched', '-w', '-o', 'jsonpath={.data.a} '], {
-      env: { ...process.env, KUBECONFIG: ebb.kubeconfig },
-    })
-    let seen = ''
-    watching.stdout.on('data', (chunk: Buffer) => (seen += chunk))
-    try {
-      await until('the first state', () => seen.includes('1'))
-      await ebb.ok('patch', 'cm', 'watched', '--type=merge', '-p', '{"data":{"a":"2"}}')
-      await until('the change', () => seen.includes('2'))
-    } finally {
-      watching.kill()
-    }
-  })
 
   test('logs -f follows a container to its end', async () => {
     const pods = () =>
@@ -276,5 +201,112 @@ describe('kubectl', { skip: withoutKubectl }, () => {
     )
     await ebb.ok('delete', 'ksvc', 'greeter')
     await ended
+  })
+
+  test('@kubernetes/client-node: objects of all sorts, patches, errors, informers, logs', async () => {
+    const config = new KubeConfig()
+    config.loadFromFile(ebb.kubeconfig)
+    const core = config.makeApiClient(CoreV1Api)
+    const apps = config.makeApiClient(AppsV1Api)
+    const custom = config.makeApiClient(CustomObjectsApi)
+    const anything = KubernetesObjectApi.makeApiClient(config)
+    const namespace = 'default'
+    const as = (strategy: string) => setHeaderOptions('Content-Type', strategy)
+
+    // An informer of a kind of each sort: what is there, what comes, what goes.
+    const seen: string[] = []
+    const list = () => core.listNamespacedConfigMap({ namespace, labelSelector: 'by=client-node' })
+    const path = `/api/v1/namespaces/${namespace}/configmaps`
+    const informer = makeInformer(config, path, list, 'by=client-node')
+    for (const verb of ['add', 'update', 'delete'] as const)
+      informer.on(verb, ({ metadata, data }: V1ConfigMap) =>
+        seen.push(`${verb} ${metadata?.name} ${data?.['k']}`),
+      )
+    await informer.start()
+    try {
+      const metadata = { name: 'from-node', labels: { by: 'client-node' } }
+      await core.createNamespacedConfigMap({ namespace, body: { metadata, data: { k: '1' } } })
+      const target = { name: 'from-node', namespace }
+      const patches: readonly (readonly [string, object])[] = [
+        [PatchStrategy.MergePatch, { data: { k: '2' } }],
+        [PatchStrategy.StrategicMergePatch, { data: { k: '3' } }],
+        [PatchStrategy.JsonPatch, [{ op: 'replace', path: '/data/k', value: '4' }]],
+        [
+          PatchStrategy.ServerSideApply,
+          { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { k: '5' } },
+        ],
+      ]
+      for (const [strategy, body] of patches)
+        await core.patchNamespacedConfigMap(
+          {
+            ...target,
+            body,
+            fieldManager: 'client-node',
+            ...(strategy === PatchStrategy.ServerSideApply && { force: true }),
+          },
+          as(strategy),
+        )
+      await until('the informer has seen all', () => seen.includes('update from-node 5'))
+      assert.equal(informer.get('from-node', namespace)?.data?.['k'], '5')
+      await core.deleteNamespacedConfigMap(target)
+      await until('the informer has seen the end', () => seen.at(-1) === 'delete from-node 5')
+    } finally {
+      await informer.stop()
+    }
+
+    // Refusals: the code, and the Status as the body.
+    const refused = async (call: Promise<unknown>, code: number, reason: string) => {
+      const error = await call.then(
+        () => assert.fail(`expected ${reason}`),
+        (thrown: unknown) => thrown,
+      )
+      assert.ok(error instanceof ApiException, String(error))
+      assert.equal(error.code, code)
+      const status = JSON.parse(String(error.body)) as V1Status
+      assert.deepEqual([status.kind, status.code, status.reason], ['Status', code, reason])
+    }
+    await refused(core.readNamespacedPod({ name: 'nobody', namespace }), 404, 'NotFound')
+    const taken = { metadata: { name: 'kube-root-ca.crt' } }
+    await refused(core.createNamespacedConfigMap({ namespace, body: taken }), 409, 'AlreadyExists')
+    const bad = { metadata: { name: 'Bad_Name' } }
+    await refused(core.createNamespacedConfigMap({ namespace, body: bad }), 422, 'Invalid')
+    const service = await custom.getNamespacedCustomObject({
+      group: 'serving.knative.dev',
+      version: 'v1',
+      namespace,
+      plural: 'services',
+      name: 'hello',
+    })
+    assert.equal((service as KubernetesObject).kind, 'Service')
+    await refused(
+      anything.replace({
+        ...(service as KubernetesObject),
+        metadata: { name: 'hello', namespace, resourceVersion: '1' },
+      }),
+      409,
+      'Conflict',
+    )
+
+    // A Knative Service by the generic client, and what came of it by the typed ones.
+    const made = await anything.create({
+      apiVersion: 'serving.knative.dev/v1',
+      kind: 'Service',
+      metadata: { name: 'by-node', namespace },
+      spec: { template: { spec: { containers: [{ image: 'dev.local/hello-serverless' }] } } },
+    } as KubernetesObject)
+    assert.equal(made.metadata?.generation, 1)
+    const names = async () =>
+      (await apps.listNamespacedDeployment({ namespace })).items.map((each) => each.metadata?.name)
+    await until('its Deployment', async () => (await names()).includes('by-node-00001-deployment'))
+    const pods = () =>
+      core.listNamespacedPod({ namespace, labelSelector: 'serving.knative.dev/service=by-node' })
+    const pod = await until('its pod runs', async () =>
+      (await pods()).items.find(({ status }) => status?.phase === 'Running'),
+    )
+    const container = 'user-container'
+    const name = pod.metadata?.name ?? ''
+    assert.equal(typeof (await core.readNamespacedPodLog({ name, namespace, container })), 'string')
+    await anything.delete(made)
+    await until('all of it is gone', async () => (await pods()).items.length === 0)
   })
 })
