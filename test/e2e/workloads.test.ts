@@ -191,6 +191,21 @@ describe('workloads', { skip: withoutKubectl, concurrency: true }, () => {
       await ebb.ok('get', 'podautoscaler,hpa'),
       /autoscale-go-00001[^]*horizontalpodautoscaler\.autoscaling\/autoscale-go-00001 +Deployment\/autoscale-go-00001-deployment +cpu: \S+\/280m +1 +3/,
     )
+    // With a request as small as this, even a busy machine leaves the pod enough to pass the target.
+    const request =
+      '[{"op":"add","path":"/spec/template/spec/containers/0/resources","value":{"requests":{"cpu":"20m"}}}]'
+    await ebb.ok(
+      'patch',
+      'service.serving.knative.dev',
+      'autoscale-go',
+      '--type=json',
+      '-p',
+      request,
+    )
+    await until('the new Revision is there', async () =>
+      (await ebb.ok('get', 'hpa')).includes('autoscale-go-00002'),
+    )
+    await waitReady(ebb, 'autoscale-go')
     const host = (
       await ebb.ok('get', 'route', 'autoscale-go', '-o', 'jsonpath={.status.url}')
     ).replace('http://', '')
@@ -203,7 +218,9 @@ describe('workloads', { skip: withoutKubectl, concurrency: true }, () => {
       await until(
         'more pods',
         async () =>
-          /New size: [23]; reason: cpu resource above target/.test(await ebb.ok('get', 'events')),
+          /New size: [23]; reason: cpu resource utilization \(percentage of request\) above target/.test(
+            await ebb.ok('get', 'events'),
+          ),
         90_000,
       )
       const top = await ebb.ok(
@@ -213,7 +230,7 @@ describe('workloads', { skip: withoutKubectl, concurrency: true }, () => {
         '-l',
         'serving.knative.dev/service=autoscale-go',
       )
-      assert.match(top, /autoscale-go-00001-deployment-\S+ +user-container +[1-9]\d*m +\d+Mi/)
+      assert.match(top, /autoscale-go-00002-deployment-\S+ +user-container +[1-9]\d*m +\d+Mi/)
     } finally {
       over = true
       await loading
