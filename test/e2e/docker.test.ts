@@ -8,7 +8,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { after, before, describe, test, type TestContext } from 'node:test'
+import { after, before, describe, test } from 'node:test'
 import { buildImage } from '../../src/image/build.ts'
 import { importArchive } from '../../src/image/archive.ts'
 import { openContentStore } from '../../src/image/content-store.ts'
@@ -20,7 +20,11 @@ import { engineBuilder } from '../../src/kube/kubelet/docker/image-build.ts'
 import { imageArchive } from '../../src/kube/kubelet/docker/image-archive.ts'
 import { platformOf } from '../../src/kube/kubelet/docker/remains.ts'
 import { openImages } from '../../src/kube/kubelet/images.ts'
-import { runtimeContract, type RuntimeUnderTest } from '../../src/kube/kubelet/runtime.contract.ts'
+import {
+  runtimeContract,
+  type RuntimeUnderTest,
+  type Scope,
+} from '../../src/kube/kubelet/runtime.contract.ts'
 import type { ContainerSpec, ImageHandle } from '../../src/kube/kubelet/runtime.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { silent } from '../../src/lib/log.ts'
@@ -98,7 +102,7 @@ else {
   let folders = 0
   const sleeper = 'trap "exit 143" TERM; while :; do ./busybox sleep 0.05; done'
   const shell = ['./busybox', 'sh', '-c']
-  const underTest = async (t: TestContext): Promise<RuntimeUnderTest> => {
+  const underTest = async (t: Scope): Promise<RuntimeUnderTest> => {
     shared ??= await openDocker('addresses')
     const { runtime, image, dataDir } = shared
     const folder = join(dataDir, 'logs', String(folders++))

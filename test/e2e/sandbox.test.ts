@@ -16,7 +16,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { processRuntime, type ProcessRuntime } from '../../src/kube/kubelet/process-runtime.ts'
-import { runtimeContract, type RuntimeUnderTest } from '../../src/kube/kubelet/runtime.contract.ts'
+import {
+  runtimeContract,
+  type RuntimeUnderTest,
+  type Scope,
+} from '../../src/kube/kubelet/runtime.contract.ts'
 import type { Container, ContainerSpec, ImageHandle } from '../../src/kube/kubelet/runtime.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { silent } from '../../src/lib/log.ts'
@@ -100,7 +104,7 @@ interface Opened extends RuntimeUnderTest {
   readonly again: () => Promise<ProcessRuntime>
 }
 
-async function open(t: TestContext): Promise<Opened> {
+async function open(t: Scope): Promise<Opened> {
   const dataDir = await mkdtemp(join(tmpdir(), 'ebb-sandbox-'))
   const rootfs = join(dataDir, 'rootfs')
   await busyboxRoot(rootfs)
@@ -314,7 +318,9 @@ test('users, groups, capabilities, filtered system calls', { skip }, async (t) =
   const { log } = await run(t, line, { security: { groups: [55] } }, passwd, image('web'))
   assert.match(
     log,
-    isRoot ? /^uid=33\(web\) gid=34\(web\) groups=34\(web\),44\(extra\),55/ : /^uid=33\(web\) gid=34\(web\)/,
+    isRoot
+      ? /^uid=33\(web\) gid=34\(web\) groups=34\(web\),44\(extra\),55/
+      : /^uid=33\(web\) gid=34\(web\)/,
   )
   assert.match(
     log,

@@ -2,13 +2,13 @@ import assert from 'node:assert/strict'
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { test, type TestContext } from 'node:test'
+import { test } from 'node:test'
 import { systemClock } from '../../lib/clock.ts'
 import { silent } from '../../lib/log.ts'
 import { fakeRuntime } from '../../testing/fake-runtime.ts'
 import { isAlive, processStat } from './launcher/proc.ts'
 import { processRuntime } from './process-runtime.ts'
-import { runtimeContract, type RuntimeUnderTest } from './runtime.contract.ts'
+import { runtimeContract, type RuntimeUnderTest, type Scope } from './runtime.contract.ts'
 import type { ImageHandle } from './runtime.ts'
 
 const imageAt = (rootfs: string): ImageHandle => ({
@@ -28,7 +28,7 @@ const imageAt = (rootfs: string): ImageHandle => ({
 
 const openProcess =
   (network: 'host' | 'namespaces') =>
-  async (t: TestContext): Promise<RuntimeUnderTest & { readonly dataDir: string }> => {
+  async (t: Scope): Promise<RuntimeUnderTest & { readonly dataDir: string }> => {
     const dataDir = await mkdtemp(join(tmpdir(), 'ebb-runtime-'))
     const rootfs = join(dataDir, 'rootfs')
     await mkdir(join(rootfs, 'app'), { recursive: true })

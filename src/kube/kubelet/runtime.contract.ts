@@ -3,10 +3,10 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { chmod, mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { isAbsolute, join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { buffer, text } from 'node:stream/consumers'
-import { test, type TestContext } from 'node:test'
+import { after, describe, test, type TestContext } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 import type { ContainerSpec, ImageHandle, Runtime } from './runtime.ts'
 
@@ -21,10 +21,35 @@ export interface RuntimeUnderTest {
   readonly sleep?: string
 }
 
+/** Who ends what was opened; a TestContext is one. */
+export interface Scope {
+  after(end: () => unknown): void
+}
+
+/** One runtime for all of it: opening takes longer than most of the tests, and what they leave behind is removed. */
 export function runtimeContract(
   name: string,
-  open: (t: TestContext) => Promise<RuntimeUnderTest>,
+  open: (scope: Scope) => Promise<RuntimeUnderTest>,
 ): void {
+  describe(name, () => {
+    const ends: (() => unknown)[] = []
+    let opened: Promise<RuntimeUnderTest> | undefined
+    after(async () => {
+      for (const end of ends.toReversed()) await end()
+    })
+    contract(name, async (t) => {
+      const under = await (opened ??= open({ after: (end) => void ends.push(end) }))
+      t.after(async () => {
+        for (const podUid of ['a', 'b']) await under.runtime.removeSandbox(podUid)
+        const logs = [0, 1].map(under.logPath).filter((path) => isAbsolute(path))
+        for (const path of logs) await rm(path, { force: true })
+      })
+      return under
+    })
+  })
+}
+
+function contract(name: string, open: (t: TestContext) => Promise<RuntimeUnderTest>): void {
   const spec = (under: RuntimeUnderTest, podUid: string, attempt = 0): ContainerSpec => ({
     podUid,
     namespace: 'ns',
