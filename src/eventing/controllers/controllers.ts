@@ -30,6 +30,7 @@ import { inMemoryChannelReconciler } from './in-memory-channel/in-memory-channel
 import { parallelReconciler } from './flow/parallel.ts'
 import { eventPolicyReconciler } from './event-policy/event-policy.ts'
 import { startAutoCreate } from './event-type/auto-create.ts'
+import { requestReplyReconciler } from './request-reply/request-reply.ts'
 import { eventTypeReconciler } from './event-type/event-type.ts'
 import { sourceEventTypeReconcilers } from './event-type/source-event-types.ts'
 import { namespaceInjection, triggerInjection } from './injection/injection.ts'
@@ -122,6 +123,7 @@ export function startReconcilers(link: EngineLink, deps: ControllerDeps): AsyncD
   start(eventTypeReconciler())
   for (const each of sourceEventTypeReconcilers) start(each)
   start(eventPolicyReconciler())
+  start(requestReplyReconciler)
   start(namespaceInjection)
   start(triggerInjection)
   return started

@@ -25,6 +25,7 @@ import { InMemoryChannel } from '../api/in-memory-channel.ts'
 import { eventingKinds } from '../api/kinds.ts'
 import { Parallel } from '../api/parallel.ts'
 import { PingSource } from '../api/ping-source.ts'
+import { RequestReply } from '../api/request-reply.ts'
 import { Sequence } from '../api/sequence.ts'
 import { Subscription } from '../api/subscription.ts'
 import { Trigger } from '../api/trigger.ts'
@@ -506,6 +507,19 @@ test('EventPolicies follow the feature that they need', async () => {
   await world.settle()
   assert.deepEqual(await policies(), ['True', 'OIDCDisabled', 0])
   assert.equal((await world.ready(EventPolicy, 'p'))?.reason, 'OIDCAuthenticationDisabled')
+})
+
+test('a RequestReply says that it is not served', async () => {
+  await using world = await start()
+  await world.create({
+    apiVersion: 'eventing.knative.dev/v1alpha1',
+    kind: 'RequestReply',
+    metadata: { name: 'r' },
+    spec: { brokerRef: { apiVersion: 'eventing.knative.dev/v1', kind: 'Broker', name: 'b' } },
+  })
+  await world.settle()
+  const ready = await world.ready(RequestReply, 'r')
+  assert.deepEqual([ready?.status, ready?.reason], ['False', 'NotServed'])
 })
 
 const book = join(import.meta.dirname, '..', '..', '..', 'test', 'book')
