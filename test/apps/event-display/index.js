@@ -6,7 +6,7 @@ const required = ['specversion', 'type', 'source', 'subject', 'id', 'time', 'dat
 const greeting = process.env.K_SERVICE ? 'Hello World: \n' : ''
 
 function eventOf(headers, body) {
-  if (/^application\/cloudevents\+json/.test(headers['content-type'] ?? '')) {
+  if ((headers['content-type'] ?? '').startsWith('application/cloudevents+json')) {
     const { data, ...attributes } = JSON.parse(body)
     return { attributes, data: JSON.stringify(data) }
   }
