@@ -107,14 +107,14 @@ async function bodyOf(request: IncomingMessage, gateway: Address): Promise<strin
   return JSON.stringify({ ...asked, to: { url: { url, ...(isOurs && { dial: [gateway] }) } } })
 }
 
-function parsed(text: string): Readonly<Record<string, unknown>> {
+function parsed(text: string, what = 'the body'): Readonly<Record<string, unknown>> {
   try {
     const value: unknown = JSON.parse(text)
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value }
   } catch {
     // told below
   }
-  throw new StatusError('BadRequest', 'the body is expected to be a JSON object')
+  throw new StatusError('BadRequest', `${what} is expected to be a JSON object`)
 }
 
 function forward(
@@ -124,7 +124,7 @@ function forward(
   body: string | undefined,
 ): Promise<void> {
   const selection = url.searchParams.get('selection')
-  if (selection !== null) parsed(selection)
+  if (selection !== null) parsed(selection, 'selection')
   const query = selection === null ? '' : `?selection=${encodeURIComponent(selection)}`
   return new Promise((resolve, reject) => {
     const sending = httpRequest({

@@ -8,6 +8,7 @@ import type { Clock } from '../../lib/clock.ts'
 import type { Channel } from './channel.ts'
 import type { Engine } from './engine.ts'
 import type { ChannelTypes, Destination, EngineConfig, EngineReport } from './feed.ts'
+import { compileFilter } from './filters.ts'
 import { follow, redrive, replay, seen, select, type Selection } from './following.ts'
 import { trace, ways } from './ways.ts'
 import type { JournalFile } from './journal-file.ts'
@@ -48,7 +49,8 @@ export function control(deps: ControlDeps): RequestListener {
   return (request, response) => {
     answer(request, response, deps).catch((error: unknown) => {
       if (response.headersSent) return response.destroy()
-      const status = error instanceof Refusal ? error.status : 500
+      const asked = error instanceof RangeError || error instanceof SyntaxError
+      const status = error instanceof Refusal ? error.status : asked ? 400 : 500
       send(response, status, { error: error instanceof Error ? error.message : 'unknown' })
     })
   }
@@ -102,8 +104,11 @@ async function answer(
     case 'GET /channels/UID/dead-letters':
       return await lines(response, letters(channel))
     case 'POST /channels/UID/replay': {
-      const { selection, to, dryRun = false } = await body<ReplayRequest>(request)
-      return send(response, 200, await replay(channel, selection, to, { sender, dryRun, signal }))
+      const { selection, to, dryRun = false } = await body<Partial<ReplayRequest>>(request)
+      if (!to)
+        throw new Refusal(400, 'to: expected {"subscription": NAME} or {"url": {"url": URL}}')
+      const wanted = checked(selection ?? {})
+      return send(response, 200, await replay(channel, wanted, to, { sender, dryRun, signal }))
     }
     case 'POST /channels/UID/redrive':
       return send(response, 200, await redriven(channel, await body(request), { sender, signal }))
@@ -137,9 +142,37 @@ async function redriven(
   return { selected, delivered: 0, failures: [] }
 }
 
+const numbers = ['fromSequence', 'toSequence', 'sinceMs', 'untilMs', 'limit', 'last']
+const texts = ['id', 'traceId']
+
+/** Before anything is answered, so that what is wrong can be said. */
+function checked(found: unknown): Selection {
+  const fields = Object(found) as Readonly<Record<string, unknown>>
+  for (const [name, value] of Object.entries(fields)) {
+    const expected = numbers.includes(name) ? 'number' : texts.includes(name) ? 'string' : 'object'
+    if (expected === 'object' && name !== 'filter')
+      throw new Refusal(
+        400,
+        `selection.${name} is not known; there are ${[...numbers, ...texts, 'filter'].join(', ')}`,
+      )
+    if (typeof value !== expected || value === null)
+      throw new Refusal(400, `selection.${name}: expected a ${expected}`)
+  }
+  const selection = fields as Selection
+  try {
+    compileFilter(selection.filter ?? {})
+  } catch (error) {
+    throw new Refusal(
+      400,
+      `selection.filter: ${error instanceof Error ? error.message : 'unknown'}`,
+    )
+  }
+  return selection
+}
+
 function selectionOf({ searchParams }: URL): Selection {
   const text = searchParams.get('selection')
-  return text === null ? {} : (JSON.parse(text) as Selection)
+  return text === null ? {} : checked(JSON.parse(text))
 }
 
 async function* shown(found: ReturnType<typeof select>) {

@@ -11,6 +11,8 @@ import { follow, redrive, replay, select, wayOf, type Selection } from './follow
 import { JournalFile } from './journal-file.ts'
 import type { Step } from './journal.ts'
 import type { Answer, Sender } from './sender.ts'
+import { spanOf, traceIdOf, traceOfDelivery } from './trace.ts'
+import { trace as traceOf } from './ways.ts'
 
 interface World extends AsyncDisposable {
   readonly clock: SimClock
@@ -212,4 +214,41 @@ test('the journal keeps within its bound and is read again, also over a line cut
     kept.map((_, i) => (kept[0] ?? 0) + i),
   )
   await rm(directory, { recursive: true })
+})
+
+test('a trace is followed through answers and from channel to channel, in order', async () => {
+  await using at = await world()
+  const attributes = (id: string) => ({ specversion: '1.0', id, source: '/s', type: 'test' })
+  await at.put('other')
+  const first = await at.channel.append({ event: { attributes: attributes('1') }, passed: [] })
+  const place = { channel: 'b', sequence: first }
+  const trace = traceOfDelivery(place, 'all', undefined)
+  await at.channel.append({ event: { attributes: attributes('2') }, passed: [], trace })
+  await at.settle()
+  const journal = { flush: async () => {}, async *read() {} }
+  const found = []
+  const engine = { channels: [at.channel] }
+  for await (const way of traceOf(engine, at.channel, { id: '1' }, journal)) found.push(way)
+  assert.deepEqual(
+    found.map(({ event, trace: { id, parent } }) => [(event as { id: string }).id, id, parent]),
+    [
+      ['1', traceIdOf(place, undefined), undefined],
+      ['2', traceIdOf(place, undefined), spanOf(place, 'all')],
+    ],
+  )
+  assert.deepEqual(
+    found[0]?.fates.map(({ span }) => span),
+    [spanOf(place, 'all'), spanOf(place, 'some')],
+  )
+})
+
+test('the last of many are found from the end, and an id wherever it stands', async () => {
+  await using at = await world()
+  for (let i = 1; i <= 600; i++) await at.put(String(i), i % 200 === 0 ? 'other' : 'test')
+  assert.deepEqual(await ids(at.channel, { last: 2 }), ['599', '600'])
+  const filter = { filters: [{ exact: { type: 'other' } }] }
+  assert.deepEqual(await ids(at.channel, { last: 2, filter }), ['400', '600'])
+  assert.deepEqual(await ids(at.channel, { last: 9, filter }), ['200', '400', '600'])
+  assert.deepEqual(await ids(at.channel, { id: '17' }), ['17'])
+  assert.deepEqual(await ids(at.channel, { id: '17', fromSequence: 18 }), [])
 })

@@ -19,7 +19,7 @@ const groupSize = 1000
 export async function* ways(
   channel: Channel,
   selection: Selection,
-  journal: JournalFile,
+  journal: Pick<JournalFile, 'flush' | 'read'>,
 ): AsyncGenerator<Way> {
   let group: Place[] = []
   for await (const found of select(channel, selection)) {
@@ -39,10 +39,10 @@ const maxOfTrace = 1000
  * event that came of another one came after it.
  */
 export async function* trace(
-  engine: Engine,
+  engine: Pick<Engine, 'channels'>,
   channel: Channel,
   selection: Selection,
-  journal: JournalFile,
+  journal: Pick<JournalFile, 'flush' | 'read'>,
 ): AsyncGenerator<Way> {
   const found: Place[] = []
   const wanted = new Map<string, number>()
@@ -68,7 +68,10 @@ export async function* trace(
 const maxTraces = 20
 const beforeMs = 3_600_000
 
-async function* waysOf(places: readonly Place[], journal: JournalFile): AsyncGenerator<Way> {
+async function* waysOf(
+  places: readonly Place[],
+  journal: Pick<JournalFile, 'flush' | 'read'>,
+): AsyncGenerator<Way> {
   if (places.length === 0) return
   await journal.flush()
   const steps = new Map<string, Step[]>(
