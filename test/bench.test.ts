@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { rows as api } from '../bench/api.ts'
+import { rows as events } from '../bench/events/events.ts'
 import { rows as bodies } from '../bench/gateway/bodies.ts'
 import { rows as connections } from '../bench/gateway/connections.ts'
 import { rows as http2 } from '../bench/gateway/http2.ts'
@@ -108,4 +109,12 @@ V8Worker
   assert.equal(share.get('all: garbage collection'), 33)
   assert.equal(share.get('kernel, called by __libc_write'), 33)
   assert.equal(share.get('start serving/gateway/exchange/exchange.ts'), 33)
+})
+
+test('events are measured: ingest, delivery, fan-out, rest, recovery', async () => {
+  const sizes = { connections: 4, seconds: 1, triggers: 3, idleTriggers: 10, stored: 1000 }
+  const rows = await events({ ...sizes, peers: false })
+  assert.ok(valueOf(rows, 'ingest on disk, 4 connections, 1 KB') > 10)
+  assert.ok(valueOf(rows, 'to 3 Triggers: deliveries') > 3)
+  assert.ok(valueOf(rows, 'restart with 1,000 stored events') > 0)
 })
