@@ -96,8 +96,10 @@ test('what no name needs is swept, what is arriving or in use is not', async (t)
   assert.ok((await sweep(store, { nowMs: now + 7_200_000, inUse })) > 0)
   assert.equal((await store.blobs()).length, 6)
   assert.equal(await store.has(gone.layer), false)
+  // Notes of what the disk has yet to write go when it has, which a busy one takes its time for.
+  const roots = await readdir(join(store.directory, 'rootfs'))
   assert.deepEqual(
-    (await readdir(join(store.directory, 'rootfs'))).sort(),
+    roots.filter((name) => !name.endsWith('.unwritten')).sort(),
     [kept.digest.slice(7), used.digest.slice(7)].sort(),
   )
   const blobs = new Set(found?.blobs)
