@@ -5,7 +5,7 @@
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { coreKinds } from '../src/kube/api/kinds.ts'
 import { createApiServer } from '../src/kube/apiserver/api-server.ts'
-import { authenticator, serveHttp } from '../src/kube/apiserver/http.ts'
+import { authenticator, serveHttp } from '../src/kube/apiserver/http/http.ts'
 import { memoryStore } from '../src/kube/store/memory-store.ts'
 import { systemClock } from '../src/lib/clock.ts'
 import { silent } from '../src/lib/log.ts'

@@ -16,7 +16,7 @@ import {
   until,
   type Ebb,
 } from '../test/e2e/platform.ts'
-import { connectLauncher } from '../src/kube/kubelet/launcher-client.ts'
+import { connectLauncher } from '../src/kube/kubelet/process/launcher-client.ts'
 import { systemClock } from '../src/lib/clock.ts'
 import { silent } from '../src/lib/log.ts'
 import { memoryOf } from './processes.ts'

@@ -8,7 +8,7 @@ import type { Built } from '../image/build.ts'
 import { sourceKinds, type SourceKind } from '../image/builder/kinds.ts'
 import type { Platform } from '../image/manifest.ts'
 import { dataDirOf, layoutOf, sourceDateEpochS } from '../platform/config.ts'
-import type { BuildRequest } from '../platform/image-building.ts'
+import type { BuildRequest } from '../platform/images/image-building.ts'
 import { UsageError, type Arguments, type Command, type Flag, type Output } from './command.ts'
 
 /** Of `ebb build` and `ebb deploy`. */
@@ -119,7 +119,7 @@ async function pushed(
   request: BuildRequest,
   out: Output,
 ): Promise<string> {
-  const { push } = await import('../platform/image-building.ts')
+  const { push } = await import('../platform/images/image-building.ts')
   const result = await push({ ...request, reference: name, digest })
   const { sent, mounted, present } = result.blobs
   out.note(
@@ -153,7 +153,7 @@ export async function buildPath(
   out: Output,
 ): Promise<Built & { readonly request: BuildRequest }> {
   const request = await requestOf(path, reference, args, out)
-  const { build: make } = await import('../platform/image-building.ts')
+  const { build: make } = await import('../platform/images/image-building.ts')
   return { ...(await make(request)), request }
 }
 
@@ -240,7 +240,7 @@ function buildArgsOf(texts: readonly string[]): Readonly<Record<string, string>>
 async function registriesFor(args: Arguments, dataDir: string): Promise<Registries> {
   const file = args.string('registries')
   if (file !== undefined) {
-    const { registriesFile } = await import('../platform/image-building.ts')
+    const { registriesFile } = await import('../platform/images/image-building.ts')
     return registriesFile(file)
   }
   const { kubeconfig, controlSocket } = layoutOf(dataDir)

@@ -64,7 +64,9 @@ test('what speaks about an image goes out and comes in with it, without a name',
   assert.deepEqual(await referrersOf(to, sbom.digest), [signature])
   for await (const entry of readTar(stream(bytes))) {
     if (entry.name !== 'index.json') continue
-    const index = JSON.parse((await collect(entry.content())).toString()) as { manifests: unknown[] }
+    const index = JSON.parse((await collect(entry.content())).toString()) as {
+      manifests: unknown[]
+    }
     assert.equal(index.manifests.length, 1, 'others take the archive of one image without a name')
   }
 })

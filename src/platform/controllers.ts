@@ -7,8 +7,8 @@ import { httpApi } from '../kube/client/node/http-api.ts'
 import { readKubeconfig } from '../kube/client/node/kubeconfig.ts'
 import { createRecorder } from '../kube/client/recorder.ts'
 import { typedClient } from '../kube/client/typed-client.ts'
-import { pullKeys } from '../kube/kubelet/pull-secrets.ts'
-import { openImages } from '../kube/kubelet/images.ts'
+import { pullKeys } from '../kube/kubelet/images/pull-secrets.ts'
+import { openImages } from '../kube/kubelet/images/images.ts'
 import { routingKinds } from '../routing/api/kinds.ts'
 import { Certificate } from '../serving/api/certificate.ts'
 import { ClusterDomainClaim } from '../serving/api/cluster-domain-claim.ts'
@@ -24,9 +24,9 @@ import {
   type Address,
   type WantedAddress,
 } from './config.ts'
-import { openImageSource } from './image-source.ts'
+import { openImageSource } from './images/image-source.ts'
 import { takeControl } from './control-socket.ts'
-import { ensureGatewayProcess } from './gateway-process.ts'
+import { ensureGatewayProcess } from './gateway/gateway-process.ts'
 import { startServing } from './serving.ts'
 
 export interface ControllersConfig {

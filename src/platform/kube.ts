@@ -14,7 +14,7 @@ import { coreKinds, viewKinds } from '../kube/api/kinds.ts'
 import type { UserInfo } from '../kube/api/kind.ts'
 import { Pod } from '../kube/api/pod.ts'
 import { createApiServer } from '../kube/apiserver/api-server.ts'
-import { serveHttp, type AnswerStream } from '../kube/apiserver/http.ts'
+import { serveHttp, type AnswerStream } from '../kube/apiserver/http/http.ts'
 import { awaited } from '../kube/apiserver/streams/pod-streams.ts'
 import { podTraffic } from '../kube/apiserver/streams/traffic.ts'
 import { createInformers } from '../kube/client/informer.ts'
@@ -24,14 +24,14 @@ import type { ControllerDeps } from '../kube/controller/loop.ts'
 import { QueueMetrics } from '../kube/controller/queue-metrics.ts'
 import { startKubeControllers } from '../kube/controllers/controllers.ts'
 import { startKubelet } from '../kube/kubelet/kubelet.ts'
-import { createUsageMeter, type UsageMeter } from '../kube/kubelet/usage-meter.ts'
+import { createUsageMeter, type UsageMeter } from '../kube/kubelet/process/usage-meter.ts'
 import { claimedFolder } from '../kube/kubelet/volumes/claimed-folder.ts'
 import { machineAddress } from '../kube/kubelet/node-status.ts'
-import { openImages, type PrepareImage } from '../kube/kubelet/images.ts'
-import type { OnPodStep } from '../kube/kubelet/pod-steps.ts'
-import { openPodLogs } from '../kube/kubelet/pod-logs.ts'
-import { podStreams, type PodStreams } from '../kube/kubelet/pod-streams.ts'
-import { pullKeys, type PullIdentity } from '../kube/kubelet/pull-secrets.ts'
+import { openImages, type PrepareImage } from '../kube/kubelet/images/images.ts'
+import type { OnPodStep } from '../kube/kubelet/pod/pod-steps.ts'
+import { openPodLogs } from '../kube/kubelet/logs/pod-logs.ts'
+import { podStreams, type PodStreams } from '../kube/kubelet/pod/pod-streams.ts'
+import { pullKeys, type PullIdentity } from '../kube/kubelet/images/pull-secrets.ts'
 import type { Images } from '../kube/kubelet/runtime.ts'
 import { unmountBelow } from '../kube/kubelet/volumes/memory-volume.ts'
 import { openSqliteStore } from '../kube/store/sqlite-store.ts'
@@ -42,17 +42,17 @@ import { sinkBindingAdmission } from '../eventing/controllers/sink-binding/admis
 import { routingKinds } from '../routing/api/kinds.ts'
 import { routeAdmission } from '../routing/controllers/admission.ts'
 import { servingKinds } from '../serving/api/kinds.ts'
-import { openAccess } from './access.ts'
-import { serveToPods } from './api-for-pods.ts'
+import { openAccess } from './access/access.ts'
+import { serveToPods } from './access/api-for-pods.ts'
 import { frozenMemoryLimit, leftEndpoints } from './freezing.ts'
-import { ensureCertificates, type Certificates } from './certificates.ts'
+import { ensureCertificates, type Certificates } from './access/certificates.ts'
 import { registryEnvironment, type Layout, type PlatformConfig } from './config.ts'
-import { namesForPods, type NamesForPods } from './names-for-pods.ts'
-import { openRuntime } from './container-runtime.ts'
-import { startCertificateSigner } from './certificate-signer.ts'
-import { startEmbeddedRegistry } from './embedded-registry.ts'
-import { startImageCollector } from './image-collector.ts'
-import { openImageSource } from './image-source.ts'
+import { namesForPods, type NamesForPods } from './gateway/names-for-pods.ts'
+import { openRuntime } from './images/container-runtime.ts'
+import { startCertificateSigner } from './access/certificate-signer.ts'
+import { startEmbeddedRegistry } from './images/embedded-registry.ts'
+import { startImageCollector } from './images/image-collector.ts'
+import { openImageSource } from './images/image-source.ts'
 
 export interface KubeOptions {
   readonly config: PlatformConfig
@@ -143,7 +143,12 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
       clock,
       random,
       log: log.child({ part: 'api' }),
-      admission: [configMapAdmission, eventingConfigAdmission, ...routeAdmission, ...sinkBindingAdmission],
+      admission: [
+        configMapAdmission,
+        eventingConfigAdmission,
+        ...routeAdmission,
+        ...sinkBindingAdmission,
+      ],
       rootCA: certificates.ca,
       access: access.access,
     }),

@@ -1,7 +1,7 @@
 /** A kubeconfig for the platform, so that kubectl, kn and tkn find it (contracts/kube 7.6). Written as text: no YAML library. */
 import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import type { Certificates } from './certificates.ts'
+import type { Certificates } from './access/certificates.ts'
 
 export interface KubeconfigOptions {
   /** `https://127.0.0.1:6443`. */

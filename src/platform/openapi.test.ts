@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { eventingKinds } from '../eventing/api/kinds.ts'
 import { coreKinds, viewKinds } from '../kube/api/kinds.ts'
-import { createOpenApi } from '../kube/apiserver/openapi.ts'
+import { createOpenApi } from '../kube/apiserver/documents/openapi.ts'
 import { routingKinds } from '../routing/api/kinds.ts'
 import { servingKinds } from '../serving/api/kinds.ts'
 

@@ -1,15 +1,15 @@
 /** What a control plane that was killed leaves behind: ends gateway, launcher and pods without starting a platform. */
 import { readdir, rm, rmdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { processRuntime } from '../kube/kubelet/process-runtime.ts'
+import { processRuntime } from '../kube/kubelet/process/process-runtime.ts'
 import { unmountBelow } from '../kube/kubelet/volumes/memory-volume.ts'
 import { systemClock } from '../lib/clock.ts'
 import { silent } from '../lib/log.ts'
 import type { ToLauncher } from '../kube/kubelet/launcher/protocol.ts'
 import type { Layout } from './config.ts'
-import { removeDockerRemains } from './container-runtime.ts'
-import { stopEventEngine } from './event-engine-process.ts'
-import { stopGateway } from './gateway-process.ts'
+import { removeDockerRemains } from './images/container-runtime.ts'
+import { stopEventEngine } from './events/event-engine-process.ts'
+import { stopGateway } from './gateway/gateway-process.ts'
 import { sayAndSeeOff } from './unix-peer.ts'
 
 /** How long gateway and pods may take to finish. */

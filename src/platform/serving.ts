@@ -30,9 +30,9 @@ import { createServiceTargets } from '../serving/controllers/ingress/service-tar
 import type { ImageIdentity } from '../serving/controllers/revision/digest-resolver.ts'
 import { settingsPart } from '../serving/controllers/ingress/settings.ts'
 import { installServing, managedDomain } from '../serving/controllers/install.ts'
-import { createCertificateIssuance } from './certificate-issuance.ts'
+import { createCertificateIssuance } from './access/certificate-issuance.ts'
 import type { Address, Layout, WantedAddress } from './config.ts'
-import { superviseGateway, type GatewayProcessOptions } from './gateway-process.ts'
+import { superviseGateway, type GatewayProcessOptions } from './gateway/gateway-process.ts'
 
 export interface ServingOptions extends ControllerDeps {
   readonly layout: Layout

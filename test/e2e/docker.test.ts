@@ -19,7 +19,7 @@ import { dockerRuntime, type DockerRuntime } from '../../src/kube/kubelet/docker
 import { engineBuilder } from '../../src/kube/kubelet/docker/image-build.ts'
 import { imageArchive } from '../../src/kube/kubelet/docker/image-archive.ts'
 import { platformOf } from '../../src/kube/kubelet/docker/remains.ts'
-import { openImages } from '../../src/kube/kubelet/images.ts'
+import { openImages } from '../../src/kube/kubelet/images/images.ts'
 import {
   runtimeContract,
   type RuntimeUnderTest,

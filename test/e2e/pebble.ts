@@ -9,7 +9,7 @@ import { createServer, type AddressInfo, type Server } from 'node:net'
 import { get } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { issue } from '../../src/platform/certificate-issue.ts'
+import { issue } from '../../src/platform/access/certificate-issue.ts'
 import { run, until } from './platform.ts'
 
 const version = 'v2.10.1'

@@ -15,7 +15,10 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { processRuntime, type ProcessRuntime } from '../../src/kube/kubelet/process-runtime.ts'
+import {
+  processRuntime,
+  type ProcessRuntime,
+} from '../../src/kube/kubelet/process/process-runtime.ts'
 import {
   runtimeContract,
   type RuntimeUnderTest,

@@ -5,8 +5,12 @@
  */
 import type { Clock } from '../../src/lib/clock.ts'
 import { randomInt, type Random } from '../../src/lib/random.ts'
-import type { PodLogs } from '../../src/kube/kubelet/pod-logs.ts'
-import type { ProbeDefinition, ProbeResult, ProbeTarget } from '../../src/kube/kubelet/probe.ts'
+import type { PodLogs } from '../../src/kube/kubelet/logs/pod-logs.ts'
+import type {
+  ProbeDefinition,
+  ProbeResult,
+  ProbeTarget,
+} from '../../src/kube/kubelet/probes/probe.ts'
 import {
   ImageError,
   type Container,

@@ -5,7 +5,7 @@ import { connect, type AddressInfo } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
 import { test, type TestContext } from 'node:test'
 import { systemClock } from '../../lib/clock.ts'
-import { issue } from '../../platform/certificate-issue.ts'
+import { issue } from '../../platform/access/certificate-issue.ts'
 import { plainAccess } from '../../lib/registries.ts'
 import { createHttpClient, readBody } from './http.ts'
 

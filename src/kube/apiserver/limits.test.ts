@@ -9,7 +9,7 @@ import type { ApiRequest, Verb } from '../api/protocol.ts'
 import { StatusError } from '../api/status-error.ts'
 import { memoryStore } from '../store/memory-store.ts'
 import { createApiServer } from './api-server.ts'
-import { decodeBody } from './request-body.ts'
+import { decodeBody } from './http/request-body.ts'
 import { fieldsOf } from './values.ts'
 
 function world(historyLimit = 1000) {

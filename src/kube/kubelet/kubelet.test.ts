@@ -16,11 +16,11 @@ import { coreKinds } from '../api/kinds.ts'
 import { Namespace } from '../api/namespace.ts'
 import { Node } from '../api/node.ts'
 import { Pod } from '../api/pod.ts'
-import { openImages } from './images.ts'
+import { openImages } from './images/images.ts'
 import { startKubelet } from './kubelet.ts'
 import { markedProcesses } from './launcher/proc.ts'
-import { openPodLogs } from './pod-logs.ts'
-import { processRuntime, type ProcessRuntime } from './process-runtime.ts'
+import { openPodLogs } from './logs/pod-logs.ts'
+import { processRuntime, type ProcessRuntime } from './process/process-runtime.ts'
 
 const clock = systemClock
 const isRoot = process.getuid?.() === 0

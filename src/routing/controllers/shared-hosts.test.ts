@@ -14,7 +14,7 @@ import { createServiceTargets } from '../../serving/controllers/ingress/service-
 import type { IngressRoute } from '../../serving/gateway/feed.ts'
 import { inMemoryPlatform } from '../../testing/platform.ts'
 import { settle, SimClock } from '../../testing/sim-clock.ts'
-import { issue } from '../../platform/certificate-issue.ts'
+import { issue } from '../../platform/access/certificate-issue.ts'
 import { Gateway } from '../api/gateway.ts'
 import { HTTPRoute } from '../api/http-route.ts'
 import type { HTTPRouteSpec } from '../api/http-route-spec.ts'

@@ -9,7 +9,7 @@ import { test } from 'node:test'
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls'
 import { systemClock } from '../../lib/clock.ts'
 import { SimClock } from '../../testing/sim-clock.ts'
-import { issue, type Issued } from '../../platform/certificate-issue.ts'
+import { issue, type Issued } from '../../platform/access/certificate-issue.ts'
 import { Client, Fixture, get, host, startApp } from './gateway.fixture.ts'
 
 const day = 86_400_000

@@ -11,7 +11,7 @@ import { seededRandom } from '../../../lib/random.ts'
 import { coreKinds } from '../../api/kinds.ts'
 import { memoryStore } from '../../store/memory-store.ts'
 import { createApiServer } from '../api-server.ts'
-import { authenticator, serveHttp } from '../http.ts'
+import { authenticator, serveHttp } from '../http/http.ts'
 
 /** Asks again and again on many connections, and counts the answers where the test can see it. */
 const flooder = `

@@ -1,6 +1,6 @@
 /** `/healthz`, `/livez` and `/readyz` with their checks, as Kubernetes lists them (contracts/kube §2.6). */
 import type { ServerResponse } from 'node:http'
-import { send } from '../answers.ts'
+import { send } from '../http/answers.ts'
 
 /** Undefined = well; else what is wrong, for the log. */
 export type Check = () => string | undefined

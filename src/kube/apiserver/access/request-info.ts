@@ -1,7 +1,7 @@
 /** What a request wants, told from its first line alone: for authorization of paths, queues, audit log and metrics. */
 import type { IncomingMessage } from 'node:http'
-import { isTrue } from '../request-options.ts'
-import { parseResourcePath, type ResourcePath } from '../request-path.ts'
+import { isTrue } from '../http/request-options.ts'
+import { parseResourcePath, type ResourcePath } from '../http/request-path.ts'
 
 export interface RequestInfo {
   /** Kubernetes' verb: `list`, `watch`, `deletecollection`…; of a path the method in lower case. */

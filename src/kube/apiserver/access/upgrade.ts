@@ -7,8 +7,8 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { KindDefinition, UserInfo } from '../../api/kind.ts'
 import type { StatusError } from '../../api/status-error.ts'
-import { sendError } from '../answers.ts'
-import type { ResourcePath } from '../request-path.ts'
+import { sendError } from '../http/answers.ts'
+import type { ResourcePath } from '../http/request-path.ts'
 
 /** An authorized request with `Connection: Upgrade`. */
 export interface UpgradeCall {

@@ -4,7 +4,7 @@
  * structured-merge-diff's `merge` and `prune`. Values are never changed in place.
  */
 import type { Schema } from '../../api/schema.ts'
-import { fromEntries } from '../merge-patch.ts'
+import { fromEntries } from '../verbs/merge-patch.ts'
 import { isRecord } from '../values.ts'
 import { isMember } from './field-set.ts'
 import type { FieldTree } from './field-set.ts'

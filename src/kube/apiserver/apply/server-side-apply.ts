@@ -7,8 +7,8 @@ import type { KubeObject } from '../../api/meta.ts'
 import type { ApiResponse } from '../../api/protocol.ts'
 import { StatusError, badRequest, notFound } from '../../api/status-error.ts'
 import { wholeSchema } from '../../api/structural.ts'
-import { checkPlace, readApplied } from '../body.ts'
-import { createNow } from '../create.ts'
+import { checkPlace, readApplied } from '../verbs/body.ts'
+import { createNow } from '../verbs/create.ts'
 import {
   answer,
   answerBody,
@@ -19,9 +19,9 @@ import {
   unknownResource,
 } from '../machinery.ts'
 import type { Target } from '../machinery.ts'
-import { invalidOption } from '../option-errors.ts'
-import { scaleOf, withScale } from '../scale.ts'
-import { commitUpdate, isUpdatable } from '../update.ts'
+import { invalidOption } from '../http/option-errors.ts'
+import { scaleOf, withScale } from '../verbs/scale.ts'
+import { commitUpdate, isUpdatable } from '../verbs/update.ts'
 import { equal, isRecord, without } from '../values.ts'
 import type { Fields } from '../values.ts'
 import { applied } from './applying.ts'

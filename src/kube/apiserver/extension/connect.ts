@@ -3,7 +3,7 @@
  * options of the connection as its object (apiserver `endpoints/handlers`, ConnectResource).
  */
 import type { UnknownObject } from '../../api/meta.ts'
-import type { ResourcePath } from '../request-path.ts'
+import type { ResourcePath } from '../http/request-path.ts'
 
 const kinds: Readonly<Record<string, string>> = {
   'pods/exec': 'PodExecOptions',

@@ -7,7 +7,7 @@ import type { CustomResourceDefinition } from '../../api/custom-resource-definit
 import { groupKind } from '../../api/kind.ts'
 import type { KubeObject } from '../../api/meta.ts'
 import { StatusError } from '../../api/status-error.ts'
-import { Awaiting } from '../awaiting.ts'
+import { Awaiting } from '../verbs/awaiting.ts'
 import { fieldsOf, isRecord } from '../values.ts'
 import { isReviewVersion } from './admission/review.ts'
 import type { Converter } from './custom-kind.ts'

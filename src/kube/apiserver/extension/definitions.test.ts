@@ -10,9 +10,9 @@ import type { KubeObject, UnknownObject } from '../../api/meta.ts'
 import type { ApiRequest } from '../../api/protocol.ts'
 import { StatusError } from '../../api/status-error.ts'
 import { createApiServer } from '../api-server.ts'
-import { createDiscovery } from '../discovery.ts'
-import { createOpenApi } from '../openapi.ts'
-import { toTable } from '../table.ts'
+import { createDiscovery } from '../documents/discovery.ts'
+import { createOpenApi } from '../documents/openapi.ts'
+import { toTable } from '../documents/table.ts'
 
 type Fields = Readonly<Record<string, unknown>>
 

@@ -1,8 +1,8 @@
 /** What the query of exec and attach asks for (contracts/kube §6.2). */
 import type { UnknownObject } from '../../api/meta.ts'
 import { badRequest, StatusError } from '../../api/status-error.ts'
-import { chooseContainer } from '../pod-log-endpoint.ts'
-import { isTrue } from '../request-options.ts'
+import { chooseContainer } from '../http/pod-log-endpoint.ts'
+import { isTrue } from '../http/request-options.ts'
 import { fieldsOf } from '../values.ts'
 
 export interface ExecRequest {

@@ -14,7 +14,7 @@ import { connect as tlsConnect, TLSSocket } from 'node:tls'
 import { pipeline, type Duplex } from 'node:stream'
 import { StatusError } from '../../api/status-error.ts'
 import type { AnswerUpgrade } from '../access/upgrade.ts'
-import type { Call } from '../resource-endpoint.ts'
+import type { Call } from '../http/resource-endpoint.ts'
 import { rewriteHtml } from './html-links.ts'
 import { proxyTarget, type ProxyTarget, type TargetDeps } from './proxy-target.ts'
 

@@ -1,7 +1,7 @@
 /** What the HTTP front hands over because it is neither stored nor JSON: streams into pods, and requests to programs. */
 import { badRequest } from '../../api/status-error.ts'
 import type { AnswerUpgrade } from '../access/upgrade.ts'
-import type { AnswerStream } from '../resource-endpoint.ts'
+import type { AnswerStream } from '../http/resource-endpoint.ts'
 import { proxyRequest, proxyUpgrade } from './proxy.ts'
 import type { TargetDeps } from './proxy-target.ts'
 import { answerUpgrades } from './upgrades.ts'

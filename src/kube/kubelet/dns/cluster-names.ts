@@ -6,7 +6,7 @@ import { EndpointSlice } from '../../api/endpoint-slice.ts'
 import { Namespace } from '../../api/namespace.ts'
 import { Service } from '../../api/service.ts'
 import type { Informers } from '../../client/informer.ts'
-import { clusterDomain } from '../etc-files.ts'
+import { clusterDomain } from '../container/etc-files.ts'
 
 export interface ClusterNamesOptions {
   readonly read: ReturnType<Informers['reader']>

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { openContentStore } from '../../../image/content-store.ts'
-import { openImages } from '../images.ts'
+import { openImages } from '../images/images.ts'
 import { ImageError } from '../runtime.ts'
 import { withEngineImages } from './engine-images.ts'
 

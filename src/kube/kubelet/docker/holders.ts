@@ -2,7 +2,7 @@
  * The holders of pods: containers that have a pod's address and do nothing, so that its programs may come and go. One
  * that was killed, with the engine perhaps, is started again; the pod then has another address, which its sandbox shows.
  */
-import { hostNetwork } from '../network.ts'
+import { hostNetwork } from '../process/network.ts'
 import type { Sandbox, SandboxSpec } from '../runtime.ts'
 import { holderBody } from './container-body.ts'
 import type { Engine, InspectedContainer } from './engine.ts'

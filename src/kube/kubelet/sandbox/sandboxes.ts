@@ -13,7 +13,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import type { EnterRecord, KeptSpec, LimitsSpec, SandboxRecord } from '../launcher/protocol.ts'
-import { hostResolvConf } from '../etc-files.ts'
+import { hostResolvConf } from '../container/etc-files.ts'
 import type { ContainerSpec } from '../runtime.ts'
 import { abilityOf, explainFailure, readFacts, type Ability, type Facts } from './abilities.ts'
 import { capabilitiesOf, capabilityNumber, NoCapability } from './capabilities.ts'

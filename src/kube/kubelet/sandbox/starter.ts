@@ -3,7 +3,7 @@
  * namespaces of earlier ones, and once more when another way was found to do what this machine does not.
  */
 import type { ContainerRecord, PodRecord, SandboxRecord, StartSpec } from '../launcher/protocol.ts'
-import type { Launcher } from '../launcher-client.ts'
+import type { Launcher } from '../process/launcher-client.ts'
 import type { ContainerSpec } from '../runtime.ts'
 import { NotStartable, openSandboxes, type Sandboxes, type SandboxesOptions } from './sandboxes.ts'
 

@@ -4,7 +4,7 @@ import { PersistentVolumeClaim } from '../../api/persistent-volume-claim.ts'
 import { PersistentVolume } from '../../api/persistent-volume.ts'
 import { hasReason } from '../../api/status-error.ts'
 import type { Client } from '../../client/client.ts'
-import type { ClaimedFolder } from '../volumes.ts'
+import type { ClaimedFolder } from './volumes.ts'
 
 /** Rejects with why there is none now, in words for the event FailedMount. */
 export async function claimedFolder(

@@ -6,7 +6,7 @@ import { execFile } from 'node:child_process'
 import { readFileSync, realpathSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { promisify } from 'node:util'
-import { findOnHost } from '../executable.ts'
+import { findOnHost } from '../process/executable.ts'
 
 const run = promisify(execFile)
 

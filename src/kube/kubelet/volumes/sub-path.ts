@@ -4,7 +4,7 @@
  */
 import { chmod, lstat, mkdir, realpath, stat } from 'node:fs/promises'
 import { join, normalize, sep } from 'node:path'
-import { ConfigError, expand } from '../env.ts'
+import { ConfigError, expand } from '../container/env.ts'
 
 interface SubPathMount {
   readonly name: string

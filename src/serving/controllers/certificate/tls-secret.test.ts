@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createPrivateKey, generateKeyPairSync } from 'node:crypto'
 import { test } from 'node:test'
 import type { Secret } from '../../../kube/api/secret.ts'
-import { issue } from '../../../platform/certificate-issue.ts'
+import { issue } from '../../../platform/access/certificate-issue.ts'
 import { tlsProblem } from './tls-secret.ts'
 
 const pair = await issue({

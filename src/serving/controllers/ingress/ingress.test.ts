@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import type { Secret } from '../../../kube/api/secret.ts'
 import { conditionOf } from '../../../knative/conditions.ts'
 import type { Ingress, IngressStatus } from '../../api/ingress.ts'
-import { issue } from '../../../platform/certificate-issue.ts'
+import { issue } from '../../../platform/access/certificate-issue.ts'
 import { ingressReconciler } from './ingress.ts'
 
 const { cert, key: privateKey } = await issue({

@@ -17,7 +17,7 @@ import {
   MutatingWebhookConfiguration,
   ValidatingWebhookConfiguration,
 } from '../../../api/webhook-configurations.ts'
-import { Awaiting } from '../../awaiting.ts'
+import { Awaiting } from '../../verbs/awaiting.ts'
 import type { AdmissionPlugin, Machinery, Target } from '../../machinery.ts'
 import { storePrefix } from '../../registry.ts'
 import { without } from '../../values.ts'

@@ -2,7 +2,7 @@
 import type { KubeObject } from '../../../api/meta.ts'
 import { withManagedFields } from '../../apply/tracking.ts'
 import { present } from '../../machinery.ts'
-import { scaleOf } from '../../scale.ts'
+import { scaleOf } from '../../verbs/scale.ts'
 import { fieldsOf, isRecord } from '../../values.ts'
 import { WebhookFailure } from '../webhook-caller.ts'
 import type { Write } from './matching.ts'

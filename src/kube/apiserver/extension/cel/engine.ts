@@ -2,7 +2,7 @@
  * CEL for rules and policies. The library (`@marcbachmann/cel-js`) is loaded when the first expression is met, and every
  * evaluation runs on a budget of steps, so that a rule costs a bounded time whatever it says.
  */
-import { Awaiting } from '../../awaiting.ts'
+import { Awaiting } from '../../verbs/awaiting.ts'
 
 /** An expression that cannot be read. `refuses`: a mistake of its author; otherwise something that is not known here. */
 export class CelProblem extends Error {

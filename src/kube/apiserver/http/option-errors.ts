@@ -1,0 +1,18 @@
+/** Refusals of query parameters: 422 on `ListOptions.meta.k8s.io ""` and the like (contracts/kube §1.7). */
+import { invalid } from '../../api/status-error.ts'
+import type { StatusError } from '../../api/status-error.ts'
+
+export type OptionsKind =
+  | 'CreateOptions'
+  | 'UpdateOptions'
+  | 'PatchOptions'
+  | 'DeleteOptions'
+  | 'ListOptions'
+
+export const invalidOption = (
+  kind: OptionsKind,
+  field: string,
+  detail: string,
+  reason = 'FieldValueInvalid',
+): StatusError =>
+  invalid({ group: 'meta.k8s.io', kind, plural: '' }, '', [{ reason, field, detail }])
