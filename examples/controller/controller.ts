@@ -64,7 +64,6 @@ const serving: ebb.Reconciler<Service, World> = {
 const platform = await ebb.connect({ env: process.env, name: 'serving-controller' })
 const running = ebb.startController(serving, platform)
 console.log(`working on ${platform.server}`)
-process.once('SIGINT', async () => {
-  await running[Symbol.asyncDispose]()
-  await platform[Symbol.asyncDispose]()
+process.once('SIGINT', () => {
+  void running[Symbol.asyncDispose]().then(() => platform[Symbol.asyncDispose]())
 })

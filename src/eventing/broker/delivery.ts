@@ -20,7 +20,7 @@ import type { Answer } from './sender.ts'
 import type { StoredEvent } from './stored-event.ts'
 
 export const ttlExtension = 'knativebrokerttl'
-export const arrivalExtension = 'knativearrivaltime'
+const arrivalExtension = 'knativearrivaltime'
 
 /** The request to the subscriber. The time to live is ours, not the subscriber's. */
 export function toSubscriber(

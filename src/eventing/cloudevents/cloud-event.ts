@@ -26,18 +26,6 @@ export class CloudEventError extends Error {
 
 export const required = ['specversion', 'id', 'source', 'type'] as const
 
-/** Attributes that the specification defines; all others are extensions. */
-export const isExtension = (name: string): boolean => !defined.has(name)
-const defined = new Set<string>([
-  ...required,
-  'subject',
-  'time',
-  'datacontenttype',
-  'dataschema',
-  'schemaurl',
-  'datacontentencoding',
-])
-
 /** The canonical text of a value (CloudEvents 1.0.2, "Type System"). */
 export const textOf = (value: AttributeValue | undefined): string =>
   value === undefined ? '' : String(value)

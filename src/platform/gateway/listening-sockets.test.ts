@@ -100,7 +100,7 @@ test('a worker that died goes on at its very socket: no connection is lost in it
   const sockets = await bindSockets({ host: '127.0.0.1', port: 0 }, 2)
   assert.ok(sockets)
   const { text, stdio } = socketsToPass(new Map([['http', sockets.fds]]), 2)
-  const module = new URL('../../serving', import.meta.url).href
+  const module = new URL('../../serving/', import.meta.url).href
   const folder = await mkdtemp(join(tmpdir(), 'ebb-workers-'))
   t.after(() => rm(folder, { recursive: true }))
   const script = join(folder, 'main.mjs')

@@ -2,7 +2,7 @@
 import { definition, referencedName } from '../../api/builtin.ts'
 import type { Schema } from '../../api/schema.ts'
 import { describeField, describeType } from './openapi-descriptions.ts'
-import { operationsOf } from '../openapi-subresources.ts'
+import { operationsOf } from './openapi-subresources.ts'
 import type { ServedKind } from '../served.ts'
 
 export type Json = Readonly<Record<string, unknown>>

@@ -3,7 +3,7 @@
  * the server validates, the media types say which patches a kind takes.
  */
 import type { Json } from './openapi-components.ts'
-import { operationsOf } from '../openapi-subresources.ts'
+import { operationsOf } from './openapi-subresources.ts'
 import type { ServedKind, Subresource } from '../served.ts'
 
 const query = (name: string, description: string, type = 'string') => ({

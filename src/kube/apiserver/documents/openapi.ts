@@ -8,8 +8,8 @@ import type { KindDefinition } from '../../api/kind.ts'
 import { wholeSchema } from '../../api/structural.ts'
 import { componentsFor } from './openapi-components.ts'
 import { pathsOf } from './openapi-paths.ts'
-import { reviewKinds } from '../openapi-reviews.ts'
-import { openApiV2 } from '../openapi-v2.ts'
+import { reviewKinds } from './openapi-reviews.ts'
+import { openApiV2 } from './openapi-v2.ts'
 import { servedGroups, type ServedKind } from '../served.ts'
 
 export interface OpenApiDocument {

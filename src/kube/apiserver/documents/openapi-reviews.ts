@@ -2,10 +2,10 @@
  * What OpenAPI says of the reviews, which are answered without being stored (contracts/kube 7.4; the answers are in
  * access/reviews.ts): so that `kubectl explain`, `kubectl create -f` and generated clients know them too.
  */
-import { builtin } from '../api/schema.ts'
-import { wholeSchema } from '../api/structural.ts'
-import type { KindDefinition } from '../api/kind.ts'
-import type { ServedKind } from './served.ts'
+import { builtin } from '../../api/schema.ts'
+import { wholeSchema } from '../../api/structural.ts'
+import type { KindDefinition } from '../../api/kind.ts'
+import type { ServedKind } from '../served.ts'
 
 function review(
   group: 'authentication' | 'authorization',

@@ -2,9 +2,9 @@
  * The OpenAPI v2 document (Swagger 2.0) out of the parts of v3, for older tools and generators of clients. It can say
  * less: no alternatives, so what is a number or a text is a text, as Kubernetes' own document has it.
  */
-import { componentsFor, type Json } from './documents/openapi-components.ts'
-import { pathsOf } from './documents/openapi-paths.ts'
-import type { ServedKind } from './served.ts'
+import { componentsFor, type Json } from './openapi-components.ts'
+import { pathsOf } from './openapi-paths.ts'
+import type { ServedKind } from '../served.ts'
 
 /** The document of all kinds. `inVersions`: one list of kinds a group version. */
 export const openApiV2 = (inVersions: readonly (readonly ServedKind[])[], info: Json): Json => ({

@@ -2,8 +2,8 @@
  * Paths of subresources besides `status` and `scale`: a pod's log, its streams, eviction, tokens of accounts. What a
  * stream is asked for stands in the query, as client libraries send it.
  */
-import { definition } from '../api/builtin.ts'
-import type { Subresource } from './served.ts'
+import { definition } from '../../api/builtin.ts'
+import type { Subresource } from '../served.ts'
 
 /** Names and types of a subresource's query parameters. */
 const queries: Readonly<Record<string, Readonly<Record<string, string>>>> = {
