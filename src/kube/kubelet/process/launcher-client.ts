@@ -274,7 +274,7 @@ function spawnLauncher({ dataDir, socketPath, prefix }: LauncherOptions) {
   mkdirSync(dirname(socketPath), { recursive: true, mode: 0o700 })
   mkdirSync(join(dataDir, 'log'), { recursive: true, mode: 0o700 })
   const entry = strippedEntry(
-    new URL(`launcher/main${import.meta.url.slice(-3)}`, import.meta.url),
+    new URL(`../launcher/main${import.meta.url.slice(-3)}`, import.meta.url),
     join(run, 'bin'),
   )
   const log = openSync(launcherLog(dataDir), 'a', 0o600)

@@ -374,7 +374,7 @@ export async function processRuntime(options: ProcessRuntimeOptions): Promise<Pr
 const idleInterpreter = (dataDir: string): readonly string[] => [
   process.execPath,
   strippedEntry(
-    new URL(`launcher/warm-interpreter${import.meta.url.slice(-3)}`, import.meta.url),
+    new URL(`../launcher/warm-interpreter${import.meta.url.slice(-3)}`, import.meta.url),
     join(dataDir, 'run', 'bin'),
   ),
   dataDir,

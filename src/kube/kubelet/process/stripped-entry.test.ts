@@ -8,7 +8,7 @@ import { strippedEntry } from './stripped-entry.ts'
 test('a copy that was cut short is made anew; a whole one is kept', async () => {
   const cache = await mkdtemp(join(tmpdir(), 'ebb-stripped-'))
   try {
-    const entry = new URL('launcher/main.ts', import.meta.url)
+    const entry = new URL('../launcher/main.ts', import.meta.url)
     const path = strippedEntry(entry, cache, cache)
     const imported = join(path, '..', 'proc.mjs')
     const whole = await readFile(imported, 'utf8')
@@ -35,7 +35,7 @@ test('where the shared folder can not be made the copies lie with the data', asy
   try {
     const file = join(own, 'file')
     await writeFile(file, '')
-    const entry = new URL('launcher/main.ts', import.meta.url)
+    const entry = new URL('../launcher/main.ts', import.meta.url)
     assert.match(
       strippedEntry(entry, own, join(file, 'cache')),
       new RegExp(`^${own}/.*main\\.mjs$`),

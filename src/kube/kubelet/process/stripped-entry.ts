@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url'
 
 const importPattern = /((?:from|import)\s*\(?\s*')(\.[^']+)\.ts'/g
 
-const root = join(import.meta.dirname, '..', '..')
+const root = join(import.meta.dirname, '..', '..', '..')
 const packages = join(root, '..', 'node_modules')
 
 /**
