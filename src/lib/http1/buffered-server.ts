@@ -3,6 +3,7 @@
  * and answered in the order of arrival. On node:net with our own parser, as node:http costs several times as much a
  * request. Slow, endless and malformed requests end with an answer that says why.
  */
+import { STATUS_CODES } from 'node:http'
 import { createServer, type Server, type Socket } from 'node:net'
 import type { Clock } from '../clock.ts'
 import { Body, requestFraming } from './body.ts'
@@ -217,23 +218,6 @@ class Connection {
 
 const broken: BufferedAnswer = { status: 500 }
 
-const reasons: Readonly<Record<number, string>> = {
-  200: 'OK',
-  202: 'Accepted',
-  204: 'No Content',
-  400: 'Bad Request',
-  401: 'Unauthorized',
-  403: 'Forbidden',
-  404: 'Not Found',
-  405: 'Method Not Allowed',
-  408: 'Request Timeout',
-  413: 'Content Too Large',
-  429: 'Too Many Requests',
-  431: 'Request Header Fields Too Large',
-  500: 'Internal Server Error',
-  503: 'Service Unavailable',
-}
-
 /** Answers that are given again and again, as they go out on a connection that stays. */
 const known = new WeakMap<BufferedAnswer, Buffer>()
 
@@ -250,7 +234,7 @@ function format(
   close: boolean,
 ): Buffer {
   const content = typeof body === 'string' ? Buffer.from(body) : body
-  let text = `HTTP/1.1 ${status} ${reasons[status] ?? ''}\r\n`
+  let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n`
   for (const [name, value] of headers) text += `${name}: ${value}\r\n`
   if (status !== 204) text += `Content-Length: ${content.length}\r\n`
   if (close) text += 'Connection: close\r\n'
