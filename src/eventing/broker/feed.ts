@@ -2,7 +2,7 @@
  * What the event engine must know, and what it tells back. The controllers compute the whole of it from the objects in
  * the API; the engine goes on with what it has whenever nobody tells it anything.
  */
-import type { Filtering } from './filters.ts'
+import type { Filtering, FilterSpec } from './filters.ts'
 
 /** Where to send events. */
 export interface Destination {
@@ -17,6 +17,44 @@ export interface Destination {
   readonly caCerts?: string
   /** Whom a token must be meant for; absent = no token is sent. */
   readonly audience?: string
+  /** `namespace/name` of the ServiceAccount whose token is sent to this audience; absent = no token is sent. */
+  readonly account?: string
+}
+
+/** Who may send to an address; absent = everybody who reaches it. */
+export interface Gate {
+  /** Tokens must be meant for it. */
+  readonly audience: string
+  /** The object's own, for `allow-same-namespace`. */
+  readonly namespace: string
+  /** What holds where there are no policies. */
+  readonly mode: 'allow-all' | 'allow-same-namespace' | 'deny-all'
+  /** Sorted by name: the first with a matching subject decides. */
+  readonly policies: readonly PolicyRule[]
+}
+
+/** An EventPolicy, resolved. */
+export interface PolicyRule {
+  readonly name: string
+  /** Subjects of tokens, in any case; `*` at the end stands for anything. */
+  readonly subjects: readonly string[]
+  /** Which events they may send: all of these match. */
+  readonly filters?: readonly FilterSpec[]
+}
+
+/** Whose tokens are believed: what a discovery document says. */
+export interface TokenIssuer {
+  readonly issuer: string
+  /** JSON Web Keys. */
+  readonly keys: readonly Readonly<Record<string, unknown>>[]
+}
+
+/** `PUT /tokens`: what is sent along, all of it. Kept in memory alone. */
+export interface SendingToken {
+  /** `namespace/name`. */
+  readonly account: string
+  readonly audience: string
+  readonly token: string
 }
 
 /** How often and how long to try (DeliverySpec, resolved). */
@@ -64,6 +102,7 @@ export interface ChannelConfig {
   readonly hosts?: readonly string[]
   readonly subscriptions: readonly SubscriptionConfig[]
   readonly retention?: { readonly maxAgeMs?: number; readonly maxBytes?: number }
+  readonly gate?: Gate
 }
 
 export interface EngineConfig {
@@ -74,6 +113,10 @@ export interface EngineConfig {
   readonly pings?: readonly PingConfig[]
   /** What makes other events of events. */
   readonly transforms?: readonly TransformConfig[]
+  /** Host names whose paths are `/namespace/requestreply`. */
+  readonly requestReplyHosts?: readonly string[]
+  /** What answers a request with an event that a Broker brings back. */
+  readonly requestReplies?: readonly RequestReplyConfig[]
 }
 
 /** A PingSource or CronJobSource: the same event again and again. */
@@ -107,6 +150,23 @@ export interface TransformConfig {
   readonly discardReply?: boolean
   /** Absent = the result is the answer. */
   readonly sink?: Destination
+  readonly gate?: Gate
+}
+
+/** A RequestReply: marks requests, sends them into its Broker, and waits for the event with that mark. */
+export interface RequestReplyConfig {
+  /** The object's uid. */
+  readonly uid: string
+  readonly namespace: string
+  readonly name: string
+  readonly correlationAttribute: string
+  readonly replyAttribute: string
+  /** For everything, from the request to its answer. */
+  readonly timeoutMs: number
+  /** Of AES, in base64, the newest first: it marks, all of them are believed. */
+  readonly keys: readonly string[]
+  /** Absent = it has no address at the moment. */
+  readonly broker?: Destination
 }
 
 /** What `PUT /config` answers: what of it can not be used, by uid. */
