@@ -7,7 +7,7 @@ import { isAbsolute, join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { buffer, text } from 'node:stream/consumers'
 import { after, describe, test, type TestContext } from 'node:test'
-import { setTimeout } from 'node:timers/promises'
+import { sleep as pause, systemClock } from '../../lib/clock.ts'
 import type { ContainerSpec, ImageHandle, Runtime } from './runtime.ts'
 
 export interface RuntimeUnderTest {
@@ -341,14 +341,23 @@ function contract(name: string, open: (t: TestContext) => Promise<RuntimeUnderTe
 
   test(`${name}: a stopped container does nothing until it goes on`, async (t) => {
     const under = await open(t)
-    const container = await run(under, `while :; do echo tick; ${sleep(under)} 0.02; done`)
+    const line = `while :; do echo tick; ${sleep(under)} 0.02; done`
+    const container = await run(under, line)
     if (!container) return t.skip('nothing really runs')
-    const { runtime } = under
-    const written = async () => (await readFile(under.logPath(0))).length
+    const { runtime, shell = [] } = under
+    // Time passes for the container when another one has gone on.
+    await runtime.createSandbox(sandbox('b'))
+    await runtime.start({ ...spec(under, 'b', 1), command: [...shell, line] })
+    const ticks = async (attempt: number) =>
+      (await readFile(under.logPath(attempt), 'utf8')).split('\n').length
+    const aWhile = async () => {
+      const start = await ticks(1)
+      while ((await ticks(1)) < start + 5) await pause(systemClock, 5)
+    }
     const changes = async (changed: boolean) => {
-      for (let before = await written(); ; before = await written()) {
-        await setTimeout(200)
-        if (((await written()) !== before) === changed) return
+      for (let before = await ticks(0); ; before = await ticks(0)) {
+        await aWhile()
+        if (((await ticks(0)) !== before) === changed) return
       }
     }
     await changes(true)
