@@ -43,8 +43,9 @@ export function createSender({ clock }: { readonly clock: Clock }): Sender {
   function once(
     url: URL,
     to: Destination,
-    { headers, body }: Message,
-    options: { readonly timeoutMs?: number; readonly signal?: AbortSignal },
+    { method, headers, body }: Outgoing,
+    options: { readonly leftMs: number; readonly limitMs: number; readonly signal?: AbortSignal },
+    fresh = false,
   ): Promise<Answer> {
     const tls = url.protocol === 'https:'
     return new Promise((resolve, reject) => {
@@ -55,16 +56,22 @@ export function createSender({ clock }: { readonly clock: Clock }): Sender {
         return
       }
       const request = (tls ? httpsRequest : httpRequest)({
-        method: 'POST',
+        method,
         host: dial?.host ?? url.hostname.replace(/^\[|\]$/g, ''),
         port: dial?.port ?? port,
         path: `${url.pathname}${url.search}`,
-        agent: tls ? secure : plain,
+        agent: fresh ? false : tls ? secure : plain,
         setHost: false,
-        headers: ['Host', url.host, 'Content-Length', String(body.length), ...headers.flat()],
+        headers: [
+          'Host',
+          url.host,
+          ...(method === 'POST' ? ['Content-Length', String(body.length)] : []),
+          ...headers.flat(),
+        ],
         ...(tls && { servername: url.hostname }),
         ...(tls && to.caCerts !== undefined && { ca: [...rootCertificates, to.caCerts] }),
       })
+      let answering = false
       const fail = (reason: string) => {
         request.destroy()
         end(() => reject(new SendError(reason)))
@@ -75,15 +82,23 @@ export function createSender({ clock }: { readonly clock: Clock }): Sender {
         then()
       }
       const aborted = () => fail('stopped')
-      const limitMs = options.timeoutMs ?? longestMs
-      const cancel = clock.after(limitMs, () =>
-        fail(`no whole answer within ${limitMs} ms (context deadline exceeded)`),
-      )
+      const { leftMs, limitMs } = options
+      const cancel = clock.after(leftMs, () => fail(lateBy(limitMs)))
       options.signal?.addEventListener('abort', aborted, { once: true })
       request.on('error', (error: NodeJS.ErrnoException) =>
-        end(() => reject(new SendError(reasonOf(error, url)))),
+        end(() => {
+          // Its subscriber closed the connection while it was idle, and we did not know yet.
+          if (request.reusedSocket && !answering && isHangUp(error))
+            once(url, to, { method, headers, body }, options, true).then(resolve, reject)
+          else reject(new SendError(reasonOf(error, url)))
+        }),
       )
+      request.on('upgrade', (_, socket) => {
+        socket.destroy()
+        fail('the answer is 101, a switch of protocols that nobody asked for')
+      })
       request.on('response', (response) => {
+        answering = true
         const chunks: Buffer[] = []
         let size = 0
         response.on('data', (chunk: Buffer) => {
@@ -102,17 +117,28 @@ export function createSender({ clock }: { readonly clock: Clock }): Sender {
   }
 
   return {
-    async send(first, message, options = {}) {
+    async send(first, message, { timeoutMs: limitMs = longestMs, signal } = {}) {
+      const endMs = clock.monotonic() + limitMs
       let to = first
       let url = parseUrl(to.url)
+      let outgoing: Outgoing = { method: 'POST', ...message }
       for (let redirects = 0; ; redirects++) {
-        const answer = await once(url, to, message, options)
+        const leftMs = endMs - clock.monotonic()
+        if (leftMs <= 0) throw new SendError(lateBy(limitMs))
+        const limits = { leftMs, limitMs, ...(signal && { signal }) }
+        const answer = await once(url, to, outgoing, limits).catch((error: unknown) => {
+          if (error instanceof SendError) throw error
+          // What node:http does not take, as a character that no header may hold.
+          throw new SendError(error instanceof Error ? error.message : 'unknown')
+        })
         const location = answer.headers.find(([name]) => name === 'location')?.[1]
         if (![301, 302, 303, 307, 308].includes(answer.status) || location === undefined)
           return answer
         if (redirects === maxRedirects) throw new SendError(`more than ${maxRedirects} redirects`)
         const next = URL.parse(location, url.href)
-        if (!next) throw new SendError(`redirected to ${JSON.stringify(location.slice(0, 200))}`)
+        if (!next || !/^https?:$/.test(next.protocol))
+          throw new SendError(`redirected to ${JSON.stringify(location.slice(0, 200))}`)
+        outgoing = redirected(outgoing, answer.status, next.host === url.host)
         // Elsewhere, a name of this cluster no longer means the gateway.
         if (next.host !== url.host) to = { url: next.href }
         url = parseUrl(next.href)
@@ -124,6 +150,28 @@ export function createSender({ clock }: { readonly clock: Clock }): Sender {
     },
   }
 }
+
+interface Outgoing extends Message {
+  readonly method: 'POST' | 'GET'
+}
+
+/**
+ * What goes to where an answer sends us: the event again, so that none is lost; 303 says that it was taken, and where
+ * its result is (RFC 9110, 15.4). A token is for whom it was made.
+ */
+function redirected(outgoing: Outgoing, status: number, sameHost: boolean): Outgoing {
+  const { method, headers, body } = outgoing
+  const kept = headers.filter(([name]) => sameHost || name.toLowerCase() !== 'authorization')
+  if (status !== 303) return { method, headers: kept, body }
+  const asks = kept.filter(([name]) => /^(authorization|traceparent|tracestate)$/i.test(name))
+  return { method: 'GET', headers: asks, body: Buffer.alloc(0) }
+}
+
+const lateBy = (limitMs: number): string =>
+  `no whole answer within ${limitMs} ms (context deadline exceeded)`
+
+const isHangUp = ({ code }: NodeJS.ErrnoException): boolean =>
+  code === 'ECONNRESET' || code === 'EPIPE'
 
 /** What has no scheme of HTTP is taken for a host. */
 function parseUrl(text: string): URL {
