@@ -3,9 +3,10 @@
  * a filter also says which of its terms an event failed, and what the event had instead (knative specs,
  * "Trigger filtering"; CloudEvents Subscriptions API, section 3.2.4).
  */
-import { compileCesql } from '../cesql/cesql.ts'
+import { compileCesql, type Functions } from '../cesql/cesql.ts'
 import type { CloudEvent } from '../cloudevents/cloud-event.ts'
 import { textOf } from '../cloudevents/cloud-event.ts'
+import { verifyFunction, type KeysByOwner } from './correlation.ts'
 
 type Strings = Readonly<Record<string, string>>
 
@@ -24,6 +25,8 @@ export interface FilterSpec {
 export interface Filtering {
   readonly filter?: { readonly attributes?: Strings }
   readonly filters?: readonly FilterSpec[]
+  /** Keys of the RequestReplies that its expressions ask about. */
+  readonly correlationKeys?: KeysByOwner
 }
 
 /** The first term that is false. */
@@ -40,8 +43,8 @@ export interface Refusal {
 export type Filter = (event: CloudEvent) => Refusal | undefined
 
 /** Throws CesqlSyntaxError for an expression that is none; admission has refused it before. */
-export function compileFilter({ filter, filters }: Filtering): Filter {
-  if (filters && filters.length > 0) return all(filters, 'filters')
+export function compileFilter({ filter, filters, correlationKeys = {} }: Filtering): Filter {
+  if (filters && filters.length > 0) return all(filters, 'filters', verifyFunction(correlationKeys))
   return attributesFilter(filter?.attributes ?? {})
 }
 
@@ -58,16 +61,16 @@ function attributesFilter(attributes: Strings): Filter {
   }
 }
 
-function compile(spec: FilterSpec, path: string): Filter {
+function compile(spec: FilterSpec, path: string, functions: Functions): Filter {
   const parts: Filter[] = []
   const { exact, prefix, suffix, not, cesql } = spec
   if (exact) parts.push(texts(exact, `${path}.exact`, (found, value) => found === value))
   if (prefix) parts.push(texts(prefix, `${path}.prefix`, (found, value) => found.startsWith(value)))
   if (suffix) parts.push(texts(suffix, `${path}.suffix`, (found, value) => found.endsWith(value)))
-  if (spec.all) parts.push(all(spec.all, `${path}.all`))
-  if (spec.any) parts.push(any(spec.any, `${path}.any`))
-  if (not && !isNeutral(not)) parts.push(inverse(not, `${path}.not`))
-  if (cesql !== undefined && cesql !== '') parts.push(sql(cesql, `${path}.cesql`))
+  if (spec.all) parts.push(all(spec.all, `${path}.all`, functions))
+  if (spec.any) parts.push(any(spec.any, `${path}.any`, functions))
+  if (not && !isNeutral(not)) parts.push(inverse(not, `${path}.not`, functions))
+  if (cesql !== undefined && cesql !== '') parts.push(sql(cesql, `${path}.cesql`, functions))
   return (event) => firstRefusal(parts, event)
 }
 
@@ -83,13 +86,13 @@ function firstRefusal(filters: readonly Filter[], event: CloudEvent): Refusal | 
   return undefined
 }
 
-function all(specs: readonly FilterSpec[], path: string): Filter {
-  const filters = specs.map((spec, i) => compile(spec, `${path}[${i}]`))
+function all(specs: readonly FilterSpec[], path: string, functions: Functions): Filter {
+  const filters = specs.map((spec, i) => compile(spec, `${path}[${i}]`, functions))
   return (event) => firstRefusal(filters, event)
 }
 
-function any(specs: readonly FilterSpec[], path: string): Filter {
-  const filters = specs.map((spec, i) => compile(spec, `${path}[${i}]`))
+function any(specs: readonly FilterSpec[], path: string, functions: Functions): Filter {
+  const filters = specs.map((spec, i) => compile(spec, `${path}[${i}]`, functions))
   if (filters.length === 0) return () => undefined
   return (event) => {
     let last: Refusal | undefined
@@ -102,8 +105,8 @@ function any(specs: readonly FilterSpec[], path: string): Filter {
   }
 }
 
-function inverse(spec: FilterSpec, path: string): Filter {
-  const filter = compile(spec, path)
+function inverse(spec: FilterSpec, path: string, functions: Functions): Filter {
+  const filter = compile(spec, path, functions)
   return (event) => (filter(event) ? undefined : { term: path, wanted: 'that it does not match' })
 }
 
@@ -125,8 +128,8 @@ function texts(
 }
 
 /** An error is no match, and neither is a value that is not TRUE (CESQL 1.0 as Knative uses it). */
-function sql(expression: string, path: string): Filter {
-  const evaluate = compileCesql(expression)
+function sql(expression: string, path: string, functions: Functions): Filter {
+  const evaluate = compileCesql(expression, functions)
   return ({ attributes }) => {
     const { value, problem } = evaluate(attributes)
     if (problem) return { term: path, wanted: expression, found: problem.message }

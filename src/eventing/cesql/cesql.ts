@@ -4,7 +4,7 @@
  */
 import { failed, fits, ok, toBoolean, toInteger, toText, toTypeOf } from './outcome.ts'
 import type { Outcome } from './outcome.ts'
-import { functionOf } from './functions.ts'
+import { functionOf, type Signature } from './functions.ts'
 import { likePattern } from './like.ts'
 import { parse } from './syntax.ts'
 import type { BinaryOperator, Expression, Value } from './syntax.ts'
@@ -14,12 +14,16 @@ export type Attributes = Readonly<Record<string, Value>>
 /** Of one event. */
 export type Evaluate = (attributes: Attributes) => Outcome
 
+/** Functions besides those of the specification, by name in upper case (CESQL 1.0, section 3.5). */
+export type Functions = Readonly<Record<string, Signature>>
+
 /** Throws CesqlSyntaxError when the text is no expression. */
-export function compileCesql(text: string): Evaluate {
-  return compile(parse(text))
+export function compileCesql(text: string, functions: Functions = {}): Evaluate {
+  return compile(parse(text), functions)
 }
 
-function compile(expression: Expression): Evaluate {
+function compile(expression: Expression, functions: Functions): Evaluate {
+  const inner = (each: Expression) => compile(each, functions)
   switch (expression.kind) {
     case 'literal': {
       const value = ok(expression.value)
@@ -33,25 +37,25 @@ function compile(expression: Expression): Evaluate {
       return (attributes) => ok(always || isSet(attributes, name))
     }
     case 'not':
-      return unary(expression.operand, false, (value) =>
+      return unary(inner(expression.operand), false, (value) =>
         then(toBoolean(value), false, (is) => ok(!is)),
       )
     case 'negate':
-      return unary(expression.operand, 0, (value) =>
+      return unary(inner(expression.operand), 0, (value) =>
         then(toInteger(value), 0, (number) => integerOf(-number)),
       )
     case 'like': {
       const matches = likePattern(expression.pattern)
-      return unary(expression.operand, false, (value) =>
+      return unary(inner(expression.operand), false, (value) =>
         ok(matches(toText(value)) !== expression.negated),
       )
     }
     case 'in':
-      return membership(expression.operand, expression.set, expression.negated)
+      return membership(inner(expression.operand), expression.set.map(inner), expression.negated)
     case 'call':
-      return call(expression.name, expression.args)
+      return call(expression.name, expression.args.map(inner), functions)
     case 'binary':
-      return binary(expression.operator, compile(expression.left), compile(expression.right))
+      return binary(expression.operator, inner(expression.left), inner(expression.right))
   }
 }
 
@@ -75,16 +79,13 @@ function then<T extends Value>(
   return outcome.problem ? { value: zero, problem: outcome.problem } : next(outcome.value)
 }
 
-function unary(operand: Expression, zero: Value, of: (value: Value) => Outcome): Evaluate {
-  const inner = compile(operand)
-  return (attributes) => then(inner(attributes), zero, of)
+function unary(operand: Evaluate, zero: Value, of: (value: Value) => Outcome): Evaluate {
+  return (attributes) => then(operand(attributes), zero, of)
 }
 
-function membership(operand: Expression, set: readonly Expression[], negated: boolean): Evaluate {
-  const inner = compile(operand)
-  const members = set.map(compile)
+function membership(operand: Evaluate, members: readonly Evaluate[], negated: boolean): Evaluate {
   return (attributes) =>
-    then(inner(attributes), false, (value) => {
+    then(operand(attributes), false, (value) => {
       for (const member of members) {
         const found = then(member(attributes), false, (each) => toTypeOf(value, each))
         if (found.problem) return { value: false, problem: found.problem }
@@ -94,8 +95,9 @@ function membership(operand: Expression, set: readonly Expression[], negated: bo
     })
 }
 
-function call(name: string, args: readonly Expression[]): Evaluate {
-  const signature = functionOf(name, args.length)
+function call(name: string, args: readonly Evaluate[], functions: Functions): Evaluate {
+  const added = Object.hasOwn(functions, name) ? functions[name] : undefined
+  const signature = added?.parameters.length === args.length ? added : functionOf(name, args.length)
   if (!signature) {
     const outcome = failed(
       false,
@@ -104,11 +106,10 @@ function call(name: string, args: readonly Expression[]): Evaluate {
     )
     return () => outcome
   }
-  const compiled = args.map(compile)
   const { parameters, rest, zero } = signature
   return (attributes) => {
     const values: Value[] = []
-    for (const [i, each] of compiled.entries()) {
+    for (const [i, each] of args.entries()) {
       const wanted = parameters[i] ?? rest
       const argument = then(each(attributes), zero, (value) => {
         if (wanted === 'integer') return toInteger(value)
