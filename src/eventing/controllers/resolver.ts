@@ -6,6 +6,7 @@
 import { apiVersionOf, type Kind } from '../../kube/api/kind.ts'
 import type { KubeObject, ObjectKey } from '../../kube/api/meta.ts'
 import { Service as CoreService } from '../../kube/api/service.ts'
+import { groupOf } from '../../kube/controller/custom-kinds.ts'
 import type { Reader } from '../../kube/controller/reconciler.ts'
 import type { Target } from '../../knative/tracker.ts'
 import { Broker } from '../api/broker.ts'
@@ -72,12 +73,18 @@ export type Resolution = Resolved | { readonly problem: string }
 
 export const isResolved = (resolution: Resolution): resolution is Resolved => 'url' in resolution
 
-/** The kind that a reference names, in whatever version; undefined = none that is known to have addresses. */
+/**
+ * The kind that a reference names, in whatever version; undefined = none of these. Others may be of
+ * CustomResourceDefinitions (`Reader.custom`).
+ */
 export function referredKind(
-  { apiVersion = '', kind }: Pick<KReference, 'apiVersion' | 'kind'>,
+  {
+    apiVersion,
+    group = groupOf(apiVersion),
+    kind,
+  }: Pick<KReference, 'apiVersion' | 'kind' | 'group'>,
   kinds: readonly Kind[],
 ): Kind | undefined {
-  const group = apiVersion.includes('/') ? (apiVersion.split('/')[0] ?? '') : ''
   return kinds.find((one) => one.kind === kind && one.group === group)
 }
 
@@ -94,7 +101,7 @@ export function targetOf(
 export function resolve(
   destination: Destination,
   namespace: string,
-  read: Pick<Reader, 'get'>,
+  read: Pick<Reader, 'get' | 'custom'>,
   kinds: readonly Kind[] = addressableKinds,
 ): Resolution {
   const { ref, uri, CACerts, audience } = destination
@@ -114,13 +121,13 @@ export function resolve(
 function resolveReference(
   ref: KReference,
   ownNamespace: string,
-  read: Pick<Reader, 'get'>,
+  read: Pick<Reader, 'get' | 'custom'>,
   kinds: readonly Kind[],
   caCerts: string | undefined,
 ): Resolution {
   const { name = '', kind: kindName = '', apiVersion = '' } = ref
   const key: ObjectKey = { namespace: ref.namespace || ownNamespace, name }
-  const kind = referredKind(ref, kinds)
+  const kind = referredKind(ref, kinds) ?? read.custom?.(ref)
   if (!kind)
     return {
       problem: `failed to get lister for ${apiVersion}, Kind=${kindName}: objects of this kind have no address that is known here`,

@@ -4,7 +4,7 @@
  */
 import type { CustomResourceDefinition as CustomResourceDefinitionType } from 'kubernetes-types/apiextensions/v1.js'
 import { nameColumn } from './columns.ts'
-import type { KindDefinition } from './kind.ts'
+import type { Kind, KindDefinition } from './kind.ts'
 import { builtin } from './schema.ts'
 import type { Stored } from './stored.ts'
 import { fill } from './validation.ts'
@@ -74,3 +74,19 @@ export function withDefaults(definition: CustomResourceDefinition): CustomResour
 /** A condition of a definition's status, if it is there. */
 export const definitionCondition = ({ status }: CustomResourceDefinition, type: string) =>
   status?.conditions?.find((each) => each.type === type)
+
+/** The kind of a definition in a version that is served; undefined as long as none is. */
+export function definedKind(definition: CustomResourceDefinition): Kind | undefined {
+  const { group, names, scope, versions } = definition.spec
+  if (definitionCondition(definition, 'Established')?.status !== 'True') return undefined
+  const version =
+    versions.find((each) => each.storage && each.served) ?? versions.find((each) => each.served)
+  if (!version) return undefined
+  return {
+    group,
+    version: version.name,
+    kind: names.kind,
+    plural: names.plural,
+    namespaced: scope === 'Namespaced',
+  }
+}

@@ -28,6 +28,13 @@ export const apiVersionOf = (kind: { group: string; version: string }): string =
 export const groupKind = (kind: { group: string; kind: string }): string =>
   kind.group ? `${kind.kind}.${kind.group}` : kind.kind
 
+/** Whether both are one kind in one version, under the same names. */
+export const isSameKind = (a: Kind, b: Kind): boolean =>
+  groupKind(a) === groupKind(b) &&
+  a.version === b.version &&
+  a.plural === b.plural &&
+  a.namespaced === b.namespaced
+
 /** The versions in which a kind is served, the storage version (where it is served) first. */
 export const servedVersionsOf = (kind: {
   readonly version: string
@@ -48,6 +55,15 @@ export interface UserInfo {
   readonly extra?: Readonly<Record<string, readonly string[]>>
 }
 
+/** What somebody wants to do with an object. */
+export interface AccessQuestion {
+  readonly verb: string
+  readonly group: string
+  readonly resource: string
+  readonly namespace: string
+  readonly name: string
+}
+
 /** What defaulting and validation may know besides the object. All reads are of this moment's store. */
 export interface AdmissionContext<T extends KubeObject = KubeObject> {
   readonly operation: 'CREATE' | 'UPDATE'
@@ -60,6 +76,8 @@ export interface AdmissionContext<T extends KubeObject = KubeObject> {
   readonly nowMs: number
   /** Reads another stored object (a ConfigMap, a Namespace), synchronously. */
   read<U extends KubeObject>(kind: Kind<U>, key: ObjectKey): U | undefined
+  /** Whether who asks may do something else too (a SubjectAccessReview of him): what an object refers to may be another's. */
+  allows(asked: AccessQuestion): boolean
   /** All stored objects of a kind, in one namespace or in all (''). For rare checks, not for hot paths. */
   list<U extends KubeObject>(kind: Kind<U>, namespace: string): readonly U[]
   /** Adds a `Warning: 299` header to the response. */

@@ -12,6 +12,7 @@ import { hasReason, StatusError } from '../api/status-error.ts'
 import type { Client } from '../client/client.ts'
 import type { Informers } from '../client/informer.ts'
 import type { Recorder } from '../client/recorder.ts'
+import { followCustomKinds, groupOf, type CustomKinds } from './custom-kinds.ts'
 import { semanticallyEqual } from './difference.ts'
 import { createPlanWriter } from './plan-writer.ts'
 import type { QueueMetrics } from './queue-metrics.ts'
@@ -52,9 +53,10 @@ export function startController<T extends KubeObject, World>(
   const { kind, name, finalizer, urgent = false } = reconciler
   const log = deps.log.child({ controller: name })
   const own = informers.for(kind)
-  const read = declaredOnly(reconciler, informers.reader())
-  const writer = createPlanWriter(deps)
   const disposables = new DisposableStack()
+  const custom = reconciler.customKinds && followCustom(reconciler.customKinds)
+  const read = declaredOnly(reconciler, informers.reader(), custom)
+  const writer = createPlanWriter(deps)
   let disposed = false
 
   const emit = (about: KubeObject, event: PlannedEvent) =>
@@ -94,7 +96,7 @@ export function startController<T extends KubeObject, World>(
     if (deletionTimestamp) {
       if (!finalizer || !finalizers.includes(finalizer) || !reconciler.finalize) return undefined
       const nowMs = clock.now()
-      const plan = reconciler.finalize(reconciler.observe(found, read, nowMs), nowMs)
+      const plan = reconciler.finalize(await observe(found, nowMs), nowMs)
       const object = await carryOut(plan, found)
       const left = finalizers.filter((other) => other !== finalizer)
       if (plan.done) await setFinalizers(object, left)
@@ -105,9 +107,16 @@ export function startController<T extends KubeObject, World>(
         ? await setFinalizers(found, [...finalizers, finalizer])
         : found
     const nowMs = clock.now()
-    const plan = reconciler.plan(reconciler.observe(object, read, nowMs), nowMs)
+    const plan = reconciler.plan(await observe(object, nowMs), nowMs)
     await carryOut(plan, object)
     return plan.requeueAfterMs
+  }
+
+  /** The world of one moment. Kinds that are met for the first time are waited for, and all is looked at again. */
+  const observe = (object: T, nowMs: number): World | Promise<World> => {
+    const world = reconciler.observe(object, read, nowMs)
+    const filled = custom?.pending()
+    return filled ? filled.then(() => reconciler.observe(object, read, nowMs)) : world
   }
 
   /** Carries out a plan with its status and events; answers the object as it is then. */
@@ -199,7 +208,7 @@ export function startController<T extends KubeObject, World>(
       const how = watched.wake
       if (how === 'none') continue
       const handler =
-        how === 'all' ? wakeAll : how === 'owner' ? wakeOwner : custom(how, watched.urgent)
+        how === 'all' ? wakeAll : how === 'owner' ? wakeOwner : woken(how, watched.urgent)
       disposables.use(informers.for(watched.kind).subscribe(handler))
     }
     if (reconciler.connect) disposables.use(reconciler.connect((key) => wake(key, urgent)))
@@ -219,12 +228,22 @@ export function startController<T extends KubeObject, World>(
     return { namespace: kind.namespaced ? (object.metadata.namespace ?? '') : '', name: ref.name }
   }
 
-  const custom =
+  const woken =
     (how: Wake, hurry = false) =>
     (_type: string, object: KubeObject, previous?: KubeObject) => {
       for (const key of how(object, read)) wake(key, hurry)
       if (previous && previous !== object) for (const key of how(previous, read)) wake(key, hurry)
     }
+
+  function followCustom(how: Wake): CustomKinds {
+    return disposables.use(
+      followCustomKinds({
+        informers,
+        changed: (object, previous) => woken(how)('MODIFIED', object, previous),
+        defined: () => wakeAll(),
+      }),
+    )
+  }
 
   let cancelResync = () => {}
   const resync = () => {
@@ -251,6 +270,7 @@ export function startController<T extends KubeObject, World>(
 function declaredOnly<T extends KubeObject, World>(
   { name, kind, watches }: Reconciler<T, World>,
   read: Reader,
+  custom: CustomKinds | undefined,
 ): Reader {
   const declared = new Set([kind, ...watches.map((watched) => watched.kind)].map(groupKind))
   const known = new Set<Kind>()
@@ -265,6 +285,13 @@ function declaredOnly<T extends KubeObject, World>(
     get: (asked, key) => read.get(checked(asked), key),
     list: (asked, namespace, labels) => read.list(checked(asked), namespace, labels),
     owned: (asked, owner) => read.owned(checked(asked), owner),
+    ...(custom && {
+      custom(reference) {
+        const found = custom.find(reference)
+        if (found) known.add(found)
+        return found
+      },
+    }),
   }
 }
 
@@ -284,6 +311,3 @@ const parseKey = (text: string): ObjectKey => {
     ? { namespace: '', name: text }
     : { namespace: text.slice(0, slash), name: text.slice(slash + 1) }
 }
-
-const groupOf = (apiVersion: string): string =>
-  apiVersion.includes('/') ? apiVersion.slice(0, apiVersion.indexOf('/')) : ''

@@ -5,6 +5,7 @@
 import type { Kind } from '../api/kind.ts'
 import type { KubeObject, ObjectKey } from '../api/meta.ts'
 import type { StatusError } from '../api/status-error.ts'
+import type { KindReference } from './custom-kinds.ts'
 
 /** Synchronous reads of informer caches. Kinds must be listed in the reconciler's `watches` (or be its own). */
 export interface Reader {
@@ -17,6 +18,11 @@ export interface Reader {
   ): readonly T[]
   /** Objects whose controller owner reference is `owner`. Indexed by owner uid. */
   owned<T extends KubeObject>(kind: Kind<T>, owner: KubeObject): readonly T[]
+  /**
+   * The kind of a CustomResourceDefinition by its name in a reference; undefined = there is none. From then on its objects
+   * can be read. There for reconcilers with `customKinds`.
+   */
+  custom?(reference: KindReference): Kind | undefined
 }
 
 /** A Kubernetes Event about the reconciled object. */
@@ -88,6 +94,8 @@ export interface Reconciler<T extends KubeObject, World> {
     /** Requests wait for what a change of this kind leads to. */
     readonly urgent?: boolean
   }[]
+  /** Set when it follows references to objects of any kind (`Reader.custom`): how a change of one wakes keys. */
+  readonly customKinds?: Wake
   /**
    * Requests wait for what a change of its own kind, or a wake of `connect`, leads to: that goes before everything that
    * only keeps books, and its status comes after what others make of it.

@@ -2,8 +2,8 @@
  * All kinds that there are objects of: those that the server has itself, and those of CustomResourceDefinitions as they
  * come and go. Garbage collection and the deletion of namespaces look at each of them.
  */
-import { CustomResourceDefinition, definitionCondition } from '../api/custom-resource-definition.ts'
-import { groupKind, type Kind } from '../api/kind.ts'
+import { CustomResourceDefinition, definedKind } from '../api/custom-resource-definition.ts'
+import { groupKind, isSameKind, type Kind } from '../api/kind.ts'
 import type { Informers } from '../client/informer.ts'
 
 export interface KindFollower {
@@ -38,9 +38,9 @@ export function servedKinds(kinds: readonly Kind[], informers: Informers): Serve
 
   const put = (definition: CustomResourceDefinition): void => {
     const { uid = '' } = definition.metadata
-    const kind = kindOf(definition)
+    const kind = definedKind(definition)
     const known = custom.get(uid)
-    if (known && kind && isSame(known, kind)) return
+    if (known && kind && isSameKind(known, kind)) return
     remove(uid)
     // A kind that the server has itself is followed already.
     if (!kind || served.has(groupKind(kind))) return
@@ -66,26 +66,3 @@ export function servedKinds(kinds: readonly Kind[], informers: Informers): Serve
     [Symbol.dispose]: () => subscription?.[Symbol.dispose](),
   }
 }
-
-/** The kind in a version that is served; undefined as long as none is. */
-function kindOf(definition: CustomResourceDefinition): Kind | undefined {
-  const { group, names, scope, versions } = definition.spec
-  if (definitionCondition(definition, 'Established')?.status !== 'True') return undefined
-  const version =
-    versions.find((each) => each.storage && each.served) ?? versions.find((each) => each.served)
-  if (!version) return undefined
-  return {
-    group,
-    version: version.name,
-    kind: names.kind,
-    plural: names.plural,
-    namespaced: scope === 'Namespaced',
-  }
-}
-
-const isSame = (a: Kind, b: Kind): boolean =>
-  a.group === b.group &&
-  a.version === b.version &&
-  a.kind === b.kind &&
-  a.plural === b.plural &&
-  a.namespaced === b.namespaced

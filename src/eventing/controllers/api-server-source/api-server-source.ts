@@ -61,6 +61,7 @@ export const apiServerSourceReconciler = (
             .map(keyOf),
       },
     ],
+    customKinds: (changed) => tracker.observers(changed),
 
     observe(source, read) {
       const key = keyOf(source)

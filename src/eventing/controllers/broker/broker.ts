@@ -45,6 +45,7 @@ export const brokerReconciler = (link: EngineLink): Reconciler<Broker, World> =>
         .filter((kind) => kind !== Broker)
         .map((kind) => ({ kind, wake: (changed: KubeObject) => tracker.observers(changed) })),
     ],
+    customKinds: (changed) => tracker.observers(changed),
 
     observe(broker, read) {
       const key = keyOf(broker)

@@ -32,6 +32,7 @@ export const formerContainerSourceReconciler = (): Reconciler<FormerSource, Worl
       })),
       { kind: Deployment, wake: 'owner' as const },
     ],
+    customKinds: (changed) => tracker.observers(changed),
 
     observe(source, read) {
       const key = keyOf(source)

@@ -42,6 +42,7 @@ export const eventTransformReconciler = (link: EngineLink): Reconciler<EventTran
       kind,
       wake: (changed: KubeObject) => [...tracker.observers(changed), ...ownersOf(changed)],
     })),
+    customKinds: (changed) => tracker.observers(changed),
 
     observe(transform, read) {
       const key = keyOf(transform)

@@ -43,6 +43,7 @@ export const inMemoryChannelReconciler = (link: EngineLink): Reconciler<InMemory
         .filter((kind) => kind !== InMemoryChannel)
         .map((kind) => ({ kind, wake: (changed: KubeObject) => tracker.observers(changed) })),
     ],
+    customKinds: (changed) => tracker.observers(changed),
 
     observe(channel, read) {
       const key = keyOf(channel)

@@ -37,6 +37,7 @@ export const pingSourceReconciler = <T extends Source>(
       kind: each,
       wake: (changed: KubeObject) => tracker.observers(changed),
     })),
+    customKinds: (changed) => tracker.observers(changed),
 
     observe(source, read) {
       const key = keyOf(source)

@@ -40,6 +40,7 @@ export const subscriptionReconciler = (): Reconciler<Subscription, World> => {
       kind,
       wake: (changed: KubeObject) => tracker.observers(changed),
     })),
+    customKinds: (changed) => tracker.observers(changed),
 
     observe(subscription, read) {
       const key = keyOf(subscription)

@@ -42,6 +42,7 @@ export const triggerReconciler = (link: EngineLink): Reconciler<Trigger, World> 
       kind,
       wake: (changed: KubeObject) => tracker.observers(changed),
     })),
+    customKinds: (changed) => tracker.observers(changed),
 
     observe(trigger, read) {
       const key = keyOf(trigger)
