@@ -49,7 +49,8 @@ function waitBefore(retry: number, result: AttemptResult, policy: DeliveryPolicy
     ? 0
     : backoff.policy === 'linear'
       ? backoff.delayMs * retry
-      : backoff.delayMs * 2 ** retry
+      : // An exponent that no number has makes NaN of a delay of nothing.
+        backoff.delayMs * 2 ** Math.min(retry, 1000)
   const asked =
     retryAfterMaxMs !== undefined && (result.status === 429 || result.status === 503)
       ? Math.min(result.retryAfterMs ?? 0, retryAfterMaxMs)
@@ -63,7 +64,9 @@ const longestWaitMs = 365 * 24 * 3_600_000
 /** Milliseconds that a Retry-After header asks for, seconds or a date; undefined = it can't be read. */
 export function retryAfterMs(header: string | undefined, nowMs: number): number | undefined {
   if (header === undefined) return undefined
-  if (/^\d{1,9}$/.test(header.trim())) return Number(header) * 1000
-  const date = Date.parse(header)
+  const text = header.trim()
+  if (/^\d+$/.test(text)) return Number(text) * 1000
+  // All forms of HTTP dates begin with the day; Date.parse alone takes `-5` for a year.
+  const date = /^(mon|tue|wed|thu|fri|sat|sun)/i.test(text) ? Date.parse(text) : Number.NaN
   return Number.isNaN(date) ? undefined : Math.max(date - nowMs, 0)
 }
