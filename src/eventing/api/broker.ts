@@ -165,6 +165,7 @@ export const Broker: KindDefinition<Broker> = {
       name: 'Class',
       type: 'string',
       priority: 1,
+      jsonPath: '.metadata.annotations.eventing\\.knative\\.dev/broker\\.class',
       value: ({ metadata }) => metadata.annotations?.[annotation.brokerClass],
     },
   ],

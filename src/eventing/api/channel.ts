@@ -15,7 +15,11 @@ import {
   ChannelTemplate,
   validateTemplate,
 } from './channelable.ts'
-import { channelDefault, configChannelDefaults } from './config/ch-webhook.ts'
+import {
+  channelDefault,
+  configChannelDefaults,
+  configFormerChannelDefaults,
+} from './config/ch-webhook.ts'
 import { channelVersions } from './conversion/messaging.ts'
 import { deliveryIn, validateDelivery } from './delivery-spec.ts'
 import { KReference } from './destination.ts'
@@ -43,13 +47,16 @@ export interface Channel extends KubeObject {
 export const defaultTemplate = (
   { read }: Pick<AdmissionContext, 'read'>,
   namespace: string,
-): ChannelTemplate | undefined =>
-  channelDefault(
-    configChannelDefaults.from(
-      read(ConfigMap, { namespace: systemNamespace, name: configChannelDefaults.name }),
-    ),
-    namespace,
-  )
+): ChannelTemplate | undefined => {
+  const stored = (name: string) => read(ConfigMap, { namespace: systemNamespace, name })
+  const today = stored(configChannelDefaults.name)
+  const former = stored(configFormerChannelDefaults.name)
+  const config =
+    former && today?.data?.['default-ch-config'] === undefined
+      ? configFormerChannelDefaults.from(former)
+      : configChannelDefaults.from(today)
+  return channelDefault(config, namespace)
+}
 
 function withDefaults(channel: Channel, context: AdmissionContext<Channel>): Channel {
   const { spec, metadata } = channel
@@ -77,8 +84,7 @@ function defaults(sent: Channel, context: AdmissionContext<Channel>): Channel {
 function* validate({ spec }: Channel, context: AdmissionContext<Channel>): Generator<FieldError> {
   const { old } = context
   yield* via('spec', validateTemplate(spec.channelTemplate))
-  if ((spec.subscribers ?? []).length > 0 && !old)
-    yield disallowedFields('spec.subscribable.subscribers')
+  if ((spec.subscribers ?? []).length > 0) yield disallowedFields('spec.subscribable.subscribers')
   if (spec.delivery) yield* via('spec.delivery', validateDelivery(spec.delivery, context))
   const fixed = (each: ChannelSpec) => ({ ...each, subscribers: undefined })
   if (old && !sameJson(fixed(old.spec), fixed(spec)))

@@ -18,9 +18,17 @@ interface Given {
   readonly old?: KubeObject
   readonly username?: string
   readonly warnings?: string[]
+  /** `verb resource namespace/name` that the user may not. */
+  readonly forbidden?: readonly string[]
 }
 
-function context({ configs = {}, old, username = 'me', warnings = [] }: Given): AdmissionContext {
+function context({
+  configs = {},
+  old,
+  username = 'me',
+  warnings = [],
+  forbidden = [],
+}: Given): AdmissionContext {
   return {
     operation: old ? 'UPDATE' : 'CREATE',
     ...(old && { old }),
@@ -33,6 +41,8 @@ function context({ configs = {}, old, username = 'me', warnings = [] }: Given): 
         ? { metadata: { name, namespace: systemNamespace }, data: configs[name] }
         : undefined) as AdmissionContext['read'],
     list: () => [],
+    allows: ({ verb, resource, namespace, name }) =>
+      !forbidden.includes(`${verb} ${resource} ${namespace}/${name}`),
     warn: (text) => warnings.push(text),
   }
 }
@@ -272,11 +282,129 @@ test('what may not be changed', () => {
     if (wanted === '') assert.equal(found, '')
     else assert.match(found, wanted)
   }
+  const subscribers = { subscribers: [{ uid: 'a', subscriberUri: 'http://a' }] }
+  assert.match(
+    refusal(Channel, named(Channel, subscribers), { old: stored(Channel, {}) }),
+    /^must not set the field\(s\): spec\.subscribable\.subscribers/,
+  )
   const old = stored(InMemoryChannel, {})
   const changed = named(InMemoryChannel, { subscribers: [{ uid: 'a', subscriberUri: 'http://a' }] })
   assert.match(refusal(InMemoryChannel, changed, { old }), /changed by user me which was not the/)
   const controller = 'system:serviceaccount:knative-eventing:eventing-controller'
   assert.equal(refusal(InMemoryChannel, changed, { old, username: controller }), '')
+})
+
+test('another namespace is subscribed to by who may do that', () => {
+  const configs = across
+  const elsewhere = (kind: string, group: string) => ({
+    apiVersion: `${group}/v1`,
+    kind,
+    name: 'x',
+    namespace: 'theirs',
+  })
+  const cases: readonly [KindDefinition, object, string, string][] = [
+    [
+      Trigger,
+      { brokerRef: elsewhere('Broker', 'eventing.knative.dev'), subscriber: service },
+      'knsubscribe brokers theirs/x',
+      'spec.brokerRef',
+    ],
+    [
+      Subscription,
+      { channel: elsewhere('Channel', 'messaging.knative.dev'), subscriber: service },
+      'knsubscribe channels theirs/x',
+      'spec.channel',
+    ],
+    [
+      Subscription,
+      { channel: elsewhere('InMemoryChannel', 'messaging.knative.dev'), subscriber: service },
+      'knsubscribe inmemorychannels theirs/x',
+      'spec.channel',
+    ],
+  ]
+  for (const [kind, spec, right, path] of cases) {
+    const object = named(kind, spec)
+    assert.equal(refusal(kind, object, { configs }), '')
+    assert.equal(
+      refusal(kind, object, { configs, forbidden: [right] }),
+      `user me is not authorized to get target resource in namespace: theirs: ${path}`,
+    )
+    const home = { namespace: 'theirs' }
+    assert.equal(refusal(kind, named(kind, spec, home), { configs, forbidden: [right] }), '')
+  }
+})
+
+test('defaults of Brokers: one entry, the most specific', () => {
+  const yaml = `
+clusterDefault:
+  brokerClass: MTChannelBasedBroker
+  apiVersion: v1
+  kind: ConfigMap
+  name: cluster
+  namespace: sys
+  delivery: {retry: 1, timeout: PT1S, deadLetterSink: {ref: {apiVersion: v1, kind: Service, name: d}}}
+  brokerClasses:
+    Kafka: {apiVersion: v1, kind: ConfigMap, name: cluster-kafka, namespace: sys}
+namespaceDefaults:
+  ns:
+    brokerClass: Kafka
+    apiVersion: v1
+    kind: ConfigMap
+    name: own
+    brokerClasses:
+      MTChannelBasedBroker: {apiVersion: v1, kind: ConfigMap, name: own-mt, delivery: {retry: 2}}
+  other: {brokerClass: MTChannelBasedBroker}
+`
+  const configs = { 'config-br-defaults': { 'default-br-config': yaml } }
+  const classKey = 'eventing.knative.dev/broker.class'
+  const made = (namespace: string, brokerClass?: string) => {
+    const annotations = brokerClass === undefined ? {} : { [classKey]: brokerClass }
+    const object = admitted(Broker, named(Broker, {}, { namespace, annotations }), { configs })
+    const { config, delivery } = partsOf(object).spec
+    return [object.metadata.annotations?.[classKey], Object(config)['name'], delivery]
+  }
+  const sink = { ref: { ...service.ref, name: 'd' } }
+  const inPlace = (namespace: string) => ({ deadLetterSink: { ref: { ...sink.ref, namespace } } })
+  assert.deepEqual(made('elsewhere'), [
+    'MTChannelBasedBroker',
+    'cluster',
+    { ...inPlace('elsewhere'), retry: 1 },
+  ])
+  assert.deepEqual(made('ns'), ['Kafka', 'cluster-kafka', undefined])
+  assert.deepEqual(made('ns', 'MTChannelBasedBroker'), [
+    'MTChannelBasedBroker',
+    'own-mt',
+    { retry: 2 },
+  ])
+  assert.deepEqual(made('ns', 'Other'), ['Other', 'own', undefined])
+  assert.deepEqual(made('other'), [
+    'MTChannelBasedBroker',
+    'cluster',
+    { ...inPlace('other'), retry: 1 },
+  ])
+})
+
+test('channels of a namespace, and the ConfigMap that said so before', () => {
+  const kindIn = (namespace: string, configs: Configs) => {
+    const object = admitted(Channel, named(Channel, {}, { namespace }), { configs })
+    return Object(partsOf(object).spec['channelTemplate'])['kind']
+  }
+  const now = {
+    'default-ch-webhook': {
+      'default-ch-config':
+        'clusterDefault: {apiVersion: a/v1, kind: A}\nnamespaceDefaults: {ns: {apiVersion: b/v1, kind: B}}',
+    },
+  }
+  const former = {
+    'default-channel-webhook': {
+      'default-channel-config':
+        'clusterdefault: {apiVersion: c/v1, kind: C}\nnamespacedefaults: {ns: {apiVersion: d/v1, kind: D}}',
+    },
+  }
+  assert.deepEqual([kindIn('ns', now), kindIn('x', now)], ['B', 'A'])
+  assert.deepEqual([kindIn('ns', former), kindIn('x', former)], ['D', 'C'])
+  assert.equal(kindIn('ns', { ...now, ...former }), 'B')
+  assert.equal(kindIn('ns', {}), 'InMemoryChannel')
 })
 
 test('what is filled in', () => {

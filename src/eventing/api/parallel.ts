@@ -93,13 +93,13 @@ function* validate({ spec }: Parallel, context: AdmissionContext<Parallel>): Gen
   for (const [i, branch] of branches.entries()) {
     const at = `spec.branches[${i}]`
     const { filter, subscriber, delivery } = branch
-    if (filter) yield* via(`${at}.filter`, validateDestination(filter))
-    yield* via(`${at}.subscriber`, validateDestination(subscriber ?? {}))
-    if (branch.reply) yield* via(`${at}.reply`, validateDestination(branch.reply))
+    if (filter) yield* via(`${at}.filter`, validateDestination(filter, context))
+    yield* via(`${at}.subscriber`, validateDestination(subscriber ?? {}, context))
+    if (branch.reply) yield* via(`${at}.reply`, validateDestination(branch.reply, context))
     if (delivery) yield* via(`${at}.delivery`, validateDelivery(delivery, context))
   }
   yield* via('spec', validateTemplate(channelTemplate))
-  if (reply) yield* via('spec.reply', validateDestination(reply))
+  if (reply) yield* via('spec.reply', validateDestination(reply, context))
 }
 
 export const parallelConditions = conditionSet({

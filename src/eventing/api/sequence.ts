@@ -94,7 +94,7 @@ function* validate({ spec }: Sequence, context: AdmissionContext<Sequence>): Gen
   if (steps.length === 0) yield missingField('spec.steps')
   for (const [i, step] of steps.entries()) {
     const { delivery, ...destination } = step
-    for (const error of validateDestination(destination))
+    for (const error of validateDestination(destination, context))
       yield {
         ...invalidValue(JSON.stringify(step), `spec.steps[${i}]`),
         details: `${error.message}: ${error.paths.join(', ')}`,
@@ -102,7 +102,7 @@ function* validate({ spec }: Sequence, context: AdmissionContext<Sequence>): Gen
     if (delivery) yield* via(`spec.steps[${i}].delivery`, validateDelivery(delivery, context))
   }
   yield* via('spec', validateTemplate(channelTemplate))
-  if (reply) yield* via('spec.reply', validateDestination(reply))
+  if (reply) yield* via('spec.reply', validateDestination(reply, context))
 }
 
 export const sequenceConditions = conditionSet({

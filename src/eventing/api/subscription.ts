@@ -11,6 +11,7 @@ import { sameJson } from '../../kube/api/validation.ts'
 import { ageColumn, authFields } from './address-status.ts'
 import { subscriptionVersions } from './conversion/messaging.ts'
 import { featuresOf } from './config/read.ts'
+import { validateAcross } from './cross-namespace.ts'
 import {
   DeliverySpec,
   deliveryIn,
@@ -98,6 +99,18 @@ function* validate(
     const across = featuresOf(context).crossNamespaceEventLinks
     const within = across ? {} : { namespace }
     yield* via('spec.channel', validateReference(channel, { ...within, context }))
+    if (across)
+      yield* validateAcross(
+        {
+          group: messagingGroup,
+          resource: `${channel.kind?.toLowerCase() ?? ''}s`,
+          namespace: channel.namespace ?? '',
+          name: channel.name ?? '',
+        },
+        namespace,
+        'spec.channel',
+        context,
+      )
   }
   if (isEmpty(subscriber))
     yield {

@@ -21,6 +21,7 @@ import { sameJson } from '../../kube/api/validation.ts'
 import { ageColumn, authFields } from './address-status.ts'
 import { triggerVersions } from './conversion/broker.ts'
 import { featuresOf } from './config/read.ts'
+import { validateAcross } from './cross-namespace.ts'
 import {
   DeliverySpec,
   deliveryIn,
@@ -96,7 +97,7 @@ function defaults(sent: Trigger, context: AdmissionContext<Trigger>): Trigger {
 function* validate(trigger: Trigger, context: AdmissionContext<Trigger>): Generator<FieldError> {
   const { old } = context
   const { spec, metadata } = trigger
-  yield* via('spec', validateSpec(spec, context))
+  yield* via('spec', validateSpec(trigger, context))
   yield* via('metadata.annotations', validateAnnotations(trigger))
   if (old && (old.spec.broker ?? '') !== (spec.broker ?? ''))
     yield {
@@ -109,14 +110,27 @@ function* validate(trigger: Trigger, context: AdmissionContext<Trigger>): Genera
 }
 
 function* validateSpec(
-  spec: TriggerSpec,
+  trigger: Trigger,
   context: AdmissionContext<Trigger>,
 ): Generator<FieldError> {
+  const { spec, metadata } = trigger
   if (!spec.broker && !spec.brokerRef) yield missingOneOf('broker', 'brokerRef')
   if (spec.broker && spec.brokerRef) yield multipleOneOf('broker', 'brokerRef')
   if (spec.brokerRef && !spec.brokerRef.name) yield missingField('brokerRef.name')
   if (spec.brokerRef?.namespace && !featuresOf(context).crossNamespaceEventLinks)
     yield disallowedFields('brokerRef.namespace')
+  else
+    yield* validateAcross(
+      {
+        group: eventingGroup,
+        resource: 'brokers',
+        namespace: brokerNamespaceOf(trigger),
+        name: brokerOf(trigger),
+      },
+      metadata.namespace ?? '',
+      'brokerRef',
+      context,
+    )
   for (const name of Object.keys(spec.filter?.attributes ?? {}))
     if (!attributeName.test(name))
       yield invalidKeyName(
@@ -193,8 +207,18 @@ export const Trigger: KindDefinition<Trigger> = {
   schema: object({ spec: TriggerSpec, status: TriggerStatus }),
   versions: triggerVersions,
   columns: [
-    { name: 'Broker', type: 'string', value: ({ spec }) => spec.broker },
-    { name: 'Subscriber_URI', type: 'string', value: ({ status }) => status?.subscriberUri },
+    {
+      name: 'Broker',
+      type: 'string',
+      jsonPath: '.spec.broker',
+      value: ({ spec }) => spec.broker,
+    },
+    {
+      name: 'Subscriber_URI',
+      type: 'string',
+      jsonPath: '.status.subscriberUri',
+      value: ({ status }) => status?.subscriberUri,
+    },
     ageColumn,
     ...readyColumns,
   ],

@@ -16,6 +16,7 @@ const context = (old?: KubeObject): AdmissionContext => ({
   dryRun: false,
   nowMs: 0,
   read: () => undefined,
+  allows: () => true,
   list: () => [],
   warn: () => {},
 })

@@ -24,6 +24,7 @@ const context = <T extends KubeObject>(old?: T, subresource = ''): AdmissionCont
   dryRun: false,
   nowMs: 0,
   read: () => undefined,
+  allows: () => true,
   list: () => [],
   warn: () => {},
 })

@@ -14,6 +14,7 @@ const context = (old?: Pod, more: Partial<AdmissionContext<Pod>> = {}): Admissio
   dryRun: false,
   nowMs: 0,
   read: () => undefined,
+  allows: () => true,
   list: () => [],
   warn: () => {},
   ...more,

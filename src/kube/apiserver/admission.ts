@@ -68,6 +68,9 @@ function admissionContext(
     dryRun: request.options.dryRun ?? false,
     nowMs: machinery.clock.now(),
     read: (kind, key) => typed(kind, readStored(machinery, kind, key)),
+    allows: (asked) =>
+      machinery.access.authorizer.authorize(request.user, { ...asked, subresource: '' }) ===
+      undefined,
     list: (kind, namespace) => typedList(kind, machinery, namespace),
     warn,
   }

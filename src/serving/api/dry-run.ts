@@ -44,6 +44,7 @@ export function dryRunPod<T extends KubeObject>(
       dryRun: true,
       nowMs: context.nowMs,
       read: (kind, key) => context.read(kind, key),
+      allows: (asked) => context.allows(asked),
       list: (kind, namespace) => context.list(kind, namespace),
       warn: (text) => context.warn(text),
     })

@@ -40,6 +40,7 @@ function admit<T extends KubeObject>(
       return data && ({ apiVersion: 'v1', kind: 'ConfigMap', metadata, data } as unknown as U)
     },
     list: () => [],
+    allows: () => true,
     warn: (text) => warnings.push(text),
   }
   assert.ok(kind.admit)

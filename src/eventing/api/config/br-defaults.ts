@@ -119,7 +119,8 @@ export function brokerDefaults(
   const own = namespaces[namespace]
   const brokerClass = stated ?? own?.brokerClass ?? cluster.brokerClass ?? 'MTChannelBasedBroker'
   const candidates = [own?.classes[brokerClass], cluster.classes[brokerClass], own, cluster]
-  const config = candidates.find((each) => each?.config)?.config
-  const delivery = candidates.find((each) => each?.delivery)?.delivery
+  // One entry, not the best of each: who says where its configuration is, says its delivery too.
+  const { config, delivery } =
+    candidates.find((each) => each?.config !== undefined || each?.delivery !== undefined) ?? {}
   return { brokerClass, ...(config && { config }), ...(delivery && { delivery }) }
 }

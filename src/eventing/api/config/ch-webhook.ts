@@ -4,6 +4,7 @@
  */
 import { parseYaml, plainYaml } from '../../../lib/yaml.ts'
 import { defineConfig } from '../../../knative/config-map.ts'
+import { fieldsOf, isFields } from '../../../knative/old-form.ts'
 import type { ChannelTemplate } from '../channelable.ts'
 
 export interface ChannelDefaultsConfig {
@@ -31,13 +32,44 @@ ${plainYaml(shipped, '  ').trimEnd()}
 `,
   parse(data) {
     const said = data['default-ch-config']
-    const value = Object(said === undefined ? shipped : parseYaml(said)) as {
-      readonly clusterDefault?: ChannelTemplate
-      readonly namespaceDefaults?: Readonly<Record<string, ChannelTemplate>>
+    const value = fieldsOf(said === undefined ? shipped : parseYaml(said))
+    return {
+      cluster: template(value['clusterDefault'], 'clusterDefault'),
+      namespaces: byNamespace(value['namespaceDefaults'], 'namespaceDefaults'),
     }
-    return { cluster: value.clusterDefault, namespaces: value.namespaceDefaults ?? {} }
   },
 })
+
+/** The same until 0.6; counts where the ConfigMap of today says nothing. */
+export const configFormerChannelDefaults = defineConfig<ChannelDefaultsConfig>({
+  name: 'default-channel-webhook',
+  component: 'eventing-controller',
+  example: '',
+  parse(data) {
+    const value = fieldsOf(parseYaml(data['default-channel-config'] ?? '{}'))
+    return {
+      cluster: template(value['clusterdefault'], 'clusterdefault'),
+      namespaces: byNamespace(value['namespacedefaults'], 'namespacedefaults'),
+    }
+  },
+})
+
+function template(value: unknown, key: string): ChannelTemplate | undefined {
+  if (value === undefined || value === null) return undefined
+  const { apiVersion, kind, spec } = fieldsOf(value)
+  if (typeof apiVersion !== 'string' || typeof kind !== 'string')
+    throw new Error(`${key}: expected a channel with apiVersion and kind`)
+  return { apiVersion, kind, ...(isFields(spec) && { spec }) }
+}
+
+function byNamespace(value: unknown, key: string): Readonly<Record<string, ChannelTemplate>> {
+  return Object.fromEntries(
+    Object.entries(fieldsOf(value)).flatMap(([namespace, each]) => {
+      const found = template(each, `${key}.${namespace}`)
+      return found ? [[namespace, found]] : []
+    }),
+  )
+}
 
 /** The template for a namespace. */
 export const channelDefault = (

@@ -65,9 +65,11 @@ export function connectEngine({
   let pauseMs = gatherMs
   let startedMs = -Infinity
   let cancel = () => {}
+  let dueMs = Infinity
 
   const later = (delayMs: number) => {
     cancel()
+    dueMs = clock.monotonic() + delayMs
     if (!closed) cancel = clock.after(delayMs, () => void run())
   }
   const run = (): Promise<void> =>
@@ -141,7 +143,8 @@ export function connectEngine({
     problemOf: (uid) => problems[uid],
     changed() {
       dirty = true
-      if (!running) later(pauseMs)
+      // Not put off by the next change: changes that don't end must not keep it waiting.
+      if (!running && clock.monotonic() + pauseMs < dueMs) later(pauseMs)
     },
     onServed(listener) {
       listeners.add(listener)
