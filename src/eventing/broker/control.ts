@@ -7,7 +7,7 @@ import { once } from 'node:events'
 import type { Clock } from '../../lib/clock.ts'
 import type { Channel } from './channel.ts'
 import type { Engine } from './engine.ts'
-import type { ChannelTypes, Destination, EngineConfig, EngineReport } from './feed.ts'
+import type { ChannelTypes, Destination, EngineConfig, EngineReport, SendingToken } from './feed.ts'
 import { compileFilter } from './filters.ts'
 import { follow, redrive, replay, seen, select, type Selection } from './following.ts'
 import { trace, ways } from './ways.ts'
@@ -18,6 +18,8 @@ export interface ControlDeps {
   readonly engine: Engine
   /** Takes a configuration; resolves when it holds. */
   readonly apply: (config: EngineConfig) => Promise<EngineReport>
+  /** What events are sent with from now on; absent = nobody asks who sends. */
+  readonly takeTokens?: (tokens: readonly SendingToken[]) => void
   readonly journal: JournalFile
   readonly sender: Sender
   readonly clock: Clock
@@ -79,6 +81,9 @@ async function answer(
       return send(response, 200, { pid: process.pid, ...deps.address() })
     case 'PUT /config':
       return send(response, 200, await deps.apply(await body<EngineConfig>(request)))
+    case 'PUT /tokens':
+      deps.takeTokens?.(await body<readonly SendingToken[]>(request))
+      return send(response, 200, {})
     case 'GET /stats':
       return send(response, 200, engine.stats)
     case 'GET /types':

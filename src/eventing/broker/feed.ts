@@ -113,6 +113,8 @@ export interface EngineConfig {
   readonly pings?: readonly PingConfig[]
   /** What makes other events of events. */
   readonly transforms?: readonly TransformConfig[]
+  /** Whose tokens are believed; gates let nobody in without. */
+  readonly issuer?: TokenIssuer
   /** Host names whose paths are `/namespace/requestreply`. */
   readonly requestReplyHosts?: readonly string[]
   /** What answers a request with an event that a Broker brings back. */

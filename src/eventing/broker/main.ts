@@ -2,7 +2,7 @@
  * The process of the event engine: `node main.ts --socket PATH --directory DIR --host H --port P`. It goes on without a
  * control plane, by what it was told last; started anew it is told again.
  */
-import { randomUUID } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { createServer } from 'node:http'
 import { chmod, mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -12,7 +12,10 @@ import { bufferedServer } from '../../lib/http1/buffered-server.ts'
 import { jsonLog } from '../../lib/log.ts'
 import { systemRandom } from '../../lib/random.ts'
 import { Pings } from '../sources/ping/pings.ts'
+import { RequestReplies } from '../sources/request-reply/request-replies.ts'
 import { Transforms } from '../sources/transform/transforms.ts'
+import { createGuards } from './authorization/guard.ts'
+import { SendingTokens } from './authorization/sending-tokens.ts'
 import { control } from './control.ts'
 import { Engine } from './engine.ts'
 import type { EngineConfig, EngineReport } from './feed.ts'
@@ -42,7 +45,9 @@ const log = jsonLog(
   'info',
   () => clock.now(),
 )
-const sender = createSender({ clock })
+const tokens = new SendingTokens()
+const guards = createGuards(clock)
+const sender = createSender({ clock, authorization: (to) => tokens.for(to) })
 const journal = new JournalFile({ path: join(directory, 'journal'), clock })
 const engine = new Engine({
   directory: join(directory, 'channels'),
@@ -50,13 +55,17 @@ const engine = new Engine({
   log,
   sender,
   journal: (step) => journal.note(step),
+  guards,
   ...(values['segment-bytes'] !== undefined && { segmentBytes: Number(values['segment-bytes']) }),
 })
 const pings = new Pings({ clock, random: systemRandom, log, sender, newId: randomUUID })
-const transforms = new Transforms({ clock, sender })
+const transforms = new Transforms({ clock, sender, guards })
+const requestReplies = new RequestReplies({ clock, sender, randomBytes })
 /** All parts of a configuration hold when it resolves. */
 async function apply(config: EngineConfig): Promise<EngineReport> {
+  guards.trust(config.issuer)
   await engine.apply(config)
+  requestReplies.apply(config.requestReplies ?? [], config.requestReplyHosts ?? [])
   const [ticking, transforming] = await Promise.all([
     pings.apply(config.pings ?? []),
     transforms.apply(config.transforms ?? []),
@@ -65,7 +74,8 @@ async function apply(config: EngineConfig): Promise<EngineReport> {
 }
 const ingress = bufferedServer({
   clock,
-  handle: (request) => transforms.handle(request) ?? engine.handle(request),
+  handle: (request) =>
+    transforms.handle(request) ?? requestReplies.handle(request) ?? engine.handle(request),
   maxBodyBytes: maxEventBytes,
 })
 await new Promise<void>((resolve, reject) => {
@@ -77,7 +87,16 @@ const address = () => {
   return typeof at === 'object' && at ? { host: at.address, port: at.port } : { host, port: 0 }
 }
 
-const answer = control({ engine, apply, journal, sender, clock, address, stop: () => void stop() })
+const answer = control({
+  engine,
+  apply,
+  takeTokens: (given) => tokens.replace(given),
+  journal,
+  sender,
+  clock,
+  address,
+  stop: () => void stop(),
+})
 let heardMs = clock.monotonic()
 const door = createServer((request, response) => {
   heardMs = clock.monotonic()
@@ -102,6 +121,7 @@ function stop(): Promise<void> {
   return (stopping ??= (async () => {
     ingress.close()
     pings[Symbol.dispose]()
+    requestReplies[Symbol.dispose]()
     await transforms[Symbol.asyncDispose]()
     await engine[Symbol.asyncDispose]()
     await journal.flush()

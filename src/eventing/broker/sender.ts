@@ -7,6 +7,7 @@ import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import { rootCertificates } from 'node:tls'
 import type { Clock } from '../../lib/clock.ts'
 import type { Headers, Message } from '../cloudevents/http-binding.ts'
+import type { Authorization } from './authorization/sending-tokens.ts'
 import type { Destination } from './feed.ts'
 
 export interface Answer {
@@ -35,7 +36,13 @@ const maxRedirects = 10
 /** Silence after which a subscriber is given up, where its delivery states no time. */
 const longestMs = 15 * 60_000
 
-export function createSender({ clock }: { readonly clock: Clock }): Sender {
+export interface SenderOptions {
+  readonly clock: Clock
+  /** What goes along to destinations that ask who sends. Default: nothing. */
+  readonly authorization?: (to: Destination) => Authorization
+}
+
+export function createSender({ clock, authorization }: SenderOptions): Sender {
   let turn = 0
   const plain = new HttpAgent({ keepAlive: true, maxFreeSockets: 256 })
   const secure = new HttpsAgent({ keepAlive: true, maxFreeSockets: 256 })
@@ -116,12 +123,20 @@ export function createSender({ clock }: { readonly clock: Clock }): Sender {
     })
   }
 
+  const authorized = (to: Destination, message: Message): Message => {
+    if (to.account === undefined) return message
+    const found = authorization?.(to)
+    if (!found) return message
+    if ('problem' in found) throw new SendError(found.problem)
+    return { ...message, headers: [...message.headers, ['Authorization', found.header]] }
+  }
+
   return {
     async send(first, message, { timeoutMs: limitMs = longestMs, signal } = {}) {
       const endMs = clock.monotonic() + limitMs
       let to = first
       let url = parseUrl(to.url)
-      let outgoing: Outgoing = { method: 'POST', ...message }
+      let outgoing: Outgoing = { method: 'POST', ...authorized(first, message) }
       for (let redirects = 0; ; redirects++) {
         const leftMs = endMs - clock.monotonic()
         if (leftMs <= 0) throw new SendError(lateBy(limitMs))

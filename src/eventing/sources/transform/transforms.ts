@@ -7,6 +7,7 @@ import type { Clock } from '../../../lib/clock.ts'
 import { CloudEventError } from '../../cloudevents/cloud-event.ts'
 import { decodeMessage, modeOf, type Headers } from '../../cloudevents/http-binding.ts'
 import { formatJsonEvent } from '../../cloudevents/json-format.ts'
+import type { Guard, Guards } from '../../broker/authorization/guard.ts'
 import type { TransformConfig } from '../../broker/feed.ts'
 import { passThrough } from '../../broker/headers.ts'
 import { SendError, type Answer, type Sender } from '../../broker/sender.ts'
@@ -15,6 +16,8 @@ import { EvaluationError, Evaluator, expressionProblem } from './evaluator.ts'
 export interface TransformsOptions {
   readonly clock: Clock
   readonly sender: Sender
+  /** Makes what stands before transforms that do not take events of everybody. */
+  readonly guards?: Guards
   /** Of one evaluation, milliseconds. */
   readonly limitMs?: number
 }
@@ -23,6 +26,7 @@ interface Transform {
   readonly config: TransformConfig
   readonly problem: string | undefined
   readonly evaluator: Evaluator
+  readonly guard: Guard | undefined
 }
 
 export class Transforms implements AsyncDisposable {
@@ -49,6 +53,7 @@ export class Transforms implements AsyncDisposable {
         config,
         problem,
         evaluator: before?.evaluator ?? new Evaluator(this.#options),
+        guard: this.#options.guards?.guard(config.gate),
       })
     }
     const gone = [...this.#transforms].filter(([uid]) => !next.has(uid))
@@ -69,7 +74,7 @@ export class Transforms implements AsyncDisposable {
     if (head.method !== 'POST')
       return refuse(405, `${head.method} is not possible here: events are sent by POST`)
     const headers = head.names.map((name, i) => [name.toLowerCase(), head.values[i] ?? ''] as const)
-    return answer(transform, headers, body, this.#options.sender).catch((error: unknown) => {
+    return guarded(transform, headers, body, this.#options.sender).catch((error: unknown) => {
       if (error instanceof CloudEventError) return refuse(400, error.message)
       if (error instanceof EvaluationError) return refuse(500, error.message)
       if (error instanceof SendError) return refuse(502, error.message)
@@ -80,6 +85,21 @@ export class Transforms implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.apply([])
   }
+}
+
+async function guarded(
+  transform: Transform,
+  headers: Headers,
+  body: Buffer,
+  sender: Sender,
+): Promise<BufferedAnswer> {
+  if (transform.guard) {
+    const mode = modeOf(headers)
+    const events = mode === undefined || mode === 'batched' ? [] : decodeMessage({ headers, body })
+    const refusal = await transform.guard(headers, events)
+    if (refusal) return refusal
+  }
+  return await answer(transform, headers, body, sender)
 }
 
 async function answer(
