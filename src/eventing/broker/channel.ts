@@ -10,7 +10,8 @@ import { openSegmentLog } from '../log/segment-log.ts'
 import { DeadLetters } from './dead-letters.ts'
 import { enterBroker } from './delivery.ts'
 import { Dispatcher } from './dispatcher.ts'
-import type { ChannelConfig, SubscriptionConfig, SubscriptionStats } from './feed.ts'
+import type { Guard, Guards } from './authorization/guard.ts'
+import type { ChannelConfig, Gate, SubscriptionConfig, SubscriptionStats } from './feed.ts'
 import { passThrough } from './headers.ts'
 import type { Inlet } from './ingress.ts'
 import type { Journal } from './journal.ts'
@@ -44,6 +45,9 @@ export class Channel implements Inlet, AsyncDisposable {
   readonly types = new SeenTypes()
   /** Where events of this run stand. */
   readonly ids = new IdRing()
+  /** Who may send here; undefined = everybody. */
+  guard: Guard | undefined
+  #gate = ''
   readonly #deps: ChannelDeps
   readonly #dispatchers = new Map<string, Dispatcher>()
   /** Of what subscriptions look at now: one event, decoded once for all of them. */
@@ -82,17 +86,26 @@ export class Channel implements Inlet, AsyncDisposable {
     return this.config.kind
   }
 
-  async append(event: StoredEvent): Promise<number> {
-    const sequence = await this.events.append(encodeStored(event))
-    this.types.note(event.event)
-    this.ids.note(sequence, textOf(event.event.attributes['id']))
-    return sequence
+  append(stored: StoredEvent): Promise<number> {
+    return this.events.append(encodeStored(stored)).then((sequence) => {
+      this.types.note(stored.event)
+      this.ids.note(sequence, textOf(stored.event.attributes['id']))
+      return sequence
+    })
   }
 
   decode(event: LoggedEvent): StoredEvent {
     let stored = this.#decoded.get(event)
     if (!stored) this.#decoded.set(event, (stored = decodeStored(event.payload)))
     return stored
+  }
+
+  /** From now on this gate holds; its filters are compiled when it is another. */
+  guarded(gate: Gate | undefined, guards: Guards | undefined): void {
+    const text = JSON.stringify(gate ?? null)
+    if (text === this.#gate) return
+    this.#gate = text
+    this.guard = guards?.guard(gate)
   }
 
   get dispatchers(): readonly Dispatcher[] {

@@ -13,7 +13,7 @@ import type { Destination, SubscriptionConfig } from './feed.ts'
 import { compileFilter, type Filtering, type Refusal } from './filters.ts'
 import type { Step } from './journal.ts'
 import { SendError, type Sender } from './sender.ts'
-import type { StoredEvent } from './stored-event.ts'
+import { bytesOfId, type StoredEvent } from './stored-event.ts'
 import { parentOf, spanOf, traceIdOf } from './trace.ts'
 
 /** Which events of a channel are meant; all that hold. */
@@ -82,7 +82,7 @@ export async function* select(channel: Channel, selection: Selection): AsyncGene
   const { fromSequence, toSequence, sinceMs, untilMs, id, traceId, filter } = selection
   const { limit = Infinity } = selection
   const refuses = compileFilter(filter ?? {})
-  const idBytes = id === undefined ? undefined : Buffer.from(JSON.stringify(id))
+  const idBytes = id === undefined ? undefined : bytesOfId(id)
   const { uid } = channel.config
   let found = 0
   if (limit <= 0) return

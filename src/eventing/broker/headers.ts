@@ -4,8 +4,13 @@ import type { Headers } from '../cloudevents/http-binding.ts'
 const names = new Set(['x-request-id', 'retry-after'])
 const prefixes = ['knative-', 'x-b3-']
 
+const none: Headers = []
+
 /** Names are lower case. */
-export const passThrough = (headers: Headers): Headers => headers.filter(passes)
+export function passThrough(headers: Headers): Headers {
+  for (const header of headers) if (passes(header)) return headers.filter(passes)
+  return none
+}
 
 const [x, r, k] = ['x', 'r', 'k'].map((letter) => letter.charCodeAt(0))
 

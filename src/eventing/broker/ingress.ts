@@ -6,8 +6,10 @@ import { CloudEventError } from '../cloudevents/cloud-event.ts'
 import type { CloudEvent } from '../cloudevents/cloud-event.ts'
 import { decodeMessage, type Headers } from '../cloudevents/http-binding.ts'
 import type { BufferedAnswer, BufferedRequest } from '../../lib/http1/buffered-server.ts'
+import { Field } from '../../lib/http1/fields.ts'
 import type { RequestHead } from '../../lib/http1/head.ts'
 import { LogFullError } from '../log/event-log.ts'
+import type { Guard } from './authorization/guard.ts'
 import { enterBroker } from './delivery.ts'
 import { passThrough } from './headers.ts'
 import type { StoredEvent } from './stored-event.ts'
@@ -18,11 +20,14 @@ export interface Inlet {
   readonly kind: 'Broker' | 'Channel'
   /** Resolves when the event is durable. */
   readonly append: (event: StoredEvent) => Promise<unknown>
+  /** Who may send; absent = everybody. */
+  readonly guard?: Guard | undefined
 }
 
 export interface IngressWorld {
   readonly isBrokerHost: (host: string) => boolean
-  readonly broker: (namespace: string, name: string) => Inlet | undefined
+  /** By `namespace/name`. */
+  readonly broker: (key: string) => Inlet | undefined
   readonly channel: (host: string) => Inlet | undefined
   /** Now, RFC 3339 with nanoseconds. */
   readonly now: () => string
@@ -50,17 +55,11 @@ export function receive(
   { head, body }: BufferedRequest,
   world: IngressWorld,
 ): BufferedAnswer | Promise<BufferedAnswer> {
-  const host = hostOf(head)
-  const headers = headersOf(head)
-  if (isProbe(headers))
-    return world.draining() ? refuse(503, 'it is being stopped') : { status: 200 }
-  if (head.method === 'OPTIONS') return preflight
-  if (head.method === 'GET' && head.target === '/metrics' && world.isBrokerHost(host))
-    return { status: 200, headers: [prometheus], body: world.metrics() }
-  if (head.method !== 'POST')
-    return refuse(405, `${head.method} is not possible here: events are sent by POST`)
-  const place = placeOf(host, head.target, world)
+  if (isProbe(head)) return world.draining() ? refuse(503, 'it is being stopped') : { status: 200 }
+  if (head.method !== 'POST') return otherMethod(head, world)
+  const place = placeOf(head, world)
   if ('status' in place) return place
+  const headers = headersOf(head)
   let events: readonly CloudEvent[]
   try {
     events = decodeMessage({ headers, body })
@@ -68,11 +67,25 @@ export function receive(
     if (error instanceof CloudEventError) return refuse(400, error.message)
     throw error
   }
-  const inlet = place.find()
-  if (!inlet) return refuse(404, place.missing)
+  if ('missing' in place) return refuse(404, place.missing)
+  const { guard } = place
+  if (!guard) return take(place, headers, events, world)
+  return guard(headers, events).then((refusal) =>
+    refusal
+      ? { ...refusal, headers: [allow, ...(refusal.headers ?? [])] }
+      : take(place, headers, events, world),
+  )
+}
+
+function take(
+  inlet: Inlet,
+  headers: Headers,
+  events: readonly CloudEvent[],
+  world: IngressWorld,
+): BufferedAnswer | Promise<BufferedAnswer> {
   const passed = passThrough(headers)
   const trace = traceOf(valueOf(headers, 'traceparent'), valueOf(headers, 'tracestate'))
-  const entered: CloudEvent[] = []
+  const entered: StoredEvent[] = []
   for (const event of events) {
     const next = inlet.kind === 'Broker' ? enterBroker(event, world.now()) : event
     if (!next)
@@ -80,25 +93,30 @@ export function receive(
         400,
         'knativebrokerttl: used up; the event has gone round in a loop of Triggers',
       )
-    entered.push(next)
+    entered.push(trace ? { event: next, passed, trace } : { event: next, passed })
   }
-  return store(
-    inlet,
-    entered.map((event) => ({ event, passed, ...(trace && { trace }) })),
-  )
+  const [first] = entered
+  const stored =
+    entered.length === 1 && first
+      ? inlet.append(first)
+      : Promise.all(entered.map((each) => inlet.append(each)))
+  return stored.then(accept, notStored)
 }
 
-async function store(inlet: Inlet, events: readonly StoredEvent[]): Promise<BufferedAnswer> {
-  try {
-    if (events.length === 1 && events[0]) await inlet.append(events[0])
-    else await Promise.all(events.map((event) => inlet.append(event)))
-    return accepted
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : 'unknown'
-    if (error instanceof LogFullError || isFull(error))
-      return { ...refuse(503, reason), headers: [allow, ['Retry-After', '1']] }
-    return refuse(500, `the event could not be stored: ${reason}`)
-  }
+const accept = () => accepted
+
+function notStored(error: unknown): BufferedAnswer {
+  const reason = error instanceof Error ? error.message : 'unknown'
+  if (error instanceof LogFullError || isFull(error))
+    return { ...refuse(503, reason), headers: [allow, ['Retry-After', '1']] }
+  return refuse(500, `the event could not be stored: ${reason}`)
+}
+
+function otherMethod(head: RequestHead, world: IngressWorld): BufferedAnswer {
+  if (head.method === 'OPTIONS') return preflight
+  if (head.method === 'GET' && head.target === '/metrics' && world.isBrokerHost(hostOf(head)))
+    return { status: 200, headers: [prometheus], body: world.metrics() }
+  return refuse(405, `${head.method} is not possible here: events are sent by POST`)
 }
 
 /** The disk: there may be room again in a moment, so senders are to try again. */
@@ -107,40 +125,47 @@ const isFull = (error: unknown): boolean =>
   'code' in error &&
   (error.code === 'ENOSPC' || error.code === 'EDQUOT' || error.code === 'EFBIG')
 
-interface Place {
-  readonly find: () => Inlet | undefined
-  readonly missing: string
-}
+/** What is at an address: an inlet, nothing (told once the event is known to be one), or a refusal. */
+type Place = Inlet | { readonly missing: string } | BufferedAnswer
 
-function placeOf(host: string, target: string, world: IngressWorld): Place | BufferedAnswer {
+function placeOf(head: RequestHead, world: IngressWorld): Place {
+  const { target } = head
+  // As nearly every request is: nothing has to be taken apart.
+  const broker = world.isBrokerHost(head.host) ? world.broker(target.slice(1)) : undefined
+  if (broker) return broker
+  const host = hostOf(head)
   if (!world.isBrokerHost(host)) {
     const channel = world.channel(host)
     if (!channel) return refuse(404, `there is no channel at ${host}`)
-    if (target !== '/') return refuse(400, `path ${target}: a channel is at /`)
-    return { find: () => channel, missing: '' }
+    return target === '/' ? channel : refuse(400, `path ${target}: a channel is at /`)
   }
   if (target === '/') return refuse(404, 'a broker is at /NAMESPACE/NAME')
   const [, namespace = '', name = '', ...rest] = target.split('/')
   if (namespace === '' || name === '' || rest.length > 1 || (rest[0] ?? '') !== '')
     return refuse(400, `path ${target}: a broker is at /NAMESPACE/NAME`)
-  return {
-    find: () => world.broker(namespace, name),
-    missing: `there is no broker ${name} in namespace ${namespace}`,
-  }
+  const missing = `there is no broker ${name} in namespace ${namespace}`
+  return world.broker(`${namespace}/${name}`) ?? { missing }
 }
 
-const isProbe = (headers: Headers): boolean =>
-  headers.some(
-    ([name, value]) =>
-      name === 'k-kubelet-probe' || (name === 'user-agent' && value.startsWith('kube-probe/')),
-  )
+function isProbe({ ids, values }: RequestHead): boolean {
+  for (let i = 0; i < ids.length; i++) {
+    if (ids[i] === Field.kKubeletProbe) return true
+    if (ids[i] === Field.userAgent && values[i]?.startsWith('kube-probe/')) return true
+  }
+  return false
+}
 
-const valueOf = (headers: Headers, wanted: string): string | undefined =>
-  headers.find(([name]) => name === wanted)?.[1]
+function valueOf(headers: Headers, wanted: string): string | undefined {
+  for (const [name, value] of headers) if (name === wanted) return value
+  return undefined
+}
 
 /** Without port, lower case. */
 const hostOf = ({ host }: RequestHead): string => host.replace(/:\d+$/, '').toLowerCase()
 
 function headersOf({ names, values }: RequestHead): Headers {
-  return names.map((name, i) => [name.toLowerCase(), values[i] ?? ''])
+  const headers: [string, string][] = []
+  for (let i = 0; i < names.length; i++)
+    headers.push([names[i]?.toLowerCase() ?? '', values[i] ?? ''])
+  return headers
 }

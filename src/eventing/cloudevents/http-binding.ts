@@ -2,9 +2,17 @@
  * CloudEvents in HTTP messages, requests and answers alike (CloudEvents 1.0.2, HTTP binding): binary, structured and
  * batched in, binary and structured out. Names of headers are lower case here, values have a character a byte.
  */
-import { checkEvent, checkName, CloudEventError, textOf } from './cloud-event.ts'
+import {
+  checkEvent,
+  checkFormats,
+  checkName,
+  checkRequired,
+  checkText,
+  CloudEventError,
+  textOf,
+} from './cloud-event.ts'
 import type { AttributeValue, CloudEvent } from './cloud-event.ts'
-import { decodeHeader, encodeHeader } from './header-value.ts'
+import { decodeHeader, encodeHeader, isPlain } from './header-value.ts'
 import { formatJsonEvent, parseJsonBatch, parseJsonEvent } from './json-format.ts'
 import { fromOldHeaders } from './old-versions.ts'
 
@@ -19,12 +27,12 @@ export type Mode = 'binary' | 'structured' | 'batched'
 
 /** How a message carries events; undefined = it carries none. */
 export function modeOf(headers: Headers): Mode | undefined {
-  const type = valueOf(headers, 'content-type')?.trim().toLowerCase() ?? ''
-  if (type.startsWith('application/cloudevents-batch')) return 'batched'
-  if (type.startsWith('application/cloudevents')) return 'structured'
-  const binary = headers.some(
-    ([name]) => name === 'ce-specversion' || name === 'ce-cloudeventsversion',
-  )
+  let binary = false
+  for (const [name, value] of headers) {
+    if (name === 'content-type' && /^\s*application\/cloudevents/i.test(value))
+      return /^\s*application\/cloudevents-batch/i.test(value) ? 'batched' : 'structured'
+    if (name === 'ce-specversion' || name === 'ce-cloudeventsversion') binary = true
+  }
   return binary ? 'binary' : undefined
 }
 
@@ -37,7 +45,8 @@ export function decodeMessage(message: Message): readonly CloudEvent[] {
     throw new CloudEventError(
       'not a CloudEvent: there is neither a header ce-specversion nor a content type application/cloudevents+json',
     )
-  const events = mode === 'binary' ? [decodeBinary(message)] : decodeJson(mode, message)
+  if (mode === 'binary') return [decodeBinary(message)]
+  const events = decodeJson(mode, message)
   for (const event of events) checkEvent(event)
   return events
 }
@@ -54,24 +63,41 @@ function decodeJson(mode: Mode, { headers, body }: Message): readonly CloudEvent
   return mode === 'batched' ? parseJsonBatch(body, maxBatch) : [parseJsonEvent(body)]
 }
 
+/** Checks as it goes: nearly every value is of characters that mean themselves, and is looked at once. */
 function decodeBinary({ headers, body }: Message): CloudEvent {
   const old = fromOldHeaders(headers)
-  if (old) return withData(old, body)
+  if (old) {
+    const event = withData(old, body)
+    checkEvent(event)
+    return event
+  }
   const attributes: Record<string, AttributeValue> = {}
   let headerText: Record<string, string> | undefined
+  let unusual: [name: string, value: string][] | undefined
   for (const [name, text] of headers) {
-    if (name === 'content-type') attributes['datacontenttype'] = text
-    if (!name.startsWith('ce-') || name === 'ce-datacontenttype') continue
+    if (!name.startsWith('ce-')) {
+      if (name !== 'content-type') continue
+      attributes['datacontenttype'] = text
+      ;(unusual ??= []).push(['datacontenttype', text])
+      continue
+    }
+    if (name === 'ce-datacontenttype') continue
     const attribute = name.slice(3)
     checkName(attribute)
-    const value = decodeHeader(attribute, text)
-    if (Object.hasOwn(attributes, attribute))
+    const plain = isPlain(text)
+    const value = plain ? text : decodeHeader(attribute, text)
+    if (attributes[attribute] !== undefined && Object.hasOwn(attributes, attribute))
       throw new CloudEventError(`${attribute}: there are two headers of this name`)
     // An optional attribute that is empty is one that is not set.
     if (value === '') continue
     attributes[attribute] = value
+    if (plain) continue
+    ;(unusual ??= []).push([attribute, value])
     if (text !== encodeHeader(value)) (headerText ??= {})[attribute] = text
   }
+  checkRequired(attributes)
+  if (unusual) for (const [name, value] of unusual) checkText(name, value)
+  checkFormats(attributes)
   if (attributes['datacontentencoding'] === 'base64') {
     delete attributes['datacontentencoding']
     return withData(attributes, Buffer.from(body.toString('latin1'), 'base64'))
