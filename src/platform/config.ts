@@ -101,6 +101,13 @@ const dockerNames = [
 export const dockerEnvironment = (): Readonly<Record<string, string | undefined>> =>
   Object.fromEntries(dockerNames.map((name) => [name, process.env[name]]))
 
+/** Whom SinkBindings bind, as Knative's webhook is told it. Throws when it is neither of both. */
+export function sinkBindingSelection(): 'exclusion' | 'inclusion' {
+  const mode = process.env['SINK_BINDING_SELECTION_MODE'] || 'exclusion'
+  if (mode === 'exclusion' || mode === 'inclusion') return mode
+  throw new Error(`SINK_BINDING_SELECTION_MODE: expected exclusion or inclusion, found "${mode}"`)
+}
+
 /** SOURCE_DATE_EPOCH in seconds (reproducible-builds.org); undefined when it is not set. Throws when it is no number. */
 export function sourceDateEpochS(): number | undefined {
   const text = process.env['SOURCE_DATE_EPOCH']

@@ -37,6 +37,7 @@ import { unmountBelow } from '../kube/kubelet/volumes/memory-volume.ts'
 import { openSqliteStore } from '../kube/store/sqlite-store.ts'
 import { configMapAdmission } from '../serving/api/config-maps.ts'
 import { eventingConfigAdmission } from '../eventing/api/config-maps.ts'
+import type { TokenIssuer } from '../eventing/broker/feed.ts'
 import { eventingKinds } from '../eventing/api/kinds.ts'
 import { sinkBindingAdmission } from '../eventing/controllers/sink-binding/admission.ts'
 import { routingKinds } from '../routing/api/kinds.ts'
@@ -46,7 +47,13 @@ import { openAccess } from './access/access.ts'
 import { serveToPods } from './access/api-for-pods.ts'
 import { frozenMemoryLimit, leftEndpoints } from './freezing.ts'
 import { ensureCertificates, type Certificates } from './access/certificates.ts'
-import { registryEnvironment, type Layout, type PlatformConfig } from './config.ts'
+import {
+  registryEnvironment,
+  sinkBindingSelection,
+  type Layout,
+  type PlatformConfig,
+} from './config.ts'
+import { ownIssuer } from './events/senders.ts'
 import { namesForPods, type NamesForPods } from './gateway/names-for-pods.ts'
 import { openRuntime } from './images/container-runtime.ts'
 import { startCertificateSigner } from './access/certificate-signer.ts'
@@ -85,6 +92,8 @@ export interface Kube extends AsyncDisposable {
   readonly deps: ControllerDeps & { readonly client: TypedClient }
   /** For what acts with the rights of somebody else, or promises what it has written. */
   readonly clientAs: (user: UserInfo, durable?: boolean) => TypedClient
+  /** Whose ServiceAccount tokens are believed, with the keys to check them. */
+  readonly tokenIssuer: () => TokenIssuer
   /** For a start that fails: disposing leaves pods running that were found running. */
   keepFoundPods(): void
 }
@@ -147,7 +156,7 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
         configMapAdmission,
         eventingConfigAdmission,
         ...routeAdmission,
-        ...sinkBindingAdmission,
+        ...sinkBindingAdmission(sinkBindingSelection()),
       ],
       rootCA: certificates.ca,
       access: access.access,
@@ -310,6 +319,7 @@ export async function startKube(options: KubeOptions): Promise<Kube> {
     names,
     deps,
     clientAs: (user, durable = false) => typedClient(api, { user, durable }),
+    tokenIssuer: () => ownIssuer(access.access.tokenKeys ?? [], access.access.issuer),
     keepFoundPods,
     [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
   }

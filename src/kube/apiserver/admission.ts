@@ -8,6 +8,8 @@ import { readStored } from './machinery.ts'
 import type { Machinery, Target } from './machinery.ts'
 import { storePrefix } from './registry.ts'
 
+const everyCustomKind = groupKind({ group: '*', kind: '*' })
+
 export function admit(
   target: Target,
   operation: 'CREATE' | 'UPDATE',
@@ -21,7 +23,7 @@ export function admit(
     : object
   const own = target.kind.admit ? target.kind.admit(given, context) : given
   const name = groupKind(target.kind)
-  const plugins = admission.get(name) ?? []
+  const plugins = admission.get(target.kind.custom ? everyCustomKind : name) ?? []
   const within = (admitted: KubeObject): KubeObject => {
     enforceQuota(target, admitted, old)
     return admitted

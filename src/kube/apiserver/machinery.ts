@@ -16,6 +16,7 @@ import { storeKey } from './registry.ts'
 
 /** Runs after the kind's own `admit`, in the order given. Answers the object to store or throws a StatusError. */
 export interface AdmissionPlugin {
+  /** `*` for both: all kinds of CustomResourceDefinitions. */
   readonly kind: { readonly group: string; readonly kind: string }
   admit(object: KubeObject, context: AdmissionContext): KubeObject
 }

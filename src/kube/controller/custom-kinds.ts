@@ -1,8 +1,10 @@
 /**
- * Kinds of CustomResourceDefinitions that a reconciler meets by name, in a reference of an object: their caches start with
- * the first that asks, and changes of their objects wake whoever looks at them. Kinds nobody refers to cost nothing.
+ * Kinds of CustomResourceDefinitions, and Kubernetes' own, that a reconciler meets by name, in a reference of an object:
+ * their caches start with the first that asks, and changes of their objects wake whoever looks at them. Kinds nobody refers
+ * to cost nothing.
  */
 import { CustomResourceDefinition, definedKind } from '../api/custom-resource-definition.ts'
+import { coreKinds } from '../api/kinds.ts'
 import { groupKind, isSameKind, type Kind } from '../api/kind.ts'
 import type { KubeObject } from '../api/meta.ts'
 import type { Informers } from '../client/informer.ts'
@@ -52,6 +54,13 @@ export function followCustomKinds({
     followed.get(name)?.subscription[Symbol.dispose]()
     followed.delete(name)
   }
+  const follow = (name: string, kind: Kind): Kind => {
+    const subscription = informers
+      .for(kind)
+      .subscribe((_type, object, previous) => changed(object, previous))
+    followed.set(name, { kind, subscription })
+    return kind
+  }
   const begin = (): void => {
     following = true
     const subscription = informers
@@ -71,35 +80,33 @@ export function followCustomKinds({
   return {
     find({ apiVersion, kind = '', group = groupOf(apiVersion) }) {
       const name = groupKind({ group, kind })
-      if (group === '' || kind === '') return undefined
-      asked.add(name)
+      if (kind === '') return undefined
       const known = followed.get(name)
       if (known) return known.kind
+      const builtin = coreKinds.find((each) => each.group === group && each.kind === kind)
+      if (builtin) return follow(name, builtin)
+      if (group === '') return undefined
+      asked.add(name)
       if (!following) begin()
       for (const definition of informers.for(CustomResourceDefinition).values()) {
         const { spec } = definition
         if (spec.group !== group || spec.names.kind !== kind) continue
         const found = definedKind(definition)
         if (!found) continue
-        const subscription = informers
-          .for(found)
-          .subscribe((_type, object, previous) => changed(object, previous))
-        followed.set(name, { kind: found, subscription })
-        return found
+        return follow(name, found)
       }
       return undefined
     },
     pending() {
-      if (!following) return undefined
-      const definitions = informers.for(CustomResourceDefinition)
-      if (!definitions.hasSynced) return informers.synced([CustomResourceDefinition])
+      if (following && !informers.for(CustomResourceDefinition).hasSynced)
+        return informers.synced([CustomResourceDefinition])
       const unfilled = [...followed.values()]
         .map(({ kind }) => kind)
         .filter((kind) => !informers.for(kind).hasSynced)
       return unfilled.length === 0 ? undefined : informers.synced(unfilled)
     },
     [Symbol.dispose]() {
-      for (const name of [...followed.keys()]) forget(name)
+      for (const name of followed.keys()) forget(name)
       stack.dispose()
     },
   }

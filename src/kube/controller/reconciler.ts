@@ -19,8 +19,8 @@ export interface Reader {
   /** Objects whose controller owner reference is `owner`. Indexed by owner uid. */
   owned<T extends KubeObject>(kind: Kind<T>, owner: KubeObject): readonly T[]
   /**
-   * The kind of a CustomResourceDefinition by its name in a reference; undefined = there is none. From then on its objects
-   * can be read. There for reconcilers with `customKinds`.
+   * The kind of a CustomResourceDefinition, or one of Kubernetes' own, by its name in a reference; undefined = there is
+   * none. From then on its objects can be read. There for reconcilers with `customKinds`.
    */
   custom?(reference: KindReference): Kind | undefined
 }

@@ -2,45 +2,41 @@
  * Tells pods where to send events in the moment their owner is stored, so that they never start without knowing: what
  * Knative's webhook `sinkbindings.webhook.sources.knative.dev` does (contract eventing §6.2).
  */
-import { Namespace } from '../../../kube/api/namespace.ts'
+import {
+  CustomResourceDefinition,
+  definedKind,
+} from '../../../kube/api/custom-resource-definition.ts'
 import type { AdmissionContext, Kind } from '../../../kube/api/kind.ts'
 import type { KubeObject } from '../../../kube/api/meta.ts'
+import { Namespace } from '../../../kube/api/namespace.ts'
 import { selectorMatcher } from '../../../kube/api/selectors.ts'
+import { groupOf } from '../../../kube/controller/custom-kinds.ts'
+import type { Reader } from '../../../kube/controller/reconciler.ts'
 import { destinationIn } from '../../api/destination.ts'
 import { SinkBinding } from '../../api/sink-binding.ts'
 import { isResolved, resolve } from '../resolver.ts'
 import { sinkVariables, withVariables } from './environment.ts'
-import { isFixed, podspecableKinds, subjectKind, type Podspecable } from './podspecable.ts'
-
-const excluded = 'bindings.knative.dev/exclude'
-
-const isExcluded = (object: KubeObject | undefined): boolean =>
-  object?.metadata.labels?.[excluded] === 'true'
+import { isFixed, isSubjectOf, podOf, podspecableKinds, type Podspecable } from './podspecable.ts'
+import { isLeftAlone, type SelectionMode } from './selection.ts'
 
 /** The object as its SinkBindings want it. */
-function bind(
-  kind: Kind<Podspecable>,
-  object: Podspecable,
-  context: AdmissionContext,
-): Podspecable {
-  const pod = object.spec?.template?.spec
+function bind(object: Podspecable, context: AdmissionContext, mode: SelectionMode): Podspecable {
+  const pod = podOf(object)
   const { namespace = '', labels, name } = object.metadata
-  if (context.subresource !== '' || !pod || (context.operation === 'UPDATE' && isFixed(kind)))
-    return object
+  const kind = { group: groupOf(object.apiVersion), kind: object.kind ?? '' }
+  if (context.subresource !== '' || !pod || namespace === '') return object
+  if (context.operation === 'UPDATE' && isFixed({ ...kind, ...unversioned })) return object
   const bindings = context.list(SinkBinding, namespace).filter(({ metadata, spec }) => {
-    if (metadata.deletionTimestamp || subjectKind(spec.subject ?? {}) !== kind) return false
-    const { name: wanted, selector } = spec.subject ?? {}
-    return selector ? selectorMatcher(selector)(labels) : wanted === name
+    const { subject = {} } = spec
+    if (metadata.deletionTimestamp || !isSubjectOf(subject, kind)) return false
+    return subject.selector ? selectorMatcher(subject.selector)(labels) : subject.name === name
   })
-  if (bindings.length === 0 || isExcluded(object)) return object
-  if (isExcluded(context.read(Namespace, { namespace: '', name: namespace }))) return object
-  const read = {
-    get: <T extends KubeObject>(each: Kind<T>, key: { namespace: string; name: string }) =>
-      context.read(each, key),
-  }
+  if (bindings.length === 0) return object
+  const around = context.read(Namespace, { namespace: '', name: namespace })
+  if (isLeftAlone(mode, object, around)) return object
   let bound = pod
   for (const { spec } of bindings) {
-    const sink = resolve(destinationIn(spec.sink, namespace) ?? {}, namespace, read)
+    const sink = resolve(destinationIn(spec.sink, namespace) ?? {}, namespace, reader(context))
     if (isResolved(sink)) bound = withVariables(bound, sinkVariables(sink, spec.ceOverrides))
   }
   if (bound === pod) return object
@@ -50,8 +46,23 @@ function bind(
   }
 }
 
-/** Plugins for the API server. */
-export const sinkBindingAdmission = podspecableKinds.map((kind) => ({
-  kind: { group: kind.group, kind: kind.kind },
-  admit: (object: KubeObject, context: AdmissionContext): KubeObject => bind(kind, object, context),
-}))
+const unversioned = { version: '', plural: '', namespaced: true }
+
+const reader = (context: AdmissionContext): Pick<Reader, 'get' | 'custom'> => ({
+  get: <T extends KubeObject>(each: Kind<T>, key: { namespace: string; name: string }) =>
+    context.read(each, key),
+  custom: ({ apiVersion, kind, group = groupOf(apiVersion) }) => {
+    const definition = context
+      .list(CustomResourceDefinition, '')
+      .find(({ spec }) => spec.group === group && spec.names.kind === kind)
+    return definition && definedKind(definition)
+  },
+})
+
+/** Plugins for the API server; the last is for kinds of CustomResourceDefinitions. */
+export const sinkBindingAdmission = (mode: SelectionMode) =>
+  [...podspecableKinds, { group: '*', kind: '*' }].map(({ group, kind }) => ({
+    kind: { group, kind },
+    admit: (object: KubeObject, context: AdmissionContext): KubeObject =>
+      bind(object, context, mode),
+  }))

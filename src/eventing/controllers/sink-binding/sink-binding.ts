@@ -7,30 +7,48 @@ import { createTracker } from '../../../knative/tracker.ts'
 import { keyOf, type KubeObject } from '../../../kube/api/meta.ts'
 import { selectorMatcher } from '../../../kube/api/selectors.ts'
 import type { Kind } from '../../../kube/api/kind.ts'
+import { groupOf } from '../../../kube/controller/custom-kinds.ts'
+import { Namespace } from '../../../kube/api/namespace.ts'
 import type { Patch, Reader, Reconciler } from '../../../kube/controller/reconciler.ts'
 import { destinationIn } from '../../api/destination.ts'
 import {
   SinkBinding,
   sinkBindingConditions as conditions,
   type SinkBindingStatus,
+  type Subject,
 } from '../../api/sink-binding.ts'
 import { withoutIdentity } from '../marks.ts'
-import { addressableKinds, isResolved, resolve, targetOf, type Resolution } from '../resolver.ts'
+import { destinationKinds, isResolved, resolve, targetOf, type Resolution } from '../resolver.ts'
 import { sinkNotFound, withSink } from '../source/sink.ts'
 import { sinkVariables, withVariables } from './environment.ts'
-import { isFixed, podspecableKinds, subjectKind, type Podspecable } from './podspecable.ts'
+import {
+  isCronJob,
+  isFinished,
+  isFixed,
+  isSubjectOf,
+  podOf,
+  podspecableKinds,
+  subjectKind,
+  type Podspecable,
+} from './podspecable.ts'
+import { isLeftAlone, type SelectionMode } from './selection.ts'
 
 export interface World {
   readonly binding: SinkBinding
   readonly sink: Resolution
   /** Undefined = subjects of such a kind can't be bound. */
   readonly kind: Kind<Podspecable> | undefined
+  /** Those that are meant, but for what is left alone. */
   readonly subjects: readonly Podspecable[]
+  /** Some are meant, and labelled so that nothing is done to them. */
+  readonly someLeftAlone: boolean
 }
 
-export const sinkBindingReconciler = (): Reconciler<SinkBinding, World> => {
+export const sinkBindingReconciler = (
+  mode: SelectionMode = 'exclusion',
+): Reconciler<SinkBinding, World> => {
   const tracker = createTracker()
-  const sinks = addressableKinds.map((kind) => ({
+  const sinks = destinationKinds.map((kind) => ({
     kind,
     wake: (changed: KubeObject) => tracker.observers(changed),
   }))
@@ -44,29 +62,44 @@ export const sinkBindingReconciler = (): Reconciler<SinkBinding, World> => {
         kind: kind as Kind,
         wake: (changed: KubeObject, read: Reader) => [
           ...tracker.observers(changed),
-          ...bindingsOf(kind, changed, read),
+          ...bindingsOf(changed, read),
         ],
       })),
+      {
+        kind: Namespace,
+        wake: ({ metadata }: KubeObject, read: Reader) =>
+          read.list(SinkBinding, metadata.name).map(keyOf),
+      },
     ],
+    customKinds: (changed, read) => [...tracker.observers(changed), ...bindingsOf(changed, read)],
 
     observe(binding, read) {
       const key = keyOf(binding)
       const { subject = {} } = binding.spec
       const sink = destinationIn(binding.spec.sink, key.namespace)
-      const kind = subjectKind(subject)
+      const kind = subjectKind(subject, read)
       tracker.track(key, targetOf(sink, key.namespace))
       const matches = subject.selector && selectorMatcher(subject.selector)
-      const subjects = !kind
+      const namespace = read.get(Namespace, { namespace: '', name: key.namespace })
+      const meant = !kind
         ? []
         : matches
           ? read.list(kind, key.namespace).filter(({ metadata }) => matches(metadata.labels))
           : [read.get(kind, { ...key, name: subject.name ?? '' })].filter(
               (each) => each !== undefined,
             )
-      return { binding, kind, subjects, sink: resolve(sink ?? {}, key.namespace, read) }
+      const subjects = meant.filter((each) => !isLeftAlone(mode, each, namespace))
+      const someLeftAlone = subjects.length < meant.length
+      return {
+        binding,
+        kind,
+        subjects,
+        someLeftAlone,
+        sink: resolve(sink ?? {}, key.namespace, read),
+      }
     },
 
-    plan({ binding, sink, kind, subjects }, nowMs) {
+    plan({ binding, sink, kind, subjects, someLeftAlone }, nowMs) {
       const { generation = 0 } = binding.metadata
       const { subject = {}, ceOverrides } = binding.spec
       let status: SinkBindingStatus = conditions.begin(binding.status ?? {}, generation, nowMs)
@@ -80,22 +113,49 @@ export const sinkBindingReconciler = (): Reconciler<SinkBinding, World> => {
       )
       status = conditions.markTrue(status, 'TrustBundlePropagated', nowMs)
       status = withSink(status, sink, conditions, nowMs)
-      const patch =
-        kind && isResolved(sink) ? patches(kind, subjects, sinkVariables(sink, ceOverrides)) : []
+      const variables = isResolved(sink) ? sinkVariables(sink, ceOverrides) : []
+      const patch = kind && isResolved(sink) ? patches(kind, subjects, variables) : []
+      const late = kind && isFixed(kind) ? subjects.filter((each) => isLate(each, variables)) : []
       if (!kind)
         status = conditions.markFalse(
           status,
           'SinkBindingAvailable',
           'SubjectUnavailable',
-          `objects of kind ${subject.kind} (${subject.apiVersion}) have no pod template at spec.template that is known here; bound are ${podspecableKinds.map((each) => each.kind).join(', ')}`,
+          unbindable(subject),
           nowMs,
         )
-      else if (subjects.length === 0 && !subject.selector)
+      else if (subjects.length === 0 && !someLeftAlone && !subject.selector)
         status = conditions.markFalse(
           status,
           'SinkBindingAvailable',
           'SubjectMissing',
           `${kind.plural}.${kind.group} "${subject.name}" not found`,
+          nowMs,
+        )
+      else if (subjects.some((each) => !podOf(each)))
+        status = conditions.markFalse(
+          status,
+          'SinkBindingAvailable',
+          'SubjectUnavailable',
+          `${namesOf(subjects.filter((each) => !podOf(each)))}: there is no pod template at spec.template.spec`,
+          nowMs,
+        )
+      else if (isResolved(sink) && late.length > 0)
+        status = conditions.markFalse(
+          status,
+          'SinkBindingAvailable',
+          'BindingFailed',
+          `${namesOf(late)}: made before this binding, or before its sink was what it is now, and a Job can not be changed: delete it and make it again`,
+          nowMs,
+        )
+      else if (isResolved(sink) && someLeftAlone)
+        status = conditions.markTrueWithReason(
+          status,
+          'SinkBindingAvailable',
+          'SubjectLeftAlone',
+          mode === 'exclusion'
+            ? 'what is labelled bindings.knative.dev/exclude, itself or its namespace, is not bound'
+            : 'only what is labelled bindings.knative.dev/include, itself and its namespace, is bound',
           nowMs,
         )
       else if (isResolved(sink)) status = conditions.markTrue(status, 'SinkBindingAvailable', nowMs)
@@ -128,17 +188,33 @@ export const sinkBindingReconciler = (): Reconciler<SinkBinding, World> => {
 const isSame = (a: Kind, b: Kind): boolean => a.group === b.group && a.kind === b.kind
 
 /** Those that name or select the changed object. */
-const bindingsOf = (kind: Kind<Podspecable>, changed: KubeObject, read: Reader) =>
+const bindingsOf = (changed: KubeObject, read: Reader) =>
   read
     .list(SinkBinding, changed.metadata.namespace ?? '')
     .filter(({ spec }) => {
       const { subject = {} } = spec
-      if (subjectKind(subject) !== kind) return false
+      const { apiVersion, kind, metadata } = changed
+      if (!isSubjectOf(subject, { group: groupOf(apiVersion), kind })) return false
       return subject.selector
-        ? selectorMatcher(subject.selector)(changed.metadata.labels)
-        : subject.name === changed.metadata.name
+        ? selectorMatcher(subject.selector)(metadata.labels)
+        : subject.name === metadata.name
     })
     .map(keyOf)
+
+const unbindable = (subject: Subject): string =>
+  isCronJob(subject)
+    ? 'a CronJob has no pod template at spec.template: bind its Jobs, by a label in spec.jobTemplate.metadata.labels'
+    : `nobody serves objects of kind ${subject.kind} (${subject.apiVersion}) with a pod template at spec.template: bound are ${podspecableKinds.map((each) => each.kind).join(', ')}, and kinds of CustomResourceDefinitions`
+
+const namesOf = (subjects: readonly Podspecable[]): string =>
+  subjects.map(({ kind, metadata }) => `${kind} ${metadata.name}`).join(', ')
+
+/** It runs, or will, without knowing the sink. */
+function isLate(job: Podspecable, variables: ReturnType<typeof sinkVariables>): boolean {
+  const pod = podOf(job)
+  if (!pod || isFinished(job) || job.metadata.deletionTimestamp) return false
+  return withVariables(pod, variables) !== pod
+}
 
 /** Nothing for those that have them, or that can not be changed any more. */
 function patches(
@@ -148,7 +224,7 @@ function patches(
 ): readonly Patch[] {
   if (isFixed(kind)) return []
   return subjects.flatMap((subject): readonly Patch[] => {
-    const pod = subject.spec?.template?.spec
+    const pod = podOf(subject)
     if (!pod || subject.metadata.deletionTimestamp) return []
     const bound = withVariables(pod, variables)
     if (bound === pod) return []
