@@ -19,7 +19,7 @@ import { compileFilter, type Filter } from './filters.ts'
 import type { Journal, Step } from './journal.ts'
 import { Durations } from './metrics.ts'
 import { judge, longestWait, type AttemptResult } from './retry.ts'
-import { SendError, type Sender } from './sender.ts'
+import type { Sender } from './sender.ts'
 import type { StoredEvent } from './stored-event.ts'
 import { traceHeaders, traceOfDelivery, type Trace } from './trace.ts'
 
@@ -233,7 +233,7 @@ export class Dispatcher implements AsyncDisposable {
 
   #defer(task: Task, waitMs: number): void {
     const { event, state, key } = task
-    const { clock, subscription, log } = this.#deps
+    const { clock, subscription } = this.#deps
     if (state.phase === 'subscriber')
       subscription.defer({
         sequence: event.sequence,
@@ -241,31 +241,52 @@ export class Dispatcher implements AsyncDisposable {
         notBeforeMs: clock.now() + waitMs,
       })
     if (this.#config.order === 'ordered') this.#busyKeys.add(key)
-    const { sequence } = event
+    this.#wait(event.sequence, state, key, waitMs)
+  }
+
+  /** Waiting events are read again rather than kept: they may be many and large, and wait for hours. */
+  #wait(sequence: number, state: State, key: string, waitMs: number): void {
+    const { clock, log, subscription } = this.#deps
     const due = async () => {
+      let found = false
+      for await (const event of log.read({ from: sequence, to: sequence })) {
+        this.#ready.push({ event, state, key })
+        found = true
+      }
       this.#deferred.delete(sequence)
-      // Waiting events are read again rather than kept: they may be many, and wait for hours.
-      for await (const again of log.read({ from: sequence, to: sequence }))
-        this.#ready.push({ event: again, state, key })
+      // Damage took it meanwhile: there is nothing to wait for.
+      if (!found) {
+        subscription.settle(sequence)
+        this.#busyKeys.delete(key)
+      }
       this.#pump()
+    }
+    const again = () => {
+      if (!this.#closing) this.#wait(sequence, state, key, parkAgainMs)
     }
     this.#deferred.set(
       sequence,
-      clock.after(waitMs, () => {
-        due().catch(() => this.#defer(task, parkAgainMs))
-      }),
+      clock.after(waitMs, () => void due().catch(again)),
     )
   }
 
   async #step(event: LoggedEvent, state: State): Promise<Next> {
-    const stored = this.#deps.decode(event)
-    switch (state.phase) {
-      case 'subscriber':
-        return await this.#call(event, stored, state.attempts + 1)
-      case 'reply':
-        return await this.#answer(event, state, stored)
-      case 'deadLetter':
-        return await this.#bury(event, state, stored)
+    try {
+      const stored = this.#deps.decode(event)
+      switch (state.phase) {
+        case 'subscriber':
+          return await this.#call(event, stored, state.attempts + 1)
+        case 'reply':
+          return await this.#answer(event, state, stored)
+        case 'deadLetter':
+          return await this.#bury(event, state, stored)
+      }
+    } catch (error) {
+      // A fault of ours, which the same event would meet again: it is put aside with its reason, and the others go on.
+      const url = this.#config.subscriber?.url ?? ''
+      const result = { error: error instanceof Error ? error.message : 'unknown' }
+      if (state.phase === 'deadLetter') return await this.#park(event, state.failure)
+      return await this.#failed(event, { url, result })
     }
   }
 
@@ -394,8 +415,8 @@ export class Dispatcher implements AsyncDisposable {
       noted(understood.result)
       return { understood, headers: answer.headers, failedBody: { body: answer.body } }
     } catch (error) {
-      if (!(error instanceof SendError)) throw error
-      const result = { error: error.message }
+      // A message that can't even be sent would come again and again: it is a failure like others.
+      const result = { error: error instanceof Error ? error.message : 'unknown' }
       noted(result)
       return { understood: { result }, headers: [], failedBody: {} }
     }

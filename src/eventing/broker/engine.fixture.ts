@@ -10,7 +10,7 @@ import type { Headers, Message } from '../cloudevents/http-binding.ts'
 import { Engine } from './engine.ts'
 import type { Destination, EngineConfig, SubscriptionConfig } from './feed.ts'
 import type { Step } from './journal.ts'
-import { SendError, type Answer, type Sender } from './sender.ts'
+import type { Answer, Sender } from './sender.ts'
 
 export type Reply = Partial<Answer> | Error
 export interface Sent {
@@ -71,7 +71,7 @@ export class World implements AsyncDisposable {
   async post(
     path: string,
     headers: Record<string, string> = {},
-    body = '',
+    body: string | Buffer = '',
     { host = brokers, method = 'POST' } = {},
   ): Promise<{ status: number; headers: Headers; body: string }> {
     const lines = Object.entries({ host, ...headers }).map(([k, v]) => `${k}: ${v}\r\n`)

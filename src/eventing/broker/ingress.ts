@@ -60,6 +60,8 @@ export function receive(
   const place = placeOf(head, world)
   if ('status' in place) return place
   const headers = headersOf(head)
+  const coding = codingOf(headers)
+  if (coding !== undefined) return uncoded(coding)
   let events: readonly CloudEvent[]
   try {
     events = decodeMessage({ headers, body })
@@ -102,6 +104,20 @@ function take(
       : Promise.all(entered.map((each) => inlet.append(each)))
   return stored.then(accept, notStored)
 }
+
+/** A coding of the body that changes it; nobody would be told of it on the way on. */
+function codingOf(headers: Headers): string | undefined {
+  const coding = valueOf(headers, 'content-encoding')?.trim() ?? ''
+  return coding === '' || coding.toLowerCase() === 'identity' ? undefined : coding
+}
+
+const uncoded = (coding: string): BufferedAnswer => ({
+  ...refuse(
+    415,
+    `content-encoding ${coding.slice(0, 80)}: events are taken as they are, not coded`,
+  ),
+  headers: [allow, ['Accept-Encoding', 'identity']],
+})
 
 const accept = () => accepted
 

@@ -13,7 +13,7 @@ import {
 } from './cloud-event.ts'
 import type { AttributeValue, CloudEvent } from './cloud-event.ts'
 import { decodeHeader, encodeHeader, isPlain } from './header-value.ts'
-import { formatJsonEvent, parseJsonBatch, parseJsonEvent } from './json-format.ts'
+import { formatJsonEvent, inBatch, parseJsonBatch, parseJsonEvent } from './json-format.ts'
 import { fromOldHeaders } from './old-versions.ts'
 
 export type Headers = readonly (readonly [name: string, value: string])[]
@@ -47,7 +47,9 @@ export function decodeMessage(message: Message): readonly CloudEvent[] {
     )
   if (mode === 'binary') return [decodeBinary(message)]
   const events = decodeJson(mode, message)
-  for (const event of events) checkEvent(event)
+  for (const [i, event] of events.entries())
+    if (mode === 'batched') inBatch(i, () => checkEvent(event))
+    else checkEvent(event)
   return events
 }
 
@@ -118,7 +120,11 @@ export function encodeBinary({ attributes, data, headerText }: CloudEvent): Mess
   const headers: [string, string][] = []
   for (const [name, value] of Object.entries(attributes)) {
     if (name === 'datacontenttype') headers.push(['content-type', headerSafe(textOf(value))])
-    else headers.push([`ce-${name}`, headerText?.[name] ?? encodeHeader(textOf(value))])
+    else {
+      // Attributes may have names that all objects have.
+      const text = headerText && Object.hasOwn(headerText, name) ? headerText[name] : undefined
+      headers.push([`ce-${name}`, text ?? encodeHeader(textOf(value))])
+    }
   }
   return { headers, body: data ?? none }
 }

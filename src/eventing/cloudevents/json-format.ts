@@ -1,4 +1,5 @@
 /** CloudEvents as JSON objects (CloudEvents 1.0.2, JSON format). Data goes in and out as the text it stands in. */
+import { isUtf8 } from 'node:buffer'
 import { checkName, CloudEventError } from './cloud-event.ts'
 import type { AttributeValue, CloudEvent } from './cloud-event.ts'
 import { jsonElements, jsonMembers } from './json-members.ts'
@@ -22,10 +23,21 @@ export function parseJsonBatch(body: Buffer, maxEvents: number): readonly CloudE
     throw new CloudEventError(
       `a batch of ${value.length} events is too large: at most ${maxEvents}`,
     )
-  return jsonElements(text).map((each, i) => eventOf(each, value[i]))
+  return jsonElements(text).map((each, i) => inBatch(i, () => eventOf(each, value[i])))
+}
+
+/** What is wrong with one of many says with which, from 0. */
+export function inBatch<T>(index: number, make: () => T): T {
+  try {
+    return make()
+  } catch (error) {
+    if (!(error instanceof CloudEventError)) throw error
+    throw new CloudEventError(`event ${index}: ${error.message}`)
+  }
 }
 
 function parsed(body: Buffer): { readonly text: string; readonly value: unknown } {
+  if (!isUtf8(body)) throw new CloudEventError('not UTF-8, which JSON events are')
   const text = body.toString('utf8')
   try {
     return { text, value: JSON.parse(text) as unknown }
@@ -141,16 +153,6 @@ function isValidJson(data: Buffer): boolean {
   if (!isUtf8(data)) return false
   try {
     JSON.parse(data.toString('utf8'))
-    return true
-  } catch {
-    return false
-  }
-}
-
-const decoder = new TextDecoder('utf-8', { fatal: true })
-function isUtf8(data: Buffer): boolean {
-  try {
-    decoder.decode(data)
     return true
   } catch {
     return false

@@ -1,5 +1,5 @@
 /** Events of CloudEvents 0.1 and 0.2, converted to 1.0: old producers live on, and nobody has to know. */
-import type { AttributeValue } from './cloud-event.ts'
+import { CloudEventError, type AttributeValue } from './cloud-event.ts'
 
 /** Names that changed on the way to 1.0. */
 const renamed: Readonly<Record<string, string>> = {
@@ -70,5 +70,16 @@ function unquoted(value: string): string {
   }
 }
 
-const simple = (value: unknown): unknown =>
-  typeof value === 'object' && value !== null ? JSON.stringify(value) : value
+function simple(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  if (isDeeper(value, maxDepth))
+    throw new CloudEventError(`an extension is nested deeper than ${maxDepth} levels`)
+  return JSON.stringify(value)
+}
+
+const maxDepth = 64
+
+const isDeeper = (value: unknown, levels: number): boolean =>
+  typeof value === 'object' &&
+  value !== null &&
+  (levels === 0 || Object.values(value).some((each) => isDeeper(each, levels - 1)))
