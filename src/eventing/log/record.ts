@@ -9,14 +9,19 @@ export const headBytes = 24
 /** Payloads are at most this long: a length beyond it is damage, not a large event. */
 export const maxPayloadBytes = 64 << 20
 
-/** The 24 bytes before the payload. */
-export function recordHead(sequence: number, timeMs: number, payload: Uint8Array): Buffer {
-  const head = Buffer.allocUnsafe(headBytes)
-  head.writeUInt32BE(payload.length, 0)
-  writeWhole(head, sequence, 8)
-  writeWhole(head, timeMs, 16)
-  head.writeUInt32BE(crc32(payload, crc32(head.subarray(8))), 4)
-  return head
+/** Writes the record of an event at `at`, `headBytes` longer than its payload; answers where it ends. */
+export function writeRecord(
+  bytes: Buffer,
+  at: number,
+  { sequence, timeMs, payload }: LoggedEvent,
+): number {
+  const end = at + headBytes + payload.length
+  bytes.writeUInt32BE(payload.length, at)
+  writeWhole(bytes, sequence, at + 8)
+  writeWhole(bytes, timeMs, at + 16)
+  bytes.set(payload, at + headBytes)
+  bytes.writeUInt32BE(crc32(bytes.subarray(at + 8, end)), at + 4)
+  return end
 }
 
 /** So many events may be missing where a disk was damaged. */

@@ -12,7 +12,7 @@ import { CursorFile, subscriptionOf } from './cursor-file.ts'
 import { LogFullError } from './event-log.ts'
 import type { EventLog, LoggedEvent, Range, Start, Subscription } from './event-log.ts'
 import { LogSubscription } from './log-subscription.ts'
-import { headBytes, maxPayloadBytes, recordHead } from './record.ts'
+import { headBytes, maxPayloadBytes, writeRecord } from './record.ts'
 import { firstOf, Segment, type Damage } from './segment.ts'
 import { Tail } from './tail.ts'
 
@@ -186,6 +186,12 @@ export class SegmentLog implements EventLog {
   }
 
   #nextBatch(): readonly Waiting[] {
+    if (this.#waitingBytes <= batchBytes) {
+      const all = this.#waiting
+      this.#waiting = []
+      this.#waitingBytes = 0
+      return all
+    }
     let bytes = 0
     const end = this.#waiting.findIndex(({ payload }) => (bytes += payload.length) > batchBytes)
     const batch =
@@ -204,13 +210,7 @@ export class SegmentLog implements EventLog {
       const before = segment.last
       sound = { segment, last: before, size: segment.size }
       const events = batch.map(({ payload }, i) => ({ sequence: before + 1 + i, timeMs, payload }))
-      const buffers: Uint8Array[] = []
-      let bytes = 0
-      for (const { sequence, payload } of events) {
-        buffers.push(recordHead(sequence, timeMs, payload), payload)
-        bytes += headBytes + payload.length
-      }
-      segment.append(buffers, bytes, { sequence: before + batch.length, timeMs })
+      segment.append(recordsOf(events), { sequence: before + batch.length, timeMs })
       await segment.sync()
       this.#newest = segment.last
       this.#tail.push(events)
@@ -345,6 +345,21 @@ export class SegmentLog implements EventLog {
     for (const subscription of this.#open.values()) await subscription[Symbol.asyncDispose]()
     for (const segment of this.#segments) await segment.close()
   }
+}
+
+/** For batches of a usual size; used up within a call. */
+let scratch: Buffer | undefined
+const scratchBytes = 256 << 10
+
+/** All in one piece, good until the next call: copying them costs less than handing many pieces to the kernel. */
+function recordsOf(events: readonly LoggedEvent[]): Uint8Array {
+  let bytes = 0
+  for (const { payload } of events) bytes += headBytes + payload.length
+  scratch ??= Buffer.allocUnsafeSlow(scratchBytes)
+  const records = bytes <= scratchBytes ? scratch : Buffer.allocUnsafeSlow(bytes)
+  let at = 0
+  for (const event of events) at = writeRecord(records, at, event)
+  return records.subarray(0, bytes)
 }
 
 async function syncFolder(path: string): Promise<void> {

@@ -2,7 +2,7 @@
  * One file of the log: a head that names its first sequence, then records. Only the last segment of a log grows; the
  * others are read and, one day, removed whole.
  */
-import { writevSync } from 'node:fs'
+import { writeSync } from 'node:fs'
 import { open, rm, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { LoggedEvent } from './event-log.ts'
@@ -92,22 +92,19 @@ export class Segment {
    * Appends records to the page cache, synchronously: measured faster than the thread pool, as only memory is copied.
    * Throws what the disk says; the segment is then as before, if the file can be cut back.
    */
-  append(
-    buffers: readonly Uint8Array[],
-    bytes: number,
-    last: { sequence: number; timeMs: number },
-  ): void {
-    let written = 0
-    let rest = buffers
-    while (written < bytes) {
-      const count = writevSync(this.#file.fd, rest.slice(0, 1024), this.size + written)
-      written += count
-      rest = after(rest, count)
-    }
+  append(records: Uint8Array, last: { sequence: number; timeMs: number }): void {
+    for (let written = 0; written < records.length;)
+      written += writeSync(
+        this.#file.fd,
+        records,
+        written,
+        records.length - written,
+        this.size + written,
+      )
     const mark = this.#marks.at(-1)
     if (!mark || this.size - mark.offset >= strideBytes)
       this.#marks.push({ sequence: this.last + 1, offset: this.size })
-    this.size += bytes
+    this.size += records.length
     this.last = last.sequence
     this.lastTimeMs = last.timeMs
   }
@@ -252,17 +249,4 @@ export class Segment {
   #markAfter(offset: number): number {
     return this.#marks.find((mark) => mark.offset > offset)?.offset ?? this.size
   }
-}
-
-function after(buffers: readonly Uint8Array[], count: number): readonly Uint8Array[] {
-  let skip = count
-  for (let i = 0; i < buffers.length; i++) {
-    const length = buffers[i]?.length ?? 0
-    if (skip < length) {
-      const [first = new Uint8Array(), ...others] = buffers.slice(i)
-      return skip === 0 ? [first, ...others] : [first.subarray(skip), ...others]
-    }
-    skip -= length
-  }
-  return []
 }

@@ -44,20 +44,35 @@ export function bufferedServer(options: BufferedServerOptions): Server {
   return createServer({ noDelay: true }, (socket) => void new Connection(socket, options, shared))
 }
 
+interface Place {
+  text: Buffer | undefined
+  /** The connection ends with it. */
+  readonly close: boolean
+}
+
+const none: Buffer = Buffer.alloc(0)
+
+/** Without making a view of nothing. */
+const rest = (bytes: Buffer, from: number): Buffer =>
+  from === bytes.length ? none : bytes.subarray(from)
+
 class Connection {
   readonly #socket: Socket
   readonly #options: BufferedServerOptions
   readonly #shared: { receiving: number }
-  #bytes: Buffer = Buffer.alloc(0)
+  #bytes: Buffer = none
   #searched = 0
   #head: RequestHead | undefined
   #body: Body | undefined
   #chunks: Buffer[] = []
   #size = 0
   /** Answers in the order of their requests; undefined = not there yet. */
-  readonly #answers: { text: Buffer | undefined; close: boolean }[] = []
+  readonly #answers: Place[] = []
   #ended = false
-  #cancelTimer = () => {}
+  /** When silence is too long, by the monotonic clock; the alarm looks whether it is so far. */
+  #deadlineMs = Number.POSITIVE_INFINITY
+  #alarmMs = Number.POSITIVE_INFINITY
+  #cancelAlarm = () => {}
 
   constructor(socket: Socket, options: BufferedServerOptions, shared: { receiving: number }) {
     this.#socket = socket
@@ -67,20 +82,33 @@ class Connection {
     socket.on('error', () => socket.destroy())
     socket.on('close', () => {
       this.#ended = true
-      this.#cancelTimer()
+      this.#cancelAlarm()
       this.#release()
     })
     this.#wait(idleMs)
   }
 
+  /** Each message moves the deadline; the alarm is moved only when it would ring too late. */
   #wait(ms: number): void {
-    this.#cancelTimer()
-    this.#cancelTimer = this.#options.clock.after(ms, () => {
-      if (this.#head || this.#bytes.length > 0)
-        this.#refuse(new HttpError(408, 'the request did not come in time'))
-      else if (this.#answers.length === 0) this.#socket.destroy()
-      else this.#wait(ms)
+    const { clock } = this.#options
+    this.#deadlineMs = clock.monotonic() + ms
+    if (this.#alarmMs <= this.#deadlineMs) return
+    this.#cancelAlarm()
+    this.#alarmMs = this.#deadlineMs
+    this.#cancelAlarm = clock.after(ms, () => {
+      this.#alarmMs = Number.POSITIVE_INFINITY
+      const leftMs = this.#deadlineMs - clock.monotonic()
+      // Timers may ring a little early.
+      if (leftMs > 1) this.#wait(leftMs)
+      else this.#silent()
     })
+  }
+
+  #silent(): void {
+    if (this.#head || this.#bytes.length > 0)
+      this.#refuse(new HttpError(408, 'the request did not come in time'))
+    else if (this.#answers.length === 0) this.#socket.destroy()
+    else this.#wait(idleMs)
   }
 
   #data(bytes: Buffer): void {
@@ -119,11 +147,19 @@ class Connection {
     const head = parseRequestHead(this.#bytes, 0, end, maxFields)
     if (head.contentLength > this.#options.maxBodyBytes) throw this.#tooLarge()
     this.#searched = 0
-    this.#bytes = this.#bytes.subarray(end)
+    const framing = requestFraming(head)
+    const bodyEnd = framing === 'none' ? end : end + head.contentLength
+    if (framing !== 'chunked' && bodyEnd <= this.#bytes.length) {
+      // All there, as small messages mostly are.
+      const body = this.#bytes.subarray(end, bodyEnd)
+      this.#bytes = rest(this.#bytes, bodyEnd)
+      this.#dispatch(head, body)
+      return true
+    }
+    this.#bytes = rest(this.#bytes, end)
     this.#head = head
-    this.#body = new Body(requestFraming(head), head.contentLength)
-    if (this.#body.done) this.#dispatch(head)
-    else if (head.expectContinue && this.#bytes.length === 0 && this.#answers.length === 0)
+    this.#body = new Body(framing, head.contentLength)
+    if (head.expectContinue && this.#bytes.length === 0 && this.#answers.length === 0)
       this.#socket.write('HTTP/1.1 100 Continue\r\n\r\n')
     return true
   }
@@ -138,12 +174,16 @@ class Connection {
       this.#shared.receiving += stop - start
       this.#chunks.push(bytes.subarray(start, stop))
     })
-    this.#bytes = this.#bytes.subarray(end)
+    this.#bytes = rest(this.#bytes, end)
     if (this.#size > maxBodyBytes) throw this.#tooLarge()
     if (this.#shared.receiving > maxReceivingBytes)
       throw new HttpError(503, 'too much is being received at the moment: try again later')
     if (!body.done) return false
-    this.#dispatch(head)
+    const chunks = this.#chunks
+    this.#release()
+    this.#head = undefined
+    this.#body = undefined
+    this.#dispatch(head, chunks.length === 1 ? (chunks[0] ?? none) : Buffer.concat(chunks))
     return true
   }
 
@@ -157,16 +197,8 @@ class Connection {
     this.#chunks = []
   }
 
-  #dispatch(head: RequestHead): void {
-    const [only, ...others] = this.#chunks
-    const body = others.length === 0 ? (only ?? Buffer.alloc(0)) : Buffer.concat(this.#chunks)
-    this.#release()
-    this.#head = undefined
-    this.#body = undefined
-    const place: { text: Buffer | undefined; close: boolean } = {
-      text: undefined,
-      close: !head.keepAlive,
-    }
+  #dispatch(head: RequestHead, body: Buffer): void {
+    const place: Place = { text: undefined, close: !head.keepAlive }
     this.#answers.push(place)
     const answered = (answer: BufferedAnswer) => {
       place.text = textOf(answer, head, place.close)
@@ -183,6 +215,17 @@ class Connection {
 
   #flush(): void {
     if (this.#socket.destroyed) return
+    if (this.#answers.length === 1 && this.#answers[0]?.text && !this.#answers[0].close)
+      this.#socket.write(this.#answers.pop()?.text ?? none)
+    else if (!this.#flushSome()) return
+    if (this.#socket.isPaused()) {
+      this.#socket.resume()
+      if (this.#bytes.length > 0) this.#data(none)
+    }
+  }
+
+  /** Those that are ready and first in line; false = the connection ends with the last of them. */
+  #flushSome(): boolean {
     const ready: Buffer[] = []
     for (;;) {
       const [first] = this.#answers
@@ -192,20 +235,16 @@ class Connection {
       if (!first.close) continue
       this.#ended = true
       this.#socket.end(Buffer.concat(ready))
-      return
+      return false
     }
-    if (ready.length > 0)
-      this.#socket.write(ready.length === 1 ? (ready[0] ?? '') : Buffer.concat(ready))
-    if (this.#socket.isPaused()) {
-      this.#socket.resume()
-      if (this.#bytes.length > 0) this.#data(Buffer.alloc(0))
-    }
+    if (ready.length > 0) this.#socket.write(Buffer.concat(ready))
+    return true
   }
 
   /** The last answer of this connection: nobody knows where the next request begins. */
   #refuse(error: HttpError): void {
     if (this.#ended) return
-    this.#cancelTimer()
+    this.#cancelAlarm()
     this.#release()
     this.#answers.push({
       text: format({ status: error.status, body: `${error.message}\n` }, undefined, true),
