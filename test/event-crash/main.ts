@@ -4,9 +4,18 @@ import { crashEvents } from './harness.ts'
 
 const [kills = '1000', seed = '1'] = process.argv.slice(2)
 const started = performance.now()
-const tally = await crashEvents({ kills: Number(kills), random: seededRandom(Number(seed)) })
-const seconds = ((performance.now() - started) / 1000).toFixed(0)
-process.stdout.write(`${JSON.stringify({ ...tally, lost: tally.lost.length, seconds })}\n`)
+const seconds = () => ((performance.now() - started) / 1000).toFixed(0)
+const tally = await crashEvents({
+  kills: Number(kills),
+  random: seededRandom(Number(seed)),
+  progress(done, acknowledged) {
+    if (done % 100 === 0)
+      process.stderr.write(`${done} kills, ${acknowledged} acknowledged, ${seconds()} s\n`)
+  },
+})
+process.stdout.write(
+  `${JSON.stringify({ ...tally, lost: tally.lost.length, seconds: seconds() })}\n`,
+)
 if (tally.lost.length > 0) {
   process.stderr.write(`lost: ${tally.lost.slice(0, 20).join(', ')}\n`)
   process.exit(1)
