@@ -66,5 +66,8 @@ export const definitionLabels = {
   binding: { ...source, 'duck.knative.dev/binding': 'true' },
 } as const
 
+/** Where all RequestReplies are. */
+export const requestReplyHost = `request-reply.${systemNamespace}.svc.${clusterDomain}`
+
 /** Where all Brokers are. */
 export const brokerIngressHost = `broker-ingress.${systemNamespace}.svc.${clusterDomain}`

@@ -6,7 +6,7 @@ import { Endpoints } from '../../kube/api/endpoints.ts'
 import { Service as CoreService } from '../../kube/api/service.ts'
 import type { Reader } from '../../kube/controller/reconciler.ts'
 import { jobSinkHost } from '../api/job-sink.ts'
-import { brokerIngressHost, label, transformLabel } from '../api/names.ts'
+import { brokerIngressHost, label, requestReplyHost, transformLabel } from '../api/names.ts'
 
 export interface DialAddress {
   readonly host: string
@@ -32,7 +32,8 @@ export function dialOf(
   const match = /^([^.]+)\.([^.]+)\.svc(\.cluster\.local)?$/.exec(parsed?.hostname ?? '')
   if (!parsed || !match) return undefined
   const [, name = '', namespace = ''] = match
-  if (parsed.hostname === brokerIngressHost) return engine ? [engine] : []
+  if (parsed.hostname === brokerIngressHost || parsed.hostname === requestReplyHost)
+    return engine ? [engine] : []
   if (parsed.hostname === jobSinkHost) return jobSink ? [jobSink] : []
   const key = { namespace, name }
   const service = read.get(CoreService, key)

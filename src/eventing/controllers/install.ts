@@ -6,6 +6,7 @@ import { ConfigMap } from '../../kube/api/config-map.ts'
 import type { Kind } from '../../kube/api/kind.ts'
 import type { KubeObject } from '../../kube/api/meta.ts'
 import { Namespace } from '../../kube/api/namespace.ts'
+import { ServiceAccount } from '../../kube/api/service-account.ts'
 import { Service as CoreService } from '../../kube/api/service.ts'
 import { hasReason } from '../../kube/api/status-error.ts'
 import type { Client } from '../../kube/client/client.ts'
@@ -20,9 +21,15 @@ export async function installEventing(client: Client): Promise<void> {
   })
   await Promise.all([
     ...eventingConfigMaps().map((each) => ensure(client, ConfigMap, each)),
-    ...['broker-ingress', 'broker-filter', 'imc-dispatcher', 'job-sink'].map((name) =>
-      ensure(client, CoreService, service(name)),
+    ...['broker-ingress', 'broker-filter', 'imc-dispatcher', 'job-sink', 'request-reply'].map(
+      (name) => ensure(client, CoreService, service(name)),
     ),
+    // RequestReplies send to Brokers as it.
+    ensure(client, ServiceAccount, {
+      apiVersion: 'v1',
+      kind: 'ServiceAccount',
+      metadata: { name: 'request-reply', namespace: systemNamespace },
+    }),
   ])
 }
 

@@ -14,7 +14,34 @@ export interface EventHosts extends FeedPart {
 }
 
 const target = 'knative-eventing/broker-ingress:80'
+const requestReplyTarget = 'knative-eventing/request-reply:80'
 const route = '~events'
+
+/** Of requests whose time the engine itself minds: longer than any of them. */
+const unlimitedMs = 2 ** 31
+
+/** `pod` is what the gateway's log names. */
+const backend = (key: string, service: string, timeoutMs: number, to: Address, pod: string) => ({
+  type: 'revision' as const,
+  revision: {
+    key,
+    kind: 'service' as const,
+    service,
+    configuration: '',
+    protocol: 'http1' as const,
+    containerConcurrency: 0,
+    timeoutMs,
+    responseStartTimeoutMs: 0,
+    idleTimeoutMs: 0,
+    backends: [{ ...to, pod }],
+  },
+})
+
+const rule = (hosts: readonly string[], service: string) => ({
+  hosts,
+  visibility: 'ClusterLocal' as const,
+  paths: [{ splits: [{ service, percent: 100 }] }],
+})
 
 export function createEventHosts(): EventHosts {
   const facts = createFacts()
@@ -23,58 +50,23 @@ export function createEventHosts(): EventHosts {
     ...facts,
     leadHost(host, to) {
       const key = `knative-eventing/${host.split('.')[0] ?? ''}:80`
-      facts.tell({
-        type: 'revision',
-        revision: {
-          key,
-          kind: 'service',
-          service: host,
-          configuration: '',
-          protocol: 'http1',
-          containerConcurrency: 0,
-          timeoutMs: 60_000,
-          responseStartTimeoutMs: 0,
-          idleTimeoutMs: 0,
-          backends: [{ ...to, pod: 'control-plane' }],
-        },
-      })
-      const paths = [{ splits: [{ service: key, percent: 100 }] }]
+      facts.tell(backend(key, host, 60_000, to, 'control-plane'))
       const hosts = [host, host.replace(/\.cluster\.local$/, ''), host.replace(/\.svc\..*$/, '')]
       facts.tell({
         type: 'ingress',
-        ingress: {
-          key: `${route}/${host}`,
-          hash: '',
-          rules: [{ hosts, visibility: 'ClusterLocal', paths }],
-        },
+        ingress: { key: `${route}/${host}`, hash: '', rules: [rule(hosts, key)] },
       })
     },
-    lead({ brokerHosts, channels, transforms = [] }, engine) {
-      facts.tell({
-        type: 'revision',
-        revision: {
-          key: target,
-          kind: 'service',
-          service: 'broker-ingress',
-          configuration: '',
-          protocol: 'http1',
-          containerConcurrency: 0,
-          timeoutMs: 60_000,
-          responseStartTimeoutMs: 0,
-          idleTimeoutMs: 0,
-          backends: [{ ...engine, pod: 'event-engine' }],
-        },
-      })
+    lead({ brokerHosts, channels, transforms = [], requestReplyHosts = [] }, engine) {
+      facts.tell(backend(target, 'broker-ingress', 60_000, engine, 'event-engine'))
+      facts.tell(backend(requestReplyTarget, 'request-reply', unlimitedMs, engine, 'event-engine'))
       const hosts = [
         ...brokerHosts,
         ...channels.flatMap((each) => each.hosts ?? []),
         ...transforms.flatMap((each) => each.hosts),
       ]
-      const paths = [{ splits: [{ service: target, percent: 100 }] }]
-      facts.tell({
-        type: 'ingress',
-        ingress: { key: route, hash: '', rules: [{ hosts, visibility: 'ClusterLocal', paths }] },
-      })
+      const rules = [rule(hosts, target), rule(requestReplyHosts, requestReplyTarget)]
+      facts.tell({ type: 'ingress', ingress: { key: route, hash: '', rules } })
     },
   }
 }

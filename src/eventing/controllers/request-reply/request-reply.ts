@@ -1,76 +1,287 @@
-/** RequestReply: kept and checked, and not served yet, which is what it says (contract eventing §2.6). */
-import { keyOf } from '../../../kube/api/meta.ts'
-import type { Reconciler } from '../../../kube/controller/reconciler.ts'
-import { conditionOf, finish } from '../../../knative/conditions.ts'
+/**
+ * RequestReply: its key, the Trigger that brings answers back, and its address (contract eventing §2.6). The event engine
+ * serves it; Knative's StatefulSet of receivers is one process here, so there is one replica, number 0.
+ */
+import { apiVersionOf } from '../../../kube/api/kind.ts'
+import { controllerOf, controllerRef, keyOf, type KubeObject } from '../../../kube/api/meta.ts'
+import { Secret } from '../../../kube/api/secret.ts'
+import type { Apply, Reader, Reconciler } from '../../../kube/controller/reconciler.ts'
+import { childName } from '../../../knative/child-name.ts'
+import { finish, isReady } from '../../../knative/conditions.ts'
+import { parseIsoDuration } from '../../../lib/iso-duration.ts'
 import { Broker } from '../../api/broker.ts'
+import { requestReplyHost, systemNamespace } from '../../api/names.ts'
 import {
   RequestReply,
   requestReplyConditions as conditions,
   type RequestReplyStatus,
 } from '../../api/request-reply.ts'
+import { brokerOf, Trigger } from '../../api/trigger.ts'
+import type { Destination, RequestReplyConfig } from '../../broker/feed.ts'
+import type { EngineLink } from '../engine/engine-link.ts'
+import { createServedKeys } from '../engine/served-keys.ts'
+import { deletion } from '../flow/flow-objects.ts'
+import { engineNotReady } from '../marks.ts'
+import {
+  ensureKey,
+  forgetKeys,
+  isKeysSecret,
+  isUsable,
+  keysFor,
+  keysSecret,
+  type Key,
+} from './keys.ts'
+
+/** Where the engine finds the Broker (Knative's own names). */
+const brokerAnnotation = {
+  address: 'knative.dev/brokerAddress',
+  caCerts: 'knative.dev/brokerCACerts',
+  audience: 'knative.dev/brokerAudience',
+} as const
+
+const replicas = 1
+
+/** Whose tokens Brokers get that ask for one: the one of Knative's receivers, for all RequestReplies. */
+const requestReplyAccount = `${systemNamespace}/request-reply`
 
 export interface World {
   readonly object: RequestReply
   readonly broker: Broker | undefined
+  /** Of the name that its own has. */
+  readonly trigger: Trigger | undefined
+  readonly keys: readonly Key[]
+  /** For when there is none; base64. */
+  readonly newKey: string
+  /** The engine takes its requests. */
+  readonly served: boolean
 }
 
-const notServed =
-  'RequestReply is not served here yet: send the event to the Broker, and the answer by a Trigger that filters on its reply attribute'
+/** `newKey` answers 32 bytes in base64 that nobody can foretell. */
+export const requestReplyReconciler = (
+  link: EngineLink,
+  newKey: () => string,
+): Reconciler<RequestReply, World> => {
+  const served = createServedKeys(link)
+  return {
+    name: 'requestreply-controller',
+    kind: RequestReply,
+    watches: [
+      {
+        kind: Broker,
+        wake: ({ metadata }, read) =>
+          read
+            .list(RequestReply, metadata.namespace ?? '')
+            .filter(({ spec }) => spec.brokerRef?.name === metadata.name)
+            .map((each) => keyOf(each)),
+      },
+      { kind: Trigger, wake: 'owner' },
+      {
+        kind: Secret,
+        wake: (changed, read) =>
+          isKeysSecret(changed) ? read.list(RequestReply, '').map((each) => keyOf(each)) : [],
+      },
+    ],
 
-export const requestReplyReconciler: Reconciler<RequestReply, World> = {
-  name: 'requestreply-controller',
-  kind: RequestReply,
-  watches: [
-    {
-      kind: Broker,
-      wake: (changed, read) =>
-        read
-          .list(RequestReply, changed.metadata.namespace ?? '')
-          .filter(({ spec }) => spec.brokerRef?.name === changed.metadata.name)
-          .map((each) => keyOf(each)),
+    observe(object, read) {
+      const key = keyOf(object)
+      const { namespace } = key
+      const isServed = link.serves(object.metadata.uid ?? '')
+      served.seen(key, object.metadata.uid ?? '', isServed)
+      const keys = keysFor(key, read)
+      return {
+        object,
+        broker: read.get(Broker, { namespace, name: object.spec.brokerRef?.name ?? '' }),
+        trigger: read.get(Trigger, { namespace, name: triggerName(object) }),
+        keys,
+        newKey: keys.some(isUsable) ? '' : newKey(),
+        served: isServed,
+      }
     },
-  ],
 
-  observe(object, read) {
-    const { namespace } = keyOf(object)
-    return {
-      object,
-      broker: read.get(Broker, { namespace, name: object.spec.brokerRef?.name ?? '' }),
-    }
-  },
+    plan(world, nowMs) {
+      const { object, trigger, keys, newKey: fresh } = world
+      const { generation = 0, name } = object.metadata
+      const begun: RequestReplyStatus = conditions.begin(object.status ?? {}, generation, nowMs)
+      const problem = triggerProblem(object, trigger)
+      const done = (error?: string) =>
+        finish(decide(world, begun, error, nowMs), object.status, generation, nowMs)
+      const key = ensureKey(keyOf(object), keys, fresh)
+      if (problem !== undefined) return { apply: key, status: done(problem) }
+      // Its Broker can not be changed: it is made anew once the old one is gone.
+      const isMoved = trigger !== undefined && brokerOf(trigger) !== object.spec.brokerRef?.name
+      const isLeaving = trigger?.metadata.deletionTimestamp !== undefined
+      return {
+        apply: isMoved || isLeaving ? key : [...key, triggerApply(object)],
+        ...(isMoved && !isLeaving && { delete: [deletion(Trigger, trigger)] }),
+        status: done(),
+        statusOnFailure: ({ message }) => done(`Trigger of ${name}: ${message}`),
+      }
+    },
 
-  plan({ object, broker }, nowMs) {
-    const { generation = 0 } = object.metadata
-    let status: RequestReplyStatus = conditions.begin(object.status ?? {}, generation, nowMs)
-    const name = object.spec.brokerRef?.name ?? ''
-    const isReady = conditionOf(broker?.status, 'Ready')?.status === 'True'
-    if (!broker)
-      status = conditions.markUnknown(
-        status,
-        'BrokerReady',
-        'NotFound',
-        `Broker "${name}" does not exist`,
-        nowMs,
-      )
-    else
-      status = isReady
-        ? conditions.markTrue(status, 'BrokerReady', nowMs)
-        : conditions.markFalse(
-            status,
-            'BrokerReady',
-            'NotReady',
-            `Broker "${name}" is not ready`,
-            nowMs,
-          )
-    status = conditions.markTrueWithReason(
-      status,
-      'EventPoliciesReady',
-      'NotImplemented',
-      '',
-      nowMs,
-    )
-    status = conditions.markFalse(status, 'Addressable', 'NotServed', notServed, nowMs)
-    status = conditions.markFalse(status, 'TriggersReady', 'NotServed', notServed, nowMs)
-    return { status: finish(status, object.status, generation, nowMs) }
-  },
+    gone(key, read) {
+      served.forget(key)
+      return { patch: forgetKeys(keysFor(key, read)) }
+    },
+
+    connect: (wake) => served.connect(wake),
+  }
+}
+
+function decide(
+  { object, broker, trigger, served }: World,
+  begun: RequestReplyStatus,
+  triggerError: string | undefined,
+  nowMs: number,
+): RequestReplyStatus {
+  const { namespace = '', name } = object.metadata
+  const isDelivering =
+    triggerError === undefined && trigger !== undefined && isTriggerReady(trigger)
+  let status = withBroker(
+    { ...begun, desiredReplicas: replicas, readyReplicas: isDelivering ? replicas : 0 },
+    broker,
+    object.spec.brokerRef?.name ?? '',
+    nowMs,
+  )
+  status = isDelivering
+    ? conditions.markTrue(status, 'TriggersReady', nowMs)
+    : triggerError === undefined
+      ? conditions.markFalse(
+          status,
+          'TriggersReady',
+          'TriggersNotReady',
+          'not all triggers are ready yet',
+          nowMs,
+        )
+      : conditions.markFalse(
+          status,
+          'TriggersReady',
+          'TriggerReconcileError',
+          `Encountered errors reconciling triggers: ${triggerError}`,
+          nowMs,
+        )
+  status = conditions.markTrueWithReason(
+    status,
+    'EventPoliciesReady',
+    'NotImplemented',
+    'Event policies not implemented for RequestReply yet',
+    nowMs,
+  )
+  if (!served) {
+    const { address: _, addresses: __, ...bare } = status
+    return conditions.markUnknown(bare, 'Addressable', ...engineNotReady, nowMs)
+  }
+  const address = { name: 'http', url: `http://${requestReplyHost}/${namespace}/${name}` }
+  return conditions.markTrue({ ...status, address }, 'Addressable', nowMs)
+}
+
+function withBroker(
+  status: RequestReplyStatus,
+  broker: Broker | undefined,
+  name: string,
+  nowMs: number,
+): RequestReplyStatus {
+  const { annotations = {}, ...bare } = status
+  const kept = Object.entries(annotations).filter(([key]) => !isBrokerAnnotation(key))
+  const { url, CACerts, audience } = broker?.status?.address ?? {}
+  const next: RequestReplyStatus = {
+    ...bare,
+    annotations: {
+      ...Object.fromEntries(kept),
+      ...(url && { [brokerAnnotation.address]: url }),
+      ...(CACerts && { [brokerAnnotation.caCerts]: CACerts }),
+      ...(audience && { [brokerAnnotation.audience]: audience }),
+    },
+  }
+  const type = 'BrokerReady'
+  if (!broker) {
+    const message = `could not get broker: broker.eventing.knative.dev "${name}" not found`
+    return conditions.markUnknown(next, type, 'NotFound', message, nowMs)
+  }
+  return isReady(broker)
+    ? conditions.markTrue(next, type, nowMs)
+    : conditions.markFalse(next, type, 'NotReady', 'broker is not ready', nowMs)
+}
+
+const isBrokerAnnotation = (key: string): boolean =>
+  Object.values(brokerAnnotation).some((each) => each === key)
+
+const isTriggerReady = (trigger: Trigger): boolean =>
+  !trigger.metadata.deletionTimestamp && isReady(trigger)
+
+export const triggerName = ({ metadata }: KubeObject): string =>
+  childName(metadata.name, `0-${replicas}`)
+
+/** Why that Trigger is none of ours. */
+function triggerProblem(object: RequestReply, trigger: Trigger | undefined): string | undefined {
+  if (!trigger || controllerOf(trigger)?.uid === object.metadata.uid) return undefined
+  const { name } = trigger.metadata
+  return `there is a Trigger ${name} that is not owned by RequestReply ${object.metadata.name}: delete it`
+}
+
+function triggerApply(object: RequestReply): Apply {
+  const { name, namespace = '' } = object.metadata
+  const { brokerRef, replyAttribute, delivery } = object.spec
+  const verify = [
+    replyAttribute,
+    `"${name}"`,
+    `"${namespace}"`,
+    `"${keysSecret.name}"`,
+    0,
+    replicas,
+  ]
+  const label = 'eventing.knative.dev/RequestReply'
+  const desired: Trigger = {
+    apiVersion: apiVersionOf(Trigger),
+    kind: Trigger.kind,
+    metadata: {
+      name: triggerName(object),
+      namespace,
+      labels: {
+        [`${label}.name`]: name,
+        [`${label}.namespace`]: namespace,
+        [`${label}.dataPlaneReplicas`]: String(replicas),
+      },
+      ownerReferences: [controllerRef(object)],
+    },
+    spec: {
+      broker: brokerRef?.name ?? '',
+      filters: [{ cesql: `KN_VERIFY_CORRELATION_ID(${verify.join(', ')})` }],
+      subscriber: { uri: `http://${requestReplyHost}/${namespace}/${name}/reply` },
+      ...(delivery && { delivery }),
+    },
+  }
+  return { kind: Trigger, desired }
+}
+
+/** Undefined = it is on its way out. */
+export function requestReplyConfig(
+  object: RequestReply,
+  read: Pick<Reader, 'get'>,
+  to: (
+    url: string | undefined,
+    caCerts?: string,
+    audience?: string,
+    account?: string,
+  ) => Destination | undefined,
+): RequestReplyConfig | undefined {
+  const { metadata, spec, status } = object
+  const { uid = '', namespace = '', name, deletionTimestamp } = metadata
+  if (deletionTimestamp) return undefined
+  const { annotations = {} } = status ?? {}
+  const broker = to(
+    annotations[brokerAnnotation.address],
+    annotations[brokerAnnotation.caCerts],
+    annotations[brokerAnnotation.audience],
+    requestReplyAccount,
+  )
+  return {
+    uid,
+    namespace,
+    name,
+    correlationAttribute: spec.correlationAttribute ?? 'correlationid',
+    replyAttribute: spec.replyAttribute ?? 'replyid',
+    timeoutMs: parseIsoDuration(spec.timeout ?? '') ?? 30_000,
+    keys: keysFor({ namespace, name }, read).map(({ text }) => text),
+    ...(broker && { broker }),
+  }
 }
