@@ -1,9 +1,10 @@
 /**
  * The place of one subscription on disk. Two files take turns, each with a generation and a CRC, so that a write that a
- * crash cut short leaves the one before: a place that is a little old costs events seen twice, never one lost.
+ * crash cut short leaves the one before: a place that is a little old costs events seen twice, never one lost. They are
+ * written over, not anew, so that a full disk still takes them; a write that fails is tried again on the same side.
  */
-import { readFile, rm } from 'node:fs/promises'
-import { open } from 'node:fs/promises'
+import { closeSync, constants, openSync, writeSync } from 'node:fs'
+import { open, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { Cursor } from './cursor.ts'
@@ -15,6 +16,8 @@ export const cursorName = (name: string): string => encodeURIComponent(name).rep
 
 export const subscriptionOf = (file: string): string | undefined =>
   /\.[ab]$/.test(file) ? decodeURIComponent(file.slice(0, -2)) : undefined
+
+const flags = constants.O_WRONLY | constants.O_CREAT
 
 export class CursorFile {
   readonly #path: string
@@ -35,14 +38,32 @@ export class CursorFile {
     return newest?.cursor
   }
 
-  /** Survives a crash of this process when it resolves; with `sync`, one of the machine. */
-  async write(cursor: Cursor, options: { readonly sync: boolean }): Promise<void> {
-    const generation = ++this.#generation
+  /**
+   * Survives a crash of this process when it returns the place's bytes. Synchronous, as only memory is copied: 20 µs,
+   * where three calls of the thread pool take 150.
+   */
+  write(cursor: Cursor): number {
+    const generation = this.#generation + 1
     const text = cursor.text()
-    const line = `${generation} ${crc32(`${generation} ${text}`)} ${text}\n`
-    await using file = await open(`${this.#path}.${sides[generation % 2]}`, 'w', 0o600)
-    await file.writeFile(line)
-    if (options.sync) await file.datasync()
+    const line = Buffer.from(`${generation} ${crc32(`${generation} ${text}`)} ${text}\n`)
+    const file = openSync(this.#side(generation), flags, 0o600)
+    try {
+      for (let at = 0; at < line.length;) at += writeSync(file, line, at, line.length - at, at)
+    } finally {
+      closeSync(file)
+    }
+    this.#generation = generation
+    return line.length
+  }
+
+  /** What was written last survives a crash of the machine when it resolves. */
+  async sync(): Promise<void> {
+    await using file = await open(this.#side(this.#generation), 'r')
+    await file.datasync()
+  }
+
+  #side(generation: number): string {
+    return `${this.#path}.${sides[generation % 2]}`
   }
 
   async remove(): Promise<void> {
@@ -50,8 +71,9 @@ export class CursorFile {
   }
 }
 
+/** What a longer place left behind the first line counts for nothing. */
 function parse(line: string): { generation: number; cursor: Cursor } | undefined {
-  const match = /^(\d+) (\d+) (\{.*\})\n$/.exec(line)
+  const match = /^(\d+) (\d+) (\{.*\})\n/.exec(line)
   if (!match) return undefined
   const [, generation = '', crc, text = ''] = match
   if (crc32(`${generation} ${text}`) !== Number(crc)) return undefined

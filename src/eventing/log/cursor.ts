@@ -22,6 +22,13 @@ export class Cursor {
     return this.#floor
   }
 
+  /** The highest sequence that it has heard of. */
+  get highest(): number {
+    let highest = this.#ranges.at(-1)?.[1] ?? this.#floor - 1
+    for (const each of this.#deferred.keys()) highest = Math.max(highest, each)
+    return highest
+  }
+
   get deferred(): readonly Deferred[] {
     return [...this.#deferred.values()]
   }

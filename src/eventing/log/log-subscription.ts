@@ -18,6 +18,9 @@ export interface LogSubscriptionDeps {
   readonly onClose: () => void
 }
 
+/** Places with many events that wait are long: they are saved less often. */
+const bytesPerMs = 4096
+
 export class LogSubscription implements Subscription {
   readonly name: string
   readonly #deps: LogSubscriptionDeps
@@ -27,7 +30,8 @@ export class LogSubscription implements Subscription {
   #wake: (() => void) | undefined
   #unsaved = false
   #cancelSave: (() => void) | undefined
-  #saving: Promise<void> = Promise.resolve()
+  /** Of the place as it was saved last. */
+  #savedBytes = 0
   #closed = false
 
   constructor(deps: LogSubscriptionDeps) {
@@ -123,23 +127,24 @@ export class LogSubscription implements Subscription {
 
   #saveSoon(): void {
     this.#unsaved = true
-    this.#cancelSave ??= this.#deps.clock.after(this.#deps.saveAfterMs(), () => {
+    const afterMs = Math.max(this.#deps.saveAfterMs(), this.#savedBytes / bytesPerMs)
+    this.#cancelSave ??= this.#deps.clock.after(afterMs, () => {
       this.#cancelSave = undefined
-      // A disk that is full keeps the old place, which costs events seen twice; the next change tries again.
-      this.flush().catch(() => {})
+      try {
+        if (this.#unsaved) this.#save()
+      } catch {
+        // A disk that is full keeps the old place, which costs events seen twice; the next change tries again.
+      }
     })
   }
 
-  flush(): Promise<void> {
-    const save = async () => {
-      if (!this.#unsaved) return
-      this.#unsaved = false
-      await this.#deps.file.write(this.#deps.cursor, { sync: false }).catch((error: unknown) => {
-        this.#unsaved = true
-        throw error
-      })
-    }
-    return (this.#saving = this.#saving.catch(() => {}).then(save))
+  async flush(): Promise<void> {
+    if (this.#unsaved) this.#save()
+  }
+
+  #save(): void {
+    this.#savedBytes = this.#deps.file.write(this.#deps.cursor)
+    this.#unsaved = false
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

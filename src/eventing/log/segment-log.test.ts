@@ -229,3 +229,57 @@ test('a disk that is full refuses events, keeps those it has, and goes on when t
     spawnSync('umount', ['-l', at.directory])
   }
 })
+
+test('a place that can not be saved for a while is the last one that could, never none', async (t) => {
+  await using at = await place()
+  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=256k', 'tmpfs', at.directory])
+  if (mounted.status !== 0) return t.skip('a small disk takes the right to mount')
+  try {
+    {
+      await using log = await at.open()
+      await using subscription = await log.subscribe('s')
+      await append(log, ...Array.from({ length: 9 }, (_, i) => `${i}`))
+      subscription.settle(1)
+      await subscription.flush()
+      await writeFile(join(at.directory, 'filler'), Buffer.alloc(1 << 20)).catch(() => {})
+      for (let sequence = 2; sequence <= 6; sequence++) {
+        subscription.settle(sequence)
+        await subscription.flush().catch(() => {})
+      }
+      // Now even more than there was room for: many that wait.
+      for (let sequence = 10; sequence < 10_000; sequence++)
+        subscription.defer({ sequence, attempts: 1, notBeforeMs: 1 })
+      for (let i = 0; i < 4; i++) await assert.rejects(subscription.flush(), /ENOSPC/)
+      subscription.settle(7)
+    }
+    await using log = await at.open()
+    await using subscription = await log.subscribe('s')
+    assert.ok(subscription.floor > 1 && subscription.floor < 8, `${subscription.floor}`)
+  } finally {
+    spawnSync('umount', ['-l', at.directory])
+  }
+})
+
+test('numbers of events that damage took from the end are not given again', async () => {
+  await using at = await place()
+  {
+    await using log = await at.open()
+    await using subscription = await log.subscribe('s')
+    await append(log, 'one', 'two', 'three', 'four')
+    for (const sequence of [1, 2, 4]) subscription.settle(sequence)
+  }
+  const [file = ''] = await at.files()
+  await truncate(file, 50)
+  {
+    await using log = await at.open()
+    await using subscription = await log.subscribe('s')
+    assert.equal(await log.append(Buffer.from('five')), 5)
+    assert.deepEqual(texts(await subscription.take(9)), ['five'])
+    assert.deepEqual(await all(log), ['one', 'five'])
+  }
+  for (const each of await at.files()) await rm(each)
+  await using log = await at.open()
+  await using subscription = await log.subscribe('s')
+  await log.append(Buffer.from('six'))
+  assert.deepEqual(texts(await subscription.take(9)), ['six'])
+})

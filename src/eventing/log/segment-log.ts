@@ -48,7 +48,8 @@ const defaults = {
 /** Written before one `fdatasync`. */
 const batchBytes = 8 * mebibyte
 /** For each subscription: so that a few are saved soon, and many take no more of the machine than a few. */
-const saveMs = 5
+const saveMs = 1
+const longestSaveMs = 100
 /** Read at a time for a subscription. */
 const readBytes = mebibyte
 
@@ -65,14 +66,34 @@ export async function openSegmentLog(options: SegmentLogOptions): Promise<Segmen
   await mkdir(join(directory, 'cursors'), { recursive: true, mode: 0o700 })
   const segments = await openSegments(directory, whole.onDamage)
   const floors = new Map<string, number>()
+  let known = 0
   for (const file of await readdir(join(directory, 'cursors'))) {
     const name = subscriptionOf(file)
     if (name === undefined || floors.has(name)) continue
     const cursor = await new CursorFile(join(directory, 'cursors'), name).read()
     // A place that can't be read is the beginning: seen twice is better than not at all.
     floors.set(name, cursor?.floor ?? 1)
+    known = Math.max(known, cursor?.highest ?? 0)
   }
+  await numberBeyond(known, segments, directory)
   return new SegmentLog(whole, segments, floors)
+}
+
+/**
+ * Sequences that places of subscriptions know of are not given again, whatever damage took from the end of the log: the
+ * next events would be taken for those that were settled.
+ */
+async function numberBeyond(known: number, segments: Segment[], directory: string): Promise<void> {
+  const newest = segments.at(-1)
+  if (!newest || newest.last >= known) return
+  const next = await Segment.create(directory, known + 1)
+  if (newest.last < newest.first) {
+    segments.pop()
+    await newest.close()
+    await rm(newest.path)
+  }
+  segments.push(next)
+  await syncFolder(directory)
 }
 
 async function openSegments(
@@ -253,7 +274,8 @@ export class SegmentLog implements EventLog {
     const cursor = known ? ((await file.read()) ?? new Cursor(1)) : new Cursor(this.#place(start))
     cursor.raise(this.oldest)
     if (!known) {
-      await file.write(cursor, { sync: true })
+      file.write(cursor)
+      await file.sync()
       await syncFolder(join(this.#options.directory, 'cursors'))
     }
     const subscription = new LogSubscription({
@@ -263,7 +285,7 @@ export class SegmentLog implements EventLog {
       clock: this.#options.clock,
       newest: () => this.#newest,
       read: (from) => this.#readSome(from, readBytes),
-      saveAfterMs: () => Math.min(Math.max(saveMs * this.#open.size, 2 * saveMs), 20 * saveMs),
+      saveAfterMs: () => Math.min(saveMs * this.#open.size, longestSaveMs),
       onFloor: (floor) => void this.#floors.set(name, floor),
       onClose: () => void this.#open.delete(name),
     })
