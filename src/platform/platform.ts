@@ -126,6 +126,8 @@ export async function startPlatform(
       await startEventing({
         ...kube.deps,
         clientAs: kube.clientAs,
+        tokenIssuer: kube.tokenIssuer,
+        clusterCA: kube.certificates.ca,
         layout,
         gatewayLocal: serving.local,
         hosts: eventHosts,

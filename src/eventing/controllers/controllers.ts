@@ -1,16 +1,21 @@
 /** Starts the controllers of Knative Eventing and keeps the event engine told. */
+import { randomBytes } from 'node:crypto'
+import { ConfigMap } from '../../kube/api/config-map.ts'
 import { Endpoints } from '../../kube/api/endpoints.ts'
 import type { Kind, UserInfo } from '../../kube/api/kind.ts'
 import type { Client } from '../../kube/client/client.ts'
 import type { KubeObject } from '../../kube/api/meta.ts'
+import { Secret } from '../../kube/api/secret.ts'
 import { Service as CoreService } from '../../kube/api/service.ts'
 import { startController, type ControllerDeps } from '../../kube/controller/loop.ts'
 import type { Reconciler } from '../../kube/controller/reconciler.ts'
 import { Broker } from '../api/broker.ts'
 import { InMemoryChannel } from '../api/in-memory-channel.ts'
+import { EventPolicy } from '../api/event-policy.ts'
 import { EventTransform } from '../api/event-transform.ts'
 import { cronJobAttributes, CronJobSource, unservedSources } from '../api/former-sources.ts'
 import { PingSource } from '../api/ping-source.ts'
+import { RequestReply } from '../api/request-reply.ts'
 import { Trigger } from '../api/trigger.ts'
 import { startApiServerSources } from './api-server-source/start.ts'
 import { brokerReconciler } from './broker/broker.ts'
@@ -19,6 +24,10 @@ import type { EngineConfig } from '../broker/feed.ts'
 import type { DialAddress } from './dial.ts'
 import { engineConfig } from './engine/engine-config.ts'
 import { connectEngine, type EngineLink } from './engine/engine-link.ts'
+import { isFeatures } from './feature-watch.ts'
+import type { Issuers } from './identity/issuer.ts'
+import { tokensFor } from './identity/senders.ts'
+import { createTokens, type IssuedToken, type TokenWish } from './identity/tokens.ts'
 import { containerSourceReconciler } from './container-source/container-source.ts'
 import { formerContainerSourceReconciler } from './container-source/former-container-source.ts'
 import { unservedSourceReconciler } from './source/unserved.ts'
@@ -30,17 +39,21 @@ import { inMemoryChannelReconciler } from './in-memory-channel/in-memory-channel
 import { parallelReconciler } from './flow/parallel.ts'
 import { eventPolicyReconciler } from './event-policy/event-policy.ts'
 import { startAutoCreate } from './event-type/auto-create.ts'
+import { isKeysSecret } from './request-reply/keys.ts'
 import { requestReplyReconciler } from './request-reply/request-reply.ts'
 import { eventTypeReconciler } from './event-type/event-type.ts'
 import { sourceEventTypeReconcilers } from './event-type/source-event-types.ts'
 import { namespaceInjection, triggerInjection } from './injection/injection.ts'
 import { sequenceReconciler } from './flow/sequence.ts'
 import { legacyFlowReconcilers } from './legacy-flow/legacy-flow.ts'
+import type { SelectionMode } from './sink-binding/selection.ts'
 import { sinkBindingReconciler } from './sink-binding/sink-binding.ts'
 import { subscriptionReconciler } from './subscription/subscription.ts'
 import { triggerReconciler } from './trigger/trigger.ts'
 
 export interface EventingDeps extends ControllerDeps {
+  /** Whom SinkBindings bind; default: all but what is excluded. */
+  readonly sinkBindings?: SelectionMode
   /** The engine's control socket. */
   readonly engineSocket: string
   /** Starts an engine on that socket; asked when there is something for it and nobody answers. */
@@ -53,6 +66,10 @@ export interface EventingDeps extends ControllerDeps {
   readonly clientAs: (user: UserInfo) => Client
   /** Where JobSinks take events. */
   readonly jobSink: () => DialAddress | undefined
+  /** Whose tokens are believed. */
+  readonly issuers: Pick<Issuers, 'of' | 'onChange'>
+  /** A token of a ServiceAccount. */
+  readonly requestToken: (wish: TokenWish, seconds: number) => Promise<IssuedToken>
 }
 
 export interface EventingControllers extends AsyncDisposable {
@@ -67,8 +84,10 @@ const fed: readonly Kind[] = [
   PingSource,
   CronJobSource,
   EventTransform,
+  RequestReply,
   CoreService,
   Endpoints,
+  EventPolicy,
 ]
 
 export async function startEventingControllers(deps: EventingDeps): Promise<EventingControllers> {
@@ -76,23 +95,36 @@ export async function startEventingControllers(deps: EventingDeps): Promise<Even
   const started = new AsyncDisposableStack()
   const read = informers.reader()
   const sources = fed.map((kind) => informers.for(kind))
+  const keys = informers.for(Secret)
   await informers.synced()
   const dialWorld = () => ({
     gateway: gateway(),
     engine: link.address,
     jobSink: deps.jobSink(),
   })
+  const { issuers, requestToken } = deps
+  const tokens = started.use(
+    createTokens({ clock, log: log.child({ part: 'tokens' }), read, request: requestToken }),
+  )
   const link: EngineLink = started.use(
     connectEngine({
       socketPath: deps.engineSocket,
       startEngine: deps.startEngine,
       ...(deps.onTold && { onTold: deps.onTold }),
-      wanted: () => engineConfig(read, dialWorld()),
+      wanted: () => engineConfig(read, dialWorld(), (baseUrl) => issuers.of(baseUrl)),
+      tokensFor: (config) => tokensFor(config, tokens),
       clock,
       log: log.child({ part: 'engine-link' }),
     }),
   )
   for (const source of sources) started.use(source.subscribe(() => link.changed()))
+  // Of Secrets, and there are many, the engine is told one.
+  started.use(keys.subscribe((_type, secret) => isKeysSecret(secret) && link.changed()))
+  started.use(
+    informers.for(ConfigMap).subscribe((_type, map) => void (isFeatures(map) && link.changed())),
+  )
+  started.use(tokens.onChange(() => link.changed()))
+  started.use(issuers.onChange(() => link.changed()))
   started.use(startReconcilers(link, deps))
   started.use(startAutoCreate(deps, deps.engineSocket))
   started.use(startApiServerSources({ ...deps, dialWorld }))
@@ -100,7 +132,10 @@ export async function startEventingControllers(deps: EventingDeps): Promise<Even
 }
 
 /** All of them, with whatever serves events. */
-export function startReconcilers(link: EngineLink, deps: ControllerDeps): AsyncDisposable {
+export function startReconcilers(
+  link: EngineLink,
+  deps: ControllerDeps & Pick<EventingDeps, 'sinkBindings'>,
+): AsyncDisposable {
   const started = new AsyncDisposableStack()
   const start = <T extends KubeObject, World>(reconciler: Reconciler<T, World>) =>
     started.use(startController(reconciler, deps))
@@ -111,7 +146,7 @@ export function startReconcilers(link: EngineLink, deps: ControllerDeps): AsyncD
   start(pingSourceReconciler(PingSource, pingAttributes, link))
   start(pingSourceReconciler(CronJobSource, cronJobAttributes, link))
   for (const kind of unservedSources) start(unservedSourceReconciler(kind))
-  start(sinkBindingReconciler())
+  start(sinkBindingReconciler(deps.sinkBindings))
   start(formerContainerSourceReconciler())
   start(containerSourceReconciler)
   start(eventTransformReconciler(link))
@@ -123,7 +158,7 @@ export function startReconcilers(link: EngineLink, deps: ControllerDeps): AsyncD
   start(eventTypeReconciler())
   for (const each of sourceEventTypeReconcilers) start(each)
   start(eventPolicyReconciler())
-  start(requestReplyReconciler)
+  start(requestReplyReconciler(link, () => randomBytes(32).toString('base64')))
   start(namespaceInjection)
   start(triggerInjection)
   return started

@@ -3,14 +3,17 @@
  * names under which it is reached.
  */
 import type { UserInfo } from '../../kube/api/kind.ts'
-import type { Client } from '../../kube/client/client.ts'
+import type { TypedClient } from '../../kube/client/typed-client.ts'
 import type { ControllerDeps } from '../../kube/controller/loop.ts'
 import { bufferedServer } from '../../lib/http1/buffered-server.ts'
 import { jobSinkHost } from '../../eventing/api/job-sink.ts'
+import type { TokenIssuer } from '../../eventing/broker/feed.ts'
 import { startEventingControllers } from '../../eventing/controllers/controllers.ts'
+import { createIssuers } from '../../eventing/controllers/identity/issuer.ts'
 import { installEventing } from '../../eventing/controllers/install.ts'
-import type { Address, Layout } from '../config.ts'
+import { sinkBindingSelection, type Address, type Layout } from '../config.ts'
 import type { EventHosts } from './event-hosts.ts'
+import { jsonAt, tokenRequests } from './senders.ts'
 import { forkEventEngine, stopEventEngine } from './event-engine-process.ts'
 
 export interface EventingOptions extends ControllerDeps {
@@ -19,30 +22,51 @@ export interface EventingOptions extends ControllerDeps {
   readonly gatewayLocal: Address
   readonly hosts: EventHosts
   /** Requests come from this user; `durable` ones are answered when they are on disk. */
-  readonly clientAs: (user: UserInfo, durable?: boolean) => Client
+  readonly clientAs: (user: UserInfo, durable?: boolean) => TypedClient
+  /** Whose ServiceAccount tokens are believed. */
+  readonly tokenIssuer: () => TokenIssuer
+  /** Of the API server, PEM. */
+  readonly clusterCA: string
 }
 
 /** Resolves when controllers are started; the engine's process comes with the first Broker or channel. */
 export async function startEventing(options: EventingOptions): Promise<AsyncDisposable> {
-  const { layout, gatewayLocal, hosts, client, log } = options
+  const { layout, gatewayLocal, hosts, client, clock, log, clientAs } = options
+  const issuers = createIssuers({
+    clock,
+    log: log.child({ part: 'issuers' }),
+    own: options.tokenIssuer,
+    load: jsonAt(options.clusterCA),
+  })
   await installEventing(client)
   const jobSink = await startJobSink(options)
   hosts.leadHost(jobSinkHost, jobSink.address)
   const controllers = await startEventingControllers({
     ...options,
+    client: clientAs(tokenUser),
+    sinkBindings: sinkBindingSelection(),
     engineSocket: layout.eventSocket,
     startEngine: () => forkEventEngine(layout, log),
     gateway: () => gatewayLocal,
     jobSink: () => jobSink.address,
+    issuers,
+    requestToken: tokenRequests(clientAs(tokenUser)),
     onTold: (config, engine) => hosts.lead(config, engine),
   })
   return {
     async [Symbol.asyncDispose]() {
       await controllers[Symbol.asyncDispose]()
+      issuers[Symbol.dispose]()
       await jobSink[Symbol.asyncDispose]()
       await stopEventEngine(layout.eventSocket)
     },
   }
+}
+
+/** Who the controllers are: alone may change the subscribers of channels, and asks for tokens of senders. */
+const tokenUser: UserInfo = {
+  username: 'system:serviceaccount:knative-eventing:eventing-controller',
+  groups: ['system:masters', 'system:authenticated'],
 }
 
 /** Who makes the Jobs of JobSinks. */

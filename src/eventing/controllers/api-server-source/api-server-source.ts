@@ -6,9 +6,10 @@ import { conditionOf, finish } from '../../../knative/conditions.ts'
 import { createTracker } from '../../../knative/tracker.ts'
 import type { Kind } from '../../../kube/api/kind.ts'
 import { keyOf, type KubeObject } from '../../../kube/api/meta.ts'
+import { CustomResourceDefinition } from '../../../kube/api/custom-resource-definition.ts'
 import { Namespace } from '../../../kube/api/namespace.ts'
 import { selectorMatcher, selectorText } from '../../../kube/api/selectors.ts'
-import type { Reader, Reconciler } from '../../../kube/controller/reconciler.ts'
+import type { PlannedEvent, Reader, Reconciler } from '../../../kube/controller/reconciler.ts'
 import {
   apiServerEventTypes,
   apiServerSourceConditions as conditions,
@@ -16,21 +17,37 @@ import {
   type ApiServerSourceStatus,
 } from '../../api/api-server-source.ts'
 import { destinationIn } from '../../api/destination.ts'
-import { guessedPlural } from '../../sources/api-server/change-event.ts'
-import type { FollowState, Followers, Tell, Wish } from '../../sources/api-server/follow.ts'
-import { withoutIdentity } from '../marks.ts'
-import { addressableKinds, isResolved, resolve, targetOf, type Resolution } from '../resolver.ts'
+import type {
+  FollowState,
+  Followers,
+  Resource,
+  Tell,
+  Wish,
+} from '../../sources/api-server/follow.ts'
+import {
+  identityFor,
+  identityWatches,
+  identityWrites,
+  withIdentity,
+  type Identity,
+} from '../identity/identity.ts'
+import { destinationKinds, isResolved, resolve, targetOf, type Resolution } from '../resolver.ts'
 import { sinkNotFound, withSink } from '../source/sink.ts'
+import { isDefinedBy, resourceOf } from './resources.ts'
 
 export interface World {
   readonly source: ApiServerSource
   readonly sink: Resolution
   readonly namespaces: readonly string[]
   readonly state: FollowState
+  readonly identity: Identity
 }
 
 /** URL of the API as programs in pods know it. */
 export const apiServerUrl = 'https://10.96.0.1:443'
+
+/** Rights are not asked for before it begins (contract eventing §1.6). */
+const uncheckedAnnotation = 'features.knative.dev/apiserversource-skip-permissions-check'
 
 export interface ApiServerSourceDeps {
   readonly followers: Followers
@@ -48,7 +65,8 @@ export const apiServerSourceReconciler = (
     name: 'apiserversource-controller',
     kind,
     watches: [
-      ...addressableKinds.map((each) => ({
+      ...identityWatches(kind),
+      ...destinationKinds.map((each) => ({
         kind: each,
         wake: (changed: KubeObject) => tracker.observers(changed),
       })),
@@ -58,6 +76,15 @@ export const apiServerSourceReconciler = (
           read
             .list(kind, '')
             .filter(({ spec }) => spec.namespaceSelector)
+            .map(keyOf),
+      },
+      {
+        // What its objects are called, and whether they are in namespaces.
+        kind: CustomResourceDefinition,
+        wake: (definition: KubeObject, read: Reader) =>
+          read
+            .list(kind, '')
+            .filter(({ spec }) => spec.resources?.some((each) => isDefinedBy(definition, each)))
             .map(keyOf),
       },
     ],
@@ -70,20 +97,27 @@ export const apiServerSourceReconciler = (
       const sink = resolve(wanted ?? {}, key.namespace, read)
       const namespaces = namespacesOf(source, read)
       const following = isResolved(sink) && !source.metadata.deletionTimestamp
+      const resources = (source.spec.resources ?? []).map((each) => resourceOf(each, read))
       followers.follow(
         followed(kind, source),
-        following ? wishOf(source, namespaces) : undefined,
+        following ? wishOf(source, isEverywhere(source) ? [''] : namespaces, resources) : undefined,
         tell(source, sink),
       )
-      return { source, sink, namespaces, state: followers.stateOf(followed(kind, source)) }
+      return {
+        source,
+        sink,
+        namespaces,
+        state: followers.stateOf(followed(kind, source)),
+        identity: identityFor(kind, source, read),
+      }
     },
 
-    plan({ source, sink, namespaces, state }, nowMs) {
+    plan({ source, sink, namespaces, state, identity }, nowMs) {
       const { generation = 0 } = source.metadata
       const { mode } = source.spec
       let status: ApiServerSourceStatus = conditions.begin(source.status ?? {}, generation, nowMs)
       status = withSink(status, sink, conditions, nowMs)
-      status = withoutIdentity(status, conditions, nowMs)
+      status = withIdentity(status, identity, conditions, nowMs)
       status = {
         ...status,
         namespaces,
@@ -91,14 +125,18 @@ export const apiServerSourceReconciler = (
       }
       if (isResolved(sink)) status = withState(status, state, nowMs)
       return {
+        ...identityWrites(identity),
         status: finish(status, source.status, generation, nowMs),
-        events: sinkNotFound(source.spec.sink, sink, source.status),
+        events: [
+          ...sinkNotFound(source.spec.sink, sink, source.status),
+          ...insufficient(state, source.status),
+        ],
       }
     },
 
     gone(key) {
       tracker.forget(key)
-      followers.follow({ ...key, name: `${kind.group}/${key.name}` }, undefined)
+      followers.forget({ ...key, name: `${kind.group}/${key.name}` })
       return {}
     },
 
@@ -131,6 +169,14 @@ function withState(
         state.missing,
         nowMs,
       )
+    case 'failed':
+      return conditions.markFalse(
+        conditions.markTrue(status, permissions, nowMs),
+        'Deployed',
+        'WatchFailed',
+        state.problem,
+        nowMs,
+      )
     case 'following':
       return conditions.markTrue(conditions.markTrue(status, permissions, nowMs), 'Deployed', nowMs)
     case 'starting': {
@@ -143,11 +189,25 @@ function withState(
   }
 }
 
-/** Sorted; without a selector the own one, with an empty selector all as ''. */
+/** Told once, when it is so. */
+function insufficient(
+  state: FollowState,
+  before: ApiServerSourceStatus | undefined,
+): readonly PlannedEvent[] {
+  if (state.kind !== 'forbidden') return []
+  if (conditionOf(before, 'SufficientPermissions')?.message === state.missing) return []
+  const message = `insufficient permissions: ${state.missing}`
+  return [{ type: 'Warning', reason: 'InternalError', message }]
+}
+
+/** One watch for all namespaces, also those to come. */
+const isEverywhere = ({ spec }: ApiServerSource): boolean =>
+  spec.namespaceSelector !== undefined && selectorText(spec.namespaceSelector) === ''
+
+/** Sorted; without a selector the own one. */
 function namespacesOf({ spec, metadata }: ApiServerSource, read: Reader): readonly string[] {
   const { namespaceSelector: selector } = spec
   if (!selector) return [metadata.namespace ?? '']
-  if (selectorText(selector) === '') return ['']
   const matches = selectorMatcher(selector)
   return read
     .list(Namespace, '')
@@ -159,22 +219,14 @@ function namespacesOf({ spec, metadata }: ApiServerSource, read: Reader): readon
 function wishOf(
   { spec, metadata }: ApiServerSource,
   namespaces: readonly string[],
-): Wish | undefined {
-  const resources = (spec.resources ?? []).map(({ apiVersion = '', kind = '', selector }) => {
-    const [group, version] = apiVersion.includes('/')
-      ? (apiVersion.split('/') as [string, string])
-      : ['', apiVersion]
-    return {
-      group,
-      version,
-      kind,
-      plural: guessedPlural(kind),
-      labelSelector: selector ? selectorText(selector) : '',
-    }
-  })
-  const account = {
-    namespace: metadata.namespace ?? '',
-    name: spec.serviceAccountName || 'default',
+  resources: readonly Resource[],
+): Wish {
+  const { uid = '', namespace = '', annotations } = metadata
+  return {
+    uid,
+    account: { namespace, name: spec.serviceAccountName || 'default' },
+    namespaces,
+    resources,
+    ...(annotations?.[uncheckedAnnotation] === 'true' && { unchecked: true }),
   }
-  return { account, namespaces, resources }
 }

@@ -2,7 +2,6 @@
  * Broker of class MTChannelBasedBroker: its address, and whether the engine has it (contract eventing §2.1). There is no
  * channel and no Subscription behind it as in Knative: its log has its Triggers as subscriptions.
  */
-import { ConfigMap } from '../../../kube/api/config-map.ts'
 import { keyOf, type KubeObject } from '../../../kube/api/meta.ts'
 import type { Reconciler } from '../../../kube/controller/reconciler.ts'
 import { finish } from '../../../knative/conditions.ts'
@@ -17,11 +16,12 @@ import { brokerClass, brokerIngressHost } from '../../api/names.ts'
 import { withDeadLetter } from '../dead-letter.ts'
 import type { EngineLink } from '../engine/engine-link.ts'
 import { createServedKeys } from '../engine/served-keys.ts'
-import { engineNotReady } from '../marks.ts'
+import { audienceIn } from '../identity/audience.ts'
+import { complaint, engineNotReady } from '../marks.ts'
 import { policiesFor, policyWatches, withPolicies, type Policies } from '../policies.ts'
 import { configProblem, configTarget, type ConfigProblem } from './broker-config.ts'
 import { formerObjects } from './former-broker.ts'
-import { addressableKinds, resolve, targetOf, type Resolution } from '../resolver.ts'
+import { destinationKinds, isResolved, resolve, targetOf, type Resolution } from '../resolver.ts'
 
 export interface World {
   readonly broker: Broker
@@ -30,6 +30,8 @@ export interface World {
   readonly deadLetterSink?: Resolution
   readonly configProblem?: ConfigProblem
   readonly policies: Policies | undefined
+  /** Undefined = senders need no tokens. */
+  readonly audience: string | undefined
 }
 
 export const brokerReconciler = (link: EngineLink): Reconciler<Broker, World> => {
@@ -41,7 +43,7 @@ export const brokerReconciler = (link: EngineLink): Reconciler<Broker, World> =>
     handles: (broker) => classOf(broker) === brokerClass.multiTenant,
     watches: [
       ...policyWatches(Broker),
-      ...[...addressableKinds, ConfigMap]
+      ...destinationKinds
         .filter((kind) => kind !== Broker)
         .map((kind) => ({ kind, wake: (changed: KubeObject) => tracker.observers(changed) })),
     ],
@@ -54,30 +56,49 @@ export const brokerReconciler = (link: EngineLink): Reconciler<Broker, World> =>
       const served = link.serves(uid)
       tracker.track(key, [...targetOf(sink, key.namespace), ...configTarget(broker)])
       const problem = configProblem(broker, read)
-      keys.seen(key, uid, served)
+      keys.seen(key, [uid])
       return {
         broker,
         served,
         policies: policiesFor(Broker, broker, read),
+        audience: audienceIn(read, Broker, broker),
         ...(sink && { deadLetterSink: resolve(sink, key.namespace, read) }),
         ...(problem && { configProblem: problem }),
       }
     },
 
-    plan({ broker, served, deadLetterSink, configProblem: problem, policies }, nowMs) {
+    plan({ broker, served, deadLetterSink, configProblem: problem, policies, audience }, nowMs) {
       const { generation = 0, namespace = '', name } = broker.metadata
       let status: BrokerStatus = conditions.begin(broker.status ?? {}, generation, nowMs)
       const apply = formerObjects(broker)
       if (problem) {
         status = conditions.markFalse(status, 'TriggerChannelReady', ...problem, nowMs)
-        return { apply, status: finish(status, broker.status, generation, nowMs) }
+        return {
+          apply,
+          status: finish(status, broker.status, generation, nowMs),
+          events: complaint(broker.status, status, 'TriggerChannelReady', 'InternalError'),
+        }
       }
-      const address = { name: 'http', url: `http://${brokerIngressHost}/${namespace}/${name}` }
-      for (const type of ['IngressReady', 'TriggerChannelReady', 'FilterReady', 'Addressable'])
+      const address = {
+        name: 'http',
+        url: `http://${brokerIngressHost}/${namespace}/${name}`,
+        ...(audience !== undefined && { audience }),
+      }
+      const mark = (type: string) => {
         status = served
           ? conditions.markTrue(status, type, nowMs)
           : conditions.markUnknown(status, type, ...engineNotReady, nowMs)
+      }
+      for (const type of ['IngressReady', 'TriggerChannelReady', 'FilterReady']) mark(type)
       status = withDeadLetter(status, deadLetterSink, conditions, nowMs)
+      // Before it had an address it waits for its sink; afterwards it goes on without.
+      if (deadLetterSink && !isResolved(deadLetterSink))
+        return {
+          apply,
+          status: finish(status, broker.status, generation, nowMs),
+          events: complaint(broker.status, status, 'DeadLetterSinkResolved', 'InternalError'),
+        }
+      mark('Addressable')
       status = withPolicies(status, conditions, policies, nowMs)
       if (served) status = { ...status, address }
       return { apply, status: finish(status, broker.status, generation, nowMs) }

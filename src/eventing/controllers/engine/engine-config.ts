@@ -3,28 +3,43 @@
  * a subscription for each Trigger and subscriber. Pure; recomputed when anything changes, as there are few of them.
  */
 import type { Reader } from '../../../kube/controller/reconciler.ts'
-import { brokerClass, brokerIngressHost, annotation, clusterDomain } from '../../api/names.ts'
+import { childName } from '../../../knative/child-name.ts'
+import { featuresIn } from '../../api/config/read.ts'
+import {
+  brokerClass,
+  brokerIngressHost,
+  annotation,
+  clusterDomain,
+  requestReplyHost,
+} from '../../api/names.ts'
 import { Broker, classOf } from '../../api/broker.ts'
 import type { SubscriberSpec } from '../../api/channelable.ts'
 import { EventTransform } from '../../api/event-transform.ts'
 import { InMemoryChannel } from '../../api/in-memory-channel.ts'
 import { CronJobSource } from '../../api/former-sources.ts'
 import { PingSource } from '../../api/ping-source.ts'
+import { RequestReply } from '../../api/request-reply.ts'
+import { Subscription } from '../../api/subscription.ts'
 import { brokerNamespaceOf, brokerOf, Trigger } from '../../api/trigger.ts'
 import type {
   ChannelConfig,
   Destination,
   EngineConfig,
   SubscriptionConfig,
+  TokenIssuer,
 } from '../../broker/feed.ts'
 import { formerHosts, hasFormerAddress } from '../broker/former-broker.ts'
 import { deliveryPolicy } from '../delivery-policy.ts'
 import { dialOf, type DialWorld } from '../dial.ts'
+import { gateIn } from '../identity/gate.ts'
+import { accountText } from '../identity/senders.ts'
 import { transformConfig } from '../event-transform/event-transform.ts'
+import { askedKeys } from '../request-reply/asked-keys.ts'
+import { requestReplyConfig } from '../request-reply/request-reply.ts'
 import { cronPingOf, pingConfig, pingOf } from '../ping-source/ping-config.ts'
 
 /** Name of the Service whose host is a channel's address. */
-export const channelServiceName = (channel: string): string => `${channel}-kn-channel`
+export const channelServiceName = (channel: string): string => childName(channel, '-kn-channel')
 
 export const channelHost = (namespace: string, channel: string): string =>
   `${channelServiceName(channel)}.${namespace}.svc.${clusterDomain}`
@@ -32,11 +47,21 @@ export const channelHost = (namespace: string, channel: string): string =>
 export const isServed = (broker: Broker): boolean =>
   classOf(broker) === brokerClass.multiTenant && !broker.metadata.deletionTimestamp
 
-export function engineConfig(read: Reader, world: DialWorld): EngineConfig {
+/** Whose tokens are believed that the document at this URL tells of. */
+type IssuerAt = (baseUrl: string) => TokenIssuer | undefined
+
+export function engineConfig(
+  read: Reader,
+  world: DialWorld,
+  issuerAt: IssuerAt = () => undefined,
+): EngineConfig {
+  const { authenticationOidc: identified, oidcDiscoveryBaseUrl } = featuresIn(read)
+  const issuer = identified ? issuerAt(oidcDiscoveryBaseUrl) : undefined
   const to = (
     url: string | undefined,
     caCerts?: string,
     audience?: string,
+    account?: string,
   ): Destination | undefined => {
     if (!url) return undefined
     const dial = dialOf(url, read, world)
@@ -45,6 +70,7 @@ export function engineConfig(read: Reader, world: DialWorld): EngineConfig {
       ...(dial && { dial }),
       ...(caCerts && { caCerts }),
       ...(audience && { audience }),
+      ...(account && audience && identified && { account }),
     }
   }
   const triggers = Map.groupBy(
@@ -54,7 +80,8 @@ export function engineConfig(read: Reader, world: DialWorld): EngineConfig {
   const brokers = read
     .list(Broker, '')
     .filter(isServed)
-    .map(({ metadata, spec }): ChannelConfig => {
+    .map((broker): ChannelConfig => {
+      const { metadata, spec } = broker
       const { uid = '', namespace = '', name } = metadata
       return {
         uid,
@@ -62,15 +89,20 @@ export function engineConfig(read: Reader, world: DialWorld): EngineConfig {
         namespace,
         name,
         ...(hasFormerAddress(namespace, name, read) && { hosts: formerHosts(namespace, name) }),
+        ...gateIn(Broker, broker, read),
         subscriptions: (triggers.get(`${namespace}/${name}`) ?? [])
           .filter(({ status }) => status?.subscriberUri)
-          .map((trigger) => triggerConfig(trigger, spec.delivery, to)),
+          .map((trigger) => waiting(triggerConfig(trigger, spec.delivery, to, read), identified)),
       }
     })
+  const made = new Map(
+    read.list(Subscription, '').map(({ metadata }) => [metadata.uid ?? '', metadata]),
+  )
   const channels = read
     .list(InMemoryChannel, '')
     .filter(({ metadata }) => !metadata.deletionTimestamp)
-    .map(({ metadata, spec }): ChannelConfig => {
+    .map((channel): ChannelConfig => {
+      const { metadata, spec } = channel
       const { uid = '', namespace = '', name } = metadata
       const host = channelHost(namespace, name)
       return {
@@ -79,13 +111,15 @@ export function engineConfig(read: Reader, world: DialWorld): EngineConfig {
         namespace,
         name,
         hosts: [host, host.replace(`.${clusterDomain}`, ''), host.replace(/\.svc\..*$/, '')],
+        ...gateIn(InMemoryChannel, channel, read),
         subscriptions: (spec.subscribers ?? []).map((each) =>
-          subscriberConfig(each, namespace, to),
+          waiting(subscriberConfig(each, namespace, to, made.get(each.uid ?? '')), identified),
         ),
       }
     })
   return {
     brokerHosts: [brokerIngressHost, ...shorter(brokerIngressHost)],
+    ...(issuer && { issuer }),
     channels: [...brokers, ...channels],
     pings: [
       ...read.list(PingSource, '').map((source) => pingConfig(source, pingOf(source), to)),
@@ -93,33 +127,54 @@ export function engineConfig(read: Reader, world: DialWorld): EngineConfig {
     ].filter((each) => each !== undefined),
     transforms: read
       .list(EventTransform, '')
-      .map((transform) => transformConfig(transform, to))
+      .map((transform) => transformConfig(transform, to, gateIn(EventTransform, transform, read)))
+      .filter((each) => each !== undefined),
+    requestReplyHosts: [requestReplyHost, ...shorter(requestReplyHost)],
+    requestReplies: read
+      .list(RequestReply, '')
+      .map((each) => requestReplyConfig(each, read, to))
       .filter((each) => each !== undefined),
   }
+}
+
+/** Events wait for the account they are sent as, rather than be refused without a token. */
+function waiting(config: SubscriptionConfig, identified: boolean): SubscriptionConfig {
+  const { subscriber, reply, deadLetter } = config
+  const isUnknown = (to: Destination | 'channel' | undefined) =>
+    to !== undefined && to !== 'channel' && to.audience !== undefined && to.account === undefined
+  if (!identified || ![subscriber, reply, deadLetter].some(isUnknown)) return config
+  const { subscriber: _, ...rest } = config
+  return rest
 }
 
 type ToDestination = (
   url: string | undefined,
   caCerts?: string,
   audience?: string,
+  account?: string,
 ) => Destination | undefined
 
 function triggerConfig(
   { metadata, spec, status }: Trigger,
   brokerDelivery: Broker['spec']['delivery'],
   to: ToDestination,
+  read: Reader,
 ): SubscriptionConfig {
   const { uid = '', namespace = '', name, annotations } = metadata
+  const account = accountText(namespace, status?.auth)
   const subscriber = to(
     status?.subscriberUri,
     status?.subscriberCACerts,
     status?.subscriberAudience,
+    account,
   )
   const deadLetter = to(
     status?.deadLetterSinkUri,
     status?.deadLetterSinkCACerts,
     status?.deadLetterSinkAudience,
+    account,
   )
+  const correlationKeys = askedKeys(spec.filters ?? [], read)
   return {
     uid,
     kind: 'Trigger',
@@ -128,6 +183,7 @@ function triggerConfig(
     filter: {
       ...(spec.filter && { filter: spec.filter }),
       ...(spec.filters && { filters: spec.filters }),
+      ...(Object.keys(correlationKeys).length > 0 && { correlationKeys }),
     },
     ...(subscriber && { subscriber }),
     reply: 'channel',
@@ -135,19 +191,31 @@ function triggerConfig(
     // Whole or not at all: a Trigger that says anything about delivery says all of it.
     delivery: deliveryPolicy(spec.delivery ?? brokerDelivery),
     ...(annotations?.[annotation.order] === 'ordered' && { order: 'ordered' as const }),
+    ...created(metadata),
   }
 }
+
+/** Of an object; its time is that of whole seconds. */
+const created = ({ creationTimestamp }: Trigger['metadata']): { readonly createdMs?: number } =>
+  creationTimestamp === undefined ? {} : { createdMs: Date.parse(creationTimestamp) }
 
 function subscriberConfig(
   each: SubscriberSpec,
   namespace: string,
   to: ToDestination,
+  metadata: Trigger['metadata'] | undefined,
 ): SubscriptionConfig {
   const { uid = '', name = '', delivery } = each
-  const subscriber = to(each.subscriberUri, each.subscriberCACerts, each.subscriberAudience)
-  const reply = to(each.replyUri, each.replyCACerts, each.replyAudience)
+  const account = accountText(namespace, each.auth)
+  const subscriber = to(
+    each.subscriberUri,
+    each.subscriberCACerts,
+    each.subscriberAudience,
+    account,
+  )
+  const reply = to(each.replyUri, each.replyCACerts, each.replyAudience, account)
   const { uri, CACerts, audience } = delivery?.deadLetterSink ?? {}
-  const deadLetter = to(uri, CACerts, audience)
+  const deadLetter = to(uri, CACerts, audience, account)
   return {
     uid,
     kind: 'Subscription',
@@ -157,6 +225,7 @@ function subscriberConfig(
     ...(reply && { reply }),
     ...(deadLetter && { deadLetter }),
     delivery: deliveryPolicy(delivery),
+    ...(metadata && created(metadata)),
   }
 }
 

@@ -5,13 +5,13 @@
 import { request } from 'node:http'
 import type { Clock } from '../../../lib/clock.ts'
 import type { Log } from '../../../lib/log.ts'
-import type { EngineConfig, EngineReport } from '../../broker/feed.ts'
+import type { EngineConfig, EngineReport, SendingToken } from '../../broker/feed.ts'
 import type { DialAddress } from '../dial.ts'
 
 export interface EngineLink extends AsyncDisposable {
   /** Where events come in; undefined until the engine was reached. */
   readonly address: DialAddress | undefined
-  /** Has taken the configuration with this Broker, channel, Trigger, subscriber, ping or transform (by uid). */
+  /** Has taken the configuration with this Broker, channel, Trigger, subscriber, ping, transform or RequestReply (by uid). */
   serves(uid: string): boolean
   /** Why the engine can't use what it has taken under this uid. */
   problemOf(uid: string): string | undefined
@@ -29,6 +29,8 @@ export interface EngineLinkOptions {
   readonly onTold?: (config: EngineConfig, engine: DialAddress) => void
   /** What is wanted now. */
   readonly wanted: () => EngineConfig
+  /** Tokens that a configuration's destinations ask for. */
+  readonly tokensFor?: (config: EngineConfig) => Promise<readonly SendingToken[]>
   readonly clock: Clock
   readonly log: Log
 }
@@ -42,14 +44,22 @@ const startMs = 5_000
 const lookEveryMs = 2_000
 const againMs = 200
 
-const isEmpty = ({ channels, pings = [], transforms = [] }: EngineConfig): boolean =>
-  channels.length + pings.length + transforms.length === 0
+const isEmpty = (config: EngineConfig): boolean =>
+  config.channels.length === 0 && ownersOf(config).length === 0
+
+/** What is there besides Brokers and channels. */
+const ownersOf = ({ pings = [], transforms = [], requestReplies = [] }: EngineConfig) => [
+  ...pings,
+  ...transforms,
+  ...requestReplies,
+]
 
 export function connectEngine({
   socketPath,
   startEngine,
   onTold,
   wanted,
+  tokensFor,
   clock,
   log,
 }: EngineLinkOptions): EngineLink {
@@ -59,6 +69,7 @@ export function connectEngine({
   let served: ReadonlySet<string> = new Set()
   let problems: Readonly<Record<string, string>> = {}
   let told = ''
+  let tokensTold = '[]'
   let dirty = true
   let running: Promise<void> | undefined
   let closed = false
@@ -92,13 +103,20 @@ export function connectEngine({
 
   const talk = async () => {
     const hello = (await ask('GET', '/')) as { pid: number; host: string; port: number }
-    if (hello.pid !== pid) told = ''
+    if (hello.pid !== pid) {
+      told = ''
+      tokensTold = '[]'
+    }
     const moved = address?.host !== hello.host || address.port !== hello.port
     pid = hello.pid
     address = { host: hello.host, port: hello.port }
     dirty = false
     const beganMs = clock.monotonic()
     const config = wanted()
+    // Before what they are for: nothing is sent without.
+    const tokens = JSON.stringify((await tokensFor?.(config)) ?? [])
+    if (tokens !== tokensTold) await ask('PUT', '/tokens', tokens)
+    tokensTold = tokens
     const text = JSON.stringify(config)
     if (text !== told || moved) {
       const report = (await ask('PUT', '/config', text)) as EngineReport
@@ -109,7 +127,7 @@ export function connectEngine({
           uid,
           ...subscriptions.map((each) => each.uid),
         ]),
-        ...[...(config.pings ?? []), ...(config.transforms ?? [])].map(({ uid }) => uid),
+        ...ownersOf(config).map(({ uid }) => uid),
       ])
       onTold?.(config, address)
       const tookMs = clock.monotonic() - beganMs

@@ -3,21 +3,24 @@ import { keyText, type ObjectKey } from '../../../kube/api/meta.ts'
 import type { EngineLink } from './engine-link.ts'
 
 export interface ServedKeys {
-  /** From now on the key is woken when whether the engine serves `uid` differs from `served`. */
-  seen(key: ObjectKey, uid: string, served: boolean): void
+  /** From now on the key is woken when the engine comes to serve one of `uids`, or ceases to. */
+  seen(key: ObjectKey, uids: readonly string[]): void
   forget(key: ObjectKey): void
   connect(wake: (key: ObjectKey) => void): Disposable
 }
 
-export function createServedKeys(link: EngineLink): ServedKeys {
-  const known = new Map<string, { key: ObjectKey; uid: string; served: boolean }>()
+export function createServedKeys(
+  link: Pick<EngineLink, 'serves' | 'problemOf' | 'onServed'>,
+): ServedKeys {
+  const known = new Map<string, { key: ObjectKey; uids: readonly string[]; served: string }>()
+  const stateOf = (uids: readonly string[]): string =>
+    uids.map((uid) => link.problemOf(uid) ?? (link.serves(uid) ? '1' : '0')).join()
   return {
-    seen: (key, uid, served) => void known.set(keyText(key), { key, uid, served }),
+    seen: (key, uids) => void known.set(keyText(key), { key, uids, served: stateOf(uids) }),
     forget: (key) => void known.delete(keyText(key)),
     connect: (wake) =>
       link.onServed(() => {
-        for (const { key, uid, served } of known.values())
-          if (link.serves(uid) !== served) wake(key)
+        for (const { key, uids, served } of known.values()) if (stateOf(uids) !== served) wake(key)
       }),
   }
 }

@@ -6,6 +6,7 @@ import { conditionOf, finish } from '../../../knative/conditions.ts'
 import { childName } from '../../../knative/child-name.ts'
 import { createTracker } from '../../../knative/tracker.ts'
 import { controllerRef, keyOf, type KubeObject } from '../../../kube/api/meta.ts'
+import { ServiceAccount } from '../../../kube/api/service-account.ts'
 import { Service as CoreService } from '../../../kube/api/service.ts'
 import type { Reconciler } from '../../../kube/controller/reconciler.ts'
 import {
@@ -17,8 +18,12 @@ import { brokerIngressHost, clusterDomain, transformLabel } from '../../api/name
 import type { Destination, TransformConfig } from '../../broker/feed.ts'
 import type { EngineLink } from '../engine/engine-link.ts'
 import { createEngineStates, type EngineState } from '../engine/engine-state.ts'
-import { engineNotReady, withoutPolicies } from '../marks.ts'
-import { addressableKinds, isResolved, resolve, targetOf, type Resolution } from '../resolver.ts'
+import { audienceIn } from '../identity/audience.ts'
+import { identityFor, identityWrites, type Identity } from '../identity/identity.ts'
+import { accountText } from '../identity/senders.ts'
+import { engineNotReady } from '../marks.ts'
+import { policiesFor, policyWatches, withPolicies, type Policies } from '../policies.ts'
+import { destinationKinds, isResolved, resolve, targetOf, type Resolution } from '../resolver.ts'
 
 const nameLabel = 'eventing.knative.dev/event-transform-name'
 
@@ -30,6 +35,11 @@ export interface World {
   /** Undefined = it has none. */
   readonly sink: Resolution | undefined
   readonly state: EngineState
+  readonly policies: Policies | undefined
+  /** Undefined = senders need no tokens. */
+  readonly audience: string | undefined
+  /** Whom its results are sent as. */
+  readonly identity: Identity
 }
 
 export const eventTransformReconciler = (link: EngineLink): Reconciler<EventTransform, World> => {
@@ -38,10 +48,14 @@ export const eventTransformReconciler = (link: EngineLink): Reconciler<EventTran
   return {
     name: 'eventtransform-controller',
     kind: EventTransform,
-    watches: addressableKinds.map((kind) => ({
-      kind,
-      wake: (changed: KubeObject) => [...tracker.observers(changed), ...ownersOf(changed)],
-    })),
+    watches: [
+      ...destinationKinds.map((kind) => ({
+        kind,
+        wake: (changed: KubeObject) => [...tracker.observers(changed), ...ownersOf(changed)],
+      })),
+      ...policyWatches(EventTransform),
+      { kind: ServiceAccount, wake: 'owner' },
+    ],
     customKinds: (changed) => tracker.observers(changed),
 
     observe(transform, read) {
@@ -52,6 +66,9 @@ export const eventTransformReconciler = (link: EngineLink): Reconciler<EventTran
         transform,
         sink: sink && resolve(sink, key.namespace, read),
         state: states.of(key, transform.metadata.uid ?? ''),
+        policies: policiesFor(EventTransform, transform, read),
+        audience: audienceIn(read, EventTransform, transform),
+        identity: identityFor(EventTransform, transform, read),
       }
     },
 
@@ -59,8 +76,10 @@ export const eventTransformReconciler = (link: EngineLink): Reconciler<EventTran
       const { transform } = world
       const { generation = 0 } = transform.metadata
       const begun = conditions.begin(transform.status ?? {}, generation, nowMs)
+      const { apply, delete: gone } = sinkIdentityWrites(world)
       return {
-        apply: [{ kind: CoreService, desired: service(transform) }],
+        apply: [{ kind: CoreService, desired: service(transform) }, ...apply],
+        delete: gone,
         status: finish(decide(world, begun, nowMs), transform.status, generation, nowMs),
       }
     },
@@ -76,14 +95,14 @@ export const eventTransformReconciler = (link: EngineLink): Reconciler<EventTran
 }
 
 function decide(
-  { transform, sink, state }: World,
+  { transform, sink, state, policies, audience, identity }: World,
   begun: EventTransformStatus,
   nowMs: number,
 ): EventTransformStatus {
   const { namespace = '', name } = transform.metadata
   const deployment = 'JsonataDeploymentReady'
-  const { sinkUri: _, ...bare } = begun
-  let status: EventTransformStatus = withoutPolicies(bare, conditions, nowMs)
+  const { sinkUri: _, sinkAudience: _audience, auth: _auth, ...bare } = begun
+  let status: EventTransformStatus = withPolicies(bare, conditions, policies, nowMs)
   const running = state === 'served' ? 1 : 0
   status = {
     ...status,
@@ -103,7 +122,16 @@ function decide(
           )
   if (!sink) status = conditions.clear(status, 'JsonataSinkBindingReady')
   else if (isResolved(sink))
-    status = conditions.markTrue({ ...status, sinkUri: sink.url }, 'JsonataSinkBindingReady', nowMs)
+    status = conditions.markTrue(
+      {
+        ...status,
+        sinkUri: sink.url,
+        ...(sink.audience !== undefined && { sinkAudience: sink.audience }),
+        ...(identity.wanted && { auth: { serviceAccountName: identity.account.metadata.name } }),
+      },
+      'JsonataSinkBindingReady',
+      nowMs,
+    )
   else
     status = conditions.markFalse(
       status,
@@ -126,9 +154,17 @@ function decide(
       'URL set, but the event engine has not taken it yet',
       nowMs,
     )
-  const address = { name: 'http', url: `http://${transformHost(namespace, name)}` }
+  const address = {
+    name: 'http',
+    url: `http://${transformHost(namespace, name)}`,
+    ...(audience !== undefined && { audience }),
+  }
   return conditions.markTrue({ ...status, address, addresses: [address] }, 'Addressable', nowMs)
 }
+
+/** Only what sends has an identity. */
+const sinkIdentityWrites = ({ transform, identity }: World) =>
+  identityWrites(transform.spec.sink ? identity : { ...identity, wanted: false })
 
 const ownersOf = ({ metadata }: KubeObject) => {
   const name = metadata.labels?.[nameLabel]
@@ -159,10 +195,17 @@ function service(transform: EventTransform): KubeObject {
 /** Undefined = it waits for its sink. */
 export function transformConfig(
   { metadata, spec, status }: EventTransform,
-  to: (url: string | undefined) => Destination | undefined,
+  to: (
+    url: string | undefined,
+    caCerts?: string,
+    audience?: string,
+    account?: string,
+  ) => Destination | undefined,
+  gate: Pick<TransformConfig, 'gate'> = {},
 ): TransformConfig | undefined {
   const { uid = '', namespace = '', name, deletionTimestamp } = metadata
-  const sink = spec.sink && to(status?.sinkUri)
+  const account = accountText(namespace, status?.auth)
+  const sink = spec.sink && to(status?.sinkUri, undefined, status?.sinkAudience, account)
   if (deletionTimestamp || !spec.jsonata?.expression || (spec.sink && !sink)) return undefined
   const host = transformHost(namespace, name)
   const reply = spec.reply?.jsonata?.expression
@@ -175,5 +218,6 @@ export function transformConfig(
     ...(reply && { replyExpression: reply }),
     ...(spec.reply?.discard && { discardReply: true }),
     ...(sink && { sink }),
+    ...gate,
   }
 }

@@ -17,7 +17,7 @@ export interface IssuersOptions {
   readonly clock: Clock
   readonly log: Log
   /** The platform's own. */
-  readonly own: TokenIssuer
+  readonly own: () => TokenIssuer
   /** Answers the JSON at a URL; rejects for everything else. */
   readonly load: (url: string) => Promise<unknown>
 }
@@ -25,7 +25,9 @@ export interface IssuersOptions {
 const againMs = 300_000
 const afterFailureMs = 10_000
 
-export function createIssuers({ clock, log, own, load }: IssuersOptions): Issuers {
+export function createIssuers(options: IssuersOptions): Issuers {
+  const { clock, log, load } = options
+  let ours: TokenIssuer | undefined
   const listeners = new Set<() => void>()
   let followed = ''
   let found: TokenIssuer | undefined
@@ -53,6 +55,7 @@ export function createIssuers({ clock, log, own, load }: IssuersOptions): Issuer
   return {
     of(baseUrl) {
       const url = baseUrl.replace(/\/$/, '')
+      const own = (ours ??= options.own())
       const isOwn = url === own.issuer.replace(/\/$/, '')
       if (url !== followed) {
         followed = url

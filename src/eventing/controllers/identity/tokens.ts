@@ -118,12 +118,8 @@ export function createTokens({ clock, log, read, request }: TokensOptions): Toke
       return entry && usable(entry)
     },
     async ready(wishes) {
-      await Promise.all(
-        wishes.map((wish) => {
-          const entry = entryOf(wish)
-          return entry && usable(entry) === undefined ? entry.asking : undefined
-        }),
-      )
+      const missing = wishes.map(entryOf).filter((entry) => entry && usable(entry) === undefined)
+      await Promise.all(missing.flatMap((entry) => entry?.asking ?? []))
     },
     onChange(listener) {
       listeners.add(listener)

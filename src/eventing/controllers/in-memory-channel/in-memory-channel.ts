@@ -5,6 +5,7 @@ import { Service as CoreService } from '../../../kube/api/service.ts'
 import type { Reconciler } from '../../../kube/controller/reconciler.ts'
 import { finish } from '../../../knative/conditions.ts'
 import { createTracker } from '../../../knative/tracker.ts'
+import type { SubscriberSpec } from '../../api/channelable.ts'
 import {
   InMemoryChannel,
   inMemoryChannelConditions as conditions,
@@ -14,17 +15,23 @@ import { label, systemNamespace, clusterDomain } from '../../api/names.ts'
 import { withDeadLetter } from '../dead-letter.ts'
 import { channelHost, channelServiceName } from '../engine/engine-config.ts'
 import type { EngineLink } from '../engine/engine-link.ts'
-import { engineNotReady } from '../marks.ts'
+import { createServedKeys } from '../engine/served-keys.ts'
+import { audienceIn } from '../identity/audience.ts'
+import { complaint, engineNotReady } from '../marks.ts'
 import { policiesFor, policyWatches, withPolicies, type Policies } from '../policies.ts'
-import { addressableKinds, resolve, targetOf, type Resolution } from '../resolver.ts'
+import { destinationKinds, resolve, targetOf, type Resolution } from '../resolver.ts'
 
 export interface World {
   readonly channel: InMemoryChannel
   readonly served: boolean
   /** Uids of subscribers that the engine serves. */
   readonly servedSubscribers: ReadonlySet<string>
+  /** Why it can not serve some of them, by uid. */
+  readonly problems: ReadonlyMap<string, string>
   readonly deadLetterSink?: Resolution
   readonly policies: Policies | undefined
+  /** Undefined = senders need no tokens. */
+  readonly audience: string | undefined
 }
 
 /** Where the engine is found for the world inside the cluster. */
@@ -32,14 +39,14 @@ const dispatcherHost = `imc-dispatcher.${systemNamespace}.svc.${clusterDomain}`
 
 export const inMemoryChannelReconciler = (link: EngineLink): Reconciler<InMemoryChannel, World> => {
   const tracker = createTracker()
-  const channels = new Map<string, ReturnType<typeof keyOf>>()
+  const keys = createServedKeys(link)
   return {
     name: 'inmemorychannel-controller',
     kind: InMemoryChannel,
     watches: [
       ...policyWatches(InMemoryChannel),
       { kind: CoreService, wake: 'owner' },
-      ...addressableKinds
+      ...destinationKinds
         .filter((kind) => kind !== InMemoryChannel)
         .map((kind) => ({ kind, wake: (changed: KubeObject) => tracker.observers(changed) })),
     ],
@@ -48,22 +55,28 @@ export const inMemoryChannelReconciler = (link: EngineLink): Reconciler<InMemory
     observe(channel, read) {
       const key = keyOf(channel)
       const sink = channel.spec.delivery?.deadLetterSink
+      const { uid = '' } = channel.metadata
+      const uids = (channel.spec.subscribers ?? []).map((each) => each.uid ?? '')
       tracker.track(key, targetOf(sink, key.namespace))
-      channels.set(`${key.namespace}/${key.name}`, key)
+      keys.seen(key, [uid, ...uids])
       return {
         channel,
         policies: policiesFor(InMemoryChannel, channel, read),
-        served: link.serves(channel.metadata.uid ?? ''),
-        servedSubscribers: new Set(
-          (channel.spec.subscribers ?? [])
-            .map(({ uid = '' }) => uid)
-            .filter((uid) => link.serves(uid)),
+        audience: audienceIn(read, InMemoryChannel, channel),
+        served: link.serves(uid),
+        servedSubscribers: new Set(uids.filter((each) => link.serves(each))),
+        problems: new Map(
+          uids.flatMap((each) => {
+            const problem = link.problemOf(each)
+            return problem === undefined ? [] : [[each, problem]]
+          }),
         ),
         ...(sink && { deadLetterSink: resolve(sink, key.namespace, read) }),
       }
     },
 
-    plan({ channel, served, servedSubscribers, deadLetterSink, policies }, nowMs) {
+    plan(world, nowMs) {
+      const { channel, served, deadLetterSink, policies, audience } = world
       const { generation = 0, namespace = '', name } = channel.metadata
       let status: InMemoryChannelStatus = conditions.begin(channel.status ?? {}, generation, nowMs)
       const mark = (type: string) => {
@@ -71,37 +84,53 @@ export const inMemoryChannelReconciler = (link: EngineLink): Reconciler<InMemory
           ? conditions.markTrue(status, type, nowMs)
           : conditions.markUnknown(status, type, ...engineNotReady, nowMs)
       }
-      for (const type of ['ServiceReady', 'EndpointsReady', 'ChannelServiceReady', 'Addressable'])
+      for (const type of [
+        'DispatcherReady',
+        'ServiceReady',
+        'EndpointsReady',
+        'ChannelServiceReady',
+        'Addressable',
+      ])
         mark(type)
       const url = `http://${channelHost(namespace, name)}`
-      if (served) status = { ...status, address: { name: 'http', url } }
+      if (served)
+        status = {
+          ...status,
+          address: { name: 'http', url, ...(audience !== undefined && { audience }) },
+        }
       status = withDeadLetter(status, deadLetterSink, conditions, nowMs)
       status = withPolicies(status, conditions, policies, nowMs)
-      const subscribers = (channel.spec.subscribers ?? []).map(
-        ({ uid = '', generation: seen }) => ({
-          uid,
-          observedGeneration: seen ?? 0,
-          ready: servedSubscribers.has(uid) ? 'True' : 'Unknown',
-        }),
-      )
+      const subscribers = (channel.spec.subscribers ?? []).map((each) => standing(each, world))
       const { subscribers: _, ...bare } = status
       const whole = { ...bare, ...(subscribers.length > 0 && { subscribers }) }
       return {
         apply: [{ kind: CoreService, desired: service(channel) }],
         status: finish(whole, channel.status, generation, nowMs),
+        events: complaint(channel.status, whole, 'DeadLetterSinkResolved', 'InternalError'),
       }
     },
 
     gone(key) {
       tracker.forget(key)
-      channels.delete(`${key.namespace}/${key.name}`)
+      keys.forget(key)
       return {}
     },
 
-    connect: (wake) =>
-      link.onServed(() => {
-        for (const key of channels.values()) wake(key)
-      }),
+    connect: (wake) => keys.connect(wake),
+  }
+}
+
+/** How a subscriber stands, as the channel says it. */
+function standing(
+  { uid = '', generation = 0 }: SubscriberSpec,
+  { servedSubscribers, problems }: World,
+) {
+  const problem = problems.get(uid)
+  return {
+    uid,
+    observedGeneration: generation,
+    ready: problem !== undefined ? 'False' : servedSubscribers.has(uid) ? 'True' : 'Unknown',
+    ...(problem !== undefined && { message: problem }),
   }
 }
 

@@ -4,6 +4,7 @@ import { separated } from '../../api/ping-schedule.ts'
 import { pingEventSource, pingEventType, type PingSource } from '../../api/ping-source.ts'
 import type { CloudEventOverrides, SourceStatus } from '../../api/source-spec.ts'
 import type { KubeObject } from '../../../kube/api/meta.ts'
+import { accountText } from '../identity/senders.ts'
 import type { Destination, PingConfig } from '../../broker/feed.ts'
 
 export const pingAttributes = ({ metadata }: PingSource) => ({
@@ -50,9 +51,15 @@ interface Emitting extends KubeObject {
 export function pingConfig(
   { metadata, spec, status }: Emitting,
   ping: Ping,
-  to: (url: string | undefined, caCerts?: string, audience?: string) => Destination | undefined,
+  to: (
+    url: string | undefined,
+    caCerts?: string,
+    audience?: string,
+    account?: string,
+  ) => Destination | undefined,
 ): PingConfig | undefined {
-  const sink = to(status?.sinkUri, status?.sinkCACerts, status?.sinkAudience)
+  const account = accountText(metadata.namespace ?? '', status?.auth)
+  const sink = to(status?.sinkUri, status?.sinkCACerts, status?.sinkAudience, account)
   if (!sink || metadata.deletionTimestamp) return undefined
   const { uid = '', namespace = '', name } = metadata
   const { fields, zone } = separated(ping.schedule, ping.timezone)

@@ -12,14 +12,22 @@ import { destinationIn } from '../../api/destination.ts'
 import type { CloudEventAttributes, Source, SourceStatus } from '../../api/source-spec.ts'
 import type { EngineLink } from '../engine/engine-link.ts'
 import { createEngineStates, type EngineState } from '../engine/engine-state.ts'
-import { engineNotReady, withoutIdentity } from '../marks.ts'
-import { addressableKinds, resolve, targetOf, type Resolution } from '../resolver.ts'
+import { engineNotReady } from '../marks.ts'
+import {
+  identityFor,
+  identityWatches,
+  identityWrites,
+  withIdentity,
+  type Identity,
+} from '../identity/identity.ts'
+import { destinationKinds, resolve, targetOf, type Resolution } from '../resolver.ts'
 import { sinkNotFound, withSink } from '../source/sink.ts'
 
 export interface World {
   readonly source: Source
   readonly sink: Resolution
   readonly state: EngineState
+  readonly identity: Identity
 }
 
 /** `emitted` says what the events of such a source are. */
@@ -33,10 +41,13 @@ export const pingSourceReconciler = <T extends Source>(
   return {
     name: `${kind.kind.toLowerCase()}-controller`,
     kind,
-    watches: addressableKinds.map((each) => ({
-      kind: each,
-      wake: (changed: KubeObject) => tracker.observers(changed),
-    })),
+    watches: [
+      ...destinationKinds.map((each) => ({
+        kind: each,
+        wake: (changed: KubeObject) => tracker.observers(changed),
+      })),
+      ...identityWatches(kind),
+    ],
     customKinds: (changed) => tracker.observers(changed),
 
     observe(source, read) {
@@ -47,14 +58,15 @@ export const pingSourceReconciler = <T extends Source>(
         source,
         sink: resolve(sink ?? {}, key.namespace, read),
         state: states.of(key, source.metadata.uid ?? ''),
+        identity: identityFor(kind, source, read),
       }
     },
 
-    plan({ source, sink, state }, nowMs) {
+    plan({ source, sink, state, identity }, nowMs) {
       const { generation = 0 } = source.metadata
       let status: SourceStatus = conditions.begin(source.status ?? {}, generation, nowMs)
       status = withSink(status, sink, conditions, nowMs)
-      status = withoutIdentity(status, conditions, nowMs)
+      status = withIdentity(status, identity, conditions, nowMs)
       status = { ...status, ceAttributes: [emitted(source)] }
       const provided = conditionOf(status, 'SinkProvided')?.status === 'True'
       if (state === 'served' && provided) status = conditions.markTrue(status, 'Deployed', nowMs)
@@ -63,6 +75,7 @@ export const pingSourceReconciler = <T extends Source>(
       else if (provided)
         status = conditions.markUnknown(status, 'Deployed', ...engineNotReady, nowMs)
       return {
+        ...identityWrites(identity),
         status: finish(status, source.status, generation, nowMs),
         events: sinkNotFound(source.spec?.sink, sink, source.status),
       }

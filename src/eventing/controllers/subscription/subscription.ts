@@ -16,18 +16,25 @@ import {
   subscriptionConditions as conditions,
   type SubscriptionStatus,
 } from '../../api/subscription.ts'
-import { withoutIdentity } from '../marks.ts'
-import { addressableKinds, isResolved, resolve, targetOf, type Resolution } from '../resolver.ts'
+import {
+  identityFor,
+  identityWatches,
+  identityWrites,
+  withIdentity,
+  type Identity,
+} from '../identity/identity.ts'
+import { destinationKinds, isResolved, resolve, targetOf, type Resolution } from '../resolver.ts'
 
 export interface World {
   readonly subscription: Subscription
   /** The channel with the subscribers, behind whatever `spec.channel` names. */
   readonly channel: InMemoryChannel | undefined
-  /** Why there is none. */
+  /** Why it can not be subscribed to. */
   readonly channelProblem?: string
   readonly subscriber: Resolution
   readonly reply?: Resolution
   readonly deadLetterSink?: Resolution
+  readonly identity: Identity
 }
 
 export const subscriptionReconciler = (): Reconciler<Subscription, World> => {
@@ -36,10 +43,13 @@ export const subscriptionReconciler = (): Reconciler<Subscription, World> => {
     name: 'subscription-controller',
     kind: Subscription,
     finalizer: 'subscriptions.messaging.knative.dev',
-    watches: addressableKinds.map((kind) => ({
-      kind,
-      wake: (changed: KubeObject) => tracker.observers(changed),
-    })),
+    watches: [
+      ...destinationKinds.map((kind) => ({
+        kind,
+        wake: (changed: KubeObject) => tracker.observers(changed),
+      })),
+      ...identityWatches(Subscription),
+    ],
     customKinds: (changed) => tracker.observers(changed),
 
     observe(subscription, read) {
@@ -56,23 +66,16 @@ export const subscriptionReconciler = (): Reconciler<Subscription, World> => {
         ...targetOf(reply, namespace),
         ...targetOf(sink, namespace),
       ])
-      const outer =
-        ref?.kind === Channel.kind ? read.get(Channel, { namespace: at, name }) : undefined
-      const backing = outer ? (outer.status?.channel?.name ?? '') : name
-      const channel =
-        ref?.kind === Channel.kind || ref?.kind === InMemoryChannel.kind
-          ? read.get(InMemoryChannel, { namespace: at, name: backing })
-          : undefined
+      const { channel, channelProblem } = channelOf(ref ?? {}, at, read)
       const deadLetterSink = sink ? resolve(sink, namespace, read) : channel && inherited(channel)
       return {
         subscription,
         channel,
-        ...(!channel && {
-          channelProblem: `Failed to get Spec.Channel or backing channel: ${ref?.kind ?? ''} "${name}" not found`,
-        }),
+        ...(channelProblem !== undefined && { channelProblem }),
         subscriber: resolve(subscriber ?? {}, namespace, read),
         ...(reply && Object.keys(reply).length > 0 && { reply: resolve(reply, namespace, read) }),
         ...(deadLetterSink && { deadLetterSink }),
+        identity: identityFor(Subscription, subscription, read),
       }
     },
 
@@ -81,7 +84,11 @@ export const subscriptionReconciler = (): Reconciler<Subscription, World> => {
       const { generation = 0 } = subscription.metadata
       const begun = conditions.begin(subscription.status ?? {}, generation, nowMs)
       const { status, ...plan } = decide(world, begun, nowMs)
-      return { ...plan, status: finish(status, subscription.status, generation, nowMs) }
+      return {
+        ...plan,
+        ...identityWrites(world.identity),
+        status: finish(status, subscription.status, generation, nowMs),
+      }
     },
 
     finalize({ subscription, channel }) {
@@ -100,6 +107,31 @@ export const subscriptionReconciler = (): Reconciler<Subscription, World> => {
       return {}
     },
   }
+}
+
+/** The channel behind a reference, and what is wrong with it. */
+function channelOf(
+  ref: KReference,
+  namespace: string,
+  read: Pick<Reader, 'get'>,
+): Pick<World, 'channel' | 'channelProblem'> {
+  const { kind = '', apiVersion = '', name = '' } = ref
+  const problem = (why: string) => `Failed to get Spec.Channel or backing channel: ${why}`
+  const missing = { channel: undefined, channelProblem: problem(`${kind} "${name}" not found`) }
+  if (referredKind(ref, [InMemoryChannel])) {
+    const channel = read.get(InMemoryChannel, { namespace, name })
+    return channel ? { channel } : missing
+  }
+  if (!referredKind(ref, [Channel]))
+    return { channel: undefined, channelProblem: problem(noChannelKind({ kind, apiVersion })) }
+  const outer = read.get(Channel, { namespace, name })
+  if (!outer) return missing
+  const behind = outer.status?.channel?.name
+  const channel = behind ? read.get(InMemoryChannel, { namespace, name: behind }) : undefined
+  if (channel && isReady(outer)) return { channel }
+  const { message = '' } = conditionOf(outer.status, 'Ready') ?? {}
+  const why = problem(`Channel "${name}" is not ready${message && `: ${message}`}`)
+  return { channel, channelProblem: why }
 }
 
 /** A channel's own sink is its Subscriptions' too. */
@@ -126,11 +158,11 @@ type Decision = Plan & { readonly status: SubscriptionStatus }
 
 function decide(world: World, begun: SubscriptionStatus, nowMs: number): Decision {
   const { subscription, channel, channelProblem, subscriber, reply, deadLetterSink } = world
-  let status = withoutIdentity(begun, conditions, nowMs)
+  let status = withIdentity(begun, world.identity, conditions, nowMs)
   const unresolved = (reason: string, message: string): Decision => ({
     status: conditions.markFalse(status, 'ReferencesResolved', reason, message, nowMs),
   })
-  if (!channel)
+  if (!channel || channelProblem !== undefined)
     return {
       status: conditions.markUnknown(
         status,
@@ -167,29 +199,43 @@ function decide(world: World, begun: SubscriptionStatus, nowMs: number): Decisio
       ...(deadLetterSink?.audience && { deadLetterSinkAudience: deadLetterSink.audience }),
     },
   }
-  const entry = entryOf(world)
+  const entry = entryOf(world, status.auth)
   const { uid, generation, name } = subscription.metadata
   const subscribers = channel.spec.subscribers ?? []
   const entered = subscribers.find((each) => each.uid === uid)
   const upToDate = entered && semanticallyEqual(entered, entry)
   status = conditions.markTrue(status, 'AddedToChannel', nowMs)
   const said = channel.status?.subscribers?.find((each) => each.uid === uid)
-  status =
-    upToDate && said?.ready === 'True' && said.observedGeneration === generation
-      ? conditions.markTrue(status, 'ChannelReady', nowMs)
-      : conditions.markUnknown(
-          status,
-          'ChannelReady',
-          'SubscriptionNotMarkedReadyByChannel',
-          `Subscription not marked by Channel as Ready: ${said?.message ?? conditionOf(channel.status, 'Ready')?.message ?? ''}`,
-          nowMs,
-        )
+  const isCurrent = upToDate && said?.observedGeneration === generation
+  const unready = [
+    'ChannelReady',
+    'SubscriptionNotMarkedReadyByChannel',
+    `Subscription not marked by Channel as Ready: ${said?.message ?? conditionOf(channel.status, 'Ready')?.message ?? ''}`,
+    nowMs,
+  ] as const
+  if (isCurrent && said.ready === 'True')
+    status = conditions.markTrue(status, 'ChannelReady', nowMs)
+  else if (isCurrent && said.ready === 'False') status = conditions.markFalse(status, ...unready)
+  else status = conditions.markUnknown(status, ...unready)
   if (upToDate) return { status }
   const next = entered
     ? subscribers.map((each) => (each === entered ? entry : each))
     : [...subscribers, entry]
   return {
     status,
+    statusOnFailure: ({ message }) =>
+      finish(
+        conditions.markFalse(
+          status,
+          'AddedToChannel',
+          'PhysicalChannelSyncFailed',
+          `Failed to sync physical Channel: ${message}`,
+          nowMs,
+        ),
+        subscription.status,
+        subscription.metadata.generation ?? 0,
+        nowMs,
+      ),
     patch: [subscribersPatch(channel, next)],
     events: [
       {
@@ -215,13 +261,10 @@ const subscribersPatch = (
 })
 
 /** What the channel is told, everything resolved. */
-function entryOf({
-  subscription,
-  channel,
-  subscriber,
-  reply,
-  deadLetterSink,
-}: World): SubscriberSpec {
+function entryOf(
+  { subscription, channel, subscriber, reply, deadLetterSink }: World,
+  auth: SubscriptionStatus['auth'],
+): SubscriberSpec {
   const { uid = '', name, generation = 1 } = subscription.metadata
   const { deadLetterSink: _, ...own } = subscription.spec.delivery ?? channel?.spec.delivery ?? {}
   const delivery: DeliverySpec = {
@@ -251,5 +294,6 @@ function entryOf({
         ...(reply.audience && { replyAudience: reply.audience }),
       }),
     ...(Object.keys(delivery).length > 0 && { delivery }),
+    ...(auth && { auth }),
   }
 }

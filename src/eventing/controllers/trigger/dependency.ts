@@ -47,7 +47,7 @@ const unknown = (reason: string, message: string): Dependency => ({
 export function dependencyState(
   reference: DependencyReference | undefined | null,
   namespace: string,
-  read: Pick<Reader, 'get'>,
+  read: Pick<Reader, 'get' | 'custom'>,
 ): Dependency {
   if (reference === undefined) return { status: 'True', reason: '', message: '' }
   if (reference === null)
@@ -57,7 +57,7 @@ export function dependencyState(
       message: 'Unable to unmarshal objectReference from dependency annotation of trigger',
     }
   const { apiVersion, kind: kindName, name } = reference
-  const kind = referredKind(reference, followedKinds)
+  const kind = referredKind(reference, followedKinds) ?? read.custom?.(reference)
   if (!kind)
     return unknown(
       'ListerDoesNotExist',

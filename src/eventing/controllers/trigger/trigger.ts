@@ -2,6 +2,7 @@
  * Trigger: whom its events go to, and whether its Broker's log has a place for it (contract eventing §2.2). It is Ready
  * when events that come from then on are its own.
  */
+import { ConfigMap } from '../../../kube/api/config-map.ts'
 import { keyOf, type KubeObject } from '../../../kube/api/meta.ts'
 import type { Reconciler } from '../../../kube/controller/reconciler.ts'
 import { conditionOf, finish, isObserved } from '../../../knative/conditions.ts'
@@ -18,7 +19,14 @@ import {
 import { withDeadLetter } from '../dead-letter.ts'
 import type { EngineLink } from '../engine/engine-link.ts'
 import { createServedKeys } from '../engine/served-keys.ts'
-import { engineNotReady, withoutIdentity } from '../marks.ts'
+import { complaint, engineNotReady } from '../marks.ts'
+import {
+  identityFor,
+  identityWatches,
+  identityWrites,
+  withIdentity,
+  type Identity,
+} from '../identity/identity.ts'
 import { followedKinds } from '../followed-kinds.ts'
 import { isResolved, resolve, targetOf, type Resolution } from '../resolver.ts'
 import { dependencyOf, dependencyState, dependencyTarget, type Dependency } from './dependency.ts'
@@ -30,6 +38,7 @@ export interface World {
   readonly deadLetterSink?: Resolution
   readonly served: boolean
   readonly dependency: Dependency
+  readonly identity: Identity
 }
 
 export const triggerReconciler = (link: EngineLink): Reconciler<Trigger, World> => {
@@ -38,10 +47,13 @@ export const triggerReconciler = (link: EngineLink): Reconciler<Trigger, World> 
   return {
     name: 'trigger-controller',
     kind: Trigger,
-    watches: followedKinds.map((kind) => ({
-      kind,
-      wake: (changed: KubeObject) => tracker.observers(changed),
-    })),
+    watches: [
+      ...[...followedKinds, ConfigMap].map((kind) => ({
+        kind,
+        wake: (changed: KubeObject) => tracker.observers(changed),
+      })),
+      ...identityWatches(Trigger),
+    ],
     customKinds: (changed) => tracker.observers(changed),
 
     observe(trigger, read) {
@@ -60,7 +72,7 @@ export const triggerReconciler = (link: EngineLink): Reconciler<Trigger, World> 
         ...targetOf(spec.subscriber, namespace),
         ...targetOf(sink, namespace),
       ])
-      keys.seen(key, uid, served)
+      keys.seen(key, [uid])
       const deadLetterSink = sink ? resolve(sink, namespace, read) : inherited(broker)
       return {
         trigger,
@@ -69,6 +81,7 @@ export const triggerReconciler = (link: EngineLink): Reconciler<Trigger, World> 
         subscriber: resolve(spec.subscriber ?? {}, namespace, read),
         ...(deadLetterSink && { deadLetterSink }),
         dependency: dependencyState(dependency, namespace, read),
+        identity: identityFor(Trigger, trigger, read),
       }
     },
 
@@ -78,7 +91,14 @@ export const triggerReconciler = (link: EngineLink): Reconciler<Trigger, World> 
       // Triggers of other classes of Brokers are somebody else's.
       if (broker && classOf(broker) !== brokerClass.multiTenant) return {}
       const begun = conditions.begin(trigger.status ?? {}, generation, nowMs)
-      return { status: finish(decide(world, begun, nowMs), trigger.status, generation, nowMs) }
+      const status = decide(world, begun, nowMs)
+      return {
+        ...identityWrites(world.identity),
+        status: finish(status, trigger.status, generation, nowMs),
+        events: ['SubscriberResolved', 'DeadLetterSinkResolved'].flatMap((type) =>
+          complaint(trigger.status, status, type, 'InternalError'),
+        ),
+      }
     },
 
     gone(key) {
@@ -96,7 +116,10 @@ function inherited(broker: Broker | undefined): Resolution | undefined {
   if (!broker?.spec.delivery?.deadLetterSink) return undefined
   const { deadLetterSinkUri, deadLetterSinkCACerts, deadLetterSinkAudience } = broker.status ?? {}
   if (!deadLetterSinkUri)
-    return { problem: `Broker ${broker.metadata.name} didn't set status.deadLetterSinkURI` }
+    return {
+      reason: `Broker ${broker.metadata.name} didn't set status.deadLetterSinkURI`,
+      problem: conditionOf(broker.status, 'DeadLetterSinkResolved')?.message ?? '',
+    }
   return {
     url: deadLetterSinkUri,
     ...(deadLetterSinkCACerts && { caCerts: deadLetterSinkCACerts }),
@@ -128,7 +151,7 @@ function decide(world: World, begun: TriggerStatus, nowMs: number): TriggerStatu
   if (ready.status !== 'True') return status
   status = withSubscriber(status, subscriber, nowMs)
   status = withDeadLetter(status, deadLetterSink, conditions, nowMs)
-  status = withoutIdentity(status, conditions, nowMs)
+  status = withIdentity(status, world.identity, conditions, nowMs)
   status = served
     ? conditions.markTrue(status, 'SubscriptionReady', nowMs)
     : conditions.markUnknown(status, 'SubscriptionReady', ...engineNotReady, nowMs)
