@@ -27,7 +27,7 @@ import { connectEngine, type EngineLink } from './engine/engine-link.ts'
 import { isFeatures } from './feature-watch.ts'
 import type { Issuers } from './identity/issuer.ts'
 import { tokensFor } from './identity/senders.ts'
-import { createTokens, type IssuedToken, type TokenWish } from './identity/tokens.ts'
+import { createTokens, type IssuedToken, type Tokens, type TokenWish } from './identity/tokens.ts'
 import { containerSourceReconciler } from './container-source/container-source.ts'
 import { formerContainerSourceReconciler } from './container-source/former-container-source.ts'
 import { unservedSourceReconciler } from './source/unserved.ts'
@@ -125,16 +125,20 @@ export async function startEventingControllers(deps: EventingDeps): Promise<Even
   )
   started.use(tokens.onChange(() => link.changed()))
   started.use(issuers.onChange(() => link.changed()))
-  started.use(startReconcilers(link, deps))
+  started.use(startReconcilers(link, { ...deps, tokens }))
   started.use(startAutoCreate(deps, deps.engineSocket))
-  started.use(startApiServerSources({ ...deps, dialWorld }))
+  started.use(startApiServerSources({ ...deps, dialWorld, tokens }))
   return { link, [Symbol.asyncDispose]: () => started.disposeAsync() }
 }
 
 /** All of them, with whatever serves events. */
 export function startReconcilers(
   link: EngineLink,
-  deps: ControllerDeps & Pick<EventingDeps, 'sinkBindings'>,
+  deps: ControllerDeps &
+    Pick<EventingDeps, 'sinkBindings'> & {
+      /** What events are sent with; default: none. */
+      readonly tokens?: Tokens
+    },
 ): AsyncDisposable {
   const started = new AsyncDisposableStack()
   const start = <T extends KubeObject, World>(reconciler: Reconciler<T, World>) =>
@@ -146,7 +150,7 @@ export function startReconcilers(
   start(pingSourceReconciler(PingSource, pingAttributes, link))
   start(pingSourceReconciler(CronJobSource, cronJobAttributes, link))
   for (const kind of unservedSources) start(unservedSourceReconciler(kind))
-  start(sinkBindingReconciler(deps.sinkBindings))
+  start(sinkBindingReconciler(deps.sinkBindings, deps.tokens))
   start(formerContainerSourceReconciler())
   start(containerSourceReconciler)
   start(eventTransformReconciler(link))

@@ -86,7 +86,7 @@ export const requestReplyReconciler = (
       const key = keyOf(object)
       const { namespace } = key
       const isServed = link.serves(object.metadata.uid ?? '')
-      served.seen(key, object.metadata.uid ?? '', isServed)
+      served.seen(key, [object.metadata.uid ?? ''])
       const keys = keysFor(key, read)
       return {
         object,
@@ -183,15 +183,13 @@ function withBroker(
   const { annotations = {}, ...bare } = status
   const kept = Object.entries(annotations).filter(([key]) => !isBrokerAnnotation(key))
   const { url, CACerts, audience } = broker?.status?.address ?? {}
-  const next: RequestReplyStatus = {
-    ...bare,
-    annotations: {
-      ...Object.fromEntries(kept),
-      ...(url && { [brokerAnnotation.address]: url }),
-      ...(CACerts && { [brokerAnnotation.caCerts]: CACerts }),
-      ...(audience && { [brokerAnnotation.audience]: audience }),
-    },
+  const told = {
+    ...Object.fromEntries(kept),
+    ...(url && { [brokerAnnotation.address]: url }),
+    ...(CACerts && { [brokerAnnotation.caCerts]: CACerts }),
+    ...(audience && { [brokerAnnotation.audience]: audience }),
   }
+  const next = Object.keys(told).length > 0 ? { ...bare, annotations: told } : bare
   const type = 'BrokerReady'
   if (!broker) {
     const message = `could not get broker: broker.eventing.knative.dev "${name}" not found`
