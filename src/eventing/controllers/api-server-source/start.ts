@@ -8,6 +8,9 @@ import { FormerApiServerSource } from '../../api/former-sources.ts'
 import { createSender } from '../../broker/sender.ts'
 import { createFollowers } from '../../sources/api-server/follow.ts'
 import { tellTo } from '../../sources/api-server/tell.ts'
+import { identityName } from '../identity/identity.ts'
+import type { Tokens } from '../identity/tokens.ts'
+import { featuresIn } from '../../api/config/read.ts'
 import { dialOf, type DialWorld } from '../dial.ts'
 import { overrides } from '../ping-source/ping-config.ts'
 import { isResolved } from '../resolver.ts'
@@ -17,12 +20,28 @@ export interface FollowingDeps extends ControllerDeps {
   /** Requests come from this user. */
   readonly clientAs: (user: UserInfo) => Client
   readonly dialWorld: () => DialWorld
+  readonly tokens: Pick<Tokens, 'of'>
 }
 
+const accountOf = (kind: Kind, { metadata }: ApiServerSource): string =>
+  `${metadata.namespace ?? ''}/${identityName(kind, metadata.name)}`
+
 export function startApiServerSources(deps: FollowingDeps): AsyncDisposable {
-  const { clock, log, recorder, informers, clientAs, dialWorld } = deps
+  const { clock, log, recorder, informers, clientAs, dialWorld, tokens } = deps
   const started = new AsyncDisposableStack()
-  const sender = started.use(createSender({ clock }))
+  const sender = started.use(
+    createSender({
+      clock,
+      authorization({ account = '', audience }) {
+        if (audience === undefined) return undefined
+        const [namespace = '', name = ''] = account.split('/')
+        const token = tokens.of({ account: { namespace, name }, audience })
+        return token === undefined
+          ? { problem: `there is no token of ServiceAccount ${account} for ${audience} yet` }
+          : { header: `Bearer ${token}` }
+      },
+    }),
+  )
   const followers = started.use(createFollowers({ clientAs, clock, log }))
   const read = informers.reader()
   const kinds: readonly Kind<ApiServerSource>[] = [ApiServerSource, FormerApiServerSource]
@@ -45,6 +64,13 @@ export function startApiServerSources(deps: FollowingDeps): AsyncDisposable {
                 url,
                 ...(dial && { dial }),
                 ...(isResolved(sink) && sink.caCerts && { caCerts: sink.caCerts }),
+                ...(isResolved(sink) &&
+                  sink.audience !== undefined && {
+                    audience: sink.audience,
+                    ...(featuresIn(read).authenticationOidc && {
+                      account: accountOf(kind, source),
+                    }),
+                  }),
               }
             },
           },

@@ -41,13 +41,20 @@ export const containerSourceReconciler: Reconciler<ContainerSource, World> = {
   plan({ source, deployment, binding }, nowMs) {
     const { generation = 0 } = source.metadata
     let status: SourceStatus = conditions.begin(source.status ?? {}, generation, nowMs)
-    const { sinkUri: _uri, sinkCACerts: _certificates, sinkAudience: _audience, ...bare } = status
-    const { sinkUri, sinkCACerts, sinkAudience } = binding?.status ?? {}
+    const {
+      sinkUri: _uri,
+      sinkCACerts: _certificates,
+      sinkAudience: _audience,
+      auth: _auth,
+      ...bare
+    } = status
+    const { sinkUri, sinkCACerts, sinkAudience, auth } = binding?.status ?? {}
     status = {
       ...bare,
       ...(sinkUri !== undefined && { sinkUri }),
       ...(sinkCACerts !== undefined && { sinkCACerts }),
       ...(sinkAudience !== undefined && { sinkAudience }),
+      ...(auth && { auth }),
     }
     const bound = binding && isObserved(binding) && conditionOf(binding.status, 'Ready')
     status = bound

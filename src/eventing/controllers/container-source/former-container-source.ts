@@ -8,7 +8,7 @@ import type { PodTemplateSpec } from '../../../kube/api/pod-spec.ts'
 import type { Reconciler } from '../../../kube/controller/reconciler.ts'
 import { destinationIn } from '../../api/destination.ts'
 import { FormerContainerSource, type FormerSource } from '../../api/former-sources.ts'
-import { addressableKinds, isResolved, resolve, targetOf, type Resolution } from '../resolver.ts'
+import { destinationKinds, isResolved, resolve, targetOf, type Resolution } from '../resolver.ts'
 import { sinkNotFound, withSink } from '../source/sink.ts'
 import { deploymentName, desiredDeployment } from './container-source.ts'
 
@@ -26,7 +26,7 @@ export const formerContainerSourceReconciler = (): Reconciler<FormerSource, Worl
     name: 'former-containersource-controller',
     kind: FormerContainerSource,
     watches: [
-      ...addressableKinds.map((kind) => ({
+      ...destinationKinds.map((kind) => ({
         kind,
         wake: (changed: KubeObject) => tracker.observers(changed),
       })),

@@ -15,7 +15,7 @@ import type { Reader } from '../../../kube/controller/reconciler.ts'
 import { destinationIn } from '../../api/destination.ts'
 import { SinkBinding } from '../../api/sink-binding.ts'
 import { isResolved, resolve } from '../resolver.ts'
-import { sinkVariables, withVariables } from './environment.ts'
+import { sinkVariables, withBinding } from './environment.ts'
 import { isFixed, isSubjectOf, podOf, podspecableKinds, type Podspecable } from './podspecable.ts'
 import { isLeftAlone, type SelectionMode } from './selection.ts'
 
@@ -35,9 +35,13 @@ function bind(object: Podspecable, context: AdmissionContext, mode: SelectionMod
   const around = context.read(Namespace, { namespace: '', name: namespace })
   if (isLeftAlone(mode, object, around)) return object
   let bound = pod
-  for (const { spec } of bindings) {
+  for (const { spec, status } of bindings) {
     const sink = resolve(destinationIn(spec.sink, namespace) ?? {}, namespace, reader(context))
-    if (isResolved(sink)) bound = withVariables(bound, sinkVariables(sink, spec.ceOverrides))
+    if (isResolved(sink))
+      bound = withBinding(bound, {
+        variables: sinkVariables(sink, spec.ceOverrides),
+        tokenSecret: status?.oidcTokenSecretName,
+      })
   }
   if (bound === pod) return object
   return {

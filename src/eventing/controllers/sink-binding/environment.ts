@@ -38,5 +38,54 @@ export function withVariables(pod: PodSpec, variables: readonly Variable[]): Pod
   return same ? pod : { ...pod, containers, ...(initContainers && { initContainers }) }
 }
 
+/** All that a SinkBinding does to a pod. */
+export interface Bound {
+  readonly variables: readonly Variable[]
+  /** The Secret with the token that the sink asks for; absent = it asks for none. */
+  readonly tokenSecret?: string | undefined
+}
+
+export const unbound: Bound = { variables: [] }
+
+/** The pod itself when it is as it is to be. */
+export const withBinding = (pod: PodSpec, { variables, tokenSecret }: Bound): PodSpec =>
+  withToken(withVariables(pod, variables), tokenSecret)
+
+const tokenVolume = 'oidc-token'
+const tokenFolder = '/oidc'
+
+/** The pod with the Secret's `token` as a file in every container, or without. */
+function withToken(pod: PodSpec, secret: string | undefined): PodSpec {
+  const { volumes = [], containers, initContainers = [] } = pod
+  const found = volumes.find(({ name }) => name === tokenVolume)
+  const all = [...(containers ?? []), ...initContainers]
+  const mounted = all.map(({ volumeMounts = [] }) =>
+    volumeMounts.find(({ name }) => name === tokenVolume),
+  )
+  if (secret === undefined && !found && mounted.every((each) => !each)) return pod
+  const holds = found?.projected?.sources?.some((each) => each.secret?.name === secret)
+  if (secret !== undefined && holds && mounted.every((each) => each?.mountPath === tokenFolder))
+    return pod
+  const mount = (container: Container): Container => {
+    const { volumeMounts = [], ...rest } = container
+    const others = volumeMounts.filter(({ name }) => name !== tokenVolume)
+    const next =
+      secret === undefined
+        ? others
+        : [...others, { name: tokenVolume, mountPath: tokenFolder, readOnly: true }]
+    return next.length > 0 ? { ...rest, volumeMounts: next } : rest
+  }
+  const others = volumes.filter(({ name }) => name !== tokenVolume)
+  const volume = { name: tokenVolume, projected: { sources: [{ secret: { name: secret ?? '' } }] } }
+  const next = secret === undefined ? others : [...others, volume]
+  const { volumes: _, ...rest } = pod
+  return {
+    ...rest,
+    containers: (containers ?? []).map(mount),
+    ...(pod.initContainers && { initContainers: initContainers.map(mount) }),
+    ...(next.length > 0 && { volumes: next }),
+  }
+}
+
 const sameVariable = (a: Variable, b: Variable | undefined): boolean =>
   a === b || (a.name === b?.name && (a.value ?? '') === (b.value ?? '') && !b.valueFrom)

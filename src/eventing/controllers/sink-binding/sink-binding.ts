@@ -4,10 +4,11 @@
  */
 import { finish } from '../../../knative/conditions.ts'
 import { createTracker } from '../../../knative/tracker.ts'
-import { keyOf, type KubeObject } from '../../../kube/api/meta.ts'
+import { keyOf, keyText, type KubeObject, type ObjectKey } from '../../../kube/api/meta.ts'
 import { selectorMatcher } from '../../../kube/api/selectors.ts'
 import type { Kind } from '../../../kube/api/kind.ts'
 import { groupOf } from '../../../kube/controller/custom-kinds.ts'
+import { Secret } from '../../../kube/api/secret.ts'
 import { Namespace } from '../../../kube/api/namespace.ts'
 import type { Patch, Reader, Reconciler } from '../../../kube/controller/reconciler.ts'
 import { destinationIn } from '../../api/destination.ts'
@@ -17,10 +18,17 @@ import {
   type SinkBindingStatus,
   type Subject,
 } from '../../api/sink-binding.ts'
-import { withoutIdentity } from '../marks.ts'
+import {
+  identityFor,
+  identityWatches,
+  identityWrites,
+  withIdentity,
+  type Identity,
+} from '../identity/identity.ts'
+import type { Tokens } from '../identity/tokens.ts'
 import { destinationKinds, isResolved, resolve, targetOf, type Resolution } from '../resolver.ts'
 import { sinkNotFound, withSink } from '../source/sink.ts'
-import { sinkVariables, withVariables } from './environment.ts'
+import { sinkVariables, unbound, withBinding, type Bound } from './environment.ts'
 import {
   isCronJob,
   isFinished,
@@ -31,6 +39,13 @@ import {
   subjectKind,
   type Podspecable,
 } from './podspecable.ts'
+import {
+  isWaiting,
+  tokenSecretFor,
+  tokenSecretWrites,
+  withTokenSecret,
+  type TokenSecret,
+} from './token-secret.ts'
 import { isLeftAlone, type SelectionMode } from './selection.ts'
 
 export interface World {
@@ -42,12 +57,17 @@ export interface World {
   readonly subjects: readonly Podspecable[]
   /** Some are meant, and labelled so that nothing is done to them. */
   readonly someLeftAlone: boolean
+  readonly identity: Identity
+  readonly tokenSecret: TokenSecret
 }
 
 export const sinkBindingReconciler = (
   mode: SelectionMode = 'exclusion',
+  tokens?: Pick<Tokens, 'of' | 'onChange'>,
 ): Reconciler<SinkBinding, World> => {
   const tracker = createTracker()
+  /** Those whose pods need tokens. */
+  const sending = new Map<string, ObjectKey>()
   const sinks = destinationKinds.map((kind) => ({
     kind,
     wake: (changed: KubeObject) => tracker.observers(changed),
@@ -65,6 +85,8 @@ export const sinkBindingReconciler = (
           ...bindingsOf(changed, read),
         ],
       })),
+      ...identityWatches(SinkBinding),
+      { kind: Secret, wake: 'owner' },
       {
         kind: Namespace,
         wake: ({ metadata }: KubeObject, read: Reader) =>
@@ -90,32 +112,38 @@ export const sinkBindingReconciler = (
             )
       const subjects = meant.filter((each) => !isLeftAlone(mode, each, namespace))
       const someLeftAlone = subjects.length < meant.length
+      const resolved = resolve(sink ?? {}, key.namespace, read)
+      const identity = identityFor(SinkBinding, binding, read)
+      const tokenSecret = tokenSecretFor(binding, resolved, identity, read, tokens)
+      if (tokenSecret.wanted) sending.set(keyText(key), key)
+      else sending.delete(keyText(key))
       return {
         binding,
         kind,
         subjects,
         someLeftAlone,
-        sink: resolve(sink ?? {}, key.namespace, read),
+        sink: resolved,
+        identity,
+        tokenSecret,
       }
     },
 
-    plan({ binding, sink, kind, subjects, someLeftAlone }, nowMs) {
+    plan(world, nowMs) {
+      const { binding, sink, kind, subjects, someLeftAlone, identity, tokenSecret } = world
       const { generation = 0 } = binding.metadata
       const { subject = {}, ceOverrides } = binding.spec
       let status: SinkBindingStatus = conditions.begin(binding.status ?? {}, generation, nowMs)
-      status = withoutIdentity(status, conditions, nowMs)
-      status = conditions.markTrueWithReason(
-        status,
-        'OIDCTokenSecretCreated',
-        'authentication-oidc feature disabled',
-        '',
-        nowMs,
-      )
+      status = withIdentity(status, identity, conditions, nowMs)
+      status = withTokenSecret(status, tokenSecret, conditions, nowMs)
       status = conditions.markTrue(status, 'TrustBundlePropagated', nowMs)
       status = withSink(status, sink, conditions, nowMs)
-      const variables = isResolved(sink) ? sinkVariables(sink, ceOverrides) : []
-      const patch = kind && isResolved(sink) ? patches(kind, subjects, variables) : []
-      const late = kind && isFixed(kind) ? subjects.filter((each) => isLate(each, variables)) : []
+      const bound = isResolved(sink)
+        ? { variables: sinkVariables(sink, ceOverrides), tokenSecret: status.oidcTokenSecretName }
+        : unbound
+      // Pods that started without a token could not send: they get all at once.
+      const patch =
+        kind && isResolved(sink) && !isWaiting(tokenSecret) ? patches(kind, subjects, bound) : []
+      const late = kind && isFixed(kind) ? subjects.filter((each) => isLate(each, bound)) : []
       if (!kind)
         status = conditions.markFalse(
           status,
@@ -159,7 +187,11 @@ export const sinkBindingReconciler = (
           nowMs,
         )
       else if (isResolved(sink)) status = conditions.markTrue(status, 'SinkBindingAvailable', nowMs)
+      const ofAccount = identityWrites(identity)
+      const ofSecret = tokenSecretWrites(tokenSecret)
       return {
+        apply: [...ofAccount.apply, ...ofSecret.apply],
+        delete: [...ofSecret.delete, ...ofAccount.delete],
         patch,
         status: finish(status, binding.status, generation, nowMs),
         statusOnFailure: ({ message }) =>
@@ -174,14 +206,20 @@ export const sinkBindingReconciler = (
     },
 
     finalize: ({ kind, subjects }) => ({
-      patch: kind ? patches(kind, subjects, []) : [],
+      patch: kind ? patches(kind, subjects, unbound) : [],
       done: true,
     }),
 
     gone(key) {
       tracker.forget(key)
+      sending.delete(keyText(key))
       return {}
     },
+
+    connect: (wake) =>
+      tokens?.onChange(() => {
+        for (const key of sending.values()) wake(key)
+      }) ?? { [Symbol.dispose]() {} },
   }
 }
 
@@ -210,25 +248,25 @@ const namesOf = (subjects: readonly Podspecable[]): string =>
   subjects.map(({ kind, metadata }) => `${kind} ${metadata.name}`).join(', ')
 
 /** It runs, or will, without knowing the sink. */
-function isLate(job: Podspecable, variables: ReturnType<typeof sinkVariables>): boolean {
+function isLate(job: Podspecable, bound: Bound): boolean {
   const pod = podOf(job)
   if (!pod || isFinished(job) || job.metadata.deletionTimestamp) return false
-  return withVariables(pod, variables) !== pod
+  return withBinding(pod, bound) !== pod
 }
 
 /** Nothing for those that have them, or that can not be changed any more. */
 function patches(
   kind: Kind<Podspecable>,
   subjects: readonly Podspecable[],
-  variables: ReturnType<typeof sinkVariables>,
+  wanted: Bound,
 ): readonly Patch[] {
   if (isFixed(kind)) return []
   return subjects.flatMap((subject): readonly Patch[] => {
     const pod = podOf(subject)
     if (!pod || subject.metadata.deletionTimestamp) return []
-    const bound = withVariables(pod, variables)
+    const bound = withBinding(pod, wanted)
     if (bound === pod) return []
-    const { containers, initContainers } = bound
+    const { containers, initContainers, volumes } = bound
     return [
       {
         kind,
@@ -236,7 +274,15 @@ function patches(
         body: {
           // Lists are replaced whole: somebody else may have changed them meanwhile.
           metadata: { resourceVersion: subject.metadata.resourceVersion },
-          spec: { template: { spec: { containers, ...(initContainers && { initContainers }) } } },
+          spec: {
+            template: {
+              spec: {
+                containers,
+                ...(initContainers && { initContainers }),
+                ...(volumes !== pod.volumes && { volumes: volumes ?? null }),
+              },
+            },
+          },
         },
       },
     ]
