@@ -69,7 +69,11 @@ function defaults(sent: RequestReply, context: AdmissionContext<RequestReply>): 
   return withUserInfo(object, eventingGroup, context, !old || !sameJson(object.spec, old.spec))
 }
 
-const reserved = ['', 'id', 'type', 'specversion', 'source']
+/** What a mark can not be: required, of a form of their own, or a Broker's. */
+const reserved = [
+  ...['', 'id', 'type', 'specversion', 'source'],
+  ...['data', 'datacontenttype', 'dataschema', 'time', 'knativearrivaltime', 'knativebrokerttl'],
+]
 
 function* validate(
   { spec }: RequestReply,
@@ -92,6 +96,13 @@ function* validate(
         'expected the name of an attribute other than id, type, source and specversion',
       )
   }
+  // The request itself would be its answer.
+  if (spec.correlationAttribute === spec.replyAttribute && spec.replyAttribute !== undefined)
+    yield invalidValue(
+      spec.replyAttribute,
+      'spec.replyAttribute',
+      'expected another attribute than spec.correlationAttribute',
+    )
   if (!((parseIsoDuration(timeout) ?? 0) > 0)) yield invalidValue(timeout, 'spec.timeout')
   if (delivery) yield* via('spec.delivery', validateDelivery(delivery, context))
 }

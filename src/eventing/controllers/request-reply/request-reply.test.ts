@@ -98,6 +98,17 @@ test('a RequestReply has a key, a Trigger and an address, and takes its Broker f
   assert.deepEqual(askedKeys([{ cesql: "type = 'x'" }], read), {})
 })
 
+test('attributes that can not carry a mark are refused', async () => {
+  await using it = await world()
+  for (const [spec, reason] of [
+    [{ correlationAttribute: 'replyid' }, /replyid: spec.replyAttribute\nexpected another/],
+    [{ correlationAttribute: 'time' }, /invalid value: time: spec.correlationAttribute/],
+    [{ replyAttribute: '' }, /invalid value: : spec.replyAttribute/],
+    [{ timeout: 'PT0S' }, /invalid value: PT0S: spec.timeout/],
+  ] as const)
+    await assert.rejects(it.create(requestReply(spec)), reason)
+})
+
 test('it waits for its Broker, follows it to another one, and says whose the Trigger is', async () => {
   await using it = await world()
   await it.create(requestReply())
