@@ -80,8 +80,7 @@ function* validate(
       "expected either 'cluster' or 'namespace'",
     )
   const changed = old && !sameJson(old.spec.subscribers ?? [], spec.subscribers ?? [])
-  const controller = user.username === subscriberWriter || user.groups.includes('system:masters')
-  if (changed && !controller)
+  if (changed && user.username !== subscriberWriter)
     yield genericError(
       `Channel.Spec.Subscribers changed by user ${user.username} which was not the ${subscriberWriter} service account`,
       'spec.subscribers',

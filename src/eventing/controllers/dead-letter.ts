@@ -29,7 +29,7 @@ export function withDeadLetter<S extends ConditionsStatus & DeadLetterFields>(
     return conditions.markFalse(
       cleared,
       type,
-      "Unable to get the dead letter sink's URI",
+      sink.reason ?? "Unable to get the dead letter sink's URI",
       sink.problem,
       nowMs,
     )

@@ -5,125 +5,22 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { parseAllDocuments } from 'yaml'
 import { ConfigMap } from '../../kube/api/config-map.ts'
-import { coreKinds } from '../../kube/api/kinds.ts'
-import { servedVersionsOf, type Kind, type KindDefinition } from '../../kube/api/kind.ts'
+import type { Kind, KindDefinition } from '../../kube/api/kind.ts'
 import type { KubeObject, ObjectKey } from '../../kube/api/meta.ts'
-import { Namespace } from '../../kube/api/namespace.ts'
 import { Service as CoreService } from '../../kube/api/service.ts'
 import { StatusError } from '../../kube/api/status-error.ts'
-import { conditionOf, type ConditionedObject } from '../../knative/conditions.ts'
-import type { Fields } from '../../knative/old-form.ts'
-import type { Api } from '../../kube/api/protocol.ts'
-import { servingKinds } from '../../serving/api/kinds.ts'
-import { inMemoryPlatform } from '../../testing/platform.ts'
-import { SimClock } from '../../testing/sim-clock.ts'
+import { conditionOf } from '../../knative/conditions.ts'
 import { Broker } from '../api/broker.ts'
-import { eventingConfigAdmission } from '../api/config-maps.ts'
 import { EventPolicy } from '../api/event-policy.ts'
 import { EventType } from '../api/event-type.ts'
 import { InMemoryChannel } from '../api/in-memory-channel.ts'
-import { eventingKinds } from '../api/kinds.ts'
 import { Parallel } from '../api/parallel.ts'
 import { PingSource } from '../api/ping-source.ts'
-import { RequestReply } from '../api/request-reply.ts'
 import { Sequence } from '../api/sequence.ts'
 import { Subscription } from '../api/subscription.ts'
 import { Trigger } from '../api/trigger.ts'
-import { startReconcilers } from './controllers.ts'
 import { wantedEventTypes } from './event-type/auto-create.ts'
-import type { EngineLink } from './engine/engine-link.ts'
-import { installEventing } from './install.ts'
-
-const kinds = [...coreKinds, ...servingKinds, ...eventingKinds]
-
-/** Has taken whatever there is. */
-const willing: EngineLink = {
-  address: { host: '127.0.0.1', port: 1 },
-  serves: () => true,
-  problemOf: () => undefined,
-  changed() {},
-  onServed: () => ({ [Symbol.dispose]() {} }),
-  async [Symbol.asyncDispose]() {},
-}
-
-async function start() {
-  const clock = new SimClock()
-  const platform = inMemoryPlatform({ kinds, clock, admission: [eventingConfigAdmission] })
-  const { client, api } = platform
-  const inDefault = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default' } }
-  await client.create(Namespace, inDefault).catch(() => {})
-  await installEventing(client)
-  const controllers = startReconcilers(willing, platform)
-  const key = (name: string) => ({ namespace: 'default', name })
-  const ready = async (kind: Kind<ConditionedObject>, name: string) =>
-    conditionOf((await client.get(kind, key(name))).status, 'Ready')
-  return {
-    client,
-    key,
-    ready,
-    create: (object: object) => create(api, object),
-    get: (kind: KindDefinition, version: string, name: string) => read(api, kind, version, name),
-    settle: () => clock.advance(2_000),
-    isReady: async (kind: Kind<ConditionedObject>, name: string) =>
-      assert.deepEqual((await ready(kind, name))?.status, 'True', `${kind.kind} ${name}`),
-    async [Symbol.asyncDispose]() {
-      await controllers[Symbol.asyncDispose]()
-      await platform[Symbol.asyncDispose]()
-    },
-  }
-}
-
-const request = {
-  user: { username: 'somebody', groups: ['system:masters'] },
-  // As kubectl asks.
-  options: { fieldValidation: 'Strict' as const },
-  durable: false,
-}
-
-/** As `kubectl create` of an object in the version it is written in; answers it, and what was warned of. */
-async function create(api: Api, sent: object) {
-  const object = sent as KubeObject
-  const [version = '', group = ''] = object.apiVersion.split('/').reverse()
-  const kind = kinds.find((each) => each.group === group && each.kind === object.kind)
-  assert.ok(kind, `there is no kind ${object.kind} of ${group}`)
-  assert.ok(servedVersionsOf(kind).includes(version), `${kind.kind}: ${version} is not served`)
-  const namespace = object.metadata.namespace ?? 'default'
-  const response = await api.handle({
-    ...request,
-    verb: 'create',
-    group,
-    version,
-    resource: kind.plural,
-    ...(kind.namespaced && { namespace }),
-    body: object,
-  })
-  return { object: response.body as Stored, warnings: response.warnings ?? [] }
-}
-
-async function read(api: Api, { group, plural }: KindDefinition, version: string, name: string) {
-  const asked = { ...request, verb: 'get' as const, group, version, resource: plural, name }
-  return (await api.handle({ ...asked, namespace: 'default' })).body as Stored
-}
-
-interface Stored extends KubeObject {
-  readonly spec: Fields
-  readonly status?: Fields
-}
-
-const broker = (name: string, more: object = {}) => ({
-  apiVersion: 'eventing.knative.dev/v1',
-  kind: 'Broker',
-  metadata: { name },
-  ...more,
-})
-
-const service = (name: string) => ({
-  apiVersion: 'v1',
-  kind: 'Service',
-  metadata: { name },
-  spec: { selector: { app: name }, ports: [{ port: 80 }] },
-})
-const toService = (name: string) => ({ ref: { apiVersion: 'v1', kind: 'Service', name } })
+import { broker, kinds, service, start, toService } from './world.fixture.ts'
 
 test('a Sequence: a channel and a Subscription a step, one leading into the next', async () => {
   await using world = await start()
@@ -507,19 +404,6 @@ test('EventPolicies follow the feature that they need', async () => {
   await world.settle()
   assert.deepEqual(await policies(), ['True', 'OIDCDisabled', 0])
   assert.equal((await world.ready(EventPolicy, 'p'))?.reason, 'OIDCAuthenticationDisabled')
-})
-
-test('a RequestReply says that it is not served', async () => {
-  await using world = await start()
-  await world.create({
-    apiVersion: 'eventing.knative.dev/v1alpha1',
-    kind: 'RequestReply',
-    metadata: { name: 'r' },
-    spec: { brokerRef: { apiVersion: 'eventing.knative.dev/v1', kind: 'Broker', name: 'b' } },
-  })
-  await world.settle()
-  const ready = await world.ready(RequestReply, 'r')
-  assert.deepEqual([ready?.status, ready?.reason], ['False', 'NotServed'])
 })
 
 const book = join(import.meta.dirname, '..', '..', '..', 'test', 'book')

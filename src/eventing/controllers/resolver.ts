@@ -4,6 +4,7 @@
  * compare them letter by letter.
  */
 import { apiVersionOf, type Kind } from '../../kube/api/kind.ts'
+import { ConfigMap } from '../../kube/api/config-map.ts'
 import type { KubeObject, ObjectKey } from '../../kube/api/meta.ts'
 import { Service as CoreService } from '../../kube/api/service.ts'
 import { groupOf } from '../../kube/controller/custom-kinds.ts'
@@ -11,12 +12,15 @@ import type { Reader } from '../../kube/controller/reconciler.ts'
 import type { Target } from '../../knative/tracker.ts'
 import { Broker } from '../api/broker.ts'
 import { Channel } from '../api/channel.ts'
+import { configEventingFeatures } from '../api/config/features.ts'
+import { configKReferenceMapping } from '../api/config/kreference-mapping.ts'
+import { featuresIn, readConfig } from '../api/config/read.ts'
 import type { Destination, KReference } from '../api/destination.ts'
 import { EventTransform } from '../api/event-transform.ts'
 import { InMemoryChannel } from '../api/in-memory-channel.ts'
 import { legacyFlows } from '../api/legacy-flow.ts'
 import { JobSink } from '../api/job-sink.ts'
-import { clusterDomain } from '../api/names.ts'
+import { clusterDomain, systemNamespace } from '../api/names.ts'
 import { Parallel } from '../api/parallel.ts'
 import { Sequence } from '../api/sequence.ts'
 
@@ -63,13 +67,17 @@ export const addressableKinds: readonly Kind[] = [
   ...legacyFlows.map(({ kind }) => kind as unknown as Kind),
 ]
 
+/** What a reconciler follows that resolves Destinations: URLs may be made by ConfigMaps too. */
+export const destinationKinds: readonly Kind[] = [...addressableKinds, ConfigMap]
+
 export interface Resolved {
   readonly url: string
   readonly caCerts?: string
   readonly audience?: string
 }
 
-export type Resolution = Resolved | { readonly problem: string }
+/** `reason`: of the condition, where it is another than usual. */
+export type Resolution = Resolved | { readonly problem: string; readonly reason?: string }
 
 export const isResolved = (resolution: Resolution): resolution is Resolved => 'url' in resolution
 
@@ -95,7 +103,28 @@ export function targetOf(
 ): readonly Target[] {
   const { ref } = destination ?? {}
   if (!ref?.kind || !ref.name) return []
-  return [{ kind: ref.kind, namespace: ref.namespace || namespace, name: ref.name }]
+  return [
+    { kind: ref.kind, namespace: ref.namespace || namespace, name: ref.name },
+    ...mappingConfigs,
+  ]
+}
+
+/** By these some kinds have URLs that say none themselves. */
+const mappingConfigs = [configEventingFeatures, configKReferenceMapping].map(
+  ({ name }): Target => ({ kind: ConfigMap.kind, namespace: systemNamespace, name }),
+)
+
+/** The URL that config-kreference-mapping makes of references to such a kind; undefined = it says nothing of it. */
+function mappingOf(
+  { apiVersion = '', kind = '' }: KReference,
+  read: Pick<Reader, 'get'>,
+): ((object: KubeObject) => string | undefined) | undefined {
+  if (!featuresIn(read).kreferenceMapping) return undefined
+  const [version = '', group] = apiVersion.split('/').reverse()
+  const key = [kind, version, ...(group ? [group] : [])].join('.')
+  const { has, urlOf } = readConfig(configKReferenceMapping, read)
+  if (!has(key)) return undefined
+  return ({ metadata: { name, namespace = '', uid = '' } }) => urlOf(key, { name, namespace, uid })
 }
 
 export function resolve(
@@ -127,6 +156,7 @@ function resolveReference(
 ): Resolution {
   const { name = '', kind: kindName = '', apiVersion = '' } = ref
   const key: ObjectKey = { namespace: ref.namespace || ownNamespace, name }
+  const mapping = mappingOf(ref, read)
   const kind = referredKind(ref, kinds) ?? read.custom?.(ref)
   if (!kind)
     return {
@@ -137,6 +167,8 @@ function resolveReference(
     return {
       problem: `failed to get object ${key.namespace}/${name}: ${kind.plural}${kind.group ? `.${kind.group}` : ''} "${name}" not found`,
     }
+  const mapped = mapping?.(object)
+  if (mapped !== undefined) return { url: mapped }
   if (kind.kind === CoreService.kind && kind.group === '')
     return {
       url: `${caCerts === undefined ? 'http' : 'https'}://${name}.${key.namespace}.svc.${clusterDomain}`,
@@ -146,7 +178,7 @@ function resolveReference(
     ref.address === undefined
       ? (addresses[0] ?? address)
       : addresses.find((each) => each.name === ref.address)
-  if (!found?.url)
+  if (!found?.url || hasNoHost(found.url))
     return {
       problem: `address not set for &ObjectReference{Kind:${kindName},Namespace:${key.namespace},Name:${name},UID:,APIVersion:${apiVersionOf(kind)},ResourceVersion:,FieldPath:,}`,
     }
@@ -156,6 +188,9 @@ function resolveReference(
     ...(found.audience !== undefined && { audience: found.audience }),
   }
 }
+
+/** `http:///path`: a URL of HTTP without a host. */
+const hasNoHost = (url: string): boolean => /^https?:\/\/($|[/?#])/i.test(url)
 
 /** RFC 3986, section 5, on the text: what does not change stays letter by letter. */
 function relativeTo(base: string, reference: string): string {

@@ -12,6 +12,8 @@ export interface MappedObject {
 }
 
 export interface KReferenceMapping {
+  /** There is a template under this key, said as for `urlOf`. */
+  readonly has: (key: string) => boolean
   /** Undefined = there is none for the kind. `key`: `Kind.version.group`, `Kind.version` of the core group. */
   readonly urlOf: (key: string, object: MappedObject) => string | undefined
 }
@@ -48,6 +50,7 @@ Pod.v1: "https://{{ .SystemNamespace }}.example.com/{{ .Namespace }}/{{ .Name }}
     const templates = new Map(Object.entries(data).filter(([key]) => !key.startsWith('_')))
     for (const [key, template] of templates) check(key, template)
     return {
+      has: (key) => templates.has(key),
       urlOf(key, { name, namespace, uid }) {
         const values: Readonly<Record<string, string>> = {
           Name: name,

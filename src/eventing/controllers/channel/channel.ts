@@ -7,6 +7,8 @@ import { Channel, channelConditions as conditions, type ChannelStatus } from '..
 import type { InMemoryChannelStatus } from '../../api/in-memory-channel.ts'
 import { annotation } from '../../api/names.ts'
 import { channelKinds, noChannelKind, templateKind } from '../channel-kinds.ts'
+import { complaint } from '../marks.ts'
+import { derivedPolicies, derivedWorld, type DerivedWorld } from '../identity/derived-policies.ts'
 import { policiesFor, policyWatches, withPolicies, type Policies } from '../policies.ts'
 
 interface Backing extends ConditionedObject {
@@ -18,6 +20,7 @@ export interface World {
   readonly kind: Kind | undefined
   readonly backing: Backing | undefined
   readonly policies: Policies | undefined
+  readonly derived: DerivedWorld
 }
 
 export const channelReconciler: Reconciler<Channel, World> = {
@@ -35,23 +38,35 @@ export const channelReconciler: Reconciler<Channel, World> = {
       kind,
       backing: kind && (read.get(kind, keyOf(channel)) as Backing),
       policies: policiesFor(Channel, channel, read),
+      derived: derivedWorld(Channel, channel, read),
     }
   },
 
-  plan({ channel, kind, backing, policies }, nowMs) {
+  plan({ channel, kind, backing, policies, derived }, nowMs) {
     const { generation = 0, name } = channel.metadata
     const begun = conditions.begin(channel.status ?? {}, generation, nowMs)
     const done = (status: ChannelStatus) => finish(status, channel.status, generation, nowMs)
     const failed = (message: string) =>
       done(conditions.markFalse(begun, 'BackingChannelReady', 'ChannelFailure', message, nowMs))
-    if (!kind) return { status: failed(noChannelKind(channel.spec.channelTemplate)) }
+    if (!kind) {
+      const status = failed(noChannelKind(channel.spec.channelTemplate))
+      const events = complaint(channel.status, status, 'BackingChannelReady', 'InternalError')
+      return { status, events }
+    }
     if (backing && controllerOf(backing)?.uid !== channel.metadata.uid)
       return {
         status: failed(`${kind.kind} "${name}" is not owned by Channel "${name}"`),
         error: new Error(`channel: "${name}" does not own ${kind.kind}: "${name}"`),
       }
+    const copies = derivedPolicies(
+      channel,
+      { 'messaging.knative.dev/channel-kind': kind.kind, 'messaging.knative.dev/channel-name': name },
+      [{ kind, name }],
+      derived,
+    )
     return {
-      apply: [applyBacking(channel, kind)],
+      apply: [applyBacking(channel, kind), ...copies.apply],
+      delete: copies.delete,
       status: done(decide(begun, kind, channel, backing, policies, nowMs)),
     }
   },
@@ -80,7 +95,10 @@ function decide(
       nowMs,
     )
   status = conditions.mirror(status, 'BackingChannelReady', ready, nowMs)
-  const { address, addresses, subscribers, deadLetterSinkUri } = backing?.status ?? {}
+  const { address: _address, addresses: _addresses, ...unaddressed } = status
+  status = unaddressed
+  const { address, addresses, subscribers } = backing?.status ?? {}
+  const { deadLetterSinkUri, deadLetterSinkCACerts, deadLetterSinkAudience } = backing?.status ?? {}
   if (!address?.url)
     return conditions.markFalse(
       status,
@@ -90,12 +108,20 @@ function decide(
       nowMs,
     )
   status = conditions.markTrue({ ...status, address }, 'Addressable', nowMs)
-  const { subscribers: _, deadLetterSinkUri: _uri, ...bare } = status
+  const {
+    subscribers: _,
+    deadLetterSinkUri: _uri,
+    deadLetterSinkCACerts: _certificates,
+    deadLetterSinkAudience: _audience,
+    ...bare
+  } = status
   status = {
     ...bare,
     ...(addresses && { addresses }),
     ...(subscribers && { subscribers }),
     ...(deadLetterSinkUri && { deadLetterSinkUri }),
+    ...(deadLetterSinkCACerts && { deadLetterSinkCACerts }),
+    ...(deadLetterSinkAudience && { deadLetterSinkAudience }),
   }
   status = conditions.mirror(
     status,

@@ -35,13 +35,14 @@ export const eventTypeReconciler = (): Reconciler<EventType, World> => {
       kind,
       wake: (changed: KubeObject) => tracker.observers(changed),
     })),
+    customKinds: (changed) => tracker.observers(changed),
 
     observe(eventType, read) {
       const key = keyOf(eventType)
       const reference = referenceOf(eventType)
       const { namespace = key.namespace, name = '', kind: kindName = '' } = reference ?? {}
       tracker.track(key, reference ? [{ kind: kindName, namespace, name }] : [])
-      const kind = reference && referredKind(reference, kinds)
+      const kind = reference && (referredKind(reference, kinds) ?? read.custom?.(reference))
       return {
         eventType,
         reference,

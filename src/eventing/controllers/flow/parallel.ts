@@ -4,6 +4,7 @@
  */
 import type { Reconciler } from '../../../kube/controller/reconciler.ts'
 import type { Kind } from '../../../kube/api/kind.ts'
+import { childName } from '../../../knative/child-name.ts'
 import { finish, type Condition } from '../../../knative/conditions.ts'
 import {
   Parallel,
@@ -12,6 +13,7 @@ import {
 } from '../../api/parallel.ts'
 import { Subscription } from '../../api/subscription.ts'
 import { channelKinds, noChannelKind, templateKind } from '../channel-kinds.ts'
+import { derivedPolicies, derivedWorld, withAccounts, type Behind, type DerivedWorld } from '../identity/derived-policies.ts'
 import { policiesFor, policyWatches, withPolicies, type Policies } from '../policies.ts'
 import {
   channelApply,
@@ -31,14 +33,15 @@ export interface World {
   readonly channels: readonly { readonly kind: Kind; readonly object: FlowChannel }[]
   readonly subscriptions: readonly Subscription[]
   readonly policies: Policies | undefined
+  readonly derived: DerivedWorld
 }
 
-export const ingressName = (parallel: string): string => `${parallel}-kn-parallel`
+export const ingressName = (parallel: string): string => childName(parallel, '-kn-parallel')
 /** Of a branch's channel and of the Subscription from there to its subscriber. */
 export const branchName = (parallel: string, index: number): string =>
-  `${parallel}-kn-parallel-${index}`
+  childName(parallel, `-kn-parallel-${index}`)
 export const filterName = (parallel: string, index: number): string =>
-  `${parallel}-kn-parallel-filter-${index}`
+  childName(parallel, `-kn-parallel-filter-${index}`)
 
 export const parallelReconciler: Reconciler<Parallel, World> = {
   name: 'parallel-controller',
@@ -56,6 +59,7 @@ export const parallelReconciler: Reconciler<Parallel, World> = {
     ),
     subscriptions: read.owned(Subscription, parallel),
     policies: policiesFor(Parallel, parallel, read),
+    derived: derivedWorld(Parallel, parallel, read),
   }),
 
   plan(world, nowMs) {
@@ -79,6 +83,12 @@ export const parallelReconciler: Reconciler<Parallel, World> = {
       }
     const owner = { kind: Parallel, object: parallel }
     const names = [ingressName(name), ...branches.map((_, i) => branchName(name, i))]
+    const derived = derivedPolicies(
+      parallel,
+      { 'flows.knative.dev/parallel-name': name },
+      behind(parallel, kind),
+      world.derived,
+    )
     const writes = subscriptionWrites(owner, wantedSubscriptions(parallel, kind), subscriptions)
     const left = channels.filter(
       (each) => each.kind !== kind || !names.includes(each.object.metadata.name),
@@ -87,9 +97,11 @@ export const parallelReconciler: Reconciler<Parallel, World> = {
       apply: [
         ...names.map((each) => channelApply(owner, each, kind, channelTemplate)),
         ...writes.apply,
+        ...derived.apply,
       ],
       delete: [
         ...writes.delete,
+        ...derived.delete,
         ...left
           .filter(({ object }) => !object.metadata.deletionTimestamp)
           .map((each) => deletion(each.kind, each.object)),
@@ -125,6 +137,16 @@ function wantedSubscriptions(
     ]
   })
 }
+
+/** Events come into the first channel from whoever may send to the Parallel, into a branch's from its filter. */
+const behind = ({ spec, metadata: { name } }: Parallel, kind: Kind): readonly Behind[] => [
+  { kind, name: ingressName(name) },
+  ...(spec.branches ?? []).map((_, i) => ({
+    kind,
+    name: branchName(name, i),
+    from: [filterName(name, i)],
+  })),
+]
 
 function decide(
   { parallel, channels, subscriptions, policies }: World,
@@ -162,7 +184,13 @@ function decide(
     filterChannelStatus: channelStatus(branchName(name, i)),
     subscriberSubscriptionStatus: subscriptionStatus(branchName(name, i)),
   }))
-  let status: ParallelStatus = { ...begun, ingressChannelStatus, branchStatuses }
+  const inOrder = (spec.branches ?? [])
+    .flatMap((_, i) => [filterName(name, i), branchName(name, i)])
+    .map((each) => subscriptions.find((one) => one.metadata.name === each))
+  let status: ParallelStatus = withAccounts(
+    { ...begun, ingressChannelStatus, branchStatuses },
+    inOrder,
+  )
   const mark = (type: string, isTrue: boolean, reason: string, message: string) => {
     status = isTrue
       ? conditions.markTrue(status, type, nowMs)

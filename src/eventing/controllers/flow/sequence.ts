@@ -1,6 +1,7 @@
 /** Sequence: a channel and a Subscription for each step, one leading into the next (contract eventing §2.10). */
 import type { Reconciler } from '../../../kube/controller/reconciler.ts'
 import type { Kind } from '../../../kube/api/kind.ts'
+import { childName } from '../../../knative/child-name.ts'
 import { finish } from '../../../knative/conditions.ts'
 import {
   Sequence,
@@ -9,6 +10,7 @@ import {
 } from '../../api/sequence.ts'
 import { Subscription } from '../../api/subscription.ts'
 import { channelKinds, noChannelKind, templateKind } from '../channel-kinds.ts'
+import { derivedPolicies, derivedWorld, withAccounts, type Behind, type DerivedWorld } from '../identity/derived-policies.ts'
 import { policiesFor, policyWatches, withPolicies, type Policies } from '../policies.ts'
 import {
   channelApply,
@@ -29,11 +31,12 @@ export interface World {
   readonly channels: readonly { readonly kind: Kind; readonly object: FlowChannel }[]
   readonly subscriptions: readonly Subscription[]
   readonly policies: Policies | undefined
+  readonly derived: DerivedWorld
 }
 
 /** Of the channel and of the Subscription of a step. */
 export const stepName = (sequence: string, index: number): string =>
-  `${sequence}-kn-sequence-${index}`
+  childName(sequence, `-kn-sequence-${index}`)
 
 export const sequenceReconciler: Reconciler<Sequence, World> = {
   name: 'sequence-controller',
@@ -51,6 +54,7 @@ export const sequenceReconciler: Reconciler<Sequence, World> = {
     ),
     subscriptions: read.owned(Subscription, sequence),
     policies: policiesFor(Sequence, sequence, read),
+    derived: derivedWorld(Sequence, sequence, read),
   }),
 
   plan(world, nowMs) {
@@ -84,6 +88,12 @@ export const sequenceReconciler: Reconciler<Sequence, World> = {
         reply: next === undefined ? reply : { ref: channelReference(kind, next) },
       }
     })
+    const derived = derivedPolicies(
+      sequence,
+      { 'flows.knative.dev/sequence-name': name },
+      behind(sequence, kind),
+      world.derived,
+    )
     const writes = subscriptionWrites(owner, wanted, subscriptions)
     const left = channels.filter(
       (each) => each.kind !== kind || !names.includes(each.object.metadata.name),
@@ -92,9 +102,11 @@ export const sequenceReconciler: Reconciler<Sequence, World> = {
       apply: [
         ...names.map((each) => channelApply(owner, each, kind, channelTemplate)),
         ...writes.apply,
+        ...derived.apply,
       ],
       delete: [
         ...writes.delete,
+        ...derived.delete,
         ...left
           .filter(({ object }) => !object.metadata.deletionTimestamp)
           .map((each) => deletion(each.kind, each.object)),
@@ -103,6 +115,14 @@ export const sequenceReconciler: Reconciler<Sequence, World> = {
     }
   },
 }
+
+/** Events come into the first channel from whoever may send to the Sequence, into the others from the step before. */
+const behind = ({ spec, metadata: { name } }: Sequence, kind: Kind): readonly Behind[] =>
+  (spec.steps ?? []).map((_, i) => ({
+    kind,
+    name: stepName(name, i),
+    ...(i > 0 && { from: [stepName(name, i - 1)] }),
+  }))
 
 function decide(
   { sequence, channels, subscriptions, policies }: World,
@@ -123,7 +143,11 @@ function decide(
       subscriptions.find((one) => one.metadata.name === each),
     ),
   )
-  let status: SequenceStatus = { ...begun, channelStatuses, subscriptionStatuses }
+  const inOrder = names.map((each) => subscriptions.find((one) => one.metadata.name === each))
+  let status: SequenceStatus = withAccounts(
+    { ...begun, channelStatuses, subscriptionStatuses },
+    inOrder,
+  )
   const mark = (type: string, isTrue: boolean, reason: string, message: string) => {
     status = isTrue
       ? conditions.markTrue(status, type, nowMs)

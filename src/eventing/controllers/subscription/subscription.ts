@@ -4,12 +4,19 @@
  */
 import { keyOf, type KubeObject } from '../../../kube/api/meta.ts'
 import { semanticallyEqual } from '../../../kube/controller/difference.ts'
-import type { Patch, Plan, PlannedEvent, Reconciler } from '../../../kube/controller/reconciler.ts'
-import { conditionOf, finish } from '../../../knative/conditions.ts'
+import type {
+  Patch,
+  Plan,
+  PlannedEvent,
+  Reader,
+  Reconciler,
+} from '../../../kube/controller/reconciler.ts'
+import { conditionOf, finish, isReady } from '../../../knative/conditions.ts'
 import { createTracker } from '../../../knative/tracker.ts'
 import { Channel } from '../../api/channel.ts'
 import type { SubscriberSpec } from '../../api/channelable.ts'
 import type { DeliverySpec } from '../../api/delivery-spec.ts'
+import type { KReference } from '../../api/destination.ts'
 import { InMemoryChannel } from '../../api/in-memory-channel.ts'
 import {
   Subscription,
@@ -23,7 +30,16 @@ import {
   withIdentity,
   type Identity,
 } from '../identity/identity.ts'
-import { destinationKinds, isResolved, resolve, targetOf, type Resolution } from '../resolver.ts'
+import { noChannelKind } from '../channel-kinds.ts'
+import { complaint } from '../marks.ts'
+import {
+  destinationKinds,
+  isResolved,
+  referredKind,
+  resolve,
+  targetOf,
+  type Resolution,
+} from '../resolver.ts'
 
 export interface World {
   readonly subscription: Subscription
@@ -83,9 +99,10 @@ export const subscriptionReconciler = (): Reconciler<Subscription, World> => {
       const { subscription } = world
       const { generation = 0 } = subscription.metadata
       const begun = conditions.begin(subscription.status ?? {}, generation, nowMs)
-      const { status, ...plan } = decide(world, begun, nowMs)
+      const { status, events = [], ...plan } = decide(world, begun, nowMs)
       return {
         ...plan,
+        events: [...events, ...complaint(subscription.status, status, 'ReferencesResolved')],
         ...identityWrites(world.identity),
         status: finish(status, subscription.status, generation, nowMs),
       }
@@ -206,16 +223,15 @@ function decide(world: World, begun: SubscriptionStatus, nowMs: number): Decisio
   const upToDate = entered && semanticallyEqual(entered, entry)
   status = conditions.markTrue(status, 'AddedToChannel', nowMs)
   const said = channel.status?.subscribers?.find((each) => each.uid === uid)
-  const isCurrent = upToDate && said?.observedGeneration === generation
+  const current = upToDate && said?.observedGeneration === generation ? said?.ready : undefined
   const unready = [
     'ChannelReady',
     'SubscriptionNotMarkedReadyByChannel',
     `Subscription not marked by Channel as Ready: ${said?.message ?? conditionOf(channel.status, 'Ready')?.message ?? ''}`,
     nowMs,
   ] as const
-  if (isCurrent && said.ready === 'True')
-    status = conditions.markTrue(status, 'ChannelReady', nowMs)
-  else if (isCurrent && said.ready === 'False') status = conditions.markFalse(status, ...unready)
+  if (current === 'True') status = conditions.markTrue(status, 'ChannelReady', nowMs)
+  else if (current === 'False') status = conditions.markFalse(status, ...unready)
   else status = conditions.markUnknown(status, ...unready)
   if (upToDate) return { status }
   const next = entered
