@@ -2,10 +2,14 @@
  * Sends one message with an event and reads the whole answer: keep-alive connections, redirects as an ordinary client
  * follows them, a time limit for everything together, a bound for what an answer may be.
  */
-import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import { rootCertificates } from 'node:tls'
 import type { Clock } from '../../lib/clock.ts'
+import {
+  BufferedClient,
+  ClientTimeout,
+  type Endpoint,
+  type ExchangeOptions,
+} from '../../lib/http1/buffered-client.ts'
 import type { Headers, Message } from '../cloudevents/http-binding.ts'
 import type { Authorization } from './authorization/sending-tokens.ts'
 import type { Destination } from './feed.ts'
@@ -44,83 +48,29 @@ export interface SenderOptions {
 
 export function createSender({ clock, authorization }: SenderOptions): Sender {
   let turn = 0
-  const plain = new HttpAgent({ keepAlive: true, maxFreeSockets: 256 })
-  const secure = new HttpsAgent({ keepAlive: true, maxFreeSockets: 256 })
+  const client = new BufferedClient({ clock, maxAnswerBytes })
 
-  function once(
+  /** Throws SendError or ClientTimeout. */
+  async function once(
     url: URL,
     to: Destination,
     { method, headers, body }: Outgoing,
-    options: { readonly leftMs: number; readonly limitMs: number; readonly signal?: AbortSignal },
-    fresh = false,
+    options: ExchangeOptions,
   ): Promise<Answer> {
-    const tls = url.protocol === 'https:'
-    return new Promise((resolve, reject) => {
-      const port = Number(url.port) || (tls ? 443 : 80)
-      const dial = to.dial?.[turn++ % Math.max(to.dial.length, 1)]
-      if (to.dial && !dial) {
-        reject(new SendError(`nobody serves ${url.host} at the moment: it has no ready pods`))
-        return
-      }
-      const request = (tls ? httpsRequest : httpRequest)({
-        method,
-        host: dial?.host ?? url.hostname.replace(/^\[|\]$/g, ''),
-        port: dial?.port ?? port,
-        path: `${url.pathname}${url.search}`,
-        agent: fresh ? false : tls ? secure : plain,
-        setHost: false,
-        headers: [
-          'Host',
-          url.host,
-          ...(method === 'POST' ? ['Content-Length', String(body.length)] : []),
-          ...headers.flat(),
-        ],
-        ...(tls && { servername: url.hostname }),
-        ...(tls && to.caCerts !== undefined && { ca: [...rootCertificates, to.caCerts] }),
-      })
-      let answering = false
-      const fail = (reason: string) => {
-        request.destroy()
-        end(() => reject(new SendError(reason)))
-      }
-      const end = (then: () => void) => {
-        cancel()
-        options.signal?.removeEventListener('abort', aborted)
-        then()
-      }
-      const aborted = () => fail('stopped')
-      const { leftMs, limitMs } = options
-      const cancel = clock.after(leftMs, () => fail(lateBy(limitMs)))
-      options.signal?.addEventListener('abort', aborted, { once: true })
-      request.on('error', (error: NodeJS.ErrnoException) =>
-        end(() => {
-          // Its subscriber closed the connection while it was idle, and we did not know yet.
-          if (request.reusedSocket && !answering && isHangUp(error))
-            once(url, to, { method, headers, body }, options, true).then(resolve, reject)
-          else reject(new SendError(reasonOf(error, url)))
-        }),
-      )
-      request.on('upgrade', (_, socket) => {
-        socket.destroy()
-        fail('the answer is 101, a switch of protocols that nobody asked for')
-      })
-      request.on('response', (response) => {
-        answering = true
-        const chunks: Buffer[] = []
-        let size = 0
-        response.on('data', (chunk: Buffer) => {
-          chunks.push(chunk)
-          size += chunk.length
-          if (size > maxAnswerBytes) fail(`the answer has more than ${maxAnswerBytes} bytes`)
-        })
-        response.on('error', (error) => fail(error.message))
-        response.on('aborted', () => fail('the answer ended early'))
-        response.on('end', () =>
-          end(() => resolve({ ...answerHead(response), body: Buffer.concat(chunks) })),
-        )
-      })
-      request.end(body)
-    })
+    const dial = to.dial?.[turn++ % Math.max(to.dial.length, 1)]
+    if (to.dial && !dial)
+      throw new SendError(`nobody serves ${url.host} at the moment: it has no ready pods`)
+    const request = {
+      method,
+      target: `${url.pathname}${url.search}`,
+      headers: [['Host', url.host] as const, ...headers],
+      body,
+    }
+    try {
+      return await client.exchange(endpointOf(url, to, dial), request, options)
+    } catch (error) {
+      throw error instanceof ClientTimeout ? error : new SendError(reasonOf(error, url))
+    }
   }
 
   const authorized = (to: Destination, message: Message): Message => {
@@ -140,11 +90,9 @@ export function createSender({ clock, authorization }: SenderOptions): Sender {
       for (let redirects = 0; ; redirects++) {
         const leftMs = endMs - clock.monotonic()
         if (leftMs <= 0) throw new SendError(lateBy(limitMs))
-        const limits = { leftMs, limitMs, ...(signal && { signal }) }
+        const limits = { limitMs: leftMs, ...(signal && { signal }) }
         const answer = await once(url, to, outgoing, limits).catch((error: unknown) => {
-          if (error instanceof SendError) throw error
-          // What node:http does not take, as a character that no header may hold.
-          throw new SendError(error instanceof Error ? error.message : 'unknown')
+          throw error instanceof ClientTimeout ? new SendError(lateBy(limitMs)) : error
         })
         const location = answer.headers.find(([name]) => name === 'location')?.[1]
         if (![301, 302, 303, 307, 308].includes(answer.status) || location === undefined)
@@ -160,8 +108,7 @@ export function createSender({ clock, authorization }: SenderOptions): Sender {
       }
     },
     [Symbol.dispose]() {
-      plain.destroy()
-      secure.destroy()
+      client[Symbol.dispose]()
     },
   }
 }
@@ -185,9 +132,6 @@ function redirected(outgoing: Outgoing, status: number, sameHost: boolean): Outg
 const lateBy = (limitMs: number): string =>
   `no whole answer within ${limitMs} ms (context deadline exceeded)`
 
-const isHangUp = ({ code }: NodeJS.ErrnoException): boolean =>
-  code === 'ECONNRESET' || code === 'EPIPE'
-
 /** What has no scheme of HTTP is taken for a host. */
 function parseUrl(text: string): URL {
   if (/^https?:\/\//i.test(text) && URL.canParse(text)) return new URL(text)
@@ -195,17 +139,26 @@ function parseUrl(text: string): URL {
   throw new SendError(`${JSON.stringify(text)} is not a URL that events can be sent to`)
 }
 
-function answerHead(response: IncomingMessage): { status: number; headers: Headers } {
-  const headers: [string, string][] = []
-  const { rawHeaders } = response
-  for (let i = 0; i + 1 < rawHeaders.length; i += 2)
-    headers.push([(rawHeaders[i] ?? '').toLowerCase(), rawHeaders[i + 1] ?? ''])
-  return { status: response.statusCode ?? 0, headers }
+/** TLS goes by the URL's name, whoever is dialled for it. */
+function endpointOf(
+  url: URL,
+  { caCerts }: Destination,
+  dial: { readonly host: string; readonly port: number } | undefined,
+): Endpoint {
+  const secure = url.protocol === 'https:'
+  const name = url.hostname.replace(/^\[|\]$/g, '')
+  const ca = caCerts === undefined ? {} : { ca: [...rootCertificates, caCerts] }
+  return {
+    host: dial?.host ?? name,
+    port: dial?.port ?? (Number(url.port) || (secure ? 443 : 80)),
+    ...(secure && { tls: { name, ...ca } }),
+  }
 }
 
-const reasonOf = (error: NodeJS.ErrnoException, url: URL): string =>
-  error.code === 'ECONNREFUSED'
-    ? `connection refused by ${url.host}`
-    : error.code === 'ENOTFOUND'
-      ? `no such host: ${url.hostname}`
-      : error.message
+function reasonOf(error: unknown, url: URL): string {
+  if (!(error instanceof Error)) return 'unknown'
+  const code = 'code' in error ? error.code : undefined
+  if (code === 'ECONNREFUSED') return `connection refused by ${url.host}`
+  if (code === 'ENOTFOUND') return `no such host: ${url.hostname}`
+  return error.message
+}

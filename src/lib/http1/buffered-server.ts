@@ -6,6 +6,7 @@
 import { STATUS_CODES } from 'node:http'
 import { createServer, type Server, type Socket } from 'node:net'
 import type { Clock } from '../clock.ts'
+import { Deadline } from '../deadline.ts'
 import { Body, requestFraming } from './body.ts'
 import { checkPartialHead, findHeadEnd, parseRequestHead, type RequestHead } from './head.ts'
 import { HttpError } from './http-error.ts'
@@ -69,10 +70,7 @@ class Connection {
   /** Answers in the order of their requests; undefined = not there yet. */
   readonly #answers: Place[] = []
   #ended = false
-  /** When silence is too long, by the monotonic clock; the alarm looks whether it is so far. */
-  #deadlineMs = Number.POSITIVE_INFINITY
-  #alarmMs = Number.POSITIVE_INFINITY
-  #cancelAlarm = () => {}
+  readonly #silence: Deadline
 
   constructor(socket: Socket, options: BufferedServerOptions, shared: { receiving: number }) {
     this.#socket = socket
@@ -82,33 +80,18 @@ class Connection {
     socket.on('error', () => socket.destroy())
     socket.on('close', () => {
       this.#ended = true
-      this.#cancelAlarm()
+      this.#silence[Symbol.dispose]()
       this.#release()
     })
-    this.#wait(idleMs)
-  }
-
-  /** Each message moves the deadline; the alarm is moved only when it would ring too late. */
-  #wait(ms: number): void {
-    const { clock } = this.#options
-    this.#deadlineMs = clock.monotonic() + ms
-    if (this.#alarmMs <= this.#deadlineMs) return
-    this.#cancelAlarm()
-    this.#alarmMs = this.#deadlineMs
-    this.#cancelAlarm = clock.after(ms, () => {
-      this.#alarmMs = Number.POSITIVE_INFINITY
-      const leftMs = this.#deadlineMs - clock.monotonic()
-      // Timers may ring a little early.
-      if (leftMs > 1) this.#wait(leftMs)
-      else this.#silent()
-    })
+    this.#silence = new Deadline(options.clock, () => this.#silent())
+    this.#silence.set(idleMs)
   }
 
   #silent(): void {
     if (this.#head || this.#bytes.length > 0)
       this.#refuse(new HttpError(408, 'the request did not come in time'))
     else if (this.#answers.length === 0) this.#socket.destroy()
-    else this.#wait(idleMs)
+    else this.#silence.set(idleMs)
   }
 
   #data(bytes: Buffer): void {
@@ -121,7 +104,7 @@ class Connection {
       return
     }
     const partial = this.#head !== undefined || this.#bytes.length > 0
-    this.#wait(partial ? (this.#options.readTimeoutMs ?? 10_000) : idleMs)
+    this.#silence.set(partial ? (this.#options.readTimeoutMs ?? 10_000) : idleMs)
   }
 
   /** Takes one step; false when more bytes are needed, or answers have to go first. */
@@ -244,7 +227,7 @@ class Connection {
   /** The last answer of this connection: nobody knows where the next request begins. */
   #refuse(error: HttpError): void {
     if (this.#ended) return
-    this.#cancelAlarm()
+    this.#silence[Symbol.dispose]()
     this.#release()
     this.#answers.push({
       text: format({ status: error.status, body: `${error.message}\n` }, undefined, true),
