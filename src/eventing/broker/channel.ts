@@ -78,8 +78,13 @@ export class Channel implements Inlet, AsyncDisposable {
       })
     const size = segmentBytes === undefined ? {} : { segmentBytes }
     const events = await open('events', { ...config.retention, ...size })
-    const deadLetters = await DeadLetters.open(await open('dead-letters', size))
-    return new Channel(config, deps, events, deadLetters)
+    try {
+      const deadLetters = await DeadLetters.open(await open('dead-letters', size))
+      return new Channel(config, deps, events, deadLetters)
+    } catch (error) {
+      await events[Symbol.asyncDispose]()
+      throw error
+    }
   }
 
   get kind(): ChannelConfig['kind'] {

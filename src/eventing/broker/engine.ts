@@ -7,9 +7,10 @@ import { join } from 'node:path'
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import type { BufferedAnswer, BufferedRequest } from '../../lib/http1/buffered-server.ts'
+import type { Guards } from './authorization/guard.ts'
 import { Channel } from './channel.ts'
-import type { EngineConfig, SubscriptionStats } from './feed.ts'
-import { receive, type IngressWorld } from './ingress.ts'
+import type { ChannelConfig, EngineConfig, SubscriptionStats } from './feed.ts'
+import { receive, type Inlet, type IngressWorld } from './ingress.ts'
 import type { Journal } from './journal.ts'
 import { metricsText } from './metrics.ts'
 import { nanoTime } from './nano-time.ts'
@@ -22,6 +23,8 @@ export interface EngineOptions {
   readonly log: Log
   readonly sender: Sender
   readonly journal: Journal
+  /** Makes what stands before addresses that do not take events of everybody. */
+  readonly guards?: Guards
   /** Of one file of a log. */
   readonly segmentBytes?: number
 }
@@ -32,11 +35,13 @@ const retainEveryMs = 60_000
 export class Engine implements AsyncDisposable {
   readonly #options: EngineOptions
   readonly #channels = new Map<string, Channel>()
+  /** Stand for those whose log can't be opened, by uid. */
+  readonly #broken = new Map<string, Inlet>()
   #brokerHosts = new Set<string>()
   /** Uid by `namespace/name`. */
   #brokers = new Map<string, string>()
   #hosts = new Map<string, string>()
-  #applying: Promise<void> = Promise.resolve()
+  #applying: Promise<unknown> = Promise.resolve()
   #first = true
   #draining = false
   #cancelRetain = () => {}
@@ -46,9 +51,8 @@ export class Engine implements AsyncDisposable {
     this.#options = options
     this.#world = {
       isBrokerHost: (host) => this.#brokerHosts.has(host),
-      broker: (namespace, name) =>
-        this.#channels.get(this.#brokers.get(`${namespace}/${name}`) ?? ''),
-      channel: (host) => this.#channels.get(this.#hosts.get(host) ?? ''),
+      broker: (key) => this.#inlet(this.#brokers.get(key)),
+      channel: (host) => this.#inlet(this.#hosts.get(host)),
       now: () => nanoTime(options.clock),
       draining: () => this.#draining,
       metrics: () => metricsText(this.channels),
@@ -59,6 +63,10 @@ export class Engine implements AsyncDisposable {
   /** The ingress. */
   handle(request: BufferedRequest): BufferedAnswer | Promise<BufferedAnswer> {
     return receive(request, this.#world)
+  }
+
+  #inlet(uid = ''): Inlet | undefined {
+    return this.#channels.get(uid) ?? this.#broken.get(uid)
   }
 
   get channels(): readonly Channel[] {
@@ -73,43 +81,71 @@ export class Engine implements AsyncDisposable {
     return this.channels.flatMap(({ stats }) => stats)
   }
 
-  /** Resolves when all of it holds; one configuration after another. A channel that can't be opened rejects it. */
-  apply(config: EngineConfig): Promise<void> {
-    return (this.#applying = this.#applying.catch(() => {}).then(() => this.#apply(config)))
+  /**
+   * Resolves when all of it holds; one configuration after another. Answers what could not be made to hold, by uid: a
+   * channel whose files can't be opened refuses its events and leaves the others alone; it is tried again with the next.
+   */
+  apply(config: EngineConfig): Promise<Readonly<Record<string, string>>> {
+    const applied = this.#applying.then(() => this.#apply(config))
+    this.#applying = applied.catch(() => {})
+    return applied
   }
 
-  async #apply({ brokerHosts, channels }: EngineConfig): Promise<void> {
-    const { directory, clock, log, sender, journal, segmentBytes } = this.#options
+  async #apply(config: EngineConfig): Promise<Readonly<Record<string, string>>> {
+    const { brokerHosts, channels } = config
+    const problems: Record<string, string> = {}
+    const { log } = this.#options
     const wanted = new Set(channels.map(({ uid }) => uid))
-    if (this.#first) await this.#forgetOthers(wanted)
+    if (this.#first)
+      await this.#forgetOthers(wanted).catch((error: unknown) => {
+        log.error('logs of what was deleted could not be removed', { error })
+      })
     this.#first = false
     for (const [uid, channel] of this.#channels)
       if (!wanted.has(uid)) {
         this.#channels.delete(uid)
-        await channel.remove()
-      }
-    for (const each of channels) {
-      let channel = this.#channels.get(each.uid)
-      if (!channel) {
-        const folder = join(directory, folderOf(each.uid))
-        channel = await Channel.open(each, {
-          directory: folder,
-          clock,
-          log,
-          sender,
-          journal,
-          ...(segmentBytes !== undefined && { segmentBytes }),
+        await channel.remove().catch((error: unknown) => {
+          log.error('a log that is not wanted any more could not be removed', { uid, error })
         })
-        this.#channels.set(each.uid, channel)
       }
-      await channel.update(each)
-    }
+    for (const each of channels)
+      try {
+        await this.#bring(each)
+        this.#broken.delete(each.uid)
+      } catch (error) {
+        const { uid, namespace, name } = each
+        const reason = error instanceof Error ? error.message : 'unknown'
+        problems[uid] = `the log of ${namespace}/${name} can not be used: ${reason}`
+        this.#broken.set(uid, brokenInlet(each, problems[uid]))
+        log.error('a log can not be used', { channel: `${namespace}/${name}`, error })
+      }
+    for (const uid of this.#broken.keys()) if (!wanted.has(uid)) this.#broken.delete(uid)
     this.#brokerHosts = new Set(brokerHosts)
     const brokers = channels.filter(({ kind }) => kind === 'Broker')
     this.#brokers = new Map(brokers.map((each) => [`${each.namespace}/${each.name}`, each.uid]))
     this.#hosts = new Map(
       channels.flatMap(({ hosts = [], uid }) => hosts.map((host) => [host, uid] as const)),
     )
+    return problems
+  }
+
+  async #bring(each: ChannelConfig): Promise<void> {
+    const { directory, clock, log, sender, journal, guards, segmentBytes } = this.#options
+    let channel = this.#channels.get(each.uid)
+    if (!channel) {
+      const folder = join(directory, folderOf(each.uid))
+      channel = await Channel.open(each, {
+        directory: folder,
+        clock,
+        log,
+        sender,
+        journal,
+        ...(segmentBytes !== undefined && { segmentBytes }),
+      })
+      this.#channels.set(each.uid, channel)
+    }
+    channel.guarded(each.gate, guards)
+    await channel.update(each)
   }
 
   /** Logs of Brokers and Channels that were deleted while this engine was not there. */
@@ -138,6 +174,11 @@ export class Engine implements AsyncDisposable {
     await Promise.all(this.channels.map((each) => each[Symbol.asyncDispose]()))
   }
 }
+
+const brokenInlet = ({ kind }: ChannelConfig, reason: string): Inlet => ({
+  kind,
+  append: () => Promise.reject(new Error(reason)),
+})
 
 /** Uids are UUIDs, unless somebody made up others. */
 const folderOf = (uid: string): string => encodeURIComponent(uid).replaceAll('.', '%2E')

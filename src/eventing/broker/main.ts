@@ -64,13 +64,13 @@ const requestReplies = new RequestReplies({ clock, sender, randomBytes })
 /** All parts of a configuration hold when it resolves. */
 async function apply(config: EngineConfig): Promise<EngineReport> {
   guards.trust(config.issuer)
-  await engine.apply(config)
+  const broken = await engine.apply(config)
   requestReplies.apply(config.requestReplies ?? [], config.requestReplyHosts ?? [])
   const [ticking, transforming] = await Promise.all([
     pings.apply(config.pings ?? []),
     transforms.apply(config.transforms ?? []),
   ])
-  return { problems: { ...ticking, ...transforming } }
+  return { problems: { ...broken, ...ticking, ...transforming } }
 }
 const ingress = bufferedServer({
   clock,

@@ -122,8 +122,11 @@ export function connectEngine({
       const report = (await ask('PUT', '/config', text)) as EngineReport
       problems = report.problems ?? {}
       told = text
+      const usable = config.channels.filter(({ uid }) => !(uid in problems))
+      // A disk that is full or gone may be there again: it is told the same once more.
+      if (usable.length < config.channels.length) told = ''
       served = new Set([
-        ...config.channels.flatMap(({ uid, subscriptions }) => [
+        ...usable.flatMap(({ uid, subscriptions }) => [
           uid,
           ...subscriptions.map((each) => each.uid),
         ]),
