@@ -60,7 +60,7 @@ export type ApiServerSourceSpec = Static<typeof ApiServerSourceSpec>
 
 export const ApiServerSourceStatus = object({
   ...sourceStatusFields,
-  namespaces: list(string(), { description: 'Namespaces that are followed; one "" = all.' }),
+  namespaces: list(string(), { description: 'Namespaces that are followed.' }),
 })
 export type ApiServerSourceStatus = Static<typeof ApiServerSourceStatus>
 

@@ -41,7 +41,7 @@ interface Former<T extends Source> {
   readonly description: string
   /** What to use today, for the warning. */
   readonly instead: string
-  readonly fill?: (source: T, warn: (text: string) => void) => T
+  readonly fill?: (source: T) => T
   readonly validate?: (source: T) => Iterable<FieldError>
 }
 
@@ -53,9 +53,9 @@ function former<T extends Source>({
   fill = (source) => source,
   validate = () => [],
 }: Former<T>): KindDefinition<T> {
-  const filled = (source: T, patched: boolean, warn: (text: string) => void): T => {
+  const filled = (source: T, patched: boolean): T => {
     const sink = destinationOf(source.spec?.sink, 'spec.sink', patched)
-    return fill({ ...source, spec: { ...source.spec, ...(sink && { sink }) } }, warn)
+    return fill({ ...source, spec: { ...source.spec, ...(sink && { sink }) } })
   }
   return {
     ...sourceKindFields,
@@ -70,7 +70,7 @@ function former<T extends Source>({
       webhook: validationWebhook,
       defaults(sent, context: AdmissionContext<T>) {
         context.warn(`${formerSourcesGroup}/v1alpha1 ${kind} is deprecated; use ${instead}`)
-        const source = filled(sent, context.old !== undefined, (text) => context.warn(text))
+        const source = filled(sent, context.old !== undefined)
         return sourceDefaults<T>((each) => each, formerSourcesGroup)(source, context)
       },
       *validate(source) {
@@ -88,25 +88,36 @@ export const FormerApiServerSource = former<ApiServerSource>({
   plural: 'apiserversources',
   description: 'Sends an event for each change of objects in the API; the form of 2019.',
   instead: 'sources.knative.dev/v1 ApiServerSource',
-  fill(source, warn) {
+  fill(source) {
     const spec = fieldsOf(source.spec)
-    const resources = listOf(spec['resources']).map((each, i) => {
-      const { apiVersion, kind, selector, labelSelector, controller } = fieldsOf(each)
-      if (controller === true)
-        warn(`spec.resources[${i}].controller is not served: events are about the object itself`)
+    const given = listOf(spec['resources']).map(fieldsOf)
+    const resources = given.map(({ apiVersion, kind, selector, labelSelector, controller }) => {
       const chosen = isFields(selector) ? selector : labelSelector
       return {
         apiVersion: textOf(apiVersion),
         kind: textOf(kind),
         ...(isFields(chosen) && Object.keys(chosen).length > 0 && { selector: chosen }),
+        // Read by the controller of sources: it tells of the controllers of these objects.
+        ...(controller === true && { controller }),
       }
     })
+    const owner = given.map((each) => fieldsOf(each['controllerSelector'])).find(isOwner)
     const mode = spec['mode'] === 'Ref' ? 'Reference' : spec['mode']
-    const next = { ...spec, resources, ...(typeof mode === 'string' && { mode }) }
+    const next = {
+      ...(owner && {
+        owner: { apiVersion: textOf(owner['apiVersion']), kind: textOf(owner['kind']) },
+      }),
+      ...spec,
+      resources,
+      ...(typeof mode === 'string' && { mode }),
+    }
     return withApiServerDefaults({ ...source, spec: next })
   },
   validate: ({ spec }) => withoutSink(validateApiServerSpec(spec)),
 })
+
+const isOwner = (selector: Fields): boolean =>
+  textOf(selector['apiVersion']) !== '' && textOf(selector['kind']) !== ''
 
 /** The shared fields have been looked at. */
 function* withoutSink(errors: Iterable<FieldError>): Generator<FieldError> {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { changeEvent, guessedPlural, isOwnedBy } from './change-event.ts'
+import { changeEvent, controllerInstead, guessedPlural, isOwnedBy } from './change-event.ts'
 
 const pod = {
   apiVersion: 'v1',
@@ -13,7 +13,14 @@ const pod = {
     ],
   },
 }
-const resource = { group: '', version: 'v1', kind: 'Pod', plural: 'pods', labelSelector: '' }
+const resource = {
+  group: '',
+  version: 'v1',
+  kind: 'Pod',
+  plural: 'pods',
+  namespaced: true,
+  labelSelector: '',
+}
 const options = {
   mode: 'Resource',
   source: 'https://10.96.0.1:443',
@@ -59,6 +66,16 @@ test('only the controller counts as owner', () => {
   assert.ok(!isOwnedBy(pod, { apiVersion: 'batch/v1', kind: 'Job' }))
   const { ownerReferences: _, ...metadata } = pod.metadata
   assert.ok(!isOwnedBy({ ...pod, metadata }, { apiVersion: 'apps/v1', kind: 'ReplicaSet' }))
+})
+
+test('the controller instead of what it controls', () => {
+  const { ownerReferences: _, ...metadata } = pod.metadata
+  assert.equal(controllerInstead({ ...pod, metadata }), undefined)
+  assert.deepEqual(controllerInstead(pod), {
+    apiVersion: 'apps/v1',
+    kind: 'ReplicaSet',
+    metadata: { name: 'r', namespace: 'shop' },
+  })
 })
 
 test('plurals as Kubernetes guesses them', () => {

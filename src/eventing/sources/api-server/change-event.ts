@@ -56,6 +56,15 @@ export function isOwnedBy(
   )
 }
 
+/** The controller of an object in its place, for sources of 2019 that ask for it; undefined = it has none. */
+export function controllerInstead(object: KubeObject): KubeObject | undefined {
+  const controller = controllerOf(object)
+  if (!controller) return undefined
+  const { apiVersion, kind, name } = controller
+  const { namespace } = object.metadata
+  return { apiVersion, kind, metadata: { name, ...(namespace !== undefined && { namespace }) } }
+}
+
 /** Kubernetes' guess of a plural, which is what Knative goes by (apimachinery `UnsafeGuessKindToResource`). */
 export function guessedPlural(kind: string): string {
   const singular = kind.trim().toLowerCase()

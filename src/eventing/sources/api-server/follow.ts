@@ -13,6 +13,10 @@ import type { Client } from '../../../kube/client/client.ts'
 
 /** What of it a source wants. All plain values: equal ones are the same wish. */
 export interface Wish {
+  /** Whose: one that is made again under its name begins anew. */
+  readonly uid?: string
+  /** Missing rights and kinds are failures of following, as if rights had not been asked for first. */
+  readonly unchecked?: boolean
   readonly account: { readonly namespace: string; readonly name: string }
   /** '' = all. */
   readonly namespaces: readonly string[]
@@ -25,8 +29,12 @@ export interface Resource {
   readonly version: string
   readonly kind: string
   readonly plural: string
+  /** False: its objects are in no namespace, and all of them are followed. */
+  readonly namespaced: boolean
   /** As text; '' = all. */
   readonly labelSelector: string
+  /** What is told is not the object but the one that controls it. */
+  readonly controller?: boolean
 }
 
 /** How it goes. */
@@ -35,12 +43,19 @@ export type FollowState =
   | { readonly kind: 'following' }
   /** What its account may not do, in words. */
   | { readonly kind: 'forbidden'; readonly missing: string }
+  /** Why nothing can be followed, where rights are not asked for. */
+  | { readonly kind: 'failed'; readonly problem: string }
 
 export type ChangeType = 'add' | 'update' | 'delete'
 
 export interface Followers extends AsyncDisposable {
-  /** From now on exactly that; undefined = nothing. `tell` is called one change of a resource after another. */
+  /**
+   * From now on exactly that; undefined = nothing for now: what changes until it goes on is told then, as far as history
+   * reaches. `tell` is called one change of a resource after another.
+   */
   follow(key: ObjectKey, wish: Wish | undefined, tell?: Tell): void
+  /** Its source is gone. */
+  forget(key: ObjectKey): void
   stateOf(key: ObjectKey): FollowState
   /** Calls back when a state has become another. */
   onState(listener: (key: ObjectKey) => void): Disposable
@@ -74,6 +89,8 @@ export const accountUser = (namespace: string, name: string): UserInfo => ({
 
 export function createFollowers(options: FollowersOptions): Followers {
   const running = new Map<string, Follower>()
+  /** How far each has come, kept while it does not run. */
+  const places = new Map<string, Places>()
   const listeners = new Set<(key: ObjectKey) => void>()
   const ended = new Set<Promise<void>>()
   const stop = (follower: Follower) => {
@@ -94,7 +111,18 @@ export function createFollowers(options: FollowersOptions): Followers {
       const changed = () => {
         for (const listener of listeners) listener(key)
       }
-      running.set(name, new Follower(wish, tell, changed, options))
+      const known = places.get(name)
+      const place =
+        known?.uid === wish.uid && known ? known : { uid: wish.uid, versions: new Map() }
+      places.set(name, place)
+      running.set(name, new Follower(wish, tell, changed, place.versions, options))
+    },
+    forget(key) {
+      const name = keyText(key)
+      const before = running.get(name)
+      if (before) stop(before)
+      running.delete(name)
+      places.delete(name)
     },
     stateOf: (key) => running.get(keyText(key))?.state ?? { kind: 'starting' },
     onState(listener) {
@@ -110,22 +138,36 @@ export function createFollowers(options: FollowersOptions): Followers {
   }
 }
 
+interface Places {
+  readonly uid: string | undefined
+  /** Revision up to which all is told, by resource and namespace. */
+  readonly versions: Map<string, string>
+}
+
 class Follower {
   state: FollowState = { kind: 'starting' }
   tell: Tell
   readonly #wish: Wish
   readonly #text: string
   readonly #changed: () => void
+  readonly #versions: Map<string, string>
   readonly #options: FollowersOptions
   readonly #client: Client
   readonly #stop = new AbortController()
   readonly #ended: Promise<void>
 
-  constructor(wish: Wish, tell: Tell, changed: () => void, options: FollowersOptions) {
+  constructor(
+    wish: Wish,
+    tell: Tell,
+    changed: () => void,
+    versions: Map<string, string>,
+    options: FollowersOptions,
+  ) {
     this.#wish = wish
     this.#text = JSON.stringify(wish)
     this.tell = tell
     this.#changed = changed
+    this.#versions = versions
     this.#options = options
     this.#client = options.clientAs(accountUser(wish.account.namespace, wish.account.name))
     this.#ended = this.#run()
@@ -156,7 +198,8 @@ class Follower {
         if (missing === undefined) {
           waitMs = firstWaitMs
           await this.#followAll()
-        } else this.#become({ kind: 'forbidden', missing })
+        } else if (this.#wish.unchecked) this.#become({ kind: 'failed', problem: missing })
+        else this.#become({ kind: 'forbidden', missing })
       } catch (error) {
         log.info('objects can not be followed, trying again', { error, waitMs })
       }
@@ -170,8 +213,15 @@ class Follower {
     const round = new AbortController()
     const signal = AbortSignal.any([this.#stop.signal, round.signal])
     const begun: Promise<void>[] = []
+    if (
+      this.#wish.namespaces.length === 0 &&
+      this.#wish.resources.every((each) => each.namespaced)
+    ) {
+      this.#become({ kind: 'following' })
+      return await aborted(signal)
+    }
     const all = this.#wish.resources.flatMap((resource) =>
-      this.#wish.namespaces.map((namespace) => {
+      this.#namespacesOf(resource).map((namespace) => {
         const start = Promise.withResolvers<void>()
         begun.push(start.promise)
         // One that is refused ends the others: rights are asked for anew.
@@ -192,14 +242,19 @@ class Follower {
     signal: AbortSignal,
   ): Promise<void> {
     const { clock, log } = this.#options
-    const kind: Kind = { ...resource, namespaced: true }
+    const kind: Kind = resource
     const { labelSelector } = resource
     const selection = labelSelector === '' ? {} : { labelSelector }
-    let version: string | undefined
+    const versions = this.#versions
+    const place = JSON.stringify([apiVersionOf(kind), kind.plural, labelSelector, namespace])
     while (!signal.aborted) {
       try {
+        // Whoever may not any more gets nothing from the next watch on.
+        if (!(await this.#may('watch', resource.group, resource.plural, namespace))) return
+        let version = versions.get(place)
         version ??= (await this.#client.list(kind, namespace, { ...selection, limit: 1 })).metadata
           .resourceVersion
+        if (version !== undefined) versions.set(place, version)
         const watch = { resourceVersion: version, allowWatchBookmarks: true }
         const events = await this.#client.watch(
           kind,
@@ -210,15 +265,23 @@ class Follower {
         begun()
         for await (const { type, object } of events) {
           if (signal.aborted) return
-          version = object.metadata.resourceVersion ?? version
           const change = changes[type]
           if (change) await this.tell(change, object, resource, signal)
+          // Who goes on from here tells again what was given up in the middle.
+          if (signal.aborted) return
+          const { resourceVersion } = object.metadata
+          if (resourceVersion !== undefined) versions.set(place, resourceVersion)
         }
       } catch (error) {
         if (signal.aborted) return
+        if (this.#wish.unchecked && hasReason(error, 'NotFound')) {
+          const problem = error instanceof Error ? error.message : 'unknown'
+          this.#become({ kind: 'failed', problem })
+          return
+        }
         if (hasReason(error, 'Forbidden')) return
         begun()
-        if (hasReason(error, 'Expired', 'Gone')) version = undefined
+        if (hasReason(error, 'Expired', 'Gone')) versions.delete(place)
         else if (hasReason(error, 'NotFound')) {
           log.info('nobody serves this kind of objects: it is skipped', {
             kind: `${apiVersionOf(kind)} ${kind.kind}`,
@@ -231,15 +294,19 @@ class Follower {
     }
   }
 
-  /** The first right that is missing, in Knative's words. */
+  #namespacesOf({ namespaced }: Resource): readonly string[] {
+    return namespaced ? this.#wish.namespaces : ['']
+  }
+
+  /** All rights that are missing, in Knative's words. */
   async #missingRights(): Promise<string | undefined> {
     const { username } = accountUser(this.#wish.account.namespace, this.#wish.account.name)
     const missing = new Map<string, string[]>()
-    for (const namespace of this.#wish.namespaces)
-      for (const { group, plural } of this.#wish.resources)
+    for (const resource of this.#wish.resources)
+      for (const namespace of this.#namespacesOf(resource))
         for (const verb of ['get', 'list', 'watch']) {
-          const where = namespace === '' ? '' : ` in Namespace "${namespace}"`
-          const what = `resource "${plural}" in API group "${group}"${where}`
+          const { group, plural } = resource
+          const what = `resource "${plural}" in API group "${group}" in Namespace "${namespace}"`
           if (await this.#may(verb, group, plural, namespace)) continue
           missing.set(what, [...(missing.get(what) ?? []), verb])
         }
@@ -261,6 +328,12 @@ class Follower {
     return answer.status?.allowed === true
   }
 }
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
 
 /** The account asks for itself. */
 const selfReview: Kind = {

@@ -6,7 +6,7 @@ import type { Destination } from '../../broker/feed.ts'
 import { compileFilter, type FilterSpec } from '../../broker/filters.ts'
 import type { Sender } from '../../broker/sender.ts'
 import { emit } from '../emit.ts'
-import { changeEvent, isOwnedBy } from './change-event.ts'
+import { changeEvent, controllerInstead, guessedPlural, isOwnedBy } from './change-event.ts'
 import type { Tell } from './follow.ts'
 
 export interface TellDeps {
@@ -35,8 +35,12 @@ export function tellTo(
   deps: TellDeps,
 ): Tell {
   const refuses = filters && compileFilter({ filters })
-  return async (type, object, resource, signal) => {
-    if (!isOwnedBy(object, owner)) return
+  return async (type, changed, followed, signal) => {
+    if (!isOwnedBy(changed, owner)) return
+    const instead = followed.controller === true && mode !== 'Resource'
+    const object = instead ? controllerInstead(changed) : changed
+    if (!object) return
+    const resource = instead ? { ...followed, plural: guessedPlural(object.kind) } : followed
     const { clock, log, newId, lost } = deps
     const event = changeEvent(type, object, resource, {
       mode,

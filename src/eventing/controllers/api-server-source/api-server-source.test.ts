@@ -1,0 +1,177 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { conditionOf } from '../../../knative/conditions.ts'
+import { CustomResourceDefinition } from '../../../kube/api/custom-resource-definition.ts'
+import { coreKinds } from '../../../kube/api/kinds.ts'
+import type { KubeObject } from '../../../kube/api/meta.ts'
+import { Namespace } from '../../../kube/api/namespace.ts'
+import { startController } from '../../../kube/controller/loop.ts'
+import { servingKinds } from '../../../serving/api/kinds.ts'
+import { inMemoryPlatform } from '../../../testing/platform.ts'
+import { SimClock } from '../../../testing/sim-clock.ts'
+import { ApiServerSource } from '../../api/api-server-source.ts'
+import { eventingKinds } from '../../api/kinds.ts'
+import type { FollowState, Followers, Wish } from '../../sources/api-server/follow.ts'
+import { apiServerSourceReconciler } from './api-server-source.ts'
+
+const source = (spec: Partial<ApiServerSource['spec']>): ApiServerSource => ({
+  apiVersion: 'sources.knative.dev/v1',
+  kind: 'ApiServerSource',
+  metadata: { name: 'source', namespace: 'default' },
+  spec: { sink: { uri: 'http://sink' }, resources: [{ apiVersion: 'v1', kind: 'Pod' }], ...spec },
+})
+const key = { namespace: 'default', name: 'source' }
+
+async function withSource(
+  spec: Partial<ApiServerSource['spec']>,
+  body: (world: {
+    readonly client: ReturnType<typeof inMemoryPlatform>['client']
+    readonly advance: () => Promise<void>
+    readonly get: () => Promise<ApiServerSource>
+    readonly wish: () => Wish | undefined
+    readonly become: (state: FollowState) => Promise<void>
+  }) => Promise<void>,
+): Promise<void> {
+  const clock = new SimClock()
+  await using platform = inMemoryPlatform({
+    kinds: [...coreKinds, ...servingKinds, ...eventingKinds],
+    clock,
+  })
+  const { client } = platform
+  let wished: Wish | undefined
+  let state: FollowState = { kind: 'starting' }
+  let changed = () => {}
+  const followers: Followers = {
+    follow: (_key, wish) => void (wished = wish),
+    forget: () => void (wished = undefined),
+    stateOf: () => state,
+    onState(listener) {
+      changed = () => listener({ ...key, name: `sources.knative.dev/${key.name}` })
+      return { [Symbol.dispose]() {} }
+    },
+    async [Symbol.asyncDispose]() {},
+  }
+  await using _controller = startController(
+    apiServerSourceReconciler(ApiServerSource, { followers, tell: () => async () => {} }),
+    platform,
+  )
+  await client.create(ApiServerSource, source(spec))
+  await clock.advance(1_000)
+  await body({
+    client,
+    advance: () => clock.advance(1_000),
+    get: () => client.get<ApiServerSource>(ApiServerSource, key),
+    wish: () => wished,
+    async become(next) {
+      state = next
+      changed()
+      await clock.advance(1_000)
+    },
+  })
+}
+
+const namespace = (name: string, labels = {}) => ({
+  apiVersion: 'v1',
+  kind: 'Namespace',
+  metadata: { name, labels },
+})
+
+test('namespaces are those that a selector finds, in order; an empty one finds all with one watch', async () => {
+  const env = { env: 'test' }
+  await withSource(
+    { namespaceSelector: { matchLabels: env } },
+    async ({ client, advance, get, wish }) => {
+      assert.deepEqual((await get()).status?.namespaces, [])
+      await client.create(Namespace, namespace('shop', env))
+      await client.create(Namespace, namespace('bank', env))
+      await client.create(Namespace, namespace('other'))
+      await advance()
+      assert.deepEqual((await get()).status?.namespaces, ['bank', 'shop'])
+      assert.deepEqual(wish()?.namespaces, ['bank', 'shop'])
+      await client.patch(
+        Namespace,
+        { namespace: '', name: 'shop' },
+        {
+          type: 'merge',
+          body: { metadata: { labels: { env: null } } },
+        },
+      )
+      await advance()
+      assert.deepEqual((await get()).status?.namespaces, ['bank'])
+    },
+  )
+  await withSource({ namespaceSelector: {} }, async ({ get, wish }) => {
+    const { namespaces = [] } = (await get()).status ?? {}
+    assert.ok(namespaces.includes('default') && namespaces.includes('kube-system'))
+    assert.deepEqual(namespaces, namespaces.toSorted())
+    assert.deepEqual(wish()?.namespaces, [''])
+  })
+})
+
+const oxen = (): CustomResourceDefinition => ({
+  apiVersion: 'apiextensions.k8s.io/v1',
+  kind: 'CustomResourceDefinition',
+  metadata: { name: 'oxen.example.com' },
+  spec: {
+    group: 'example.com',
+    scope: 'Cluster',
+    names: { kind: 'Ox', plural: 'oxen', singular: 'ox', listKind: 'OxList' },
+    versions: [
+      {
+        name: 'v1',
+        served: true,
+        storage: true,
+        schema: { openAPIV3Schema: { type: 'object' } },
+      },
+    ],
+  },
+})
+
+test('what is followed goes by the name that the API has for it, whenever that is known', async () => {
+  const resources = [
+    { apiVersion: 'v1', kind: 'Node' },
+    { apiVersion: 'example.com/v1', kind: 'Ox', selector: { matchLabels: { a: 'b' } } },
+    { apiVersion: 'messaging.knative.dev/v1', kind: 'InMemoryChannel' },
+  ]
+  await withSource({ resources }, async ({ client, advance, wish }) => {
+    const seen = () =>
+      wish()?.resources.map(({ plural, namespaced, labelSelector }) => [
+        plural,
+        namespaced,
+        labelSelector,
+      ])
+    const others = [
+      ['nodes', false, ''],
+      ['inmemorychannels', true, ''],
+    ] as const
+    assert.deepEqual(seen(), [others[0], ['oxs', true, 'a=b'], others[1]])
+    await client.create(CustomResourceDefinition, oxen())
+    await advance()
+    assert.deepEqual(seen(), [others[0], ['oxen', false, 'a=b'], others[1]])
+  })
+})
+
+test('missing rights are said, in a condition and in one Event, until they are granted', async () => {
+  await withSource({}, async ({ client, get, become }) => {
+    const missing = 'User u cannot get resource "pods"'
+    await become({ kind: 'forbidden', missing })
+    const permissions = conditionOf((await get()).status, 'SufficientPermissions')
+    assert.deepEqual([permissions?.status, permissions?.reason], ['False', undefined])
+    assert.equal(permissions?.message, missing)
+    await become({ kind: 'forbidden', missing })
+    const { items } = await client.list<KubeObject & { message?: string; count?: number }>(
+      { group: '', version: 'v1', kind: 'Event', plural: 'events', namespaced: true },
+      'default',
+    )
+    const about = items.filter(({ message }) => message === `insufficient permissions: ${missing}`)
+    assert.deepEqual(
+      about.map(({ count }) => count),
+      [1],
+    )
+    await become({ kind: 'following' })
+    assert.equal(conditionOf((await get()).status, 'Ready')?.status, 'True')
+    await become({ kind: 'failed', problem: 'gone' })
+    const ready = conditionOf((await get()).status, 'Ready')
+    assert.deepEqual([ready?.status, ready?.reason], ['False', 'WatchFailed'])
+  })
+})
