@@ -30,13 +30,23 @@ export interface Arguments {
   strings(name: string): readonly string[]
 }
 
+/** One of several things that a command does, its first argument. */
+export interface Verb {
+  readonly usage: string
+  readonly summary: string
+  readonly examples: readonly string[]
+  readonly flags: Readonly<Record<string, Flag>>
+}
+
 export interface Command {
   readonly name: string
   /** `DIR [--name NAME]`: what stands behind the name in the usage line. */
   readonly usage: string
   readonly summary: string
   readonly details?: string
+  /** With verbs: all flags of all of them. */
   readonly flags: Readonly<Record<string, Flag>>
+  readonly verbs?: Readonly<Record<string, Verb>>
   /** Fewest and most positional arguments. */
   readonly positionals: readonly [min: number, max: number]
   /** Answers the exit code. A thrown UsageError prints its message and the usage line. */
@@ -80,6 +90,10 @@ export function parseArguments(command: Command, argv: readonly string[]): Argum
     throw new UsageError(
       `expected ${min === max ? min : `${min} to ${max}`} argument(s), found ${positionals.length}`,
     )
+  const verb = command.verbs?.[positionals[0] ?? '']
+  for (const name of Object.keys(values))
+    if (verb && name !== 'data-dir' && !verb.flags[name])
+      throw new UsageError(`--${name} is not for ${positionals[0]}`)
   return {
     positionals,
     string(name) {
@@ -108,9 +122,55 @@ function withEmptyValues({ flags }: Command, argv: readonly string[]): string[] 
   })
 }
 
-/** The text of `ebb COMMAND --help`. */
-export function helpText(command: Command): string {
-  const rows = Object.entries(command.flags).map(
+/** The verb that a command line names, if the command has any. */
+export const verbIn = (command: Command, argv: readonly string[]): string | undefined =>
+  argv.find((word) => Object.hasOwn(command.verbs ?? {}, word))
+
+/** `COMMAND VERB …`: what stands behind `ebb`. */
+export function usageText(command: Command, verb?: string): string {
+  const { usage } = (verb !== undefined && command.verbs?.[verb]) || command
+  const name = verb === undefined ? command.name : `${command.name} ${verb}`
+  return usage ? `${name} ${usage}` : name
+}
+
+/** The text of `ebb COMMAND [VERB] --help`. */
+export function helpText(command: Command, verb?: string): string {
+  const found = verb === undefined ? undefined : command.verbs?.[verb]
+  if (found)
+    return [
+      `ebb ${command.name} ${verb}: ${found.summary}`,
+      '',
+      `Usage: ebb ${usageText(command, verb)}`,
+      '',
+      'Examples:',
+      ...found.examples.map((line) => `  ${line}`),
+      '',
+      'Flags:',
+      ...flagLines({ 'data-dir': dataDirFlag, ...found.flags }),
+    ].join('\n')
+  const verbs = Object.entries(command.verbs ?? {})
+  const width = Math.max(...verbs.map(([name]) => name.length))
+  return [
+    command.summary,
+    '',
+    `Usage: ebb ${usageText(command)}`,
+    ...(command.details ? ['', command.details] : []),
+    '',
+    ...(verbs.length > 0
+      ? [
+          ...verbs.map(([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`),
+          '',
+          'Examples:',
+          ...verbs.flatMap(([, { examples }]) => examples.slice(0, 1).map((line) => `  ${line}`)),
+          '',
+          `Flags and more examples: ebb ${command.name} VERB --help`,
+        ]
+      : ['Flags:', ...flagLines(command.flags)]),
+  ].join('\n')
+}
+
+function flagLines(flags: Readonly<Record<string, Flag>>): readonly string[] {
+  const rows = Object.entries(flags).map(
     ([name, flag]) =>
       [
         `${flag.short === undefined ? '' : `-${flag.short}, `}--${name}${valueText(flag)}`,
@@ -118,13 +178,5 @@ export function helpText(command: Command): string {
       ] as const,
   )
   const width = Math.max(...rows.map(([left]) => left.length))
-  return [
-    command.summary,
-    '',
-    `Usage: ebb ${command.name}${command.usage ? ` ${command.usage}` : ''}`,
-    ...(command.details ? ['', command.details] : []),
-    '',
-    'Flags:',
-    ...rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`),
-  ].join('\n')
+  return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`)
 }

@@ -3,11 +3,22 @@ import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { HttpApiOptions } from '../kube/client/node/http-api.ts'
 import { readKubeconfig } from '../kube/client/node/kubeconfig.ts'
 import { pathOf } from '../kube/client/node/http-api.ts'
 import type { Selection } from '../eventing/broker/following.ts'
 import { eventingGroup, messagingGroup } from '../eventing/api/names.ts'
+
+/** Nobody answers at the moment, or no longer: the event engine or the API server is being started again. */
+export class Unreached extends Error {
+  override readonly name = 'Unreached'
+}
+
+/** The API server itself is not there. */
+export class ApiAway extends Error {
+  override readonly name = 'ApiAway'
+}
 
 /** A Broker or a channel. */
 export interface Inlet {
@@ -31,14 +42,39 @@ export async function eventApi(kubeconfigPath: string): Promise<EventApi> {
   return {
     async *lines<T>(of: Inlet, subresource: string, selection: Selection = {}) {
       const query = `?selection=${encodeURIComponent(JSON.stringify(selection))}`
-      const answer = await ask(api, 'GET', `${path(of, subresource)}${query}`)
-      for await (const line of createInterface({ input: answer, crlfDelay: Infinity }))
-        if (line !== '') yield JSON.parse(line) as T
+      const answer = await patiently(() => ask(api, 'GET', `${path(of, subresource)}${query}`))
+      const lines = createInterface({ input: answer, crlfDelay: Infinity })
+      // Else a cut is an end like any other.
+      let cut: Error | undefined
+      answer.on('error', (error) => (cut = error))
+      for await (const line of lines) if (line !== '') yield JSON.parse(line) as T
+      if (cut || !answer.complete)
+        throw new Unreached('the answer was cut short: the event engine or the API server ended')
     },
     async post<T>(of: Inlet, subresource: string, body: object) {
-      const answer = await ask(api, 'POST', path(of, subresource), JSON.stringify(body))
+      const send = () => ask(api, 'POST', path(of, subresource), JSON.stringify(body))
+      // What may have been sent is not sent twice; a count comes before, and waits.
+      const isCount = 'dryRun' in body && body.dryRun === true
+      const answer = await (isCount ? patiently(send) : send())
       return JSON.parse(await text(answer)) as T
     },
+  }
+}
+
+/** Between two tries. */
+const waitMs = 500
+/** An engine that was killed is back much sooner. */
+const tries = 20
+
+/** Waits for an event engine that is just being started. */
+async function patiently<T>(run: () => Promise<T>): Promise<T> {
+  for (let tried = 1; ; tried++) {
+    try {
+      return await run()
+    } catch (error) {
+      if (!(error instanceof Unreached) || tried === tries) throw error
+      await sleep(waitMs)
+    }
   }
 }
 
@@ -87,11 +123,17 @@ function ask(
       ...(insecureSkipTlsVerify && { rejectUnauthorized: false }),
     })
     asking.on('error', (error) =>
-      reject(new Error(`the API server ${api.server} is not reached: ${error.message}`)),
+      reject(
+        new ApiAway(
+          `the API server ${api.server} is not reached (${error.message}): is \`ebb up\` running?`,
+        ),
+      ),
     )
     asking.on('response', (answer) => {
       if (answer.statusCode === 200) return resolve(answer)
-      text(answer).then((said) => reject(new Error(messageIn(said, answer.statusCode))), reject)
+      const { statusCode } = answer
+      const Refused = statusCode === 503 ? Unreached : Error
+      text(answer).then((said) => reject(new Refused(messageIn(said, statusCode))), reject)
     })
     asking.end(body)
   })

@@ -1,29 +1,7 @@
 /** Flags that say which events are meant. */
 import type { Selection } from '../eventing/broker/following.ts'
 import type { FilterSpec } from '../eventing/broker/filters.ts'
-import { UsageError, type Arguments, type Flag } from './command.ts'
-
-export const selectionFlags: Readonly<Record<string, Flag>> = {
-  id: { type: 'string', value: 'ID', description: 'only events with this id' },
-  type: { type: 'string', value: 'TYPE', description: 'only events of this type (send: the type)' },
-  source: {
-    type: 'string',
-    value: 'URI',
-    description: 'only events from this source (send: the source)',
-  },
-  filter: {
-    type: 'string',
-    value: 'CESQL',
-    description: 'only events for which the expression is true: "subject LIKE \'order-%\'"',
-  },
-  since: {
-    type: 'string',
-    value: 'TIME',
-    description: 'only events that came since: 90s, 15m, 2h, 3d ago, or 2026-11-21T10:00:00Z',
-  },
-  until: { type: 'string', value: 'TIME', description: 'only events that came until then' },
-  limit: { type: 'string', value: 'N', description: 'list: the last so many (default 20)' },
-}
+import { UsageError, type Arguments } from './command.ts'
 
 /** Throws UsageError. */
 export function selectionOf(args: Arguments, nowMs: number): Selection {
@@ -69,6 +47,6 @@ export function countOf(args: Arguments, flag: string, fallback: number): number
   const text = args.string(flag)
   if (text === undefined) return fallback
   if (!/^[1-9]\d{0,8}$/.test(text))
-    throw new UsageError(`--${flag}: expected a number, found "${text}"`)
+    throw new UsageError(`--${flag}: expected a number of 1 or more, found "${text}"`)
   return Number(text)
 }

@@ -4,28 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { text } from 'node:stream/consumers'
-import { UsageError, type Arguments, type Flag, type Output } from './command.ts'
-
-export const sendFlags: Readonly<Record<string, Flag>> = {
-  subject: { type: 'string', value: 'SUBJECT', description: 'send: what the event is about' },
-  data: {
-    type: 'string',
-    value: 'TEXT',
-    short: 'd',
-    description: 'send: its data; @FILE reads a file, @- stdin',
-  },
-  'content-type': {
-    type: 'string',
-    value: 'TYPE',
-    description: 'send: of the data (default: application/json where it is JSON, else text/plain)',
-  },
-  ext: {
-    type: 'string',
-    value: 'NAME=VALUE',
-    multiple: true,
-    description: 'send: a further attribute (may be repeated)',
-  },
-}
+import { UsageError, type Arguments, type Output } from './command.ts'
 
 export interface Post {
   readonly url: string
@@ -72,7 +51,12 @@ export async function sendEvent(args: Arguments, to: Post, out: Output): Promise
 async function dataOf(given: string | undefined): Promise<Buffer | undefined> {
   if (given === undefined) return undefined
   if (!given.startsWith('@')) return Buffer.from(given)
-  return await readFile(given === '@-' ? '/dev/stdin' : given.slice(1))
+  return await readFile(given === '@-' ? '/dev/stdin' : given.slice(1)).catch((error: unknown) => {
+    throw new Error(
+      `--data ${given} can not be read: ${error instanceof Error ? error.message : 'unknown'}`,
+      { cause: error },
+    )
+  })
 }
 
 function guess(data: Buffer): string {

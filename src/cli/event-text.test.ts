@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Fate, Way } from '../eventing/broker/following.ts'
-import { traceText } from './event-text.ts'
+import { eventRow, tableText, traceText } from './event-text.ts'
 
 const step = { channel: 'b', subscription: 't', atMs: 0 }
 const fate = (name: string, more: Partial<Fate>): Fate => ({
@@ -58,4 +58,50 @@ test('a trace is a tree: what refused it, attempts, and what came of it', () => 
       '└─ Trigger any: refused, none of filters[0].any holds',
     ].map((line) => line.replace(/ms$/, 'ms,')),
   )
+})
+
+test('what a sender wrote does not steer the terminal, and columns stand below one another', () => {
+  const event = { id: 'a\u001b[2J\u202e', type: 't\nTrigger x: done', source: '/s' }
+  const [, place, id, type] = eventRow({ sequence: 7, atMs: 0, event }, 'default')
+  assert.deepEqual([place, id, type], ['default#7', 'a\\x1b[2J\\x202e', 't\\x0aTrigger x: done'])
+  assert.deepEqual(
+    tableText(
+      [
+        ['A', 'B'],
+        ['long', 'b'],
+      ],
+      [2, 9],
+    ),
+    ['A      B', 'long   b'],
+  )
+})
+
+test('dead letters in a sink and by hand, who came later, who is gone, who was never told', () => {
+  const attempt = { ...step, sequence: 1, kind: 'attempt', tookMs: 1 } as const
+  const failed = { ...attempt, phase: 'subscriber', status: 500 } as const
+  const done = { ...step, sequence: 1, kind: 'done' } as const
+  const sink = { ...attempt, phase: 'deadLetter', url: 'http://dls/', status: 202 } as const
+  const replay = { ...attempt, phase: 'replay', url: 'http://work/', status: 200 } as const
+  const fates = [
+    fate('sink', { steps: [failed, sink, done] }),
+    fate('redriven', { steps: [failed, { ...done, kind: 'parked' }, replay, done] }),
+    fate('let-go', { state: 'discarded' }),
+    fate('later', { state: 'before' }),
+    fate('old', { state: 'done' }),
+    fate('', { gone: true, uid: 'u1', steps: [done] }),
+    fate('replay', { uid: 'replay', steps: [replay] }),
+  ]
+  const absent = [{ name: 'broken', why: 'the subscriber does not resolve' }]
+  const lines = traceText([way(1, 'a', fates)], () => absent).join('\n')
+  for (const wanted of [
+    /Trigger sink: given up, is in the dead-letter sink\n│ {2}├─ attempt 1: 500.*\n│ {2}└─ dead-letter attempt 1 to http:\/\/dls\/: 202/,
+    /Trigger redriven: done\n│ {2}├─ attempt 1: 500.*\n│ {2}└─ sent again 1 to http:\/\/work\/: 200/,
+    /Trigger let-go: given up, the dead letter was let go/,
+    /Trigger later: not for it, the event came before it was made/,
+    /Trigger old: done, what was noted of it is not kept/,
+    /a Trigger that is gone \(uid u1\): done/,
+    /sent again by hand\n│ {2}└─ sent again 1 to http:\/\/work\/: 200/,
+    /Trigger broken: did not get it, as it is not ready: the subscriber does not resolve/,
+  ])
+    assert.match(lines, wanted)
 })

@@ -3,7 +3,9 @@ import {
   dataDirFlag,
   helpText,
   parseArguments,
+  usageText,
   UsageError,
+  verbIn,
   type Command,
   type Output,
 } from './command.ts'
@@ -28,6 +30,12 @@ const consoleOutput: Output = {
 
 /** Runs one command line (without `node` and the script's name) and ends the process with its exit code. */
 export async function main(argv: readonly string[]): Promise<void> {
+  // Who reads what is printed may have enough before the end: `ebb event list | head`.
+  for (const stream of [process.stdout, process.stderr])
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error
+      process.exit(0)
+    })
   process.exitCode = await run(argv, consoleOutput)
 }
 
@@ -45,8 +53,9 @@ export async function run(argv: readonly string[], out: Output): Promise<number>
   }
   const loaded = await load()
   const command = { ...loaded, flags: { 'data-dir': dataDirFlag, ...loaded.flags } }
+  const verb = verbIn(command, rest)
   if (rest.includes('--help') || rest.includes('-h')) {
-    out.print(helpText(command))
+    out.print(helpText(command, verb))
     return 0
   }
   try {
@@ -54,7 +63,8 @@ export async function run(argv: readonly string[], out: Output): Promise<number>
   } catch (error) {
     if (error instanceof UsageError) {
       out.note(`ebb ${name}: ${error.message}`)
-      out.note(`Usage: ebb ${command.name} ${command.usage}   (ebb ${command.name} --help)`)
+      const asked = verb === undefined ? command.name : `${command.name} ${verb}`
+      out.note(`Usage: ebb ${usageText(command, verb)}   (ebb ${asked} --help)`)
       return 2
     }
     out.note(`ebb ${name}: ${messageOf(error)}`)

@@ -116,6 +116,8 @@ export const legacyFlows: readonly LegacyFlowKind[] = forms.map(
               `use ${flowsGroup}/v1 ${successor.kind}`,
             ),
           )
+          if (kind === 'Parallel' && partsOf(flow).spec['cases'] !== undefined)
+            context.warn('spec.cases is deprecated; use spec.branches')
           return flow
         },
         *validate(flow) {

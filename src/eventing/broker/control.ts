@@ -9,8 +9,18 @@ import type { Channel } from './channel.ts'
 import type { Engine } from './engine.ts'
 import type { ChannelTypes, Destination, EngineConfig, EngineReport, SendingToken } from './feed.ts'
 import { compileFilter } from './filters.ts'
-import { follow, redrive, replay, seen, select, type Selection } from './following.ts'
+import {
+  discard,
+  follow,
+  redrive,
+  replay,
+  seen,
+  select,
+  type AgainDeps,
+  type Selection,
+} from './following.ts'
 import { trace, ways } from './ways.ts'
+import type { Step } from './journal.ts'
 import type { JournalFile } from './journal-file.ts'
 import type { Sender } from './sender.ts'
 
@@ -97,6 +107,7 @@ async function answer(
   const channel = engine.channel(uid)
   if (!channel) throw new Refusal(404, `there is no channel ${uid} here`)
   const signal = gone.signal
+  const again = { sender, clock, signal, journal: (step: Step) => deps.journal.note(step) }
   switch (route) {
     case 'GET /channels/UID/events':
       return await lines(response, shown(select(channel, selectionOf(url))))
@@ -113,10 +124,10 @@ async function answer(
       if (!to)
         throw new Refusal(400, 'to: expected {"subscription": NAME} or {"url": {"url": URL}}')
       const wanted = checked(selection ?? {})
-      return send(response, 200, await replay(channel, wanted, to, { sender, dryRun, signal }))
+      return send(response, 200, await replay(channel, wanted, to, { ...again, dryRun }))
     }
     case 'POST /channels/UID/redrive':
-      return send(response, 200, await redriven(channel, await body(request), { sender, signal }))
+      return send(response, 200, await redriven(channel, await body(request), again))
     default:
       throw new Refusal(404, `${route} is not known here`)
   }
@@ -129,26 +140,21 @@ function typesOf({ config, types }: Channel): ChannelTypes {
 
 async function redriven(
   channel: Channel,
-  { numbers, subscription, dryRun = false, discard = false }: RedriveRequest,
-  deps: { readonly sender: Sender; readonly signal: AbortSignal },
+  { numbers, subscription, dryRun = false, discard: letGo = false }: RedriveRequest,
+  deps: Omit<AgainDeps, 'dryRun'>,
 ) {
   const wanted = (letter: { readonly number: number; readonly subscription: string }) =>
     (numbers?.includes(letter.number) ?? true) &&
     (subscription === undefined ||
       subscription === letter.subscription ||
       subscription === nameOf(channel, letter.subscription))
-  if (!discard || dryRun) return await redrive(channel, wanted, { ...deps, dryRun })
-  let selected = 0
-  for await (const letter of channel.deadLetters.list()) {
-    if (!wanted(letter)) continue
-    selected++
-    channel.deadLetters.settle(letter.number)
-  }
-  return { selected, delivered: 0, failures: [] }
+  return letGo && !dryRun
+    ? await discard(channel, wanted, deps)
+    : await redrive(channel, wanted, { ...deps, dryRun })
 }
 
 const numbers = ['fromSequence', 'toSequence', 'sinceMs', 'untilMs', 'limit', 'last']
-const texts = ['id', 'traceId']
+const texts = ['id', 'idPrefix', 'traceId']
 
 /** Before anything is answered, so that what is wrong can be said. */
 function checked(found: unknown): Selection {

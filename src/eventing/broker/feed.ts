@@ -89,6 +89,8 @@ export interface SubscriptionConfig {
   readonly parallelism?: number
   /** Where a new one begins. Default: with what comes next. */
   readonly start?: 'earliest'
+  /** When the object was made, milliseconds since the epoch: what came before is not for it. */
+  readonly createdMs?: number
 }
 
 /** A Broker or a Channel: a log with subscriptions. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -7,8 +7,8 @@ import { silent } from '../../lib/log.ts'
 import { SimClock } from '../../testing/sim-clock.ts'
 import { Channel } from './channel.ts'
 import type { ChannelConfig } from './feed.ts'
-import { follow, redrive, replay, select, wayOf, type Selection } from './following.ts'
-import { JournalFile } from './journal-file.ts'
+import { discard, follow, redrive, replay, select, wayOf, type Selection } from './following.ts'
+import { JournalFile, placeText } from './journal-file.ts'
 import type { Step } from './journal.ts'
 import type { Answer, Sender } from './sender.ts'
 import { spanOf, traceIdOf, traceOfDelivery } from './trace.ts'
@@ -91,6 +91,8 @@ async function ids(channel: Channel, selection: Selection): Promise<readonly unk
 
 const options = (at: World, dryRun = false) => ({
   sender: at.sender,
+  clock: at.clock,
+  journal: (step: Step) => void at.steps.push(step),
   dryRun,
   signal: new AbortController().signal,
 })
@@ -162,6 +164,38 @@ test('replay counts first, then sends again, to a subscription or elsewhere', as
   ])
 })
 
+/** State and steps at the Trigger `all`. */
+async function fateOf(at: World, id: string) {
+  for await (const { logged, stored } of select(at.channel, { id })) {
+    const own = at.steps.filter(({ sequence }) => sequence === logged.sequence)
+    const fate = wayOf(at.channel, logged, stored, own).fates.find(({ uid }) => uid === 'all')
+    const told = fate?.steps.map(({ kind, phase, status = '' }) =>
+      `${phase === 'replay' ? phase : kind} ${status}`.trim(),
+    )
+    return [fate?.state, told] as const
+  }
+  return undefined
+}
+
+test('who came later, and who is gone', async () => {
+  await using at = await world()
+  await at.put('1')
+  await at.settle()
+  const later = { ...trigger('later'), createdMs: at.clock.now() + 1 }
+  await at.channel.update({ ...config, subscriptions: [later] })
+  for await (const { logged, stored } of select(at.channel, { idPrefix: '1' })) {
+    const { fates } = wayOf(at.channel, logged, stored, at.steps)
+    assert.deepEqual(
+      fates.map(({ uid, state, gone }) => [uid, state, gone]),
+      [
+        ['later', 'before', undefined],
+        ['all', 'done', true],
+      ],
+    )
+  }
+  assert.deepEqual(await ids(at.channel, { idPrefix: 'x' }), [])
+})
+
 test('dead letters are sent again until they are taken', async () => {
   await using at = await world()
   at.status = 500
@@ -171,8 +205,14 @@ test('dead letters are sent again until they are taken', async () => {
   const first = await redrive(at.channel, () => true, options(at))
   assert.deepEqual([first.selected, first.delivered, first.failures.length], [2, 0, 2])
   at.status = 200
+  assert.deepEqual(await fateOf(at, '2'), ['parked', ['attempt 500', 'parked', 'replay 500']])
   const again = await redrive(at.channel, ({ sequence }) => sequence === 2, options(at))
   assert.deepEqual([again.delivered, at.channel.deadLetters.count], [1, 1])
+  const steps = ['attempt 500', 'parked', 'replay 500', 'replay 200', 'done']
+  assert.deepEqual(await fateOf(at, '2'), ['done', steps])
+  assert.equal((await discard(at.channel, () => true, options(at))).selected, 1)
+  assert.equal(at.channel.deadLetters.count, 0)
+  assert.equal((await fateOf(at, '1'))?.[0], 'discarded')
 })
 
 test('follow shows what comes in, once each', async () => {
@@ -213,6 +253,15 @@ test('the journal keeps within its bound and is read again, also over a line cut
     kept,
     kept.map((_, i) => (kept[0] ?? 0) + i),
   )
+  const bytes = (await Promise.all([path, `${path}.1`].map((file) => stat(file)))).map(
+    (s) => s.size,
+  )
+  assert.ok((bytes[0] ?? 0) + (bytes[1] ?? 0) <= 2000, String(bytes))
+  const one: number[] = []
+  const places = new Set([placeText('c', 99)])
+  for await (const step of new JournalFile({ path, clock }).read(() => true, places))
+    one.push(step.sequence)
+  assert.deepEqual(one, [99])
   await rm(directory, { recursive: true })
 })
 

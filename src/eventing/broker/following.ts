@@ -11,7 +11,7 @@ import type { DeadLetter } from './dead-letters.ts'
 import { toSubscriber } from './delivery.ts'
 import type { Destination, SubscriptionConfig } from './feed.ts'
 import { compileFilter, type Filtering, type Refusal } from './filters.ts'
-import type { Step } from './journal.ts'
+import type { Journal, Step } from './journal.ts'
 import { SendError, type Sender } from './sender.ts'
 import { bytesOfId, type StoredEvent } from './stored-event.ts'
 import { parentOf, spanOf, traceIdOf } from './trace.ts'
@@ -24,6 +24,8 @@ export interface Selection {
   readonly sinceMs?: number
   readonly untilMs?: number
   readonly id?: string
+  /** How its id begins. */
+  readonly idPrefix?: string
   /** Of the trace it belongs to, 32 hexadecimal digits. */
   readonly traceId?: string
   readonly filter?: Filtering
@@ -50,8 +52,13 @@ export interface Fate {
   readonly span: string
   /** Where it goes; absent while that does not resolve. */
   readonly subscriber?: string
-  /** `refused`: its filter did not want it; `waiting`: not begun; `trying`: not done with; `done`; `parked`. */
-  readonly state: 'refused' | 'waiting' | 'trying' | 'done' | 'parked'
+  /**
+   * `refused`: its filter did not want it; `before`: it came before the subscription was there; `waiting`: not begun;
+   * `trying`: not done with; `done`; `parked`: a dead letter; `discarded`: one that was let go.
+   */
+  readonly state: 'refused' | 'before' | 'waiting' | 'trying' | 'done' | 'parked' | 'discarded'
+  /** The subscription is not there any more: this is what was noted of it, and its name is unknown. */
+  readonly gone?: true
   /** The term of the filter that was false, by the filter as it is now. */
   readonly refusal?: Refusal
   readonly steps: readonly Step[]
@@ -79,7 +86,7 @@ export interface Found {
 export async function* select(channel: Channel, selection: Selection): AsyncGenerator<Found> {
   const { last, ...rest } = selection
   if (last !== undefined) return yield* selectLast(channel, rest, last)
-  const { fromSequence, toSequence, sinceMs, untilMs, id, traceId, filter } = selection
+  const { fromSequence, toSequence, sinceMs, untilMs, id, idPrefix, traceId, filter } = selection
   const { limit = Infinity } = selection
   const refuses = compileFilter(filter ?? {})
   const idBytes = id === undefined ? undefined : bytesOfId(id)
@@ -92,7 +99,9 @@ export async function* select(channel: Channel, selection: Selection): AsyncGene
     // Much cheaper than reading what the event says, as most are others.
     if (idBytes && bytesOf(logged).indexOf(idBytes) < 0) continue
     const stored = channel.decode(logged)
-    if (id !== undefined && textOf(stored.event.attributes['id']) !== id) continue
+    const ownId = textOf(stored.event.attributes['id'])
+    if (id !== undefined && ownId !== id) continue
+    if (idPrefix !== undefined && !ownId.startsWith(idPrefix)) continue
     if (
       traceId !== undefined &&
       traceIdOf({ channel: uid, sequence: logged.sequence }, stored.trace) !== traceId
@@ -171,32 +180,36 @@ export function wayOf(
   const { kind, namespace, name } = channel.config
   const place = { channel: channel.config.uid, sequence: logged.sequence }
   const fates = channel.dispatchers.map((dispatcher): Fate => {
-    const { uid, namespace, name, subscriber } = dispatcher.config
+    const { uid, namespace, name, subscriber, createdMs } = dispatcher.config
     const own = steps.filter(({ subscription }) => subscription === uid)
     const refusal = dispatcher.refusal(stored.event)
-    const settled = dispatcher.isSettled(logged.sequence)
-    const last = own.at(-1)
-    const state =
-      last?.kind === 'done' || last?.kind === 'parked'
-        ? last.kind
-        : own.length > 0
-          ? 'trying'
-          : refusal
-            ? 'refused'
-            : settled
-              ? 'done'
-              : 'waiting'
+    const untouched = () => {
+      if (refusal) return 'refused'
+      if (!dispatcher.isSettled(logged.sequence)) return 'waiting'
+      return createdMs !== undefined && logged.timeMs < createdMs ? 'before' : 'done'
+    }
     return {
       uid,
       namespace,
       name,
       span: spanOf(place, uid),
       ...(subscriber && { subscriber: subscriber.url }),
-      state,
+      state: stateAfter(own) ?? untouched(),
       ...(refusal && { refusal }),
       steps: own,
     }
   })
+  const known = new Set(fates.map(({ uid }) => uid))
+  for (const [uid, own] of Map.groupBy(steps, ({ subscription }) => subscription))
+    if (!known.has(uid))
+      fates.push({
+        uid,
+        namespace,
+        ...(uid === replayUid ? { name: 'replay' } : { name: '', gone: true }),
+        span: spanOf(place, uid),
+        state: stateAfter(own) ?? 'done',
+        steps: own,
+      })
   const parent = parentOf(stored.trace)
   return {
     ...seen(logged, stored),
@@ -209,10 +222,27 @@ export function wayOf(
   }
 }
 
+/** By what was noted last of its own deliveries; undefined = there was none. */
+function stateAfter(steps: readonly Step[]): Fate['state'] | undefined {
+  const last = steps.findLast(({ phase }) => phase !== 'replay')
+  if (!last) return undefined
+  const { kind } = last
+  return kind === 'done' || kind === 'parked' || kind === 'discarded' ? kind : 'trying'
+}
+
 export interface ReplayResult {
   readonly selected: number
   readonly delivered: number
   readonly failures: readonly { readonly sequence: number; readonly reason: string }[]
+}
+
+/** What sending again takes. */
+export interface AgainDeps {
+  readonly sender: Sender
+  readonly clock: Clock
+  readonly journal: Journal
+  readonly dryRun: boolean
+  readonly signal: AbortSignal
 }
 
 /** Failures that are told one by one. */
@@ -228,7 +258,7 @@ export async function replay(
   channel: Channel,
   selection: Selection,
   target: { readonly subscription: string } | { readonly url: Destination },
-  deps: { readonly sender: Sender; readonly dryRun: boolean; readonly signal: AbortSignal },
+  deps: AgainDeps,
 ): Promise<ReplayResult> {
   const config = targetOf(channel, target)
   let selected = 0
@@ -236,7 +266,7 @@ export async function replay(
   const failures: { sequence: number; reason: string }[] = []
   const underWay = new Set<Promise<void>>()
   const send = async (sequence: number, stored: StoredEvent) => {
-    const reason = await deliver(stored, config, deps)
+    const reason = await deliver(channel, { sequence, stored }, config, deps)
     if (reason === undefined) delivered++
     else if (failures.length < maxFailures) failures.push({ sequence, reason })
   }
@@ -254,6 +284,9 @@ export async function replay(
   return { selected, delivered, failures }
 }
 
+/** Stands for whom a URL of a replay belongs to. */
+const replayUid = 'replay'
+
 function targetOf(
   channel: Channel,
   target: { readonly subscription: string } | { readonly url: Destination },
@@ -261,7 +294,7 @@ function targetOf(
   const { namespace, kind } = channel.config
   if ('url' in target)
     return {
-      uid: 'replay',
+      uid: replayUid,
       kind: kind === 'Broker' ? 'Trigger' : 'Subscription',
       namespace,
       name: 'replay',
@@ -277,21 +310,38 @@ function targetOf(
 
 /** Undefined = it was taken; else why not. */
 async function deliver(
-  stored: StoredEvent,
+  channel: Channel,
+  { sequence, stored }: { readonly sequence: number; readonly stored: StoredEvent },
   config: SubscriptionConfig,
-  { sender, signal }: { readonly sender: Sender; readonly signal: AbortSignal },
+  { sender, signal, clock, journal }: AgainDeps,
 ): Promise<string | undefined> {
-  if (!config.subscriber) return 'the subscriber does not resolve at the moment'
+  const { subscriber } = config
+  if (!subscriber) return 'the subscriber does not resolve at the moment'
+  const startMs = clock.monotonic()
+  const note = (result: { readonly status?: number; readonly error?: string }) =>
+    journal({
+      channel: channel.config.uid,
+      sequence,
+      subscription: config.uid,
+      atMs: clock.now(),
+      kind: 'attempt',
+      phase: 'replay',
+      url: subscriber.url,
+      tookMs: clock.monotonic() - startMs,
+      ...result,
+    })
   try {
     const { timeoutMs } = config.delivery
-    const { status } = await sender.send(config.subscriber, toSubscriber(stored, config), {
+    const { status } = await sender.send(subscriber, toSubscriber(stored, config), {
       signal,
       ...(timeoutMs !== undefined && { timeoutMs }),
     })
+    note({ status })
     return status >= 200 && status < 300 ? undefined : `answered ${status}`
   } catch (error) {
-    if (error instanceof SendError) return error.message
-    throw error
+    if (!(error instanceof SendError)) throw error
+    note({ error: error.message })
+    return error.message
   }
 }
 
@@ -299,7 +349,7 @@ async function deliver(
 export async function redrive(
   channel: Channel,
   wanted: (letter: DeadLetter) => boolean,
-  deps: { readonly sender: Sender; readonly dryRun: boolean; readonly signal: AbortSignal },
+  deps: AgainDeps,
 ): Promise<ReplayResult> {
   let selected = 0
   let delivered = 0
@@ -313,14 +363,39 @@ export async function redrive(
       ({ config }) => config.uid === letter.subscription,
     )?.config
     const reason = config
-      ? await deliver(letter.stored, config, deps)
+      ? await deliver(channel, letter, config, deps)
       : 'its subscription is gone: name another target, or let it go'
     if (reason === undefined) {
       delivered++
-      channel.deadLetters.settle(letter.number)
+      settleLetter(channel, letter, 'done', deps)
     } else if (failures.length < maxFailures) failures.push({ sequence: letter.sequence, reason })
   }
   return { selected, delivered, failures }
+}
+
+/** Lets dead letters go; answers how many. */
+export async function discard(
+  channel: Channel,
+  wanted: (letter: DeadLetter) => boolean,
+  deps: Pick<AgainDeps, 'clock' | 'journal'>,
+): Promise<ReplayResult> {
+  let selected = 0
+  for await (const letter of channel.deadLetters.list()) {
+    if (!wanted(letter)) continue
+    selected++
+    settleLetter(channel, letter, 'discarded', deps)
+  }
+  return { selected, delivered: 0, failures: [] }
+}
+
+function settleLetter(
+  channel: Channel,
+  { number, sequence, subscription }: DeadLetter,
+  kind: 'done' | 'discarded',
+  { clock, journal }: Pick<AgainDeps, 'clock' | 'journal'>,
+): void {
+  channel.deadLetters.settle(number)
+  journal({ channel: channel.config.uid, sequence, subscription, atMs: clock.now(), kind })
 }
 
 /** Events as they come in, until `signal` aborts. */

@@ -10,10 +10,11 @@ export interface Step {
   readonly atMs: number
   /**
    * `attempt`: a request to `url`; `waits`: it is tried again at `nextMs`; `done`: nothing is left to do; `parked`: given
-   * up and kept as a dead letter.
+   * up and kept as a dead letter; `discarded`: a dead letter that somebody let go.
    */
-  readonly kind: 'attempt' | 'waits' | 'done' | 'parked'
-  readonly phase?: 'subscriber' | 'reply' | 'deadLetter'
+  readonly kind: 'attempt' | 'waits' | 'done' | 'parked' | 'discarded'
+  /** `replay`: people had it sent again, be it a dead letter or not. */
+  readonly phase?: 'subscriber' | 'reply' | 'deadLetter' | 'replay'
   readonly url?: string
   readonly status?: number
   readonly error?: string

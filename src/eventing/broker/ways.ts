@@ -6,7 +6,7 @@ import type { Channel } from './channel.ts'
 import type { Engine } from './engine.ts'
 import { select, wayOf, type Found, type Selection, type Way } from './following.ts'
 import type { Step } from './journal.ts'
-import type { JournalFile } from './journal-file.ts'
+import { placeText, type JournalFile } from './journal-file.ts'
 import { traceIdOf } from './trace.ts'
 
 interface Place extends Found {
@@ -77,8 +77,12 @@ async function* waysOf(
   const steps = new Map<string, Step[]>(
     places.map(({ channel, logged }) => [`${channel.config.uid}/${logged.sequence}`, []]),
   )
-  for await (const step of journal.read(({ channel, sequence }) =>
-    steps.has(`${channel}/${sequence}`),
+  const mentioned = new Set(
+    places.map(({ channel, logged }) => placeText(channel.config.uid, logged.sequence)),
+  )
+  for await (const step of journal.read(
+    ({ channel, sequence }) => steps.has(`${channel}/${sequence}`),
+    mentioned,
   ))
     steps.get(`${step.channel}/${step.sequence}`)?.push(step)
   for (const { channel, logged, stored } of places)

@@ -1,7 +1,17 @@
-/** The walk-throughs of the book about Serving, by platform: several share one, in an order that they can bear. */
+/** The walk-throughs of the book about Serving and Eventing, by platform: several share one, in an order that they can bear. */
 import { after, before, describe, test } from 'node:test'
 import { hurry, withoutKubectl, type Ebb } from '../platform.ts'
 import { autoscalerConfig, concurrencyAndBounds } from './autoscaling.ts'
+import {
+  brokerTrigger,
+  cloudEventsSdk,
+  parallel,
+  registry,
+  sequenceBroker,
+  sequenceCascade,
+  sequenceDirect,
+  sequenceReply,
+} from './events.ts'
 import { healthProbes, helloWorld, nodeSample, runLatest, smallestManifest } from './hello.ts'
 import { customDomain, pathAndHeader } from './routing.ts'
 import { grpcPing, websocketChat } from './streams.ts'
@@ -41,6 +51,20 @@ export const streams: Tour = {
   domain: 'knative.kuberun.com',
   hurried: true,
   walkthroughs: [websocketChat, grpcPing],
+}
+export const events: Tour = {
+  domain: 'example.com',
+  hurried: false,
+  walkthroughs: [
+    cloudEventsSdk,
+    brokerTrigger,
+    registry,
+    sequenceDirect,
+    sequenceReply,
+    sequenceCascade,
+    sequenceBroker,
+    parallel,
+  ],
 }
 /** Short, and yet of all kinds: another image's shell, one program FROM scratch, HTTP/2, sleep and waking. */
 export const few: Tour = {

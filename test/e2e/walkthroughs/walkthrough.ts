@@ -8,11 +8,14 @@ import { bookDir, type Ebb } from '../platform.ts'
 /** The programs of test/apps that stand in for the book's. */
 export type App =
   | 'autoscale-go'
+  | 'even-odd'
+  | 'event-display-2019'
   | 'grpc-ping'
   | 'hello-serverless'
   | 'helloworld-go'
   | 'helloworld-nodejs'
   | 'rest-api-go'
+  | 'sequence-step'
   | 'websocket-chat'
 
 export interface Walkthrough {

@@ -1,0 +1,273 @@
+/** `ebb event tail | list | show | trace`: which events there are, and where each went. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { systemClock } from '../lib/clock.ts'
+import { conditionOf } from '../knative/conditions.ts'
+import { brokerNamespaceOf, brokerOf, Trigger } from '../eventing/api/trigger.ts'
+import { Subscription } from '../eventing/api/subscription.ts'
+import type { SeenEvent, Selection, Way } from '../eventing/broker/following.ts'
+import { UsageError } from './command.ts'
+import { ApiAway, Unreached, type Inlet } from './event-api.ts'
+import { countOf, selectionOf } from './event-selection.ts'
+import { documentPrinter, inletsIn, lookedAt, noMore, type Session } from './event-session.ts'
+import {
+  attributesOf,
+  eventColumns,
+  eventRow,
+  plain,
+  tableText,
+  traceText,
+  wayText,
+  type AbsentAt,
+} from './event-text.ts'
+
+const idOf = (found: SeenEvent): string => {
+  const { id } = attributesOf(found)
+  return typeof id === 'string' ? id : ''
+}
+
+/** With its namespace where several are looked at. */
+const placeOf = ({ args }: Session, { namespace, name }: Inlet): string =>
+  args.boolean('all-namespaces') ? `${namespace}/${name}` : name
+
+/** Of a usual line, so that columns stand still while lines come one by one. */
+const usualWidths = [23, 16, 36, 24, 24]
+
+export async function tail(session: Session, rest: readonly string[]): Promise<number> {
+  noMore(rest)
+  const { args, out } = session
+  const selection = selectionOf(args, systemClock.now())
+  const inlets = await lookedAt(session)
+  const print = await documentPrinter(session)
+  if (!print) {
+    const names = inlets.slice(0, 5).map((inlet) => placeOf(session, inlet))
+    const more = inlets.length > 5 ? ` and ${inlets.length - 5} more` : ''
+    out.note(`Waiting for events of ${names.join(', ')}${more}; Ctrl-C ends this.`)
+    for (const line of tableText([eventColumns], usualWidths)) out.print(line)
+  }
+  await Promise.all(
+    inlets.map(async (inlet) => {
+      for await (const found of followed(session, inlet, selection)) {
+        if (print) print(found, plain(idOf(found)))
+        else
+          for (const line of tableText([eventRow(found, placeOf(session, inlet))], usualWidths))
+            out.print(line)
+      }
+    }),
+  )
+  return 0
+}
+
+const reconnectMs = 500
+
+/** Goes on where it was when the event engine or the API server is started again meanwhile. */
+async function* followed(
+  { api, out }: Session,
+  inlet: Inlet,
+  selection: Selection,
+): AsyncGenerator<SeenEvent> {
+  const sinceMs = selection.sinceMs ?? systemClock.now()
+  let from = selection.sinceMs === undefined ? undefined : 1
+  let toldAway = false
+  for (;;) {
+    const wanted = from === undefined ? selection : { ...selection, sinceMs, fromSequence: from }
+    try {
+      for await (const found of api.lines<SeenEvent>(inlet, 'tail', wanted)) {
+        yield found
+        from = found.sequence + 1
+      }
+    } catch (error) {
+      const isAway = error instanceof ApiAway && from !== undefined
+      if (!isAway && !(error instanceof Unreached)) throw error
+      if (isAway && !toldAway) out.note(`${error.message} Waiting for it.`)
+      toldAway = isAway
+    }
+    from ??= 1
+    await sleep(reconnectMs)
+  }
+}
+
+export async function list(session: Session, rest: readonly string[]): Promise<number> {
+  noMore(rest)
+  const { args, api, out } = session
+  const last = countOf(args, 'limit', 20)
+  const selection = { ...selectionOf(args, systemClock.now()), last }
+  const all: { readonly inlet: Inlet; readonly found: SeenEvent }[] = []
+  for (const inlet of await lookedAt(session))
+    for await (const found of api.lines<SeenEvent>(inlet, 'events', selection))
+      all.push({ inlet, found })
+  all.sort((a, b) => a.found.atMs - b.found.atMs)
+  const shown = all.slice(-last)
+  const print = await documentPrinter(session)
+  if (print) for (const { found } of shown) print(found, plain(idOf(found)))
+  else if (shown.length === 0) out.note('No events found.')
+  else {
+    const rows = shown.map(({ inlet, found }) => eventRow(found, placeOf(session, inlet)))
+    for (const line of tableText([eventColumns, ...rows])) out.print(line)
+  }
+  return 0
+}
+
+export async function show(session: Session, rest: readonly string[]): Promise<number> {
+  const { out } = session
+  const ways = await waysOf(session, oneOf(rest), 'ways')
+  const print = await documentPrinter(session)
+  if (print) for (const way of ways) print(way, plain(idOf(way)))
+  else {
+    const absentAt = await absentees(session, ways)
+    for (const way of ways) {
+      out.print(JSON.stringify(attributesOf(way), null, 2))
+      for (const line of wayText(way, absentAt)) out.print(line)
+    }
+  }
+  return 0
+}
+
+export async function trace(session: Session, rest: readonly string[]): Promise<number> {
+  const found = await waysOf(session, oneOf(rest), 'trace')
+  const ways = await withOtherNamespaces(session, found)
+  const print = await documentPrinter(session)
+  if (print) for (const way of ways) print(way, plain(idOf(way)))
+  else for (const line of traceText(ways, await absentees(session, ways))) session.out.print(line)
+  return 0
+}
+
+function oneOf([id, ...others]: readonly string[]): string {
+  if (id === undefined || id === '' || others.length > 0)
+    throw new UsageError('expected the ID of one event')
+  return id
+}
+
+async function waysOf(
+  session: Session,
+  id: string,
+  subresource: 'ways' | 'trace',
+): Promise<readonly Way[]> {
+  const selection = selectionOf(session.args, systemClock.now())
+  const inlets = await lookedAt(session)
+  const exact = await gathered(session, inlets, subresource, { ...selection, id })
+  if (exact.length > 0) return exact
+  const whole = await wholeId(session, inlets, selection, id)
+  if (whole !== undefined)
+    return await gathered(session, inlets, subresource, { ...selection, id: whole })
+  const { args, namespace } = session
+  const place = args.boolean('all-namespaces') ? 'here' : `in namespace ${namespace}`
+  throw new Error(
+    `no event ${id} is kept ${place}: it did not come here, or it is older than what is kept; \`ebb event list\` shows what came last, -A looks at all namespaces`,
+  )
+}
+
+async function gathered(
+  { api }: Session,
+  inlets: readonly Inlet[],
+  subresource: 'ways' | 'trace',
+  selection: Selection,
+): Promise<readonly Way[]> {
+  const found = new Map<string, Way>()
+  for (const inlet of inlets)
+    for await (const way of api.lines<Way>(inlet, subresource, selection))
+      found.set(`${way.channel.uid}/${way.sequence}`, way)
+  return inOrder([...found.values()])
+}
+
+const inOrder = (ways: readonly Way[]): readonly Way[] =>
+  ways.toSorted((a, b) => a.atMs - b.atMs || a.sequence - b.sequence)
+
+/** Events of one beginning that are looked at. */
+const mostOfPrefix = 1000
+
+/** The only id that begins so; undefined = there is none. */
+async function wholeId(
+  { api }: Session,
+  inlets: readonly Inlet[],
+  selection: Selection,
+  idPrefix: string,
+): Promise<string | undefined> {
+  const ids = new Set<string>()
+  for (const inlet of inlets)
+    for await (const found of api.lines<SeenEvent>(inlet, 'events', {
+      ...selection,
+      idPrefix,
+      last: mostOfPrefix,
+    }))
+      ids.add(idOf(found))
+  const [only, ...others] = ids
+  if (only === undefined || others.length === 0) return only
+  const shown = [only, ...others].slice(0, 5).map(plain).join(', ')
+  throw new Error(`${ids.size} ids begin with ${idPrefix}: ${shown}${ids.size > 5 ? ', …' : ''}`)
+}
+
+/** Asked at a time. */
+const parallel = 8
+
+/** What came of them elsewhere: the event engine looks only where the user was let in. */
+async function withOtherNamespaces(
+  session: Session,
+  ways: readonly Way[],
+): Promise<readonly Way[]> {
+  const looked = new Set(ways.map(({ channel }) => channel.namespace))
+  const all = await inletsIn(session, '').catch((): readonly Inlet[] => [])
+  const rest = all.filter(({ namespace }) => !looked.has(namespace)).values()
+  const traces = new Map<string, number>()
+  for (const {
+    trace: { id },
+    atMs,
+  } of ways)
+    traces.set(id, Math.min(traces.get(id) ?? Infinity, atMs))
+  const more: Way[] = []
+  const lane = async () => {
+    for (const inlet of rest)
+      for (const [traceId, sinceMs] of traces) {
+        const found = await gathered(session, [inlet], 'ways', {
+          traceId,
+          sinceMs,
+          limit: 1000,
+        }).catch((): readonly Way[] => [])
+        more.push(...found)
+      }
+  }
+  await Promise.all(Array.from({ length: parallel }, lane))
+  return inOrder([...ways, ...more])
+}
+
+/** Triggers and Subscriptions that were there and yet got nothing, as they are not ready. */
+async function absentees({ client }: Session, ways: readonly Way[]): Promise<AbsentAt> {
+  const namespaces = new Set(ways.map(({ channel }) => channel.namespace))
+  const found = await Promise.all(
+    [...namespaces].map(async (namespace) => {
+      // Who may not see them is not told of them.
+      const [triggers, subscriptions] = await Promise.all([
+        client.list(Trigger, namespace).then(
+          ({ items }) => items,
+          () => [],
+        ),
+        client.list(Subscription, namespace).then(
+          ({ items }) => items,
+          () => [],
+        ),
+      ])
+      return [
+        ...triggers.map((trigger) => ({
+          object: trigger,
+          at: `Broker ${brokerNamespaceOf(trigger)}/${brokerOf(trigger)}`,
+        })),
+        ...subscriptions.map((subscription) => ({
+          object: subscription,
+          at: `Channel ${namespace}/${subscription.spec.channel?.name ?? ''}`,
+        })),
+      ]
+    }),
+  )
+  return ({ channel: { kind, namespace, name }, fates, atMs }) =>
+    found.flat().flatMap(({ object, at }) => {
+      const { metadata } = object
+      const ready = conditionOf(object.status, 'Ready')
+      const isIt =
+        at === `${kind} ${namespace}/${name}` &&
+        ready?.status !== 'True' &&
+        Date.parse(metadata.creationTimestamp ?? '') <= atMs &&
+        !fates.some(({ uid }) => uid === metadata.uid)
+      return isIt
+        ? [{ name: metadata.name, why: ready?.message ?? ready?.reason ?? 'nothing is known yet' }]
+        : []
+    })
+}
