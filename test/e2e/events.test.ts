@@ -9,7 +9,14 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { layoutOf } from '../../src/platform/config.ts'
-import { configure, startEbb, until, withoutKubectl, type Ebb } from './platform.ts'
+import {
+  configure,
+  request as call,
+  startEbb,
+  until,
+  withoutKubectl,
+  type Ebb,
+} from './platform.ts'
 
 interface Taken {
   readonly path: string
@@ -290,6 +297,75 @@ spec:
     assert.match(await ebb.ok('get', '--raw', raw), /"id":"e1"/)
     const refused = await ebb.kubectl('get', '--raw', raw, '--as', 'nobody')
     assert.match(refused.stderr, /cannot get resource "brokers\/events"/)
+  })
+
+  test('a RequestReply answers with the event that has its mark: not a forged one, not a late one', async () => {
+    const late: (() => void)[] = []
+    const responder = createServer((incoming, response) => {
+      incoming.resume()
+      const { 'ce-type': type = '', 'ce-id': id, 'ce-mark': mark = '' } = incoming.headers
+      // One letter of the seal is another one.
+      const forged = String(mark).replace(/.(?=..:0$)/, (letter) => (letter === 'A' ? 'B' : 'A'))
+      const answer = () =>
+        response
+          .writeHead(200, {
+            ...event(`${String(id)}-reply`, 'reply'),
+            'ce-answers': type === 'rr.forged' ? forged : mark,
+          })
+          .end('"hello"')
+      if (type === 'rr.late') late.push(answer)
+      else answer()
+    })
+    await new Promise<void>((resolve) => responder.listen(0, '127.0.0.1', resolve))
+    try {
+      const { port } = responder.address() as AddressInfo
+      const objects = `
+apiVersion: eventing.knative.dev/v1alpha1
+kind: RequestReply
+metadata: {name: rr}
+spec:
+  brokerRef: {apiVersion: eventing.knative.dev/v1, kind: Broker, name: default}
+  correlationAttribute: mark
+  replyAttribute: answers
+  timeout: PT2S
+---
+apiVersion: eventing.knative.dev/v1
+kind: Trigger
+metadata: {name: responder}
+spec:
+  broker: default
+  filters: [{prefix: {type: rr.}}]
+  subscriber: {uri: "http://127.0.0.1:${port}"}
+`
+      await ebb.ok('apply', '-f', await ebb.file('request-reply.yaml', objects))
+      for (const name of ['requestreply/rr', 'trigger/responder'])
+        await ebb.ok('wait', '--for=condition=Ready', name, '--timeout=60s')
+      const { host, pathname } = new URL(
+        await ebb.ok('get', 'rr', 'rr', '-o', 'jsonpath={.status.address.url}'),
+      )
+      const ask = (type: string) =>
+        call(local(), host, { method: 'POST', path: pathname, headers: event(type, type) })
+      await until('an answer in time', async () => {
+        const answer = await ask('rr.ask')
+        if (answer.status !== 200) return false
+        assert.equal(answer.headers['ce-id'], 'rr.ask-reply')
+        assert.equal(answer.body, '"hello"')
+        return true
+      })
+      const [forged, slow] = await Promise.all([ask('rr.forged'), ask('rr.late')])
+      assert.deepEqual([forged.status, slow.status], [504, 504], forged.body)
+      for (const answer of late) answer()
+      const stray = { ...event('stray', 'reply'), 'ce-answers': 'rr.ask:AAAA:0' }
+      const options = { method: 'POST', path: `${pathname}/reply`, headers: stray }
+      assert.equal((await call(local(), host, options)).status, 400)
+      await subscriber.one('/all', 'rr.late-reply')
+    } finally {
+      responder.closeAllConnections()
+      responder.close()
+      await ebb.ok('delete', 'requestreply/rr', 'trigger/responder')
+    }
+    const keys = ['get', 'secret', 'request-reply-keys', '-n', 'knative-eventing', '-o', 'yaml']
+    await until('its key is gone', async () => !(await ebb.ok(...keys)).includes('default.rr.key'))
   })
 
   test('nothing that was acknowledged is lost when the engine and the control plane are killed', async () => {
