@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { eventingKinds } from '../eventing/api/kinds.ts'
 import { coreKinds, viewKinds } from '../kube/api/kinds.ts'
+import { createDiscovery } from '../kube/apiserver/documents/discovery.ts'
 import { createOpenApi } from '../kube/apiserver/documents/openapi.ts'
 import { routingKinds } from '../routing/api/kinds.ts'
 import { servingKinds } from '../serving/api/kinds.ts'
@@ -67,4 +68,22 @@ test('references lead somewhere, and v2 says only what Swagger knows', () => {
   check(v2, (ref) => ref.slice('#/definitions/'.length) in v2.definitions)
   for (const word of ['"oneOf"', '"anyOf"', '"nullable"', '#/components/'])
     assert.ok(!body.includes(word), word)
+})
+
+test('what follows events stands in discovery, under the objects that take them in', () => {
+  const discovery = createDiscovery(kinds)
+  const named = (path: string): readonly string[] => {
+    const { resources } = JSON.parse(discovery.document(path, undefined, '')?.body ?? '') as {
+      resources: readonly { name: string; verbs: readonly string[] }[]
+    }
+    return resources.map(({ name, verbs }) => `${name} ${verbs.join()}`)
+  }
+  const eventing = named('/apis/eventing.knative.dev/v1')
+  const messaging = named('/apis/messaging.knative.dev/v1')
+  for (const each of ['events get', 'tail get', 'dead-letters get', 'replay create']) {
+    assert.ok(eventing.includes(`brokers/${each}`), each)
+    assert.ok(messaging.includes(`channels/${each}`), each)
+    assert.ok(messaging.includes(`inmemorychannels/${each}`), each)
+  }
+  assert.ok(!eventing.some((name) => name.startsWith('triggers/events')))
 })

@@ -19,6 +19,7 @@ import {
   validateDelivery,
 } from './delivery-spec.ts'
 import { inNamespace, KReference, validateReference } from './destination.ts'
+import { followingSubresources } from './following.ts'
 import { withMetadata, withUserInfo } from './metadata.ts'
 import {
   definitionLabels,
@@ -152,6 +153,7 @@ export const Broker: KindDefinition<Broker> = {
   flavour: 'custom',
   hasStatus: true,
   hasGeneration: true,
+  subresources: followingSubresources,
   description: 'Takes events in, keeps them on disk and hands them to Triggers.',
   definition: { labels: definitionLabels.addressable },
   admit: admission({ webhook: validationWebhook, defaults, validate }),

@@ -23,6 +23,7 @@ import {
 import { channelVersions } from './conversion/messaging.ts'
 import { deliveryIn, validateDelivery } from './delivery-spec.ts'
 import { KReference } from './destination.ts'
+import { followingSubresources } from './following.ts'
 import { withMetadata, withUserInfo } from './metadata.ts'
 import {
   definitionLabels,
@@ -118,6 +119,7 @@ export const Channel: KindDefinition<Channel> = {
   flavour: 'custom',
   hasStatus: true,
   hasGeneration: true,
+  subresources: followingSubresources,
   description: 'Takes events in and hands them to Subscriptions; made of another channel kind.',
   definition: { labels: definitionLabels.channel },
   admit: admission({ webhook: validationWebhook, defaults, validate }),

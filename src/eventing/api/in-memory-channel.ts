@@ -18,6 +18,7 @@ import {
 } from './channelable.ts'
 import { channelVersions } from './conversion/messaging.ts'
 import { deliveryIn, validateDelivery } from './delivery-spec.ts'
+import { followingSubresources } from './following.ts'
 import { withMetadata, withUserInfo } from './metadata.ts'
 import {
   definitionLabels,
@@ -112,6 +113,7 @@ export const InMemoryChannel: KindDefinition<InMemoryChannel> = {
   flavour: 'custom',
   hasStatus: true,
   hasGeneration: true,
+  subresources: followingSubresources,
   description: 'A channel of this machine; its events are kept on disk.',
   definition: { labels: definitionLabels.channel },
   admit: admission({ webhook: validationWebhook, defaults, validate }),

@@ -110,6 +110,11 @@ export interface ServedVersion {
   fromStorage(object: KubeObject): KubeObject
 }
 
+export interface OwnSubresource {
+  readonly name: string
+  readonly verbs: readonly string[]
+}
+
 /** `autoscaling/v1 Scale` of a kind, by accessors. */
 export interface ScaleSubresource<T extends KubeObject> {
   replicas(object: T): number
@@ -164,6 +169,8 @@ export interface KindDefinition<T extends KubeObject = KubeObject> extends Kind<
   /** False: `metadata.generation` is not kept (Pod, Service, ConfigMap, Secret, Node, Namespace, Event…). */
   readonly hasGeneration: boolean
   readonly scale?: ScaleSubresource<T>
+  /** Further subresources, answered by others than the store: discovery lists them. */
+  readonly subresources?: readonly OwnSubresource[]
   /** Field selectors beyond metadata.name and metadata.namespace. */
   readonly selectableFields?: Readonly<Record<string, FieldReader<T>>>
   readonly versions?: readonly ServedVersion[]

@@ -142,6 +142,7 @@ function subresourcesOf(definition: KindDefinition): readonly Subresource[] {
   const own = definition.custom ? [] : (ownSubresources[groupKind(definition)] ?? [])
   return [
     ...own,
+    ...(definition.subresources ?? []).map((each) => ({ ...each, kind: definition.kind })),
     ...(definition.scale ? [scale] : []),
     ...(definition.hasStatus
       ? [{ name: 'status', kind: definition.kind, verbs: getPatchUpdate }]

@@ -13,12 +13,13 @@ import { methodNotAllowed } from '../../kube/apiserver/machinery.ts'
 import type { Client } from '../../kube/client/client.ts'
 import { Broker } from '../../eventing/api/broker.ts'
 import { Channel } from '../../eventing/api/channel.ts'
+import { acts as acting, looks as looking } from '../../eventing/api/following.ts'
 import { InMemoryChannel } from '../../eventing/api/in-memory-channel.ts'
 import { eventingGroup, messagingGroup } from '../../eventing/api/names.ts'
 import type { Address } from '../config.ts'
 
-const looks = new Set(['events', 'tail', 'ways', 'trace', 'dead-letters'])
-const acts = new Set(['replay', 'redrive'])
+const looks: ReadonlySet<string> = new Set(looking)
+const acts: ReadonlySet<string> = new Set(acting)
 
 interface Connected {
   readonly client: Client
