@@ -1,11 +1,11 @@
 /**
- * `npm run bench [-- NAME…]`: runs the benches named (all by default), each in turn, and prints one table. `profile` and
- * `compare=DIR` (docs/performance.md) run only when they are named.
+ * `npm run bench [-- NAME…]`: runs the benches named (all by default), each in turn, and prints one table; of `events`
+ * also parts: `events=ingest,recovery`. `profile` and `compare=DIR` (docs/performance.md) run only when they are named.
  */
 import { cpus } from 'node:os'
 import { table, type Row } from './row.ts'
 
-const benches: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
+const benches: Readonly<Record<string, (parts: string) => Promise<readonly Row[]>>> = {
   start: async () => (await import('./start.ts')).rows(),
   'cold-start': async () => (await import('./cold-start.ts')).rows(),
   warm: async () => (await import('./warm.ts')).rows(),
@@ -22,7 +22,8 @@ const benches: Readonly<Record<string, () => Promise<readonly Row[]>>> = {
   containers: async () => (await import('./containers.ts')).rows(),
   images: async () => (await import('./images.ts')).rows(),
   api: async () => (await import('./api.ts')).rows(),
-  events: async () => (await import('./events/events.ts')).rows(),
+  events: async (parts) =>
+    (await import('./events/events.ts')).rows({ only: parts === '' ? [] : parts.split(',') }),
   store: async () => (await import('../src/kube/store/store.bench.ts')).benchStore(),
 }
 

@@ -1,6 +1,7 @@
 /** One line of the bench table. */
 export interface Row {
   readonly name: string
+  /** NaN = it could not be measured here. */
   readonly value: number
   readonly unit: string
   /** What the value is held against, `<= 15 ms`; absent = shown only. */
@@ -20,12 +21,15 @@ export const median = (values: readonly number[]): number => percentile(values, 
 
 /** A Markdown table of the rows. */
 export function table(rows: readonly Row[]): string {
-  const text = (value: number) => (Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3))
+  const text = (value: number, unit: string) => {
+    if (Number.isNaN(value)) return 'not measured'
+    return `${Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3)} ${unit}`
+  }
   return [
     '| what | measured | goal |',
     '| --- | ---: | --- |',
     ...rows.map(
-      ({ name, value, unit, goal = '' }) => `| ${name} | ${text(value)} ${unit} | ${goal} |`,
+      ({ name, value, unit, goal = '' }) => `| ${name} | ${text(value, unit)} | ${goal} |`,
     ),
   ].join('\n')
 }
