@@ -72,10 +72,6 @@ function warnOfFeatures(
 ): void {
   for (const key of Object.keys(data))
     if (!isFeatureKey(key)) warn(`config-features: ${key} is no feature that is known here`)
-  if (features.authenticationOidc)
-    warn(
-      'config-features: authentication-oidc: EventPolicies are kept and their status is told, but tokens of senders are not checked yet: whoever reaches an address may send',
-    )
   if (features.transportEncryption !== 'disabled')
     warn(
       'config-features: transport-encryption has no effect here: events between parts of the platform do not leave the machine',

@@ -6,11 +6,16 @@ import type { UserInfo } from '../../kube/api/kind.ts'
 import type { TypedClient } from '../../kube/client/typed-client.ts'
 import type { ControllerDeps } from '../../kube/controller/loop.ts'
 import { bufferedServer } from '../../lib/http1/buffered-server.ts'
-import { jobSinkHost } from '../../eventing/api/job-sink.ts'
+import { featuresIn } from '../../eventing/api/config/read.ts'
+import { EventPolicy } from '../../eventing/api/event-policy.ts'
+import { JobSink, jobSinkHost } from '../../eventing/api/job-sink.ts'
+import { createGuards } from '../../eventing/broker/authorization/guard.ts'
 import type { TokenIssuer } from '../../eventing/broker/feed.ts'
 import { startEventingControllers } from '../../eventing/controllers/controllers.ts'
+import { gateOf } from '../../eventing/controllers/identity/gate.ts'
 import { createIssuers } from '../../eventing/controllers/identity/issuer.ts'
 import { installEventing } from '../../eventing/controllers/install.ts'
+import type { JobSinkGuard } from '../../eventing/sources/job-sink/endpoint.ts'
 import { sinkBindingSelection, type Address, type Layout } from '../config.ts'
 import type { EventHosts } from './event-hosts.ts'
 import { jsonAt, tokenRequests } from './senders.ts'
@@ -39,7 +44,15 @@ export async function startEventing(options: EventingOptions): Promise<AsyncDisp
     load: jsonAt(options.clusterCA),
   })
   await installEventing(client)
-  const jobSink = await startJobSink(options)
+  const guards = createGuards(clock)
+  const read = options.informers.reader()
+  options.informers.for(EventPolicy)
+  const jobSink = await startJobSink(options, async (sink, headers, events) => {
+    const gate = gateOf(JobSink, sink, read)
+    if (!gate) return undefined
+    guards.trust(issuers.of(featuresIn(read).oidcDiscoveryBaseUrl))
+    return await guards.guard(gate)?.(headers, events)
+  })
   hosts.leadHost(jobSinkHost, jobSink.address)
   const controllers = await startEventingControllers({
     ...options,
@@ -83,13 +96,16 @@ interface RunningJobSink extends AsyncDisposable {
 }
 
 /** The endpoint of all JobSinks, on this machine's loopback; its code is loaded by the first event. */
-async function startJobSink({ clientAs, clock }: EventingOptions): Promise<RunningJobSink> {
+async function startJobSink(
+  { clientAs, clock }: EventingOptions,
+  guard: JobSinkGuard,
+): Promise<RunningJobSink> {
   const server = bufferedServer({
     clock,
     maxBodyBytes: maxJobEventBytes,
     handle: async (request) => {
       const { jobSinkHandler } = await import('../../eventing/sources/job-sink/endpoint.ts')
-      return await jobSinkHandler(clientAs(jobSinkUser, true))(request)
+      return await jobSinkHandler(clientAs(jobSinkUser, true), guard)(request)
     },
   })
   const host = '127.0.0.1'

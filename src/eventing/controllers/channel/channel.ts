@@ -60,7 +60,10 @@ export const channelReconciler: Reconciler<Channel, World> = {
       }
     const copies = derivedPolicies(
       channel,
-      { 'messaging.knative.dev/channel-kind': kind.kind, 'messaging.knative.dev/channel-name': name },
+      {
+        'messaging.knative.dev/channel-kind': kind.kind,
+        'messaging.knative.dev/channel-name': name,
+      },
       [{ kind, name }],
       derived,
     )

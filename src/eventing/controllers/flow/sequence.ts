@@ -10,7 +10,13 @@ import {
 } from '../../api/sequence.ts'
 import { Subscription } from '../../api/subscription.ts'
 import { channelKinds, noChannelKind, templateKind } from '../channel-kinds.ts'
-import { derivedPolicies, derivedWorld, withAccounts, type Behind, type DerivedWorld } from '../identity/derived-policies.ts'
+import {
+  derivedPolicies,
+  derivedWorld,
+  withAccounts,
+  type Behind,
+  type DerivedWorld,
+} from '../identity/derived-policies.ts'
 import { policiesFor, policyWatches, withPolicies, type Policies } from '../policies.ts'
 import {
   channelApply,

@@ -21,15 +21,22 @@ export type JobSinkHandler = (request: BufferedRequest) => Promise<BufferedAnswe
 
 const directory = '/etc/jobsink-event'
 
+/** Who may send to a JobSink; the refusal, if it is one. */
+export type JobSinkGuard = (
+  sink: JobSink,
+  headers: Headers,
+  events: readonly CloudEvent[],
+) => Promise<BufferedAnswer | undefined>
+
 export const jobSinkHandler =
-  (client: Client): JobSinkHandler =>
+  (client: Client, guard?: JobSinkGuard): JobSinkHandler =>
   async ({ head, body }) => {
     try {
       if (head.method === 'POST') {
         const headers = head.names.map(
           (name, i) => [name.toLowerCase(), head.values[i] ?? ''] as const,
         )
-        return await take(head.target, headers, body, client)
+        return await take(head.target, headers, body, client, guard)
       }
       if (head.method === 'GET') return await show(head.target, client)
       return refuse(400, `${head.method} is not possible here: events are sent by POST`)
@@ -44,6 +51,7 @@ async function take(
   headers: Headers,
   body: Buffer,
   client: Client,
+  guard: JobSinkGuard | undefined,
 ): Promise<BufferedAnswer> {
   const [, namespace = '', name = '', ...rest] = target.split('/')
   if (namespace === '' || name === '' || rest.some((each) => each !== ''))
@@ -54,6 +62,8 @@ async function take(
     return refuse(400, 'a batch of events is not taken: send them one by one')
   const [event] = decodeMessage({ headers, body })
   if (!event) return refuse(400, 'there is no event in the request')
+  const refusal = await guard?.(sink, headers, [event])
+  if (refusal) return refusal
   const job = await ensureJob(sink, event, client)
   await ensureSecret(job, event, client)
   const place = [
