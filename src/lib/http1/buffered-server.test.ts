@@ -149,3 +149,77 @@ test('one connection has a bounded number of requests waiting', async () => {
   }
   await talking
 })
+
+test('who does not read its answers is not read either, and goes on when it does', async () => {
+  await using at = await world({
+    handle: (request) => {
+      at.requests.push(request)
+      return { status: 200, body: Buffer.alloc(64 << 10, 'x') }
+    },
+  })
+  const socket = at.open()
+  const wanted = 2_000
+  socket.pause()
+  socket.write('GET / HTTP/1.1\r\nHost: h\r\n\r\n'.repeat(wanted))
+  let before = -1
+  for (let calm = 0; calm < 50; calm = before === at.requests.length ? calm + 1 : 0) {
+    before = at.requests.length
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  assert.ok(before > 0 && before < 500, `${before} answers for nobody`)
+  let bytes = 0
+  socket.on('data', (chunk) => (bytes += chunk.length))
+  socket.resume()
+  while (bytes < wanted * (64 << 10)) await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(at.requests.length, wanted)
+})
+
+test('a request that comes a byte at a time for ever is ended, a slow one that gets on is not', async () => {
+  await using at = await world({ maxBodyBytes: 1 << 20 })
+  const head = 'POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 500000\r\n\r\n'
+  const drip = async (piece: string, seconds: number) => {
+    const socket = at.open()
+    let text = ''
+    socket.on('data', (chunk) => (text += chunk.toString()))
+    socket.on('error', () => {})
+    socket.write(head)
+    for (let i = 0; i < seconds && text === ''; i++) {
+      socket.write(piece)
+      for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve))
+      await at.clock.advance(1000)
+    }
+    return text
+  }
+  assert.match(await drip('x', 60), /^HTTP\/1.1 408/)
+  assert.match(await drip('x'.repeat(25_000), 20), /^(HTTP\/1.1 202|$)/)
+  assert.equal(at.requests.length, 1)
+})
+
+test('a body in the smallest of chunks comes whole', async () => {
+  await using at = await world({ maxBodyBytes: 1 << 20 })
+  const count = 100_000
+  const head = 'POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n'
+  const text = Array.from({ length: count }, (_, i) => String(i % 10)).join('')
+  const chunks = Array.from(text, (digit) => `1\r\n${digit}\r\n`).join('')
+  assert.match(await at.talk(`${head}${chunks}0\r\n\r\n`, /9$/), /^HTTP\/1.1 202/)
+  assert.equal(at.requests[0]?.body.toString(), text)
+})
+
+test('a client that has said all it wants to say still hears the answer', async () => {
+  const waiting: (() => void)[] = []
+  await using at = await world({
+    handle: () => new Promise((resolve) => waiting.push(() => resolve({ status: 202 }))),
+  })
+  const socket = at.open()
+  let text = ''
+  socket.on('data', (chunk) => (text += chunk.toString()))
+  const ended = new Promise((resolve) => socket.on('end', resolve))
+  socket.end(post('one') + post('two'))
+  while (waiting.length < 2) await new Promise((resolve) => setImmediate(resolve))
+  for (const answer of waiting) {
+    for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve))
+    answer()
+  }
+  await ended
+  assert.equal(text.match(/HTTP\/1.1 202/g)?.length, 2)
+})

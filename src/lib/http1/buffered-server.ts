@@ -29,7 +29,7 @@ export interface BufferedServerOptions {
   readonly maxBodyBytes: number
   /** Requests of one connection that wait for their answers; beyond it reading pauses. Default 64. */
   readonly maxPipelined?: number
-  /** Silence within a request, milliseconds. Default 10 s. */
+  /** Silence within a request, and all of its head, milliseconds. Default 10 s. */
   readonly readTimeoutMs?: number
   /** Of all bodies that are being received, beyond which connections are refused with 503. Default 256 MiB. */
   readonly maxReceivingBytes?: number
@@ -38,11 +38,18 @@ export interface BufferedServerOptions {
 const maxHeadBytes = 64 << 10
 const maxFields = 200
 const idleMs = 120_000
+/** A body that comes slower than this for long is ended: 16 KB a second. */
+const slowestBytesPerMs = 16
+/** Pieces of a body beyond this are put together: each costs more than what is in it. */
+const manyPieces = 1024
 
 /** Call `listen` on what it answers. */
 export function bufferedServer(options: BufferedServerOptions): Server {
   const shared = { receiving: 0 }
-  return createServer({ noDelay: true }, (socket) => void new Connection(socket, options, shared))
+  return createServer(
+    { noDelay: true, allowHalfOpen: true },
+    (socket) => void new Connection(socket, options, shared),
+  )
 }
 
 interface Place {
@@ -66,10 +73,16 @@ class Connection {
   #head: RequestHead | undefined
   #body: Body | undefined
   #chunks: Buffer[] = []
+  /** Pieces at the end of `#chunks` that may be small. */
+  #pieces = 0
   #size = 0
   /** Answers in the order of their requests; undefined = not there yet. */
   readonly #answers: Place[] = []
   #ended = false
+  /** The client says no more, and may still listen. */
+  #said = false
+  /** When the first bytes of an unfinished request came, monotonic; NaN = there are none. */
+  #partialSinceMs = Number.NaN
   readonly #silence: Deadline
 
   constructor(socket: Socket, options: BufferedServerOptions, shared: { receiving: number }) {
@@ -78,6 +91,11 @@ class Connection {
     this.#shared = shared
     socket.on('data', (bytes) => this.#data(bytes))
     socket.on('error', () => socket.destroy())
+    socket.on('drain', () => this.#goOn())
+    socket.on('end', () => {
+      this.#said = true
+      if (this.#answers.length === 0) socket.end()
+    })
     socket.on('close', () => {
       this.#ended = true
       this.#silence[Symbol.dispose]()
@@ -88,7 +106,11 @@ class Connection {
   }
 
   #silent(): void {
-    if (this.#head || this.#bytes.length > 0)
+    // Who does not take the answers either is of no use.
+    if (this.#ended || this.#socket.writableNeedDrain) this.#socket.destroy()
+    // It is we who are late.
+    else if (this.#socket.isPaused()) this.#silence.set(idleMs)
+    else if (this.#head || this.#bytes.length > 0)
       this.#refuse(new HttpError(408, 'the request did not come in time'))
     else if (this.#answers.length === 0) this.#socket.destroy()
     else this.#silence.set(idleMs)
@@ -104,13 +126,23 @@ class Connection {
       return
     }
     const partial = this.#head !== undefined || this.#bytes.length > 0
-    this.#silence.set(partial ? (this.#options.readTimeoutMs ?? 10_000) : idleMs)
+    this.#silence.set(partial ? this.#patienceMs() : idleMs)
+  }
+
+  /** How long the rest of the request that has begun may keep us waiting. */
+  #patienceMs(): number {
+    const { readTimeoutMs = 10_000, clock } = this.#options
+    const nowMs = clock.monotonic()
+    if (Number.isNaN(this.#partialSinceMs)) this.#partialSinceMs = nowMs
+    const endMs = this.#partialSinceMs + readTimeoutMs + this.#size / slowestBytesPerMs
+    return Math.max(Math.min(readTimeoutMs, endMs - nowMs), 0)
   }
 
   /** Takes one step; false when more bytes are needed, or answers have to go first. */
   #next(): boolean {
     if (this.#ended || this.#bytes.length === 0) return false
-    if (this.#answers.length >= (this.#options.maxPipelined ?? 64)) {
+    const full = this.#answers.length >= (this.#options.maxPipelined ?? 64)
+    if (full || this.#socket.writableNeedDrain) {
       this.#socket.pause()
       return false
     }
@@ -156,6 +188,7 @@ class Connection {
       this.#size += stop - start
       this.#shared.receiving += stop - start
       this.#chunks.push(bytes.subarray(start, stop))
+      if (++this.#pieces === manyPieces) this.#gather()
     })
     this.#bytes = rest(this.#bytes, end)
     if (this.#size > maxBodyBytes) throw this.#tooLarge()
@@ -174,13 +207,20 @@ class Connection {
     return new HttpError(413, `the body may have at most ${this.#options.maxBodyBytes} bytes`)
   }
 
+  #gather(): void {
+    this.#chunks.push(Buffer.concat(this.#chunks.splice(-this.#pieces)))
+    this.#pieces = 0
+  }
+
   #release(): void {
     this.#shared.receiving -= this.#size
     this.#size = 0
     this.#chunks = []
+    this.#pieces = 0
   }
 
   #dispatch(head: RequestHead, body: Buffer): void {
+    this.#partialSinceMs = Number.NaN
     const place: Place = { text: undefined, close: !head.keepAlive }
     this.#answers.push(place)
     const answered = (answer: BufferedAnswer) => {
@@ -201,10 +241,15 @@ class Connection {
     if (this.#answers.length === 1 && this.#answers[0]?.text && !this.#answers[0].close)
       this.#socket.write(this.#answers.pop()?.text ?? none)
     else if (!this.#flushSome()) return
-    if (this.#socket.isPaused()) {
-      this.#socket.resume()
-      if (this.#bytes.length > 0) this.#data(none)
-    }
+    if (this.#said && this.#answers.length === 0) this.#socket.end()
+    else this.#goOn()
+  }
+
+  /** Reads on, where there was too much to answer or too much that was not taken. */
+  #goOn(): void {
+    if (!this.#socket.isPaused() || this.#socket.writableNeedDrain) return
+    this.#socket.resume()
+    if (this.#bytes.length > 0) this.#data(none)
   }
 
   /** Those that are ready and first in line; false = the connection ends with the last of them. */
@@ -227,7 +272,7 @@ class Connection {
   /** The last answer of this connection: nobody knows where the next request begins. */
   #refuse(error: HttpError): void {
     if (this.#ended) return
-    this.#silence[Symbol.dispose]()
+    this.#silence.set(idleMs)
     this.#release()
     this.#answers.push({
       text: format({ status: error.status, body: `${error.message}\n` }, undefined, true),
