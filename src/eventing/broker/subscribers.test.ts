@@ -111,6 +111,10 @@ test('an answer ends where its framing says, however it is cut', async () => {
       'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-A\r\n\r\n2;a=b\r\nok\r\n0\r\nX-A: b\r\n\r\n',
       '200 ok',
     ],
+    [
+      `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${'1\r\nx\r\n'.repeat(3000)}0\r\n\r\n`,
+      `200 ${'x'.repeat(3000)}`,
+    ],
     ['HTTP/1.1 204 No Content\r\n\r\n', '204 '],
     ['HTTP/1.1 304 Not Modified\r\nContent-Length: 10\r\n\r\n', '304 '],
     ['HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n' + ok, '200 ok'],

@@ -5,7 +5,7 @@
  * second connection and no failure.
  */
 import { connect as connectPlain, type Socket } from 'node:net'
-import { connect as connectSecure } from 'node:tls'
+import { connect as connectSecure, rootCertificates } from 'node:tls'
 import type { Clock } from '../clock.ts'
 import { Deadline } from '../deadline.ts'
 import { Body, responseFraming } from './body.ts'
@@ -15,8 +15,8 @@ import { findHeadEnd, parseResponseHead, type ResponseHead } from './head.ts'
 export interface Endpoint {
   readonly host: string
   readonly port: number
-  /** HTTPS: the name that the certificate must have, and who may have signed it (PEM). */
-  readonly tls?: { readonly name: string; readonly ca?: readonly string[] }
+  /** HTTPS: the name that the certificate must have, and who else may have signed it (PEM). */
+  readonly tls?: { readonly name: string; readonly extraCa?: string }
 }
 
 export interface ClientRequest {
@@ -39,7 +39,7 @@ export interface BufferedClientOptions {
   readonly clock: Clock
   /** Of one body. */
   readonly maxAnswerBytes: number
-  /** Connections that are kept while nobody needs them. Default 256. */
+  /** Connections that are kept while nobody needs them. Default 1,024. */
   readonly maxIdle?: number
 }
 
@@ -63,6 +63,8 @@ const maxFields = 200
 const idleMs = 60_000
 /** Bodies up to this size go out in one piece with their head. */
 const smallBytes = 16 << 10
+/** Pieces of a body are put together when they are so many. */
+const manyPieces = 1024
 
 export class BufferedClient implements Disposable {
   readonly #options: BufferedClientOptions
@@ -70,6 +72,7 @@ export class BufferedClient implements Disposable {
   readonly #idle = new Map<string, Connection[]>()
   #idleCount = 0
   readonly #busy = new Set<Connection>()
+  readonly #bySignal = new WeakMap<AbortSignal, Set<Connection>>()
   #closed = false
 
   constructor(options: BufferedClientOptions) {
@@ -77,24 +80,50 @@ export class BufferedClient implements Disposable {
   }
 
   /** Rejects with ClientTimeout, the error of the socket, or one that says what was wrong with the answer. */
-  async exchange(
+  exchange(
     endpoint: Endpoint,
     request: ClientRequest,
-    options: ExchangeOptions,
+    { limitMs, signal }: ExchangeOptions,
   ): Promise<ClientAnswer> {
-    checkHeaders(request.headers)
-    const { clock } = this.#options
-    const startMs = clock.monotonic()
-    const key = keyOf(endpoint)
-    const kept = this.#take(key)
-    if (!kept) return await this.#open(endpoint, key).exchange(request, options)
-    try {
-      return await kept.exchange(request, options)
-    } catch (error) {
-      if (!(error instanceof StaleConnection)) throw error
-      const limitMs = options.limitMs - (clock.monotonic() - startMs)
-      return await this.#open(endpoint, key).exchange(request, { ...options, limitMs })
-    }
+    return new Promise((resolve, reject) => {
+      checkHeaders(request.headers)
+      if (signal?.aborted) throw new Error('stopped')
+      const key = keyOf(endpoint)
+      const { clock } = this.#options
+      const startMs = clock.monotonic()
+      const stopped = signal && this.#stopped(signal)
+      const begin = (connection: Connection, leftMs: number) => {
+        stopped?.add(connection)
+        connection.begin({
+          request,
+          limitMs: leftMs,
+          end: (result) => {
+            stopped?.delete(connection)
+            if (!(result instanceof Error)) resolve(result)
+            else if (result instanceof StaleConnection)
+              begin(this.#open(endpoint, key), limitMs - (clock.monotonic() - startMs))
+            else reject(result)
+          },
+        })
+      }
+      begin(this.#take(key) ?? this.#open(endpoint, key), limitMs)
+    })
+  }
+
+  /** Whose exchanges a signal stops: one listener for all of them. */
+  #stopped(signal: AbortSignal): Set<Connection> {
+    const known = this.#bySignal.get(signal)
+    if (known) return known
+    const connections = new Set<Connection>()
+    this.#bySignal.set(signal, connections)
+    signal.addEventListener(
+      'abort',
+      () => {
+        for (const each of connections) each.stop()
+      },
+      { once: true },
+    )
+    return connections
   }
 
   #open(endpoint: Endpoint, key: string): Connection {
@@ -120,7 +149,7 @@ export class BufferedClient implements Disposable {
 
   #keep(key: string, connection: Connection, ms: number): void {
     this.#busy.delete(connection)
-    if (this.#closed || ms <= 0 || this.#idleCount >= (this.#options.maxIdle ?? 256))
+    if (this.#closed || ms <= 0 || this.#idleCount >= (this.#options.maxIdle ?? 1024))
       return connection.destroy()
     const list = this.#idle.get(key)
     if (list) list.push(connection)
@@ -141,13 +170,13 @@ export class BufferedClient implements Disposable {
 
   [Symbol.dispose](): void {
     this.#closed = true
-    for (const list of this.#idle.values()) for (const each of [...list]) each.destroy()
+    for (const list of this.#idle.values()) for (const each of list) each.destroy()
     for (const each of this.#busy) each.destroy()
   }
 }
 
 const keyOf = ({ host, port, tls }: Endpoint): string =>
-  tls ? JSON.stringify([host, port, tls]) : `${host} ${port}`
+  tls ? `${host} ${port} ${tls.name} ${tls.extraCa ?? ''}` : `${host} ${port}`
 
 interface Pool {
   /** It may be used again, within so many milliseconds. */
@@ -156,11 +185,10 @@ interface Pool {
 }
 
 interface Exchange {
-  readonly method: string
-  readonly resolve: (answer: ClientAnswer) => void
-  readonly reject: (error: Error) => void
+  readonly request: ClientRequest
   readonly limitMs: number
-  readonly release: () => void
+  /** Called once. */
+  readonly end: (result: ClientAnswer | Error) => void
 }
 
 /** One request at a time. */
@@ -178,6 +206,8 @@ class Connection {
   #head: ResponseHead | undefined
   #body: Body | undefined
   #chunks: Buffer[] = []
+  /** At the end of `#chunks`, perhaps small. */
+  #pieces = 0
   #size = 0
 
   constructor({ host, port, tls }: Endpoint, options: BufferedClientOptions, pool: Pool) {
@@ -186,7 +216,11 @@ class Connection {
     this.#deadline = new Deadline(options.clock, () => this.#late())
     const common = { host, port }
     this.#socket = tls
-      ? connectSecure({ ...common, servername: tls.name, ...(tls.ca && { ca: [...tls.ca] }) })
+      ? connectSecure({
+          ...common,
+          servername: tls.name,
+          ...(tls.extraCa !== undefined && { ca: [...rootCertificates, tls.extraCa] }),
+        })
       : connectPlain(common)
     this.#socket.setNoDelay(true)
     this.#socket.on('data', (bytes: Buffer) => this.#data(bytes))
@@ -199,21 +233,10 @@ class Connection {
     })
   }
 
-  exchange(request: ClientRequest, { limitMs, signal }: ExchangeOptions): Promise<ClientAnswer> {
-    return new Promise((resolve, reject) => {
-      if (signal?.aborted) return this.#give(reject, new Error('stopped'))
-      const abort = () => this.#fail(new Error('stopped'))
-      signal?.addEventListener('abort', abort, { once: true })
-      const release = () => signal?.removeEventListener('abort', abort)
-      this.#exchange = { method: request.method, resolve, reject, limitMs, release }
-      this.#deadline.set(limitMs)
-      this.#send(request)
-    })
-  }
-
-  #give(reject: (error: Error) => void, error: Error): void {
-    this.destroy()
-    reject(error)
+  begin(exchange: Exchange): void {
+    this.#exchange = exchange
+    this.#deadline.set(exchange.limitMs)
+    this.#send(exchange.request)
   }
 
   #send({ method, target, headers, body }: ClientRequest): void {
@@ -246,7 +269,6 @@ class Connection {
   }
 
   #readHead(): boolean {
-    const { method } = this.#exchange ?? { method: '' }
     const end = findHeadEnd(this.#bytes, 0)
     if (this.#preludeBytes + (end < 0 ? this.#bytes.length : end) > maxHeadBytes)
       throw new Error(`the head of the answer has more than ${maxHeadBytes} bytes`)
@@ -264,7 +286,10 @@ class Connection {
       return true
     }
     this.#head = head
-    this.#body = new Body(responseFraming(head, method), head.contentLength)
+    this.#body = new Body(
+      responseFraming(head, this.#exchange?.request.method ?? ''),
+      head.contentLength,
+    )
     if (this.#body.done) this.#complete(head)
     return true
   }
@@ -277,6 +302,11 @@ class Connection {
     const end = body.advance(this.#bytes, 0, (bytes, start, stop) => {
       this.#size += stop - start
       this.#chunks.push(bytes.subarray(start, stop))
+      // Each piece costs more than what is in the smallest of chunks.
+      if (++this.#pieces === manyPieces) {
+        this.#chunks.push(Buffer.concat(this.#chunks.splice(-manyPieces)))
+        this.#pieces = 0
+      }
     })
     this.#bytes = this.#bytes.subarray(end)
     if (this.#size > maxAnswerBytes)
@@ -305,13 +335,12 @@ class Connection {
     this.#reset()
     this.#deadline.clear()
     this.#served++
-    exchange.release()
     if (again)
       this.#pool.free(
         head.keepAliveSeconds < 0 ? idleMs : Math.min((head.keepAliveSeconds - 1) * 1000, idleMs),
       )
     else this.destroy()
-    exchange.resolve(answer)
+    exchange.end(answer)
   }
 
   #reset(): void {
@@ -321,6 +350,7 @@ class Connection {
     this.#bytes = none
     this.#preludeBytes = 0
     this.#chunks = []
+    this.#pieces = 0
     this.#size = 0
   }
 
@@ -328,14 +358,17 @@ class Connection {
     const exchange = this.#exchange
     const stale = this.#served > 0 && !this.#begun && isHangUp(error)
     this.#reset()
-    exchange?.release()
     this.destroy()
-    exchange?.reject(stale ? new StaleConnection() : error)
+    exchange?.end(stale ? new StaleConnection() : error)
   }
 
   #late(): void {
     const { limitMs } = this.#exchange ?? {}
     this.#fail(new ClientTimeout(`no whole answer within ${limitMs} ms`))
+  }
+
+  stop(): void {
+    this.#fail(new Error('stopped'))
   }
 
   /** Nobody needs it for now; it is closed after so many milliseconds. */
