@@ -9,7 +9,7 @@ import type { AdmissionContext } from '../../kube/api/kind.ts'
 import type { KubeObject } from '../../kube/api/meta.ts'
 import { configBrDefaults } from './config/br-defaults.ts'
 import { templateKey } from './config/br-channel.ts'
-import { configChannelDefaults } from './config/ch-webhook.ts'
+import { configChannelDefaults, configFormerChannelDefaults } from './config/ch-webhook.ts'
 import { configEventingFeatures, isFeatureKey, type EventingFeatures } from './config/features.ts'
 import { configKReferenceMapping } from './config/kreference-mapping.ts'
 import { configPingDefaults } from './config/ping-defaults.ts'
@@ -19,6 +19,7 @@ import {
   configEventingLeaderElection,
   configEventingLogging,
   configEventingObservability,
+  configEventingTracing,
 } from './config/system.ts'
 import { systemNamespace } from './names.ts'
 
@@ -53,7 +54,12 @@ export function eventingConfigMaps(): ConfigMap[] {
 }
 
 export const configWebhook = 'config.webhook.eventing.knative.dev'
-const known = new Map(eventingConfigs.map((config) => [config.name, config]))
+/** Of the past: read and checked where somebody has them. */
+const formerConfigs: readonly Config<unknown>[] = [
+  configFormerChannelDefaults,
+  configEventingTracing,
+]
+const known = new Map([...eventingConfigs, ...formerConfigs].map((config) => [config.name, config]))
 
 function check(configMap: ConfigMapLike, warn: (text: string) => void): void {
   const { name, namespace } = configMap.metadata

@@ -561,6 +561,13 @@ test('ConfigMaps come with their examples, and bad values do not get in', () => 
     ['config-sugar', { 'namespace-selector': '{}' }, ''],
     ['config-sugar', { 'namespace-selector': 'a: b' }, /namespace-selector/],
     ['config-observability', { 'tracing-sampling-rate': '2' }, /tracing-sampling-rate/],
+    ['config-tracing', { 'sample-rate': '7' }, /sample-rate/],
+    [
+      'default-channel-webhook',
+      { 'default-channel-config': 'clusterdefault: {kind: A}' },
+      /clusterdefault/,
+    ],
+    ['default-ch-webhook', { 'default-ch-config': 'clusterDefault: A' }, /clusterDefault/],
     ['config-leader-election', { 'lease-duration': 'soon' }, /lease-duration/],
     ['config-logging', { 'loglevel.controller': 'loud' }, /loglevel\.controller/],
     ['config-kreference-mapping', { 'Pod.v1': 'http://{{ .Name }}' }, ''],

@@ -24,14 +24,33 @@ export async function installEventing(client: Client): Promise<void> {
     ...['broker-ingress', 'broker-filter', 'imc-dispatcher', 'job-sink', 'request-reply'].map(
       (name) => ensure(client, CoreService, service(name)),
     ),
-    // RequestReplies send to Brokers as it.
-    ensure(client, ServiceAccount, {
-      apiVersion: 'v1',
-      kind: 'ServiceAccount',
-      metadata: { name: 'request-reply', namespace: systemNamespace },
-    }),
+    ...accounts.map((name) => ensure(client, ServiceAccount, account(name))),
   ])
 }
+
+/** Who Knative's parts are, in tokens and in policies; RequestReplies send to Brokers as `request-reply`. */
+const accounts = [
+  'eventing-controller',
+  'eventing-webhook',
+  'mt-broker-ingress',
+  'mt-broker-ingress-oidc',
+  'mt-broker-filter',
+  'imc-controller',
+  'imc-dispatcher',
+  'job-sink',
+  'pingsource-mt-adapter',
+  'request-reply',
+]
+
+const account = (name: string): ServiceAccount => ({
+  apiVersion: 'v1',
+  kind: 'ServiceAccount',
+  metadata: {
+    name,
+    namespace: systemNamespace,
+    labels: { 'app.kubernetes.io/name': 'knative-eventing' },
+  },
+})
 
 /** Its address is kept in its Endpoints: the engine is no pod. */
 const service = (name: string) => ({

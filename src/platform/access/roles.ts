@@ -23,6 +23,88 @@ const eventing = ['eventing', 'messaging', 'flows', 'sources', 'bindings', 'sink
 const eventingGroups = eventing.map((name) => `${name}.knative.dev`)
 const eventingLabels = { 'app.kubernetes.io/name': 'knative-eventing' }
 
+const withStatus = (...resources: readonly string[]): readonly string[] =>
+  resources.flatMap((each) => [each, `${each}/status`])
+const mayRead = (group: string, ...resources: readonly string[]) => [
+  { apiGroups: [group], resources: withStatus(...resources), verbs: read },
+]
+
+/** What kinds of Eventing give to the roles that are made of all kinds of a sort: name, sort, rules. */
+const ducks = [
+  ['broker-addressable-resolver', 'addressable', mayRead('eventing.knative.dev', 'brokers')],
+  [
+    'eventtransforms-addressable-resolver',
+    'addressable',
+    mayRead('eventing.knative.dev', 'eventtransforms', 'requestreplies'),
+  ],
+  [
+    'channel-addressable-resolver',
+    'addressable',
+    mayRead('messaging.knative.dev', 'channels', 'inmemorychannels'),
+  ],
+  [
+    'flows-addressable-resolver',
+    'addressable',
+    mayRead('flows.knative.dev', 'sequences', 'parallels'),
+  ],
+  ['jobsinks-addressable-resolver', 'addressable', mayRead('sinks.knative.dev', 'jobsinks')],
+  [
+    'service-addressable-resolver',
+    'addressable',
+    [{ apiGroups: [''], resources: ['services'], verbs: read }],
+  ],
+  [
+    'imc-channelable-manipulator',
+    'channelable',
+    [
+      {
+        apiGroups: ['messaging.knative.dev'],
+        resources: withStatus('inmemorychannels', 'channels'),
+        verbs: ['create', 'get', 'list', 'watch', 'update', 'patch', 'delete'],
+      },
+    ],
+  ],
+  [
+    'eventing-sources-source-observer',
+    'source',
+    mayRead(
+      'sources.knative.dev',
+      'apiserversources',
+      'containersources',
+      'pingsources',
+      'sinkbindings',
+    ),
+  ],
+  [
+    'builtin-podspecable-binding',
+    'podspecable',
+    [
+      {
+        apiGroups: ['apps'],
+        resources: ['deployments', 'daemonsets', 'statefulsets', 'replicasets'],
+        verbs: ['list', 'watch', 'patch'],
+      },
+      { apiGroups: ['batch'], resources: ['jobs'], verbs: ['list', 'watch', 'patch'] },
+    ],
+  ],
+  [
+    'broker-crossnamespace-subscriber',
+    'crossnamespace-subscribable',
+    [{ apiGroups: ['eventing.knative.dev'], resources: ['brokers'], verbs: ['knsubscribe'] }],
+  ],
+  [
+    'channel-crossnamespace-subscriber',
+    'crossnamespace-subscribable',
+    [
+      {
+        apiGroups: ['messaging.knative.dev'],
+        resources: ['channels', 'inmemorychannels'],
+        verbs: ['knsubscribe'],
+      },
+    ],
+  ],
+] as const satisfies readonly (readonly [string, string, PolicyObject['rules'] & {}])[]
+
 const tektonResources = [
   'tasks',
   'taskruns',
@@ -91,6 +173,14 @@ export const productRoles = (): readonly PolicyObject[] => [
     [{ apiGroups: eventingGroups, resources: ['*'], verbs: read }],
     eventingLabels,
   ),
+  union('addressable-resolver', 'duck.knative.dev/addressable'),
+  union('channelable-manipulator', 'duck.knative.dev/channelable'),
+  union('source-observer', 'duck.knative.dev/source'),
+  union('podspecable-binding', 'duck.knative.dev/podspecable'),
+  union('crossnamespace-subscriber', 'duck.knative.dev/crossnamespace-subscribable'),
+  ...ducks.map(([name, label, rules]) =>
+    partOf([], name, rules, { ...eventingLabels, [`duck.knative.dev/${label}`]: 'true' }),
+  ),
   partOf(
     ['admin', 'edit'],
     'tekton-aggregate-edit',
@@ -114,3 +204,9 @@ export const productRoles = (): readonly PolicyObject[] => [
 function labelled(name: string, label: string, rules: PolicyObject['rules'] & {}): PolicyObject {
   return partOf([], name, rules, { ...servingLabels, [label]: 'true' })
 }
+
+/** A role made of all that carry `label`; who brings a kind adds to it. */
+const union = (name: string, label: string): PolicyObject => ({
+  ...partOf([], name, [], eventingLabels),
+  aggregationRule: { clusterRoleSelectors: [{ matchLabels: { [label]: 'true' } }] },
+})

@@ -106,6 +106,22 @@ sink-event-error-reporting.enable: "false"
   },
 })
 
+export interface TracingConfig {
+  readonly backend: string
+  readonly sampleRate: number
+}
+
+/** Of Knative until 1.15; `config-observability` has taken its place. Not shipped: whoever brings it along may. */
+export const configEventingTracing: Config<TracingConfig> = defineConfig({
+  name: 'config-tracing',
+  component: 'eventing-controller',
+  example: '',
+  parse: (data) => ({
+    backend: oneOf(data, 'backend', ['none', 'zipkin', 'stackdriver'], 'none'),
+    sampleRate: fraction(data, 'sample-rate', 0.1),
+  }),
+})
+
 export interface LoggingConfig {
   /** By component. */
   readonly levels: Readonly<Record<string, string>>
