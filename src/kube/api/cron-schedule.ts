@@ -61,12 +61,51 @@ export function scheduleProblem(schedule: string): string | undefined {
   return undefined
 }
 
-function rangeProblem(text: string, { min, max, names = [] }: Field): string | undefined {
-  const number = (word: string): number | undefined => {
-    const named = names.indexOf(word.toLowerCase())
-    if (named >= 0) return named + min
-    return /^\d{1,4}$/.test(word) ? Number(word) : undefined
+/**
+ * Five fields, or six with leading seconds, as lists of plain numbers: `5/20,mon` is read everywhere in its own way,
+ * `5,25,45` in one. A field that is any value stays `*`, as days of month and of week then both have to match. What can't
+ * be read is left as it is.
+ */
+export function listedFields(schedule: string): string {
+  const parts = spelledOut(schedule.trim()).split(/\s+/)
+  const [anyMinute] = fields
+  const described = parts.length === 6 && anyMinute ? [anyMinute, ...fields] : fields
+  if (parts.length !== described.length) return schedule
+  return parts
+    .map((part, i) => {
+      const field = described[i]
+      return field ? listed(part, field) : part
+    })
+    .join(' ')
+}
+
+function listed(part: string, field: Field): string {
+  const values = new Set<number>()
+  for (const text of part.split(',')) {
+    if (/^[*?](\/1)?$/.test(text)) return '*'
+    if (rangeProblem(text, field)) return part
+    const [range = '', step] = text.split('/')
+    const [low = '', high] = range.split('-')
+    const any = low === '*' || low === '?'
+    const first = any ? field.min : (numberIn(low, field) ?? field.min)
+    const last =
+      any || (high === undefined && step !== undefined)
+        ? field.max
+        : (numberIn(high ?? low, field) ?? first)
+    for (let value = first; value <= last; value += Number(step ?? 1)) values.add(value)
   }
+  return [...values].toSorted((a, b) => a - b).join(',')
+}
+
+function numberIn(word: string, { min, names = [] }: Field): number | undefined {
+  const named = names.indexOf(word.toLowerCase())
+  if (named >= 0) return named + min
+  return /^\d{1,4}$/.test(word) ? Number(word) : undefined
+}
+
+function rangeProblem(text: string, field: Field): string | undefined {
+  const { min, max } = field
+  const number = (word: string) => numberIn(word, field)
   const [range = '', step, ...more] = text.split('/')
   if (more.length > 0) return `too many slashes: ${text}`
   const [low = '', high, ...rest] = range.split('-')

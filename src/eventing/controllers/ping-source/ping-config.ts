@@ -3,6 +3,7 @@ import { cronJobAttributes, cronJobPing, type FormerSource } from '../../api/for
 import { separated } from '../../api/ping-schedule.ts'
 import { pingEventSource, pingEventType, type PingSource } from '../../api/ping-source.ts'
 import type { CloudEventOverrides, SourceStatus } from '../../api/source-spec.ts'
+import { listedFields } from '../../../kube/api/cron-schedule.ts'
 import type { KubeObject } from '../../../kube/api/meta.ts'
 import { accountText } from '../identity/senders.ts'
 import type { Destination, PingConfig } from '../../broker/feed.ts'
@@ -67,7 +68,7 @@ export function pingConfig(
     uid,
     namespace,
     name,
-    schedule: fields,
+    schedule: listedFields(fields),
     ...(zone !== undefined && { timezone: zone }),
     attributes: { ...ping.attributes, ...overrides(spec.ceOverrides) },
     ...(ping.data !== undefined && { data: ping.data }),

@@ -2,7 +2,7 @@
  * When a schedule names a time: croner for the five fields, and `@every` by itself. Loaded with the first CronJob only.
  */
 import { Cron } from 'croner'
-import { everyMs, spelledOut } from '../../api/cron-schedule.ts'
+import { everyMs, listedFields } from '../../api/cron-schedule.ts'
 
 export interface Schedule {
   /** The first moment after `afterMs`; undefined when there is none. */
@@ -21,7 +21,7 @@ export function parseSchedule(
       next: (afterMs) => anchorMs + (Math.floor((afterMs - anchorMs) / every) + 1) * every,
     }
   // Without a zone it is the machine's own, which upstream's controller manager does too.
-  const cron = new Cron(spelledOut(text).replaceAll('?', '*'), {
+  const cron = new Cron(listedFields(text), {
     paused: true,
     ...(timeZone !== undefined && { timezone: timeZone }),
   })
