@@ -1,0 +1,293 @@
+/**
+ * Who may send events, end to end on one platform: the feature authentication-oidc is switched on while events flow, tokens
+ * are asked for and checked, EventPolicies decide, deliveries carry tokens that verify; switched off again, all is open.
+ */
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { createServer, request, type IncomingHttpHeaders, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { createLocalJWKSet, jwtVerify, type JSONWebKeySet } from 'jose'
+import { startEbb, until, withoutKubectl, type Ebb } from './platform.ts'
+
+const brokerHost = 'broker-ingress.knative-eventing.svc.cluster.local'
+const jobSinkHost = 'job-sink.knative-eventing.svc.cluster.local'
+
+describe('who may send events', { skip: withoutKubectl }, () => {
+  let ebb: Ebb
+  const taken: { readonly path: string; readonly headers: IncomingHttpHeaders }[] = []
+  const subscriber: Server = createServer((incoming, response) => {
+    taken.push({ path: incoming.url ?? '', headers: incoming.headers })
+    incoming.resume()
+    incoming.on('end', () => response.writeHead(202).end())
+  })
+  const url = (path: string) =>
+    `http://127.0.0.1:${(subscriber.address() as AddressInfo).port}${path}`
+  const one = (path: string, id: string) =>
+    until(`${id} comes to ${path}`, () =>
+      taken.find((each) => each.path === path && each.headers['ce-id'] === id),
+    )
+
+  const objects = () => `
+apiVersion: eventing.knative.dev/v1
+kind: Broker
+metadata: {name: front}
+---
+apiVersion: eventing.knative.dev/v1
+kind: Broker
+metadata: {name: back}
+---
+apiVersion: eventing.knative.dev/v1
+kind: Trigger
+metadata: {name: out}
+spec: {broker: front, subscriber: {uri: "${url('/out')}", audience: receiver}}
+---
+apiVersion: eventing.knative.dev/v1
+kind: Trigger
+metadata: {name: next}
+spec:
+  broker: front
+  subscriber: {ref: {apiVersion: eventing.knative.dev/v1, kind: Broker, name: back}}
+---
+apiVersion: eventing.knative.dev/v1
+kind: Trigger
+metadata: {name: end}
+spec: {broker: back, subscriber: {uri: "${url('/end')}"}}
+---
+apiVersion: sources.knative.dev/v1
+kind: PingSource
+metadata: {name: tick}
+spec:
+  schedule: "* * * * * *"
+  ceOverrides: {extensions: {of: ping}}
+  sink: {ref: {apiVersion: eventing.knative.dev/v1, kind: Broker, name: front}}
+---
+apiVersion: flows.knative.dev/v1
+kind: Sequence
+metadata: {name: steps}
+spec:
+  steps: [{uri: "${url('/first')}"}, {uri: "${url('/second')}"}]
+---
+apiVersion: sinks.knative.dev/v1alpha1
+kind: JobSink
+metadata: {name: jobs}
+spec:
+  job:
+    spec:
+      template:
+        spec: {restartPolicy: Never, containers: [{name: c, image: none}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: app}
+spec:
+  replicas: 0
+  selector: {matchLabels: {app: app}}
+  template:
+    metadata: {labels: {app: app}}
+    spec: {containers: [{name: c, image: none}]}
+---
+apiVersion: sources.knative.dev/v1
+kind: SinkBinding
+metadata: {name: bound}
+spec:
+  subject: {apiVersion: apps/v1, kind: Deployment, name: app}
+  sink: {ref: {apiVersion: eventing.knative.dev/v1, kind: Broker, name: front}}
+---
+{apiVersion: v1, kind: ServiceAccount, metadata: {name: sender}}
+---
+{apiVersion: v1, kind: ServiceAccount, metadata: {name: stranger}}
+`
+  const policy = `
+apiVersion: eventing.knative.dev/v1alpha1
+kind: EventPolicy
+metadata: {name: allowed}
+spec:
+  to: [{ref: {apiVersion: eventing.knative.dev/v1, kind: Broker, name: front}}]
+  from:
+  - sub: system:serviceaccount:default:sender
+  - ref: {apiVersion: sources.knative.dev/v1, kind: PingSource, name: tick}
+`
+
+  before(async () => {
+    await new Promise<void>((resolve) => subscriber.listen(0, '127.0.0.1', resolve))
+    ebb = await startEbb()
+    await ebb.ok('apply', '-f', await ebb.file('objects.yaml', objects()))
+    await ready()
+  })
+  after(async () => {
+    subscriber.closeAllConnections()
+    subscriber.close()
+    await ebb[Symbol.asyncDispose]()
+  })
+
+  const ready = async () => {
+    for (const kind of ['broker', 'trigger', 'pingsource', 'sequence', 'jobsink', 'sinkbinding'])
+      await ebb.ok('wait', '--for=condition=Ready', kind, '--all', '--timeout=60s')
+  }
+  const features = (data: Record<string, string>) =>
+    ebb.ok(
+      ...['-n', 'knative-eventing', 'patch', 'cm', 'config-features', '--type=merge', '-p'],
+      JSON.stringify({ data }),
+    )
+  const field = (kind: string, name: string, path: string) =>
+    ebb.ok('get', kind, name, '-o', `jsonpath={${path}}`)
+  const tokenOf = async (account: string, audience: string) =>
+    (await ebb.ok('create', 'token', account, '--audience', audience)).trim()
+
+  /** The answer's status. */
+  const post = (
+    id: string,
+    token?: string,
+    { host = brokerHost, path = '/default/front' } = {},
+  ): Promise<number> =>
+    new Promise((resolve, reject) => {
+      const text = readFileSync(join(ebb.dataDir, 'endpoints.json'), 'utf8')
+      const local = new URL((JSON.parse(text) as { gatewayLocal: string }).gatewayLocal)
+      const headers = {
+        'ce-specversion': '1.0',
+        'ce-id': id,
+        'ce-type': 'order',
+        'ce-source': '/test',
+        ...(token !== undefined && { authorization: `Bearer ${token}` }),
+        host,
+      }
+      const { hostname, port } = local
+      const sending = request({ hostname, port, path, method: 'POST', headers }, (answer) => {
+        answer.resume()
+        answer.on('end', () => resolve(answer.statusCode ?? 0))
+      })
+      sending.on('error', reject)
+      sending.end()
+    })
+
+  const audience = 'eventing.knative.dev/broker/default/front'
+
+  test('while it is off everybody sends, and policies are refused', async () => {
+    assert.equal(await post('open'), 202)
+    assert.equal((await one('/out', 'open')).headers.authorization, undefined)
+    const refused = await ebb.kubectl('apply', '-f', await ebb.file('policy.yaml', policy))
+    assert.match(refused.stderr, /oidc-authentication feature not enabled/)
+  })
+
+  test('switched on: addresses have audiences, senders identities, all stays Ready', async () => {
+    await features({ 'authentication-oidc': 'enabled' })
+    await until('the address has its audience', async () => {
+      return (await field('broker', 'front', '.status.address.audience')) === audience
+    })
+    const account = 'out-oidc-eventing.knative.dev-trigger'
+    await until('the Trigger has its account', async () => {
+      return (await field('trigger', 'out', '.status.auth.serviceAccountName')) === account
+    })
+    assert.equal(await field('sa', account, '.metadata.ownerReferences[0].kind'), 'Trigger')
+    assert.equal(
+      await field('sa', account, ".metadata.labels['eventing\\.knative\\.dev/oidc']"),
+      'enabled',
+    )
+    await ebb.ok('apply', '-f', await ebb.file('policy.yaml', policy))
+    await ebb.ok('wait', '--for=condition=Ready', 'eventpolicy/allowed', '--timeout=60s')
+    await until('the policy holds', async () => {
+      return (await field('broker', 'front', '.status.policies[*].name')) === 'allowed'
+    })
+    await ready()
+  })
+
+  test('without a token 401, for another 401, not allowed 403, allowed 202', async () => {
+    await until('tokens are asked for', async () => (await post('none')) === 401)
+    assert.equal(await post('wrong', await tokenOf('sender', 'somebody-else')), 401)
+    const [head = '', , signature = ''] = (await tokenOf('sender', audience)).split('.')
+    const claims = Buffer.from(JSON.stringify({ aud: audience, sub: 'x', exp: 9e9 }))
+    const forged = `${head}.${claims.toString('base64url')}.${signature}`
+    assert.equal(await post('forged', forged), 401)
+    const stranger = await tokenOf('stranger', audience)
+    await until('the policy is enforced', async () => (await post('not', stranger)) === 403)
+    assert.equal(await post('allowed', await tokenOf('sender', audience)), 202)
+  })
+
+  test('a delivery carries a token of its Trigger for its receiver, and Broker leads to Broker', async () => {
+    const { headers } = await one('/out', 'allowed')
+    const keys = JSON.parse(await ebb.ok('get', '--raw', '/openid/v1/jwks')) as JSONWebKeySet
+    const token = headers.authorization?.replace(/^Bearer /, '') ?? ''
+    const { payload } = await jwtVerify(token, createLocalJWKSet(keys), {
+      audience: 'receiver',
+      issuer: 'https://kubernetes.default.svc',
+    })
+    assert.equal(payload.sub, 'system:serviceaccount:default:out-oidc-eventing.knative.dev-trigger')
+    assert.equal((await one('/end', 'allowed')).headers.authorization, undefined)
+    for (const id of ['none', 'wrong', 'forged', 'not'])
+      assert.ok(!taken.some((each) => each.headers['ce-id'] === id), id)
+  })
+
+  test('what a source sends is taken, as its account is resolved', async () => {
+    const before = taken.length
+    await until('a ping with a token comes through', () =>
+      taken
+        .slice(before)
+        .some(({ path, headers }) => path === '/out' && headers['ce-of'] === 'ping'),
+    )
+  })
+
+  test('a Sequence passes events from channel to channel', async () => {
+    await features({ 'default-authorization-mode': 'deny-all' })
+    const copy = policy
+      .replace('name: allowed', 'name: into-steps')
+      .replace('kind: Broker, name: front', 'kind: Sequence, name: steps')
+      .replace('eventing.knative.dev/v1, kind: Sequence', 'flows.knative.dev/v1, kind: Sequence')
+    await ebb.ok('apply', '-f', await ebb.file('copy.yaml', copy))
+    const channel = 'messaging.knative.dev/inmemorychannel/default/steps-kn-sequence-0'
+    const token = await tokenOf('sender', channel)
+    const to = { host: 'steps-kn-sequence-0-kn-channel.default.svc.cluster.local', path: '/' }
+    await until('the policy has come to the channel', async () => {
+      return (await post('in-steps', token, to)) === 202
+    })
+    await one('/first', 'in-steps')
+    await ebb.ok('wait', '--for=condition=Ready', 'eventpolicy', '--all', '--timeout=60s')
+    const stranger = await tokenOf('stranger', channel)
+    assert.equal(await post('not', stranger, to), 403)
+    await features({ 'default-authorization-mode': 'allow-same-namespace' })
+  })
+
+  test('JobSinks ask too; a SinkBinding mounts its token', async () => {
+    const to = { host: jobSinkHost, path: '/default/jobs' }
+    assert.equal(await post('j1', undefined, to), 401)
+    const token = await tokenOf('sender', 'sinks.knative.dev/jobsink/default/jobs')
+    assert.equal(await post('j1', token, to), 202)
+    const secret = await until('the Secret is named', () =>
+      field('sinkbinding', 'bound', '.status.oidcTokenSecretName'),
+    )
+    const held = Buffer.from(await field('secret', secret, '.data.token'), 'base64').toString()
+    const [, claims = ''] = held.split('.')
+    const said = JSON.parse(Buffer.from(claims, 'base64url').toString()) as { aud: string[] }
+    assert.deepEqual(said.aud, [audience])
+    await until('it is mounted', async () => {
+      const mounts = await field('deploy', 'app', '.spec.template.spec.containers[0].volumeMounts')
+      return mounts.includes('/oidc')
+    })
+  })
+
+  test('nothing of tokens is in logs or in the journal', async () => {
+    const { headers } = await one('/out', 'allowed')
+    const [, , signature = 'none'] = headers.authorization?.split('.') ?? []
+    const found = await import('node:child_process').then(({ spawnSync }) =>
+      spawnSync('grep', ['-rlF', signature, ebb.dataDir], { encoding: 'utf8' }),
+    )
+    assert.equal(found.stdout, '')
+  })
+
+  test('switched off again, all is open and nothing is left', async () => {
+    await features({ 'authentication-oidc': 'disabled' })
+    await until('everybody sends', async () => (await post('open-again')) === 202)
+    assert.equal((await one('/out', 'open-again')).path, '/out')
+    await until('the accounts are gone', async () => {
+      return !(await ebb.ok('get', 'sa', '-o', 'name')).includes('-oidc-')
+    })
+    await until('it is unmounted', async () => {
+      const mounts = await field('deploy', 'app', '.spec.template.spec.containers[0].volumeMounts')
+      return !mounts.includes('/oidc')
+    })
+    assert.equal(await field('broker', 'front', '.status.address.audience'), '')
+    assert.equal(await field('trigger', 'out', '.status.auth'), '')
+    await ready()
+  })
+})
