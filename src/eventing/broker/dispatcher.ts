@@ -76,6 +76,8 @@ export class Dispatcher implements AsyncDisposable {
   #queue: Task[] = []
   /** Due again. */
   #ready: Task[] = []
+  /** Read ahead too; somebody waits for them. */
+  #awaited: Task[] = []
   /** Ends the wait of each deferred event. */
   readonly #deferred = new Map<number, () => void>()
   /** How the events that were deferred before a restart stand. */
@@ -83,6 +85,8 @@ export class Dispatcher implements AsyncDisposable {
   readonly #busyKeys = new Set<string>()
   readonly durations = new Durations()
   #inFlight = 0
+  /** Of those, what somebody waits for: it does not hold up the others. */
+  #awaitedInFlight = 0
   #taking = false
   readonly #stop = new AbortController()
   #closing = false
@@ -125,13 +129,25 @@ export class Dispatcher implements AsyncDisposable {
 
   #pump(): void {
     if (this.#closing || !this.#config.subscriber) return
+    const most = this.#config.parallelism ?? defaultParallelism
+    while (this.#awaitedInFlight < most) {
+      const task = this.#awaited.shift()
+      if (!task) break
+      this.#awaitedInFlight++
+      void this.#run(task).finally(() => {
+        this.#awaitedInFlight--
+        this.#pump()
+      })
+    }
     const slots = this.#slots()
-    while (this.#inFlight < slots) {
+    while (this.#inFlight - this.#awaitedInFlight < slots) {
       const task = this.#nextTask()
       if (!task) break
       void this.#run(task)
     }
-    const room = this.#queue.length < queueLength / 2 && this.#deferred.size < maxDeferred
+    const room =
+      this.#queue.length + this.#awaited.length < queueLength / 2 &&
+      this.#deferred.size < maxDeferred
     if (!this.#taking && room) void this.#take()
   }
 
@@ -191,7 +207,13 @@ export class Dispatcher implements AsyncDisposable {
       longestWait(state.attempts, this.#config.delivery),
     )
     if (before && waitMs > 0) this.#defer({ event, state, key }, waitMs)
-    else this.#queue.push({ event, state, key })
+    else (this.#isAwaited(stored) ? this.#awaited : this.#queue).push({ event, state, key })
+  }
+
+  #isAwaited({ event: { attributes } }: StoredEvent): boolean {
+    const { awaited, order } = this.#config
+    if (!awaited || order === 'ordered') return false
+    return awaited.some((name) => Object.hasOwn(attributes, name))
   }
 
   /** Undefined = the payload is none of ours: damage that a checksum did not see. */

@@ -85,6 +85,8 @@ export interface SubscriptionConfig {
   readonly delivery: DeliveryPolicy
   /** `ordered`: one at a time for each `partitionkey`, retries included. Default: first attempts in order. */
   readonly order?: 'ordered'
+  /** Attributes whose events somebody waits for: they begin at once, whatever is under way. */
+  readonly awaited?: readonly string[]
   /** First attempts under way at most, when it is behind. */
   readonly parallelism?: number
   /** Where a new one begins. Default: with what comes next. */

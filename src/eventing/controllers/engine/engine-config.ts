@@ -35,7 +35,7 @@ import { gateIn } from '../identity/gate.ts'
 import { accountText } from '../identity/senders.ts'
 import { transformConfig } from '../event-transform/event-transform.ts'
 import { askedKeys } from '../request-reply/asked-keys.ts'
-import { requestReplyConfig } from '../request-reply/request-reply.ts'
+import { awaitedIn, requestReplyConfig } from '../request-reply/request-reply.ts'
 import { cronPingOf, pingConfig, pingOf } from '../ping-source/ping-config.ts'
 
 /** Name of the Service whose host is a channel's address. */
@@ -83,6 +83,7 @@ export function engineConfig(
     .map((broker): ChannelConfig => {
       const { metadata, spec } = broker
       const { uid = '', namespace = '', name } = metadata
+      const awaited = awaitedIn(broker, read)
       return {
         uid,
         kind: 'Broker',
@@ -92,7 +93,8 @@ export function engineConfig(
         ...gateIn(Broker, broker, read),
         subscriptions: (triggers.get(`${namespace}/${name}`) ?? [])
           .filter(({ status }) => status?.subscriberUri)
-          .map((trigger) => waiting(triggerConfig(trigger, spec.delivery, to, read), identified)),
+          .map((trigger) => waiting(triggerConfig(trigger, spec.delivery, to, read), identified))
+          .map((each) => (awaited ? { ...each, awaited } : each)),
       }
     })
   const made = new Map(

@@ -8,7 +8,7 @@ import { Trigger } from '../../api/trigger.ts'
 import { broker, start } from '../world.fixture.ts'
 import { askedKeys } from './asked-keys.ts'
 import { keysSecret } from './keys.ts'
-import { requestReplyConfig } from './request-reply.ts'
+import { awaitedIn, requestReplyConfig } from './request-reply.ts'
 
 const requestReply = (spec: object = {}, name = 'r') => ({
   apiVersion: 'eventing.knative.dev/v1alpha1',
@@ -91,6 +91,10 @@ test('a RequestReply has a key, a Trigger and an address, and takes its Broker f
     },
   )
   assert.deepEqual(askedKeys(spec.filters ?? [], read), { 'default.r': [key] })
+  const listing = { list: () => [object, object] as never }
+  const own: Broker = { ...object, metadata: { name: 'b' }, spec: {} }
+  assert.deepEqual(awaitedIn(own, listing), ['answers', 'correlationid'])
+  assert.equal(awaitedIn({ ...own, metadata: { name: 'c' } }, listing), undefined)
   const deep = [
     { all: [{ not: { cesql: "kn_verify_correlation_id (x, 'r','default', 's',0,1)" } }] },
   ]

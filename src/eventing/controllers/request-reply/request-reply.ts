@@ -251,6 +251,18 @@ function triggerApply(object: RequestReply): Apply {
   return { kind: Trigger, desired }
 }
 
+/** What somebody waits for in a Broker carries one of these attributes; undefined = nobody does. */
+export function awaitedIn(
+  { metadata: { namespace = '', name } }: Broker,
+  read: Pick<Reader, 'list'>,
+): readonly string[] | undefined {
+  const all = read
+    .list(RequestReply, namespace)
+    .filter(({ spec }) => spec.brokerRef?.name === name)
+    .flatMap(({ spec }) => [spec.correlationAttribute ?? '', spec.replyAttribute ?? ''])
+  return all.length === 0 ? undefined : [...new Set(all)].toSorted()
+}
+
 /** Undefined = it is on its way out. */
 export function requestReplyConfig(
   object: RequestReply,
