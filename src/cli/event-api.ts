@@ -44,12 +44,12 @@ export async function eventApi(kubeconfigPath: string): Promise<EventApi> {
       const query = `?selection=${encodeURIComponent(JSON.stringify(selection))}`
       const answer = await patiently(() => ask(api, 'GET', `${path(of, subresource)}${query}`))
       const lines = createInterface({ input: answer, crlfDelay: Infinity })
-      // Else a cut is an end like any other.
-      let cut: Error | undefined
-      answer.on('error', (error) => (cut = error))
-      for await (const line of lines) if (line !== '') yield JSON.parse(line) as T
-      if (cut || !answer.complete)
-        throw new Unreached('the answer was cut short: the event engine or the API server ended')
+      try {
+        for await (const line of lines) if (line !== '') yield JSON.parse(line) as T
+      } catch (error) {
+        throw cutShort(error)
+      }
+      if (!answer.complete) throw cutShort(undefined)
     },
     async post<T>(of: Inlet, subresource: string, body: object) {
       const send = () => ask(api, 'POST', path(of, subresource), JSON.stringify(body))
@@ -60,6 +60,12 @@ export async function eventApi(kubeconfigPath: string): Promise<EventApi> {
     },
   }
 }
+
+const cutShort = (cause: unknown): Unreached =>
+  new Unreached(
+    'the answer was cut short, as the event engine or the API server ended: try again in a moment',
+    { cause },
+  )
 
 /** Between two tries. */
 const waitMs = 500

@@ -116,6 +116,14 @@ test('events are found by place, time, id and filter', async () => {
   assert.deepEqual(await ids(at.channel, { limit: 1 }), ['1'])
 })
 
+test('an event that can not be read hides no other', async () => {
+  await using at = await world()
+  await at.put('1')
+  await at.channel.events.append(Buffer.from('{"of": "another version"}'))
+  await at.put('2')
+  assert.deepEqual(await ids(at.channel, {}), ['1', '2'])
+})
+
 test('the way of an event: which Triggers refused it and why, attempts, and how it ended', async () => {
   await using at = await world()
   at.status = 400

@@ -98,7 +98,8 @@ export async function* select(channel: Channel, selection: Selection): AsyncGene
     if (untilMs !== undefined && logged.timeMs > untilMs) continue
     // Much cheaper than reading what the event says, as most are others.
     if (idBytes && bytesOf(logged).indexOf(idBytes) < 0) continue
-    const stored = channel.decode(logged)
+    const stored = decoded(channel, logged)
+    if (!stored) continue
     const ownId = textOf(stored.event.attributes['id'])
     if (id !== undefined && ownId !== id) continue
     if (idPrefix !== undefined && !ownId.startsWith(idPrefix)) continue
@@ -110,6 +111,15 @@ export async function* select(channel: Channel, selection: Selection): AsyncGene
     if (refuses(stored.event)) continue
     yield { logged, stored }
     if (++found >= limit) return
+  }
+}
+
+/** Undefined = it is none of ours: damage that a checksum did not see. It may not hide all others. */
+function decoded(channel: Channel, logged: LoggedEvent): StoredEvent | undefined {
+  try {
+    return channel.decode(logged)
+  } catch {
+    return undefined
   }
 }
 
