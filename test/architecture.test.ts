@@ -9,7 +9,7 @@ const folders = Object.keys(architecture).sort((a, b) => b.length - a.length)
 const folderOf = (file: string) =>
   folders.find((folder) => file === folder || file.startsWith(`${folder}/`)) ??
   `(no row for ${file})`
-const isTest = (file: string) => /\.(test|contract|bench)\.ts$/.test(file)
+const isTest = (file: string) => /\.(test|contract|bench|fixture)\.ts$/.test(file)
 
 const sources = globSync('**/*.ts', { cwd: root })
 const imports = sources.flatMap((file) =>

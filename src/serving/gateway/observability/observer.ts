@@ -6,6 +6,7 @@ import type { Clock } from '../../../lib/clock.ts'
 import { Field } from '../../../lib/http1/fields.ts'
 import type { RequestHead } from '../../../lib/http1/head.ts'
 import type { Log } from '../../../lib/log.ts'
+import { SpanExporter } from '../../../lib/otlp/span-exporter.ts'
 import type { Random } from '../../../lib/random.ts'
 import type { ExchangeRecord } from '../exchange/exchange.ts'
 import type { GatewaySettings, RevisionTarget } from '../feed.ts'
@@ -13,8 +14,7 @@ import { headerEdit, type HeaderEdit } from '../exchange/header-edit.ts'
 import type { ClientIdentity } from '../exchange/outgoing-head.ts'
 import { RequestLog } from './request-log.ts'
 import { fieldValue } from '../routing/route-table.ts'
-import { SpanExporter } from './span-exporter.ts'
-import { spansOf } from './span.ts'
+import { resourceOf, spansOf } from './span.ts'
 import { newSpanId, traceOf, traceparent, type TraceContext } from './trace-context.ts'
 
 export interface ObserverOptions {
@@ -132,13 +132,13 @@ export class Observer implements AsyncDisposable {
     const wallMs = clock.now() - clock.monotonic()
     const granted = record.grantedMs >= 0
     exporter.add(
-      {
+      resourceOf({
         namespace,
         service: target.service,
         configuration: target.configuration,
         revision: name,
         pod: pod?.podName ?? '',
-      },
+      }),
       spansOf({
         trace: traced.trace,
         proxySpanId: traced.proxySpanId,

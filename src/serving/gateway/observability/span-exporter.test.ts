@@ -5,8 +5,8 @@ import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import { silent } from '../../../lib/log.ts'
 import { SimClock } from '../../../testing/sim-clock.ts'
-import { SpanExporter, type TracingSettings } from './span-exporter.ts'
-import { spansOf, type TracedRequest } from './span.ts'
+import { SpanExporter, type TracingSettings } from '../../../lib/otlp/span-exporter.ts'
+import { resourceOf, spansOf, type TracedRequest } from './span.ts'
 
 const traced: TracedRequest = {
   trace: {
@@ -31,13 +31,13 @@ const traced: TracedRequest = {
   podAddress: '10.0.0.7',
   podPort: 8080,
 }
-const resource = {
+const resource = resourceOf({
   namespace: 'default',
   service: 'hello',
   configuration: 'hello',
   revision: 'hello-00001',
   pod: 'hello-00001-deployment-x',
-}
+})
 
 function exporter(settings: TracingSettings, write: (line: string) => void = () => {}) {
   return new SpanExporter({ settings, clock: new SimClock(), log: silent, write })

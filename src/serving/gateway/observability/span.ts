@@ -2,30 +2,40 @@
  * What a request leaves in a trace: a server span, the wait for a slot and the call of the pod, under the names that
  * Knative's activator and queue-proxy use (contracts/serving.md 4.10), attributes by OpenTelemetry's HTTP conventions.
  */
+import type { Span, SpanResource } from '../../../lib/otlp/span.ts'
 import { newSpanId, type TraceContext } from './trace-context.ts'
 
-export interface Span {
-  readonly traceId: string
-  readonly spanId: string
-  /** '' = the root. */
-  readonly parentId: string
-  readonly name: string
-  readonly kind: 'server' | 'internal' | 'client'
-  /** Unix milliseconds with fraction. */
-  readonly startMs: number
-  readonly endMs: number
-  readonly attributes: Readonly<Record<string, string | number | boolean>>
-  /** Says why, for spans that failed. */
-  readonly error?: string
-}
-
-/** Whose spans they are. */
-export interface SpanResource {
+/** The pod whose spans they are. */
+export interface TracedPod {
   readonly namespace: string
   readonly service: string
   readonly configuration: string
   readonly revision: string
   readonly pod: string
+}
+
+/** As a resource of OpenTelemetry. */
+export function resourceOf({
+  namespace,
+  service,
+  configuration,
+  revision,
+  pod,
+}: TracedPod): SpanResource {
+  const attributes = Object.fromEntries(
+    Object.entries({
+      'service.name': service || revision,
+      'service.version': revision,
+      'service.instance.id': pod,
+      'k8s.namespace.name': namespace,
+      'k8s.pod.name': pod,
+      'k8s.container.name': 'queue-proxy',
+      'kn.service.name': service,
+      'kn.configuration.name': configuration,
+      'kn.revision.name': revision,
+    }).filter(([, value]) => value !== ''),
+  )
+  return { scope: 'ebb/gateway', attributes }
 }
 
 /** What is known of a traced request when it is over. Times are Unix milliseconds. */

@@ -2,7 +2,7 @@
  * Spans as OTLP says them: the protobuf message ExportTraceServiceRequest (opentelemetry-proto, trace/v1 and
  * collector/trace/v1), for HTTP and gRPC alike, and the same content as a JSON line for people.
  */
-import { ProtobufWriter } from '../../../lib/protobuf-writer.ts'
+import { ProtobufWriter } from '../protobuf-writer.ts'
 import type { Span, SpanResource } from './span.ts'
 
 /** Spans of one resource. */
@@ -11,17 +11,16 @@ export interface SpanBatch {
   readonly spans: readonly Span[]
 }
 
-const kinds = { internal: 1, server: 2, client: 3 } as const
+const kinds = { internal: 1, server: 2, client: 3, producer: 4, consumer: 5 } as const
 const statusError = 2
-const scopeName = 'ebb/gateway'
 
 export function exportRequest(batches: readonly SpanBatch[]): Buffer {
   const request = new ProtobufWriter()
   for (const { resource, spans } of batches)
     request.message(1, (resourceSpans) => {
-      resourceSpans.message(1, (into) => attributes(into, 1, resourceAttributes(resource)))
+      resourceSpans.message(1, (into) => attributes(into, 1, resource.attributes))
       resourceSpans.message(2, (scopeSpans) => {
-        scopeSpans.message(1, (scope) => scope.string(1, scopeName))
+        scopeSpans.message(1, (scope) => scope.string(1, resource.scope))
         for (const span of spans) scopeSpans.message(2, (into) => writeSpan(into, span))
       })
     })
@@ -30,7 +29,7 @@ export function exportRequest(batches: readonly SpanBatch[]): Buffer {
 
 /** One span a line. */
 export const spanLine = (resource: SpanResource, span: Span): string =>
-  `${JSON.stringify({ span: { ...span, resource: resourceAttributes(resource) } })}\n`
+  `${JSON.stringify({ span: { ...span, resource: resource.attributes } })}\n`
 
 function writeSpan(into: ProtobufWriter, span: Span): void {
   into
@@ -63,23 +62,6 @@ function attributes(
         else any.double(4, value)
       }),
     )
-}
-
-const resourceAttributes = (resource: SpanResource): Record<string, string> => {
-  const { namespace, service, configuration, revision, pod } = resource
-  return Object.fromEntries(
-    Object.entries({
-      'service.name': service || revision,
-      'service.version': revision,
-      'service.instance.id': pod,
-      'k8s.namespace.name': namespace,
-      'k8s.pod.name': pod,
-      'k8s.container.name': 'queue-proxy',
-      'kn.service.name': service,
-      'kn.configuration.name': configuration,
-      'kn.revision.name': revision,
-    }).filter(([, value]) => value !== ''),
-  )
 }
 
 /** Milliseconds to nanoseconds; a double holds them to about 0.2 µs. */

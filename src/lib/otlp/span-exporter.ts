@@ -2,13 +2,18 @@
  * Sends spans away: gathered for a few seconds, at most so many, and dropped rather than kept when the collector is
  * slow or gone. Protocols are config-observability's `tracing-protocol` (contracts/serving.md 7.3).
  */
-import type { Clock } from '../../../lib/clock.ts'
-import type { Log } from '../../../lib/log.ts'
-import type { GatewaySettings } from '../feed.ts'
+import type { Clock } from '../clock.ts'
+import type { Log } from '../log.ts'
 import { exportRequest, type SpanBatch, spanLine } from './otlp.ts'
 import type { Span, SpanResource } from './span.ts'
 
-export type TracingSettings = NonNullable<GatewaySettings['tracing']>
+/** Where spans go, and how many traces that begin here are recorded. */
+export interface TracingSettings {
+  readonly protocol: 'stdout' | 'grpc' | 'http/protobuf'
+  readonly endpoint: string
+  /** 0 to 1. */
+  readonly samplingRate: number
+}
 
 export interface SpanExporterOptions {
   readonly settings: TracingSettings
@@ -94,7 +99,7 @@ export class SpanExporter implements AsyncDisposable {
 function byResource(waiting: readonly SpanBatch[]): readonly SpanBatch[] {
   const found = new Map<string, { resource: SpanResource; spans: Span[] }>()
   for (const { resource, spans } of waiting) {
-    const key = `${resource.namespace}/${resource.revision}/${resource.pod}`
+    const key = `${resource.scope} ${Object.values(resource.attributes).join(' ')}`
     const batch = found.get(key)
     if (batch) batch.spans.push(...spans)
     else found.set(key, { resource, spans: [...spans] })
