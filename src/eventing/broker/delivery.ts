@@ -91,8 +91,8 @@ export function errorExtensions({ url, result, body }: Failure): Readonly<Record
 function message(event: CloudEvent, { delivery }: SubscriptionConfig, more: Headers): Message {
   const { headers, body } =
     delivery.format === 'json' ? encodeStructured(event) : encodeBinary(event)
-  const own = new Set(headers.map(([name]) => name))
-  return { headers: [...headers, ...more.filter(([name]) => !own.has(name))], body }
+  // None of `more` is an attribute or the content type.
+  return { headers: headers.concat(more), body }
 }
 
 export interface Understood {

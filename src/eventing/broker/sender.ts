@@ -2,7 +2,6 @@
  * Sends one message with an event and reads the whole answer: keep-alive connections, redirects as an ordinary client
  * follows them, a time limit for everything together, a bound for what an answer may be.
  */
-import { rootCertificates } from 'node:tls'
 import type { Clock } from '../../lib/clock.ts'
 import {
   BufferedClient,
@@ -50,8 +49,7 @@ export function createSender({ clock, authorization }: SenderOptions): Sender {
   let turn = 0
   const client = new BufferedClient({ clock, maxAnswerBytes })
 
-  /** Throws SendError or ClientTimeout. */
-  async function once(
+  function once(
     url: URL,
     to: Destination,
     { method, headers, body }: Outgoing,
@@ -60,17 +58,9 @@ export function createSender({ clock, authorization }: SenderOptions): Sender {
     const dial = to.dial?.[turn++ % Math.max(to.dial.length, 1)]
     if (to.dial && !dial)
       throw new SendError(`nobody serves ${url.host} at the moment: it has no ready pods`)
-    const request = {
-      method,
-      target: `${url.pathname}${url.search}`,
-      headers: [['Host', url.host] as const, ...headers],
-      body,
-    }
-    try {
-      return await client.exchange(endpointOf(url, to, dial), request, options)
-    } catch (error) {
-      throw error instanceof ClientTimeout ? error : new SendError(reasonOf(error, url))
-    }
+    const target = `${url.pathname}${url.search}`
+    const request = { method, target, headers: [['Host', url.host] as const, ...headers], body }
+    return client.exchange(endpointOf(url, to, dial), request, options)
   }
 
   const authorized = (to: Destination, message: Message): Message => {
@@ -90,10 +80,13 @@ export function createSender({ clock, authorization }: SenderOptions): Sender {
       for (let redirects = 0; ; redirects++) {
         const leftMs = endMs - clock.monotonic()
         if (leftMs <= 0) throw new SendError(lateBy(limitMs))
-        const limits = { limitMs: leftMs, ...(signal && { signal }) }
-        const answer = await once(url, to, outgoing, limits).catch((error: unknown) => {
-          throw error instanceof ClientTimeout ? new SendError(lateBy(limitMs)) : error
-        })
+        let answer: Answer
+        try {
+          answer = await once(url, to, outgoing, { limitMs: leftMs, ...(signal && { signal }) })
+        } catch (error) {
+          throw failed(error, url, limitMs)
+        }
+        if (answer.status < 300 || answer.status > 399) return answer
         const location = answer.headers.find(([name]) => name === 'location')?.[1]
         if (![301, 302, 303, 307, 308].includes(answer.status) || location === undefined)
           return answer
@@ -132,11 +125,19 @@ function redirected(outgoing: Outgoing, status: number, sameHost: boolean): Outg
 const lateBy = (limitMs: number): string =>
   `no whole answer within ${limitMs} ms (context deadline exceeded)`
 
+/** Of destinations, which are few; a URL is never changed. */
+const parsedUrls = new Map<string, URL>()
+const maxParsedUrls = 10_000
+
 /** What has no scheme of HTTP is taken for a host. */
 function parseUrl(text: string): URL {
-  if (/^https?:\/\//i.test(text) && URL.canParse(text)) return new URL(text)
-  if (URL.canParse(`http://${text}/`)) return new URL(`http://${text}/`)
-  throw new SendError(`${JSON.stringify(text)} is not a URL that events can be sent to`)
+  const known = parsedUrls.get(text)
+  if (known) return known
+  const url = URL.parse(/^https?:\/\//i.test(text) ? text : `http://${text}/`)
+  if (!url) throw new SendError(`${JSON.stringify(text)} is not a URL that events can be sent to`)
+  if (parsedUrls.size >= maxParsedUrls) parsedUrls.clear()
+  parsedUrls.set(text, url)
+  return url
 }
 
 /** TLS goes by the URL's name, whoever is dialled for it. */
@@ -147,18 +148,18 @@ function endpointOf(
 ): Endpoint {
   const secure = url.protocol === 'https:'
   const name = url.hostname.replace(/^\[|\]$/g, '')
-  const ca = caCerts === undefined ? {} : { ca: [...rootCertificates, caCerts] }
   return {
     host: dial?.host ?? name,
     port: dial?.port ?? (Number(url.port) || (secure ? 443 : 80)),
-    ...(secure && { tls: { name, ...ca } }),
+    ...(secure && { tls: { name, ...(caCerts !== undefined && { extraCa: caCerts }) } }),
   }
 }
 
-function reasonOf(error: unknown, url: URL): string {
-  if (!(error instanceof Error)) return 'unknown'
-  const code = 'code' in error ? error.code : undefined
-  if (code === 'ECONNREFUSED') return `connection refused by ${url.host}`
-  if (code === 'ENOTFOUND') return `no such host: ${url.hostname}`
-  return error.message
+function failed(error: unknown, url: URL, limitMs: number): SendError {
+  if (error instanceof SendError) return error
+  if (error instanceof ClientTimeout) return new SendError(lateBy(limitMs))
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  if (code === 'ECONNREFUSED') return new SendError(`connection refused by ${url.host}`)
+  if (code === 'ENOTFOUND') return new SendError(`no such host: ${url.hostname}`)
+  return new SendError(error instanceof Error ? error.message : 'unknown')
 }
