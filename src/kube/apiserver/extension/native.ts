@@ -68,6 +68,7 @@ function describe(kind: KindDefinition): CustomResourceDefinition {
         name: version,
         served: true,
         storage: version === kind.version,
+        ...deprecated(kind, version),
         schema: {
           openAPIV3Schema: {
             type: 'object',
@@ -80,6 +81,11 @@ function describe(kind: KindDefinition): CustomResourceDefinition {
       })),
     },
   }
+}
+
+const deprecated = ({ versions }: KindDefinition, version: string) => {
+  const { deprecationWarning } = versions?.find((each) => each.version === version) ?? {}
+  return deprecationWarning === undefined ? {} : { deprecated: true, deprecationWarning }
 }
 
 /** Cells are computed here; of the columns that a path can tell, readers of the definition learn the path. */
