@@ -70,7 +70,7 @@ export async function fannedOut(triggers: number, seconds: number): Promise<read
 }
 
 /** Sends without waiting for answers, on a connection of its own. */
-async function sender(port: number) {
+export async function sender(port: number) {
   const socket = connect({ host: '127.0.0.1', port, noDelay: true })
   socket.resume()
   await new Promise((resolve) => socket.once('connect', resolve))
