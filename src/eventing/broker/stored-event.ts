@@ -104,7 +104,8 @@ export function decodeStored(payload: Uint8Array): StoredEvent {
     }
     at = lineEnd + 1
   }
-  const data = bytes[1] === withData ? { data: end < bytes.length ? bytes.subarray(end) : none } : {}
+  const data =
+    bytes[1] === withData ? { data: end < bytes.length ? bytes.subarray(end) : none } : {}
   return {
     event: { attributes, ...(headerText && { headerText }), ...data },
     passed,
