@@ -128,7 +128,13 @@ spec:
   }
   const features = (data: Record<string, string>) =>
     ebb.ok(
-      ...['-n', 'knative-eventing', 'patch', 'cm', 'config-features', '--type=merge', '-p'],
+      '-n',
+      'knative-eventing',
+      'patch',
+      'cm',
+      'config-features',
+      '--type=merge',
+      '-p',
       JSON.stringify({ data }),
     )
   const field = (kind: string, name: string, path: string) =>

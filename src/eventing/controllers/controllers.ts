@@ -6,6 +6,7 @@ import type { Kind, UserInfo } from '../../kube/api/kind.ts'
 import type { Client } from '../../kube/client/client.ts'
 import type { KubeObject } from '../../kube/api/meta.ts'
 import { Secret } from '../../kube/api/secret.ts'
+import { ServiceAccount } from '../../kube/api/service-account.ts'
 import { Service as CoreService } from '../../kube/api/service.ts'
 import { startController, type ControllerDeps } from '../../kube/controller/loop.ts'
 import type { Reconciler } from '../../kube/controller/reconciler.ts'
@@ -24,8 +25,9 @@ import type { EngineConfig } from '../broker/feed.ts'
 import type { DialAddress } from './dial.ts'
 import { engineConfig } from './engine/engine-config.ts'
 import { connectEngine, type EngineLink } from './engine/engine-link.ts'
-import { isFeatures } from './feature-watch.ts'
+import { isForEngine } from './feature-watch.ts'
 import type { Issuers } from './identity/issuer.ts'
+import { isSender } from './identity/identity.ts'
 import { tokensFor } from './identity/senders.ts'
 import { createTokens, type IssuedToken, type Tokens, type TokenWish } from './identity/tokens.ts'
 import { containerSourceReconciler } from './container-source/container-source.ts'
@@ -45,7 +47,8 @@ import { eventTypeReconciler } from './event-type/event-type.ts'
 import { sourceEventTypeReconcilers } from './event-type/source-event-types.ts'
 import { namespaceInjection, triggerInjection } from './injection/injection.ts'
 import { sequenceReconciler } from './flow/sequence.ts'
-import { legacyFlowReconcilers } from './legacy-flow/legacy-flow.ts'
+import { legacyReconcilers } from './legacy-kind/legacy-kind.ts'
+import { provisionerReconciler } from './legacy-kind/provisioner.ts'
 import type { SelectionMode } from './sink-binding/selection.ts'
 import { sinkBindingReconciler } from './sink-binding/sink-binding.ts'
 import { subscriptionReconciler } from './subscription/subscription.ts'
@@ -95,6 +98,8 @@ export async function startEventingControllers(deps: EventingDeps): Promise<Even
   const started = new AsyncDisposableStack()
   const read = informers.reader()
   const sources = fed.map((kind) => informers.for(kind))
+  // Before the engine is told the first time: it must not hear that everybody may send, nor lose its tokens.
+  for (const kind of [ConfigMap, ServiceAccount]) informers.for(kind as Kind)
   const keys = informers.for(Secret)
   await informers.synced()
   const dialWorld = () => ({
@@ -121,7 +126,12 @@ export async function startEventingControllers(deps: EventingDeps): Promise<Even
   // Of Secrets, and there are many, the engine is told one.
   started.use(keys.subscribe((_type, secret) => isKeysSecret(secret) && link.changed()))
   started.use(
-    informers.for(ConfigMap).subscribe((_type, map) => void (isFeatures(map) && link.changed())),
+    informers.for(ConfigMap).subscribe((_type, map) => void (isForEngine(map) && link.changed())),
+  )
+  started.use(
+    informers
+      .for(ServiceAccount)
+      .subscribe((_type, account) => void (isSender(account) && link.changed())),
   )
   started.use(tokens.onChange(() => link.changed()))
   started.use(issuers.onChange(() => link.changed()))
@@ -158,7 +168,8 @@ export function startReconcilers(
   start(subscriptionReconciler())
   start(sequenceReconciler)
   start(parallelReconciler)
-  for (const each of legacyFlowReconcilers) start(each)
+  for (const each of legacyReconcilers) start(each)
+  start(provisionerReconciler)
   start(eventTypeReconciler())
   for (const each of sourceEventTypeReconcilers) start(each)
   start(eventPolicyReconciler())

@@ -2,7 +2,8 @@
  * Knative Eventing as one started part: the event engine's process, the controllers that tell it what holds, and the
  * names under which it is reached.
  */
-import type { UserInfo } from '../../kube/api/kind.ts'
+import { ConfigMap } from '../../kube/api/config-map.ts'
+import type { Kind, UserInfo } from '../../kube/api/kind.ts'
 import type { TypedClient } from '../../kube/client/typed-client.ts'
 import type { ControllerDeps } from '../../kube/controller/loop.ts'
 import { bufferedServer } from '../../lib/http1/buffered-server.ts'
@@ -46,7 +47,8 @@ export async function startEventing(options: EventingOptions): Promise<AsyncDisp
   await installEventing(client)
   const guards = createGuards(clock)
   const read = options.informers.reader()
-  options.informers.for(EventPolicy)
+  // Before anybody is let in.
+  await options.informers.synced([ConfigMap, EventPolicy] as readonly Kind[])
   const jobSink = await startJobSink(options, async (sink, headers, events) => {
     const gate = gateOf(JobSink, sink, read)
     if (!gate) return undefined

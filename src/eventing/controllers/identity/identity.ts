@@ -11,6 +11,7 @@ import { controllerOf, controllerRef, keyOf, type KubeObject } from '../../../ku
 import { ServiceAccount } from '../../../kube/api/service-account.ts'
 import type { Apply, Delete, Reader, Reconciler } from '../../../kube/controller/reconciler.ts'
 import { featuresIn } from '../../api/config/read.ts'
+import { systemNamespace } from '../../api/names.ts'
 import { isFeatures } from '../feature-watch.ts'
 import { withoutIdentity } from '../marks.ts'
 
@@ -45,6 +46,12 @@ export function identityFor(kind: Kind, object: KubeObject, read: Reader): Ident
   }
 }
 
+const identityLabel = 'eventing.knative.dev/oidc'
+
+/** Events may be sent as this account: of an object, or of a part of the platform. */
+export const isSender = ({ metadata }: ServiceAccount): boolean =>
+  metadata.labels?.[identityLabel] !== undefined || metadata.namespace === systemNamespace
+
 const accountOf = (kind: Kind, object: KubeObject): ServiceAccount => {
   const { namespace = '', name } = object.metadata
   return {
@@ -53,7 +60,7 @@ const accountOf = (kind: Kind, object: KubeObject): ServiceAccount => {
     metadata: {
       name: identityName(kind, name),
       namespace,
-      labels: { 'eventing.knative.dev/oidc': 'enabled' },
+      labels: { [identityLabel]: 'enabled' },
       annotations: {
         description: `Service Account for OIDC Authentication for ${kind.kind} "${name}"`,
       },
