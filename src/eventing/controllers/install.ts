@@ -28,7 +28,7 @@ export async function installEventing(client: Client): Promise<void> {
   ])
 }
 
-/** Who Knative's parts are, in tokens and in policies; RequestReplies send to Brokers as `request-reply`. */
+/** Who Knative's parts are, in tokens and in policies. */
 const accounts = [
   'eventing-controller',
   'eventing-webhook',

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { ConfigMap } from '../../../kube/api/config-map.ts'
 import { Secret } from '../../../kube/api/secret.ts'
+import { ServiceAccount } from '../../../kube/api/service-account.ts'
 import { conditionOf } from '../../../knative/conditions.ts'
 import { Broker } from '../../api/broker.ts'
 import { RequestReply } from '../../api/request-reply.ts'
@@ -100,6 +102,36 @@ test('a RequestReply has a key, a Trigger and an address, and takes its Broker f
   ]
   assert.deepEqual(askedKeys(deep, read), { 'default.r': [key] })
   assert.deepEqual(askedKeys([{ cesql: "type = 'x'" }], read), {})
+})
+
+test('with authentication it has an account, and its Broker gets tokens of it', async () => {
+  await using it = await world()
+  await it.create(broker('b'))
+  await it.create(requestReply())
+  await it.settle()
+  const account = 'r-oidc-eventing.knative.dev-requestreply'
+  const found = () => it.client.get(ServiceAccount, it.key(account))
+  await assert.rejects(found(), /not found/)
+  const turn = (on: string) =>
+    it.client.patch(
+      ConfigMap,
+      { namespace: 'knative-eventing', name: 'config-features' },
+      { type: 'merge', body: { data: { 'authentication-oidc': on } } },
+    )
+  await turn('enabled')
+  await it.settle()
+  await found()
+  const object = await it.found()
+  const audience = 'eventing.knative.dev/broker/default/b'
+  assert.equal(object.status?.annotations?.['knative.dev/brokerAudience'], audience)
+  const to = (url?: string, _caCerts?: string, meant?: string, as?: string) =>
+    url && meant && as ? { url, audience: meant, account: as } : undefined
+  const read = { get: () => undefined }
+  const { broker: sentTo } = requestReplyConfig(object, read, to) ?? {}
+  assert.deepEqual([sentTo?.audience, sentTo?.account], [audience, `default/${account}`])
+  await turn('disabled')
+  await it.settle()
+  await assert.rejects(found(), /not found/)
 })
 
 test('attributes that can not carry a mark are refused', async () => {

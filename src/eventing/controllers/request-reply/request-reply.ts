@@ -10,7 +10,7 @@ import { childName } from '../../../knative/child-name.ts'
 import { finish, isReady } from '../../../knative/conditions.ts'
 import { parseIsoDuration } from '../../../lib/iso-duration.ts'
 import { Broker } from '../../api/broker.ts'
-import { requestReplyHost, systemNamespace } from '../../api/names.ts'
+import { requestReplyHost } from '../../api/names.ts'
 import {
   RequestReply,
   requestReplyConditions as conditions,
@@ -21,6 +21,13 @@ import type { Destination, RequestReplyConfig } from '../../broker/feed.ts'
 import type { EngineLink } from '../engine/engine-link.ts'
 import { createServedKeys } from '../engine/served-keys.ts'
 import { deletion } from '../flow/flow-objects.ts'
+import {
+  identityFor,
+  identityName,
+  identityWatches,
+  identityWrites,
+  type Identity,
+} from '../identity/identity.ts'
 import { engineNotReady } from '../marks.ts'
 import {
   ensureKey,
@@ -41,15 +48,14 @@ const brokerAnnotation = {
 
 const replicas = 1
 
-/** Whose tokens Brokers get that ask for one: the one of Knative's receivers, for all RequestReplies. */
-const requestReplyAccount = `${systemNamespace}/request-reply`
-
 export interface World {
   readonly object: RequestReply
   readonly broker: Broker | undefined
   /** Of the name that its own has. */
   readonly trigger: Trigger | undefined
   readonly keys: readonly Key[]
+  /** Whose tokens its Broker gets, if it asks for one. */
+  readonly identity: Identity
   /** For when there is none; base64. */
   readonly newKey: string
   /** The engine takes its requests. */
@@ -75,6 +81,7 @@ export const requestReplyReconciler = (
             .map((each) => keyOf(each)),
       },
       { kind: Trigger, wake: 'owner' },
+      ...identityWatches(RequestReply),
       {
         kind: Secret,
         wake: (changed, read) =>
@@ -93,26 +100,28 @@ export const requestReplyReconciler = (
         broker: read.get(Broker, { namespace, name: object.spec.brokerRef?.name ?? '' }),
         trigger: read.get(Trigger, { namespace, name: triggerName(object) }),
         keys,
+        identity: identityFor(RequestReply, object, read),
         newKey: keys.some(isUsable) ? '' : newKey(),
         served: isServed,
       }
     },
 
     plan(world, nowMs) {
-      const { object, trigger, keys, newKey: fresh } = world
+      const { object, trigger, keys, identity, newKey: fresh } = world
       const { generation = 0, name } = object.metadata
       const begun: RequestReplyStatus = conditions.begin(object.status ?? {}, generation, nowMs)
       const problem = triggerProblem(object, trigger)
       const done = (error?: string) =>
         finish(decide(world, begun, error, nowMs), object.status, generation, nowMs)
-      const key = ensureKey(keyOf(object), keys, fresh)
-      if (problem !== undefined) return { apply: key, status: done(problem) }
+      const account = identityWrites(identity)
+      const apply = [...ensureKey(keyOf(object), keys, fresh), ...account.apply]
+      if (problem !== undefined) return { ...account, apply, status: done(problem) }
       // Its Broker can not be changed: it is made anew once the old one is gone.
       const isMoved = trigger !== undefined && brokerOf(trigger) !== object.spec.brokerRef?.name
       const isLeaving = trigger?.metadata.deletionTimestamp !== undefined
       return {
-        apply: isMoved || isLeaving ? key : [...key, triggerApply(object)],
-        ...(isMoved && !isLeaving && { delete: [deletion(Trigger, trigger)] }),
+        apply: isMoved || isLeaving ? apply : [...apply, triggerApply(object)],
+        delete: [...account.delete, ...(isMoved && !isLeaving ? [deletion(Trigger, trigger)] : [])],
         status: done(),
         statusOnFailure: ({ message }) => done(`Trigger of ${name}: ${message}`),
       }
@@ -282,7 +291,7 @@ export function requestReplyConfig(
     annotations[brokerAnnotation.address],
     annotations[brokerAnnotation.caCerts],
     annotations[brokerAnnotation.audience],
-    requestReplyAccount,
+    `${namespace}/${identityName(RequestReply, name)}`,
   )
   return {
     uid,
