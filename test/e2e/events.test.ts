@@ -272,7 +272,7 @@ spec:
     assert.match(await ok('trace', 'e2'), /came to Channel default\/out/)
 
     const list = await ok('list', '--type', 'ask')
-    assert.match(list, /default#\d+ {2}e1 {2}ask/)
+    assert.match(list, /^TIME +WHERE +ID +TYPE +SOURCE +SUBJECT\n.* default#\d+ +e1 +ask /)
     assert.doesNotMatch(list, /e1-answer/)
 
     const before = subscriber.at('/replayed').length
@@ -292,6 +292,13 @@ spec:
     const redriven = await ok('dead-letters', 'redrive', '--all', '--yes', '--broker', 'default')
     assert.match(redriven, /^1 of 1/)
     assert.equal((await ok('dead-letters')).trim(), '')
+    assert.match(await ok('trace', 'e3'), /lonely: done[^]*attempt 1: 400[^]*sent again 1 .*: 202/)
+    assert.deepEqual(await ok('list', '--id', 'e3', '-o', 'name'), 'e3\n')
+    assert.match((await ebb.ebb('event', 'trace', 'e')).stderr, /\d ids begin with e: e1, /)
+    assert.match(
+      (await ebb.ebb('event', 'list', '-n', 'kube-system')).stderr,
+      /no Broker and no Channel in namespace kube-system; there are in default/,
+    )
 
     const raw = '/apis/eventing.knative.dev/v1/namespaces/default/brokers/default/events'
     assert.match(await ebb.ok('get', '--raw', raw), /"id":"e1"/)
