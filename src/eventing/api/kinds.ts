@@ -14,6 +14,7 @@ import { SinkBinding } from './sink-binding.ts'
 import { Subscription } from './subscription.ts'
 import { EventPolicy } from './event-policy.ts'
 import { EventType } from './event-type.ts'
+import { ClusterChannelProvisioner, LegacyChannel, LegacySubscription } from './legacy-channel.ts'
 import { legacyFlows } from './legacy-flow.ts'
 import { Parallel } from './parallel.ts'
 import { RequestReply } from './request-reply.ts'
@@ -28,12 +29,14 @@ const erased = <T extends KubeObject>(kind: KindDefinition<T>): KindDefinition =
 export const eventingKinds: readonly KindDefinition[] = [
   erased(Sequence),
   erased(Parallel),
-  erased(Broker),
-  erased(Trigger),
   erased(Channel),
   erased(InMemoryChannel),
   erased(Subscription),
   ...legacyFlows.map(({ kind }) => erased(kind)),
+  erased(Broker),
+  erased(Trigger),
+  ...[LegacyChannel, LegacySubscription].map(({ kind }) => erased(kind)),
+  erased(ClusterChannelProvisioner),
   erased(EventType),
   erased(EventPolicy),
   erased(RequestReply),

@@ -1,49 +1,16 @@
-/**
- * Sequence, Parallel and Choice as they were in messaging.knative.dev until 0.9 (contract eventing §9.4). They are kept as
- * they were written; a controller makes the flow of today, of the same name, and repeats what that says.
- */
-import { admission } from '../../knative/admission.ts'
-import { readyColumns } from '../../knative/columns.ts'
+/** Sequence, Parallel and Choice as they were in messaging.knative.dev until 0.9 (contract eventing §9.4). */
 import {
   missingField,
   missingOneOf,
   multipleOneOf,
   type FieldError,
 } from '../../knative/field-error.ts'
-import { fieldsOf, listOf, partsOf, type Fields } from '../../knative/old-form.ts'
-import { statusFields } from '../../knative/status.ts'
-import type { Kind, KindDefinition } from '../../kube/api/kind.ts'
-import type { KubeObject } from '../../kube/api/meta.ts'
-import { list, object, type Static } from '../../kube/api/schema.ts'
-import { addressFields, ageColumn, urlColumn } from './address-status.ts'
-import { deprecation } from './conversion/destination.ts'
+import { listOf, type Fields } from '../../knative/old-form.ts'
 import { parallelSpec, sequenceSpec } from './conversion/flows.ts'
-import { definitionLabels, flowsGroup, messagingGroup, validationWebhook } from './names.ts'
+import { legacyKind, type LegacyForm, type LegacyKind } from './legacy-kind.ts'
+import { messagingGroup } from './names.ts'
 import { Parallel } from './parallel.ts'
 import { Sequence } from './sequence.ts'
-
-const anything = object({}, { 'x-kubernetes-preserve-unknown-fields': true })
-
-export const LegacyFlowStatus = object(
-  { ...statusFields, ...addressFields, caseStatuses: list(anything) },
-  { 'x-kubernetes-preserve-unknown-fields': true },
-)
-export type LegacyFlowStatus = Static<typeof LegacyFlowStatus>
-
-export interface LegacyFlow extends KubeObject {
-  readonly spec?: Fields
-  readonly status?: LegacyFlowStatus
-}
-
-interface Form {
-  readonly kind: string
-  readonly plural: string
-  readonly successor: Kind
-  readonly description: string
-  /** As a spec of the successor. Refuses what can not be said. */
-  readonly convert: (spec: Fields, patched: boolean) => Fields
-  readonly missing: (spec: Fields) => Iterable<FieldError>
-}
 
 const branchesOf = function* (spec: Fields): Generator<FieldError> {
   if (spec['branches'] !== undefined && spec['cases'] !== undefined)
@@ -56,8 +23,11 @@ const stepsOf = function* (spec: Fields): Generator<FieldError> {
   if (listOf(spec['steps']).length === 0) yield missingField('spec.steps')
 }
 
-const forms: readonly Form[] = [
+const all = { group: messagingGroup, categories: ['all', 'knative', 'messaging'] } as const
+
+const forms: readonly LegacyForm[] = [
   {
+    ...all,
     kind: 'Sequence',
     plural: 'sequences',
     successor: Sequence,
@@ -66,6 +36,7 @@ const forms: readonly Form[] = [
     missing: stepsOf,
   },
   {
+    ...all,
     kind: 'Parallel',
     plural: 'parallels',
     successor: Parallel,
@@ -74,6 +45,7 @@ const forms: readonly Form[] = [
     missing: branchesOf,
   },
   {
+    ...all,
     kind: 'Choice',
     plural: 'choices',
     successor: Parallel,
@@ -83,51 +55,4 @@ const forms: readonly Form[] = [
   },
 ]
 
-export interface LegacyFlowKind {
-  readonly kind: KindDefinition<LegacyFlow>
-  readonly successor: Kind
-  /** The spec of the flow of today. */
-  readonly specOf: (flow: LegacyFlow) => Fields
-}
-
-export const legacyFlows: readonly LegacyFlowKind[] = forms.map(
-  ({ kind, plural, successor, description, convert, missing }) => ({
-    successor,
-    specOf: (flow) => convert(fieldsOf(flow.spec), true),
-    kind: {
-      group: messagingGroup,
-      version: 'v1alpha1',
-      kind,
-      plural,
-      singular: kind.toLowerCase(),
-      categories: ['all', 'knative', 'messaging'],
-      namespaced: true,
-      flavour: 'custom',
-      hasStatus: true,
-      hasGeneration: true,
-      description,
-      definition: { labels: definitionLabels.addressable },
-      admit: admission<LegacyFlow>({
-        webhook: validationWebhook,
-        defaults(flow, context) {
-          context.warn(
-            `${deprecation(messagingGroup, 'v1alpha1', kind)}`.replace(
-              /use .*$/,
-              `use ${flowsGroup}/v1 ${successor.kind}`,
-            ),
-          )
-          if (kind === 'Parallel' && partsOf(flow).spec['cases'] !== undefined)
-            context.warn('spec.cases is deprecated; use spec.branches')
-          return flow
-        },
-        *validate(flow) {
-          const { spec } = partsOf(flow)
-          yield* missing(spec)
-          convert(spec, false)
-        },
-      }),
-      schema: object({ spec: anything, status: LegacyFlowStatus }),
-      columns: [urlColumn, ageColumn, ...readyColumns],
-    },
-  }),
-)
+export const legacyFlows: readonly LegacyKind[] = forms.map(legacyKind)

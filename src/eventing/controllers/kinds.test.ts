@@ -2,11 +2,17 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ConfigMap } from '../../kube/api/config-map.ts'
+import type { KindDefinition } from '../../kube/api/kind.ts'
 import { Pod } from '../../kube/api/pod.ts'
 import { conditionOf } from '../../knative/conditions.ts'
 import { Broker } from '../api/broker.ts'
 import { Channel } from '../api/channel.ts'
 import { InMemoryChannel } from '../api/in-memory-channel.ts'
+import {
+  ClusterChannelProvisioner,
+  LegacyChannel,
+  LegacySubscription,
+} from '../api/legacy-channel.ts'
 import { Sequence } from '../api/sequence.ts'
 import { Subscription } from '../api/subscription.ts'
 import { Trigger } from '../api/trigger.ts'
@@ -222,4 +228,64 @@ test('what can not be resolved is told as an Event once', async () => {
   await world.settle()
   await world.isReady(Subscription, 's')
   assert.ok((await world.eventsOf('s')).some(({ reason }) => reason === 'SubscriberSync'))
+})
+
+test('a Channel of 2018 with its provisioner, and a Subscription that only passes on', async () => {
+  await using world = await start()
+  const former = (kind: string, name: string, spec: object = {}) => ({
+    apiVersion: 'eventing.knative.dev/v1alpha1',
+    kind,
+    metadata: { name },
+    spec,
+  })
+  const provisioner = (name: string) => ({
+    apiVersion: 'eventing.knative.dev/v1alpha1',
+    kind: 'ClusterChannelProvisioner',
+    name,
+  })
+  const at = (name: string) => ({
+    apiVersion: 'eventing.knative.dev/v1alpha1',
+    kind: 'Channel',
+    name,
+  })
+  await world.create(former('ClusterChannelProvisioner', 'in-memory-channel'))
+  await world.create(former('ClusterChannelProvisioner', 'kafka'))
+  const { warnings } = await world.create(
+    former('Channel', 'c', { provisioner: provisioner('in-memory-channel') }),
+  )
+  assert.match(warnings.join(), /use messaging.knative.dev\/v1 Channel/)
+  await world.create(former('Channel', 'd'))
+  await world.create(
+    former('Channel', 'k', { provisioner: provisioner('kafka'), arguments: { NumPartitions: 3 } }),
+  )
+  await world.create(former('Subscription', 's', { channel: at('c'), reply: { channel: at('d') } }))
+  await world.settle()
+  const stored = async (kind: KindDefinition, name: string) =>
+    await world.get(kind, 'v1alpha1', name)
+  const channel = await stored(LegacyChannel.kind as unknown as KindDefinition, 'c')
+  assert.deepEqual(channel.spec, { provisioner: provisioner('in-memory-channel') })
+  assert.equal(
+    Object(channel.status?.['address'])['hostname'],
+    'c-kn-channel.default.svc.cluster.local',
+  )
+  assert.deepEqual(reasons(channel.status, 'Provisioned', 'Addressable', 'Ready'), [
+    ['Provisioned', 'True', ''],
+    ['Addressable', 'True', ''],
+    ['Ready', 'True', ''],
+  ])
+  await world.isReady(LegacySubscription.kind, 's')
+  const { spec } = await world.client.get(Subscription, world.key('s'))
+  assert.deepEqual(
+    [spec.channel?.apiVersion, spec.subscriber?.ref?.name],
+    ['messaging.knative.dev/v1', 'd'],
+  )
+  const kafka = await world.client.get(Channel, world.key('k'))
+  assert.deepEqual(kafka.spec.channelTemplate?.spec, { numPartitions: 3 })
+  const states = await Promise.all(
+    ['in-memory-channel', 'kafka'].map(async (name) => {
+      const found = await world.client.get(ClusterChannelProvisioner, { namespace: '', name })
+      return conditionOf(found.status, 'Ready')?.status
+    }),
+  )
+  assert.deepEqual(states, ['True', 'False'])
 })

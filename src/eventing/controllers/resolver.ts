@@ -18,6 +18,7 @@ import { featuresIn, readConfig } from '../api/config/read.ts'
 import type { Destination, KReference } from '../api/destination.ts'
 import { EventTransform } from '../api/event-transform.ts'
 import { InMemoryChannel } from '../api/in-memory-channel.ts'
+import { LegacyChannel } from '../api/legacy-channel.ts'
 import { legacyFlows } from '../api/legacy-flow.ts'
 import { JobSink } from '../api/job-sink.ts'
 import { clusterDomain, systemNamespace } from '../api/names.ts'
@@ -64,7 +65,7 @@ export const addressableKinds: readonly Kind[] = [
   JobSink,
   Sequence,
   Parallel,
-  ...legacyFlows.map(({ kind }) => kind as unknown as Kind),
+  ...[...legacyFlows, LegacyChannel].map(({ kind }) => kind as unknown as Kind),
 ]
 
 /** What a reconciler follows that resolves Destinations: URLs may be made by ConfigMaps too. */

@@ -26,7 +26,7 @@ export const legacyConfigName = (broker: string): string => `${broker}-legacy-co
 const formerClass = 'ChannelBasedBroker'
 
 /** What provisioners are channel kinds of now. */
-const provisioned: Readonly<Record<string, Fields>> = {
+export const provisioned: Readonly<Record<string, Fields>> = {
   'in-memory-channel': { apiVersion: 'messaging.knative.dev/v1', kind: 'InMemoryChannel' },
   'in-memory': { apiVersion: 'messaging.knative.dev/v1', kind: 'InMemoryChannel' },
   kafka: { apiVersion: 'messaging.knative.dev/v1beta1', kind: 'KafkaChannel' },

@@ -82,7 +82,7 @@ export const channelVersions = (kind: string, schema: Schema): readonly ServedVe
 ]
 
 /** An answer could only go to a channel; then it could go anywhere. */
-const subscriptionSpec = (spec: Fields, patched: boolean): Fields => {
+export const subscriptionSpec = (spec: Fields, patched: boolean): Fields => {
   const subscriber = destinationOf(spec['subscriber'], 'spec.subscriber', patched)
   const reply = destinationOf(spec['reply'], 'spec.reply', patched)
   const rest = without(spec, 'subscriber', 'reply')

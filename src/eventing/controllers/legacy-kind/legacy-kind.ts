@@ -1,60 +1,58 @@
 /**
- * Sequence, Parallel and Choice of messaging.knative.dev: makes the flow of today, of the same name, and repeats what that
- * says (contract eventing §9.4).
+ * Kinds that have moved to another group: makes the object of today, of the same name, and repeats what that says (contract
+ * eventing §9.2, 9.4).
  */
 import { apiVersionOf, type Kind } from '../../../kube/api/kind.ts'
 import { controllerOf, keyOf, type KubeObject } from '../../../kube/api/meta.ts'
 import type { Reconciler } from '../../../kube/controller/reconciler.ts'
-import { conditionOf, conditionSet, finish } from '../../../knative/conditions.ts'
+import { conditionOf, conditionSet, finish, type Condition } from '../../../knative/conditions.ts'
 import { isFields, type Fields } from '../../../knative/old-form.ts'
-import {
-  legacyFlows,
-  type LegacyFlow,
-  type LegacyFlowKind,
-  type LegacyFlowStatus,
-} from '../../api/legacy-flow.ts'
+import { LegacyChannel, LegacySubscription } from '../../api/legacy-channel.ts'
+import { legacyFlows } from '../../api/legacy-flow.ts'
+import type { LegacyKind, LegacyObject, LegacyStatus } from '../../api/legacy-kind.ts'
 import { ownedMetadata } from '../flow/flow-objects.ts'
 
-interface Flow extends KubeObject {
-  readonly status?: LegacyFlowStatus & {
+interface Successor extends KubeObject {
+  readonly status?: LegacyStatus & {
     readonly address?: { readonly url?: string }
     readonly branchStatuses?: readonly unknown[]
   }
 }
 
 export interface World {
-  readonly flow: LegacyFlow
-  readonly successor: Flow | undefined
+  readonly legacy: LegacyObject
+  readonly successor: Successor | undefined
 }
 
 const conditions = conditionSet({ dependents: [] })
 
-const legacyFlowReconciler = ({
+const legacyReconciler = ({
   kind,
   successor: successorKind,
   specOf,
-}: LegacyFlowKind): Reconciler<LegacyFlow, World> => ({
+  conditions: former,
+}: LegacyKind): Reconciler<LegacyObject, World> => ({
   name: `legacy-${kind.kind.toLowerCase()}-controller`,
   kind,
   watches: [{ kind: successorKind, wake: 'owner' }],
-  observe: (flow, read) => ({
-    flow,
-    successor: read.get(successorKind as Kind<Flow>, keyOf(flow)),
+  observe: (legacy, read) => ({
+    legacy,
+    successor: read.get(successorKind as Kind<Successor>, keyOf(legacy)),
   }),
 
-  plan({ flow, successor }, nowMs) {
-    const { generation = 0, name, uid } = flow.metadata
-    const begun = conditions.begin(flow.status ?? {}, generation, nowMs)
+  plan({ legacy, successor }, nowMs) {
+    const { generation = 0, name, uid } = legacy.metadata
+    const begun = conditions.begin(legacy.status ?? {}, generation, nowMs)
     if (successor && controllerOf(successor)?.uid !== uid) {
       const message = `there is a ${successorKind.kind} "${name}" of ${apiVersionOf(successorKind)} that is not this one's; rename one of them`
       const status = conditions.markFalse(begun, 'Ready', 'NameTaken', message, nowMs)
-      return { status: finish(status, flow.status, generation, nowMs) }
+      return { status: finish(status, legacy.status, generation, nowMs) }
     }
     const desired = {
       apiVersion: apiVersionOf(successorKind),
       kind: successorKind.kind,
-      metadata: ownedMetadata({ kind, object: flow }, name),
-      spec: specOf(flow),
+      metadata: ownedMetadata({ kind, object: legacy }, name),
+      spec: specOf(legacy),
     }
     return {
       apply: [
@@ -64,11 +62,11 @@ const legacyFlowReconciler = ({
           // What defaulting filled in stays.
           merge: (existing) => ({
             ...existing,
-            spec: filled(desired.spec, (existing as LegacyFlow).spec ?? {}),
+            spec: filled(desired.spec, (existing as LegacyObject).spec ?? {}),
           }),
         },
       ],
-      status: finish(repeated(begun, successor, nowMs), flow.status, generation, nowMs),
+      status: finish(repeated(begun, successor, former, nowMs), legacy.status, generation, nowMs),
     }
   },
 })
@@ -101,10 +99,11 @@ function filledValue(value: unknown, before: unknown): unknown {
 }
 
 function repeated(
-  begun: LegacyFlowStatus,
-  successor: Flow | undefined,
+  begun: LegacyStatus,
+  successor: Successor | undefined,
+  former: LegacyKind['conditions'],
   nowMs: number,
-): LegacyFlowStatus {
+): LegacyStatus {
   const ready = conditionOf(successor?.status, 'Ready')
   const isCurrent = successor?.status?.observedGeneration === successor?.metadata.generation
   if (!successor?.status || !ready || !isCurrent)
@@ -112,7 +111,7 @@ function repeated(
       begun,
       'Ready',
       'NotYetReconciled',
-      'its flow is being made',
+      'the object of today is being made',
       nowMs,
     )
   const {
@@ -127,8 +126,22 @@ function repeated(
     ...rest,
     ...(branchStatuses && { branchStatuses, caseStatuses: branchStatuses as readonly Fields[] }),
     ...(address && { address: { ...address, ...(host && { hostname: host }) } }),
-    conditions: all,
+    conditions: [...all, ...withFormerNames(all, former)].sort((a, b) =>
+      a.type < b.type ? -1 : 1,
+    ),
   }
 }
 
-export const legacyFlowReconcilers = legacyFlows.map(legacyFlowReconciler)
+/** Conditions of today under the names they had. */
+const withFormerNames = (
+  conditions: readonly Condition[],
+  former: LegacyKind['conditions'],
+): readonly Condition[] =>
+  Object.entries(former).flatMap(([type, today]) => {
+    const found = conditions.find((each) => each.type === today)
+    return found ? [{ ...found, type }] : []
+  })
+
+export const legacyReconcilers = [...legacyFlows, LegacyChannel, LegacySubscription].map(
+  legacyReconciler,
+)
