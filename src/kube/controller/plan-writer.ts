@@ -97,6 +97,8 @@ export function createPlanWriter({ client, informers, clock }: Deps): PlanWriter
       else {
         settle(apply, stored)
         informer.wrote(stored)
+        if (apply.updated && stored.metadata.generation !== existing.metadata.generation)
+          emit(apply.updated)
       }
       return stored
     } catch (error) {

@@ -43,6 +43,8 @@ export interface Apply {
   readonly merge?: (existing: KubeObject) => KubeObject
   /** Emitted when it was created. */
   readonly created?: PlannedEvent
+  /** Emitted when its spec was changed. */
+  readonly updated?: PlannedEvent
   /** Emitted, before the retry, when creating failed; `message` is followed by the error's text. */
   readonly createFailed?: PlannedEvent
 }

@@ -2,9 +2,10 @@
 import { childName } from '../../../knative/child-name.ts'
 import { conditionOf, finish, isObserved } from '../../../knative/conditions.ts'
 import { Deployment } from '../../../kube/api/deployment.ts'
-import { controllerRef, keyOf } from '../../../kube/api/meta.ts'
+import type { Kind } from '../../../kube/api/kind.ts'
+import { controllerRef, isControlledBy, keyOf } from '../../../kube/api/meta.ts'
 import type { PodTemplateSpec } from '../../../kube/api/pod-spec.ts'
-import type { PlannedEvent, Reconciler } from '../../../kube/controller/reconciler.ts'
+import type { Apply, PlannedEvent, Reconciler } from '../../../kube/controller/reconciler.ts'
 import {
   ContainerSource,
   containerSourceConditions as conditions,
@@ -61,40 +62,76 @@ export const containerSourceReconciler: Reconciler<ContainerSource, World> = {
       ? conditions.mirror(status, 'SinkBindingReady', bound, nowMs)
       : conditions.markUnknown(status, 'SinkBindingReady', '', '', nowMs)
     const available = deployment?.status?.conditions?.find(({ type }) => type === 'Available')
+    const name = deploymentName(source.metadata.name)
     status =
       available?.status === 'True'
         ? conditions.markTrue(status, 'ReceiveAdapterReady', nowMs)
-        : conditions.markUnknown(
-            status,
-            'ReceiveAdapterReady',
-            available?.reason ?? 'DeploymentUnavailable',
-            available?.message ??
-              `The Deployment '${deploymentName(source.metadata.name)}' is unavailable.`,
-            nowMs,
-          )
+        : available?.status === 'False'
+          ? conditions.markFalse(
+              status,
+              'ReceiveAdapterReady',
+              available.reason ?? '',
+              available.message ?? '',
+              nowMs,
+            )
+          : conditions.markUnknown(
+              status,
+              'ReceiveAdapterReady',
+              'DeploymentUnavailable',
+              `The Deployment '${name}' is unavailable.`,
+              nowMs,
+            )
+    const foreign = [deployment, binding].find((child) => child && !isControlledBy(child, source))
+    if (foreign) {
+      const text = `${foreign.kind} "${foreign.metadata.name}" is not owned by ContainerSource "${source.metadata.name}"`
+      return { status: finish(status, source.status, generation, nowMs), error: new Error(text) }
+    }
     return {
       // The pods come when there is something to tell them, and know it from the beginning.
       apply: [
-        { kind: SinkBinding, desired: desiredBinding(source), created: made('SinkBinding') },
+        {
+          kind: SinkBinding,
+          desired: desiredBinding(source),
+          ...told(SinkBinding, bindingName(source.metadata.name)),
+        },
         ...(sinkUri === undefined && !deployment
           ? []
           : [
               {
                 kind: Deployment,
-                desired: desiredDeployment(source, source.spec.template ?? {}),
-                created: made('Deployment'),
+                desired: desiredDeployment(
+                  source,
+                  source.spec.template ?? {},
+                  deployment?.spec.replicas,
+                ),
+                ...told(Deployment, name),
               },
             ]),
       ],
       status: finish(status, source.status, generation, nowMs),
+      events: source.status?.observedGeneration === generation ? [] : [reconciled(source)],
     }
   },
 }
 
-const made = (what: string): PlannedEvent => ({
+/** Once for each change of its spec. */
+const reconciled = ({ metadata }: ContainerSource): PlannedEvent => ({
   type: 'Normal',
-  reason: `ContainerSource${what}Created`,
-  message: `created ${what.toLowerCase()}`,
+  reason: 'ContainerSourceReconciled',
+  message: `ContainerSource reconciled: "${metadata.namespace ?? ''}/${metadata.name}"`,
+})
+
+const told = ({ kind }: Kind, name: string): Pick<Apply, 'created' | 'updated'> => ({
+  created: {
+    type: 'Normal',
+    reason: `ContainerSource${kind}Created`,
+    message: `${kind} created "${name}"`,
+  },
+  updated: {
+    type: 'Normal',
+    reason: `ContainerSource${kind}Updated`,
+    message: `${kind} updated "${name}"`,
+  },
 })
 
 const sourceLabels = (name: string): Readonly<Record<string, string>> => ({
@@ -129,6 +166,8 @@ const desiredBinding = (source: ContainerSource): SinkBinding => {
 export const desiredDeployment = (
   source: Pick<ContainerSource, 'apiVersion' | 'kind' | 'metadata'>,
   template: PodTemplateSpec,
+  /** As many as somebody has scaled it to. */
+  replicas?: number,
 ): Deployment => {
   const { name, namespace = '' } = source.metadata
   const labels = sourceLabels(name)
@@ -142,6 +181,7 @@ export const desiredDeployment = (
       ownerReferences: [controllerRef(source)],
     },
     spec: {
+      ...(replicas !== undefined && { replicas }),
       selector: { matchLabels: labels },
       template: {
         ...template,

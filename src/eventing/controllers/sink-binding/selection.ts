@@ -7,6 +7,14 @@ import type { KubeObject } from '../../../kube/api/meta.ts'
  */
 export type SelectionMode = 'exclusion' | 'inclusion'
 
+/** In words. */
+export const selected: Readonly<Record<SelectionMode, string>> = {
+  exclusion:
+    'bound is all but what is labelled bindings.knative.dev/exclude, itself or its namespace',
+  inclusion:
+    'bound is only what is labelled bindings.knative.dev/include, itself and its namespace',
+}
+
 const carries = (object: KubeObject | undefined, label: string): boolean =>
   object?.metadata.labels?.[`bindings.knative.dev/${label}`] === 'true'
 

@@ -124,6 +124,7 @@ test('a Job is told when it is made, and never after', async () => {
   await controller[Symbol.asyncDispose]()
 })
 
+const openAPIV3Schema = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true }
 const widgets: CustomResourceDefinition = {
   apiVersion: 'apiextensions.k8s.io/v1',
   kind: 'CustomResourceDefinition',
@@ -137,9 +138,7 @@ const widgets: CustomResourceDefinition = {
         name: 'v1',
         served: true,
         storage: true,
-        schema: {
-          openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true },
-        },
+        schema: { openAPIV3Schema },
         subresources: { status: {} },
       },
     ],
@@ -199,11 +198,11 @@ test('kinds that definitions bring are bound, and are sinks, whenever they come'
     const ref = { apiVersion: 'example.com/v1', kind: 'Widget', name: 'sink' }
     await bind({ apiVersion: 'example.com/v1', kind: 'Widget', name: 'old' }, { ref })
     await advance()
-    assert.equal((await condition('SinkBindingAvailable'))?.reason, 'SubjectUnavailable')
-    assert.equal((await condition('SinkProvided'))?.reason, 'NotFound')
+    assert.equal((await condition('Ready'))?.reason, 'NotFound')
+    assert.match((await condition('Ready'))?.message ?? '', /objects of this kind have no address/)
     await client.create(CustomResourceDefinition, widgets)
     await advance()
-    assert.equal((await condition('SinkBindingAvailable'))?.reason, 'SubjectMissing')
+    assert.match((await condition('Ready'))?.message ?? '', /widgets.example.com "sink" not found/)
     await client.create(Widget, aWidget('old'))
     const made = await client.create(Widget, aWidget('sink'))
     await advance()

@@ -16,7 +16,6 @@ import {
   SinkBinding,
   sinkBindingConditions as conditions,
   type SinkBindingStatus,
-  type Subject,
 } from '../../api/sink-binding.ts'
 import {
   identityFor,
@@ -28,10 +27,9 @@ import {
 import type { Tokens } from '../identity/tokens.ts'
 import { destinationKinds, isResolved, resolve, targetOf, type Resolution } from '../resolver.ts'
 import { sinkNotFound, withSink } from '../source/sink.ts'
+import { withAvailability, type Subjects } from './availability.ts'
 import { sinkVariables, unbound, withBinding, type Bound } from './environment.ts'
 import {
-  isCronJob,
-  isFinished,
   isFixed,
   isSubjectOf,
   podOf,
@@ -48,15 +46,10 @@ import {
 } from './token-secret.ts'
 import { isLeftAlone, type SelectionMode } from './selection.ts'
 
-export interface World {
+export interface World extends Omit<Subjects, 'subject'> {
   readonly binding: SinkBinding
   readonly sink: Resolution
-  /** Undefined = subjects of such a kind can't be bound. */
   readonly kind: Kind<Podspecable> | undefined
-  /** Those that are meant, but for what is left alone. */
-  readonly subjects: readonly Podspecable[]
-  /** Some are meant, and labelled so that nothing is done to them. */
-  readonly someLeftAlone: boolean
   readonly identity: Identity
   readonly tokenSecret: TokenSecret
 }
@@ -129,7 +122,7 @@ export const sinkBindingReconciler = (
     },
 
     plan(world, nowMs) {
-      const { binding, sink, kind, subjects, someLeftAlone, identity, tokenSecret } = world
+      const { binding, sink, kind, subjects, identity, tokenSecret } = world
       const { generation = 0 } = binding.metadata
       const { subject = {}, ceOverrides } = binding.spec
       let status: SinkBindingStatus = conditions.begin(binding.status ?? {}, generation, nowMs)
@@ -143,50 +136,9 @@ export const sinkBindingReconciler = (
       // Pods that started without a token could not send: they get all at once.
       const patch =
         kind && isResolved(sink) && !isWaiting(tokenSecret) ? patches(kind, subjects, bound) : []
-      const late = kind && isFixed(kind) ? subjects.filter((each) => isLate(each, bound)) : []
-      if (!kind)
-        status = conditions.markFalse(
-          status,
-          'SinkBindingAvailable',
-          'SubjectUnavailable',
-          unbindable(subject),
-          nowMs,
-        )
-      else if (subjects.length === 0 && !someLeftAlone && !subject.selector)
-        status = conditions.markFalse(
-          status,
-          'SinkBindingAvailable',
-          'SubjectMissing',
-          `${kind.plural}.${kind.group} "${subject.name}" not found`,
-          nowMs,
-        )
-      else if (subjects.some((each) => !podOf(each)))
-        status = conditions.markFalse(
-          status,
-          'SinkBindingAvailable',
-          'SubjectUnavailable',
-          `${namesOf(subjects.filter((each) => !podOf(each)))}: there is no pod template at spec.template.spec`,
-          nowMs,
-        )
-      else if (isResolved(sink) && late.length > 0)
-        status = conditions.markFalse(
-          status,
-          'SinkBindingAvailable',
-          'BindingFailed',
-          `${namesOf(late)}: made before this binding, or before its sink was what it is now, and a Job can not be changed: delete it and make it again`,
-          nowMs,
-        )
-      else if (isResolved(sink) && someLeftAlone)
-        status = conditions.markTrueWithReason(
-          status,
-          'SinkBindingAvailable',
-          'SubjectLeftAlone',
-          mode === 'exclusion'
-            ? 'what is labelled bindings.knative.dev/exclude, itself or its namespace, is not bound'
-            : 'only what is labelled bindings.knative.dev/include, itself and its namespace, is bound',
-          nowMs,
-        )
-      else if (isResolved(sink)) status = conditions.markTrue(status, 'SinkBindingAvailable', nowMs)
+      // Without a sink that is the one thing to say.
+      if (isResolved(sink))
+        status = withAvailability(status, { ...world, subject }, bound, mode, nowMs)
       const ofAccount = identityWrites(identity)
       const ofSecret = tokenSecretWrites(tokenSecret)
       return {
@@ -238,21 +190,6 @@ const bindingsOf = (changed: KubeObject, read: Reader) =>
         : subject.name === metadata.name
     })
     .map(keyOf)
-
-const unbindable = (subject: Subject): string =>
-  isCronJob(subject)
-    ? 'a CronJob has no pod template at spec.template: bind its Jobs, by a label in spec.jobTemplate.metadata.labels'
-    : `nobody serves objects of kind ${subject.kind} (${subject.apiVersion}) with a pod template at spec.template: bound are ${podspecableKinds.map((each) => each.kind).join(', ')}, and kinds of CustomResourceDefinitions`
-
-const namesOf = (subjects: readonly Podspecable[]): string =>
-  subjects.map(({ kind, metadata }) => `${kind} ${metadata.name}`).join(', ')
-
-/** It runs, or will, without knowing the sink. */
-function isLate(job: Podspecable, bound: Bound): boolean {
-  const pod = podOf(job)
-  if (!pod || isFinished(job) || job.metadata.deletionTimestamp) return false
-  return withBinding(pod, bound) !== pod
-}
 
 /** Nothing for those that have them, or that can not be changed any more. */
 function patches(
