@@ -22,6 +22,7 @@ import { decodeStored, encodeStored, type StoredEvent } from './stored-event.ts'
 import { nanoTime } from './nano-time.ts'
 import { textOf } from '../cloudevents/cloud-event.ts'
 import { IdRing } from './id-ring.ts'
+import type { EventSpans } from './spans.ts'
 import type { Trace } from './trace.ts'
 
 export interface ChannelDeps {
@@ -31,6 +32,7 @@ export interface ChannelDeps {
   readonly log: Log
   readonly sender: Sender
   readonly journal: Journal
+  readonly spans?: EventSpans
   /** Of one file of its log. */
   readonly segmentBytes?: number
 }
@@ -92,7 +94,10 @@ export class Channel implements Inlet, AsyncDisposable {
   }
 
   append(stored: StoredEvent): Promise<number> {
+    const { spans, clock } = this.#deps
+    const startMs = spans?.on ? clock.now() : 0
     return this.events.append(encodeStored(stored)).then((sequence) => {
+      if (spans?.on) spans.received(this.config, sequence, stored, startMs)
       this.types.note(stored.event)
       this.ids.note(sequence, textOf(stored.event.attributes['id']))
       return sequence
@@ -142,13 +147,18 @@ export class Channel implements Inlet, AsyncDisposable {
   }
 
   async #subscribe(config: SubscriptionConfig): Promise<void> {
-    const { clock, sender, journal } = this.#deps
+    const { clock, sender, journal, spans } = this.#deps
     const subscription = await this.events.subscribe(config.uid, config.start ?? 'new')
     const dispatcher = new Dispatcher(
       {
         clock,
         sender,
         journal,
+        ...(spans && {
+          spans,
+          traced: (subscription, event, step) =>
+            spans.step(this.config, subscription, event, this.decode(event), step),
+        }),
         channel: this.config.uid,
         log: this.events,
         subscription,

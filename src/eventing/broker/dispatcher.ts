@@ -20,6 +20,7 @@ import type { Journal, Step } from './journal.ts'
 import { Durations } from './metrics.ts'
 import { judge, longestWait, type AttemptResult } from './retry.ts'
 import type { Sender } from './sender.ts'
+import type { EventSpans } from './spans.ts'
 import type { StoredEvent } from './stored-event.ts'
 import { traceHeaders, traceOfDelivery, type Trace } from './trace.ts'
 
@@ -36,6 +37,13 @@ export interface DispatcherDeps {
   /** Keeps what is given up; resolves when it is durable. */
   readonly park: (event: LoggedEvent, failure: Failure) => Promise<void>
   readonly journal: Journal
+  readonly spans?: Pick<EventSpans, 'on' | 'sampled'>
+  /** Makes a span of a step; called while `spans` is on. */
+  readonly traced?: (
+    subscription: SubscriptionConfig,
+    event: LoggedEvent,
+    step: Omit<Step, 'channel' | 'subscription'>,
+  ) => void
 }
 
 /** Where an event is on its way. */
@@ -445,16 +453,20 @@ export class Dispatcher implements AsyncDisposable {
   }
 
   #traceOf({ sequence }: LoggedEvent, { trace }: StoredEvent): Trace {
-    const { channel } = this.#deps
-    return traceOfDelivery({ channel, sequence }, this.#config.uid, trace)
+    const { channel, spans } = this.#deps
+    const place = { channel, sequence }
+    return traceOfDelivery(place, this.#config.uid, trace, spans?.sampled(place, trace))
   }
 
   #note(
-    { sequence }: LoggedEvent,
+    event: LoggedEvent,
     step: Omit<Step, 'channel' | 'sequence' | 'subscription' | 'atMs'>,
   ): void {
-    const { journal, channel, clock } = this.#deps
-    journal({ channel, sequence, subscription: this.#config.uid, atMs: clock.now(), ...step })
+    const { journal, channel, clock, spans, traced } = this.#deps
+    const { sequence } = event
+    const atMs = clock.now()
+    journal({ channel, sequence, subscription: this.#config.uid, atMs, ...step })
+    if (spans?.on) traced?.(this.#config, event, { sequence, atMs, ...step })
   }
 
   /** What is under way gets `graceMs` to end; what does not end is handed out again next time. */

@@ -11,6 +11,7 @@ import { Engine } from './engine.ts'
 import type { Destination, EngineConfig, SubscriptionConfig } from './feed.ts'
 import type { Step } from './journal.ts'
 import type { Answer, Sender } from './sender.ts'
+import { EventSpans } from './spans.ts'
 
 export type Reply = Partial<Answer> | Error
 export interface Sent {
@@ -25,6 +26,8 @@ export class World implements AsyncDisposable {
   skewMs = 0
   readonly sent: Sent[] = []
   readonly steps: Step[] = []
+  /** Lines of spans, where the configuration asks for them. */
+  readonly spans: string[] = []
   /** What each URL answers, one after the other, the last for ever. */
   readonly answers = new Map<string, Reply[]>()
   readonly directory: string
@@ -59,7 +62,12 @@ export class World implements AsyncDisposable {
       monotonic: () => this.clock.monotonic(),
       after: (delayMs: number, fn: () => void) => this.clock.after(delayMs, fn),
     }
-    return new Engine({ directory, clock, log: silent, sender, journal })
+    const spans = new EventSpans({
+      clock,
+      log: silent,
+      write: (line) => void this.spans.push(line),
+    })
+    return new Engine({ directory, clock, log: silent, sender, journal, spans })
   }
 
   async restart(config: EngineConfig): Promise<void> {

@@ -15,6 +15,7 @@ import type { Journal } from './journal.ts'
 import { metricsText } from './metrics.ts'
 import { nanoTime } from './nano-time.ts'
 import type { Sender } from './sender.ts'
+import type { EventSpans } from './spans.ts'
 
 export interface EngineOptions {
   /** A folder of its own. */
@@ -23,6 +24,8 @@ export interface EngineOptions {
   readonly log: Log
   readonly sender: Sender
   readonly journal: Journal
+  /** What is told of traces. Default: nothing. */
+  readonly spans?: EventSpans
   /** Makes what stands before addresses that do not take events of everybody. */
   readonly guards?: Guards
   /** Of one file of a log. */
@@ -92,7 +95,8 @@ export class Engine implements AsyncDisposable {
   }
 
   async #apply(config: EngineConfig): Promise<Readonly<Record<string, string>>> {
-    const { brokerHosts, channels } = config
+    const { brokerHosts, channels, tracing } = config
+    this.#options.spans?.configure(tracing)
     const problems: Record<string, string> = {}
     const { log } = this.#options
     const wanted = new Set(channels.map(({ uid }) => uid))
@@ -130,7 +134,7 @@ export class Engine implements AsyncDisposable {
   }
 
   async #bring(each: ChannelConfig): Promise<void> {
-    const { directory, clock, log, sender, journal, guards, segmentBytes } = this.#options
+    const { directory, clock, log, sender, journal, spans, guards, segmentBytes } = this.#options
     let channel = this.#channels.get(each.uid)
     if (!channel) {
       const folder = join(directory, folderOf(each.uid))
@@ -140,6 +144,7 @@ export class Engine implements AsyncDisposable {
         log,
         sender,
         journal,
+        ...(spans && { spans }),
         ...(segmentBytes !== undefined && { segmentBytes }),
       })
       this.#channels.set(each.uid, channel)

@@ -2,6 +2,7 @@
  * What the event engine must know, and what it tells back. The controllers compute the whole of it from the objects in
  * the API; the engine goes on with what it has whenever nobody tells it anything.
  */
+import type { TracingSettings } from '../../lib/otlp/span-exporter.ts'
 import type { Filtering, FilterSpec } from './filters.ts'
 
 /** Where to send events. */
@@ -113,6 +114,8 @@ export interface EngineConfig {
   /** Host names whose paths are `/namespace/broker`. */
   readonly brokerHosts: readonly string[]
   readonly channels: readonly ChannelConfig[]
+  /** Where spans go; absent = tracing is off (trace context passes all the same). */
+  readonly tracing?: TracingSettings
   /** What emits by the clock. */
   readonly pings?: readonly PingConfig[]
   /** What makes other events of events. */

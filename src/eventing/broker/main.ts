@@ -21,6 +21,7 @@ import { Engine } from './engine.ts'
 import type { EngineConfig, EngineReport } from './feed.ts'
 import { JournalFile } from './journal-file.ts'
 import { createSender } from './sender.ts'
+import { EventSpans } from './spans.ts'
 
 const { values } = parseArgs({
   options: {
@@ -49,6 +50,7 @@ const tokens = new SendingTokens()
 const guards = createGuards(clock)
 const sender = createSender({ clock, authorization: (to) => tokens.for(to) })
 const journal = new JournalFile({ path: join(directory, 'journal'), clock })
+const spans = new EventSpans({ clock, log, write: (line) => process.stdout.write(line) })
 const engine = new Engine({
   directory: join(directory, 'channels'),
   clock,
@@ -56,6 +58,7 @@ const engine = new Engine({
   sender,
   journal: (step) => journal.note(step),
   guards,
+  spans,
   ...(values['segment-bytes'] !== undefined && { segmentBytes: Number(values['segment-bytes']) }),
 })
 const pings = new Pings({ clock, random: systemRandom, log, sender, newId: randomUUID })
@@ -124,6 +127,7 @@ function stop(): Promise<void> {
     requestReplies[Symbol.dispose]()
     await transforms[Symbol.asyncDispose]()
     await engine[Symbol.asyncDispose]()
+    await spans[Symbol.asyncDispose]()
     await journal.flush()
     door.closeAllConnections()
     process.exit(0)

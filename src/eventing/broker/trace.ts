@@ -49,8 +49,9 @@ export function traceOfDelivery(
   place: Place,
   subscription: string,
   trace: Trace | undefined,
+  sampled = true,
 ): Trace {
-  const flags = trace?.parent.slice(53, 55) ?? '01'
+  const flags = trace?.parent.slice(53, 55) ?? (sampled ? '01' : '00')
   return {
     parent: `00-${traceIdOf(place, trace)}-${spanOf(place, subscription)}-${flags}`,
     ...(trace?.state !== undefined && { state: trace.state }),

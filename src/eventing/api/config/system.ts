@@ -15,11 +15,12 @@ const banner = `
 ################################
 `
 
-function oneOf(data: Data, key: string, words: readonly string[], fallback: string): string {
+function oneOf<W extends string>(data: Data, key: string, words: readonly W[], fallback: W): W {
   const said = data[key] ?? fallback
-  if (!words.includes(said))
+  const found = words.find((each) => each === said)
+  if (found === undefined)
     throw new Error(`invalid value "${said}" for key ${key}: expected one of ${words.join(', ')}`)
-  return said
+  return found
 }
 
 /** Milliseconds. */
@@ -50,7 +51,8 @@ const levels = ['debug', 'info', 'warn', 'error', 'dpanic', 'panic', 'fatal']
 
 export interface ObservabilityConfig {
   readonly metricsProtocol: string
-  readonly tracingProtocol: string
+  readonly tracingProtocol: 'none' | 'grpc' | 'http/protobuf' | 'stdout'
+  readonly tracingEndpoint: string
   readonly tracingSamplingRate: number
   readonly runtimeProfiling: boolean
   readonly sinkEventErrorReporting: boolean
@@ -74,7 +76,7 @@ tracing-protocol: none
 tracing-endpoint: ""
 
 # 0 to 1: how many of the events are traced.
-tracing-sampling-rate: "0"
+tracing-sampling-rate: "1"
 
 # enabled or disabled.
 runtime-profiling: disabled
@@ -97,7 +99,8 @@ sink-event-error-reporting.enable: "false"
         ['none', 'grpc', 'http/protobuf', 'stdout'],
         'none',
       ),
-      tracingSamplingRate: fraction(data, 'tracing-sampling-rate', 0),
+      tracingEndpoint: data['tracing-endpoint'] ?? '',
+      tracingSamplingRate: fraction(data, 'tracing-sampling-rate', 1),
       runtimeProfiling:
         oneOf(data, 'runtime-profiling', ['enabled', 'disabled'], 'disabled') === 'enabled',
       sinkEventErrorReporting:

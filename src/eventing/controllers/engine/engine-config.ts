@@ -4,7 +4,8 @@
  */
 import type { Reader } from '../../../kube/controller/reconciler.ts'
 import { childName } from '../../../knative/child-name.ts'
-import { featuresIn } from '../../api/config/read.ts'
+import { featuresIn, readConfig } from '../../api/config/read.ts'
+import { configEventingObservability } from '../../api/config/system.ts'
 import {
   brokerClass,
   brokerIngressHost,
@@ -122,6 +123,7 @@ export function engineConfig(
   return {
     brokerHosts: [brokerIngressHost, ...shorter(brokerIngressHost)],
     ...(issuer && { issuer }),
+    ...tracingIn(read),
     channels: [...brokers, ...channels],
     pings: [
       ...read.list(PingSource, '').map((source) => pingConfig(source, pingOf(source), to)),
@@ -137,6 +139,18 @@ export function engineConfig(
       .map((each) => requestReplyConfig(each, read, to))
       .filter((each) => each !== undefined),
   }
+}
+
+/** An endpoint is needed but for stdout; what is half said traces nothing. */
+function tracingIn(read: Reader): Pick<EngineConfig, 'tracing'> {
+  const { tracingProtocol, tracingEndpoint, tracingSamplingRate } = readConfig(
+    configEventingObservability,
+    read,
+  )
+  if (tracingProtocol === 'none') return {}
+  if (tracingProtocol !== 'stdout' && tracingEndpoint === '') return {}
+  const tracing = { protocol: tracingProtocol, endpoint: tracingEndpoint }
+  return { tracing: { ...tracing, samplingRate: tracingSamplingRate } }
 }
 
 /** Events wait for the account they are sent as, rather than be refused without a token. */
