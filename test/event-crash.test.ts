@@ -7,5 +7,6 @@ import { crashEvents } from './event-crash/harness.ts'
 test('events that were acknowledged survive crashes of the engine', async () => {
   const tally = await crashEvents({ kills: 6, random: seededRandom(7) })
   assert.deepEqual(tally.lost, [])
-  assert.ok(tally.acknowledged > 50, JSON.stringify(tally))
+  assert.deepEqual(tally.unexplained, [])
+  assert.ok(tally.acknowledged > 5, JSON.stringify(tally))
 })

@@ -1,13 +1,12 @@
 /**
  * Kills the event engine with -9 at random points while events come in and its subscribers misbehave, and counts: every
- * event that was acknowledged has been taken by its subscriber or by the dead-letter sink in the end. What happens is
- * drawn from a seed; when it happens is up to the machine. Files of the log are small, so that kills meet their change too;
+ * event that was acknowledged, and every answer of a subscriber, has been taken by each subscriber that wants it or is a
+ * dead letter in the end, with the reason. What happens is drawn from a seed; when it happens is up to the machine. Files of the log are small, so that kills meet their change too;
  * now and then what a torn write leaves is put behind the last one.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { appendFile, mkdtemp, readdir, rm } from 'node:fs/promises'
-import { Agent, createServer, request, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { Agent, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -16,19 +15,25 @@ import type { EngineConfig, SubscriptionStats } from '../../src/eventing/broker/
 import { strippedEntry } from '../../src/kube/kubelet/process/stripped-entry.ts'
 import type { Random } from '../../src/lib/random.ts'
 import { engineFlags } from '../../src/platform/events/event-engine-process.ts'
+import { answerTo, subscribers } from './subscribers.ts'
 
 export interface Tally {
   readonly kills: number
   readonly sent: number
   readonly acknowledged: number
+  /** Events that subscribers answered with, whose answer counted. */
+  readonly answers: number
+  /** To all Triggers. */
   readonly delivered: number
   readonly deadLettered: number
-  /** Deliveries beyond the first of an event. */
+  /** Deliveries beyond the first of an event to a Trigger. */
   readonly duplicates: number
   /** Starts that found bytes of no event at the end of the log. */
   readonly torn: number
-  /** Acknowledged, and neither delivered nor a dead letter. Must be empty. */
+  /** Neither delivered nor a dead letter, by Trigger and event. Must be empty. */
   readonly lost: readonly string[]
+  /** Dead letters without a reason. Must be empty. */
+  readonly unexplained: readonly string[]
 }
 
 const root = join(import.meta.dirname, '..', '..')
@@ -55,23 +60,7 @@ export async function crashEvents({
   const programs = await mkdtemp(join(root, 'node_modules', '.event-crash-'))
   const entry = strippedEntry(main, programs, programs)
   const agent = new Agent({ keepAlive: true })
-  const taken = new Map<string, number>()
-  const buried = new Set<string>()
-  let wellBehaved = false
-  const subscriber = await listen((id, answer) => {
-    const mood = wellBehaved ? 1 : random.next()
-    if (mood < 0.05) return answer(500)
-    if (mood < 0.08) return answer(400) // final: on to the dead-letter sink
-    if (mood < 0.1) return answer('hang up')
-    taken.set(id, (taken.get(id) ?? 0) + 1)
-    return answer(mood < 0.15 ? 'hang up' : 200)
-  })
-  const sink = await listen((id, answer) => {
-    if (!wellBehaved && random.next() < 0.2) return answer(503)
-    buried.add(id)
-    return answer(202)
-  })
-  const backoff = { policy: 'exponential', delayMs: 5 } as const
+  using world = await subscribers(random)
   const config: EngineConfig = {
     brokerHosts: ['127.0.0.1'],
     channels: [
@@ -81,18 +70,7 @@ export async function crashEvents({
         namespace: 'default',
         name: 'b',
         retention: { maxBytes: 4 * segmentBytes },
-        subscriptions: [
-          {
-            uid: 'trigger',
-            kind: 'Trigger',
-            namespace: 'default',
-            name: 't',
-            subscriber: { url: urlOf(subscriber) },
-            deadLetter: { url: urlOf(sink) },
-            reply: 'channel',
-            delivery: { retry: 8, backoff, timeoutMs: 2000 },
-          },
-        ],
+        subscriptions: world.subscriptions,
       },
     ],
   }
@@ -126,29 +104,32 @@ export async function crashEvents({
       engine = await start(entry, directory, config, agent)
       progress(kill + 1, acknowledged.size)
     }
-    wellBehaved = true
+    world.behave()
     const deadline = performance.now() + drainMs
     while ((await backlog(engine, agent)) > 0 && performance.now() < deadline) await sleep(20)
     const parked = await deadLetters(engine, agent)
-    const lost = [...acknowledged].filter(
-      (id) => !taken.has(id) && !buried.has(id) && !parked.has(id),
-    )
+    const { taken, buried, answered } = world
+    const wanted = [
+      ...[...acknowledged].flatMap((id) => [`plain ${id}`, `ordered ${id}`]),
+      ...[...answered].map((id) => `replies ${answerTo(id)}`),
+    ]
     return {
       kills,
       torn,
       sent,
       acknowledged: acknowledged.size,
+      answers: answered.size,
       delivered: taken.size,
       deadLettered: buried.size + parked.size,
       duplicates: [...taken.values()].reduce((sum, times) => sum + times - 1, 0),
-      lost,
+      lost: wanted.filter((key) => !taken.has(key) && !buried.has(key) && !parked.has(key)),
+      unexplained: [
+        ...world.unexplained,
+        ...[...parked].filter(([, hasReason]) => !hasReason).map(([key]) => key),
+      ],
     }
   } finally {
     engine.process.kill('SIGKILL')
-    for (const server of [subscriber, sink]) {
-      server.closeAllConnections()
-      server.close()
-    }
     agent.destroy()
     await rm(directory, { recursive: true, force: true, maxRetries: 5 })
     await rm(programs, { recursive: true, force: true })
@@ -211,10 +192,20 @@ async function backlog(engine: Running, agent: Agent): Promise<number> {
   return stats.reduce((sum, each) => sum + each.backlog, 0)
 }
 
-async function deadLetters(engine: Running, agent: Agent): Promise<ReadonlySet<string>> {
+/** Those that stayed with the engine: whether each has its reason, by Trigger and event. */
+async function deadLetters(engine: Running, agent: Agent): Promise<ReadonlyMap<string, boolean>> {
   const text = await asked(engine, agent, 'GET', '/channels/crash/dead-letters')
   const lines = text.split('\n').filter((line) => line !== '')
-  return new Set(lines.map((line) => (JSON.parse(line) as { event: { id: string } }).event.id))
+  return new Map(
+    lines.map((line) => {
+      const { subscription, event, reason } = JSON.parse(line) as {
+        readonly subscription: string
+        readonly event: { readonly id: string }
+        readonly reason: Readonly<Record<string, string>>
+      }
+      return [`${subscription} ${event.id}`, reason['knativeerrordest'] !== undefined]
+    }),
+  )
 }
 
 const ask = async (
@@ -265,6 +256,7 @@ function post(
           'ce-id': id,
           'ce-source': '/crash',
           'ce-type': 'test',
+          'ce-partitionkey': `k${id.at(-1)}`,
           'content-type': 'text/plain',
         },
       },
@@ -278,21 +270,3 @@ function post(
     sending.end('x'.repeat(size))
   })
 }
-
-function listen(
-  handle: (id: string, answer: (status: number | 'hang up') => void) => void,
-): Promise<Server> {
-  const server = createServer((incoming, response) => {
-    incoming.resume()
-    incoming.on('end', () =>
-      handle(String(incoming.headers['ce-id']), (status) => {
-        if (status === 'hang up') incoming.socket.destroy()
-        else response.writeHead(status).end()
-      }),
-    )
-  })
-  return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server)))
-}
-
-const urlOf = (server: Server): string =>
-  `http://127.0.0.1:${(server.address() as AddressInfo).port}/`

@@ -13,10 +13,11 @@ const tally = await crashEvents({
       process.stderr.write(`${done} kills, ${acknowledged} acknowledged, ${seconds()} s\n`)
   },
 })
-process.stdout.write(
-  `${JSON.stringify({ ...tally, lost: tally.lost.length, seconds: seconds() })}\n`,
-)
-if (tally.lost.length > 0) {
-  process.stderr.write(`lost: ${tally.lost.slice(0, 20).join(', ')}\n`)
+const { lost, unexplained } = tally
+const counts = { ...tally, lost: lost.length, unexplained: unexplained.length, seconds: seconds() }
+process.stdout.write(`${JSON.stringify(counts)}\n`)
+if (lost.length + unexplained.length > 0) {
+  const some = (keys: readonly string[]) => keys.slice(0, 20).join(', ')
+  process.stderr.write(`lost: ${some(lost)}; dead letters without reason: ${some(unexplained)}\n`)
   process.exit(1)
 }
