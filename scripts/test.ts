@@ -18,16 +18,34 @@ const shared = '--test-isolation=none'
 step('types', 'tsc', '--noEmit')
 step('lint', 'oxlint', '--type-aware', '--quiet')
 
-const endToEnd = globSync('test/e2e/*.test.ts').map((file) => ({
-  title: `end to end: ${basename(file, '.test.ts')}`,
-  command: tests('spec', '--test-concurrency=1', file),
-}))
-const failed = await inLanes([
-  { title: 'unit, property and contract tests', command: tests('dot', shared, 'src/**/*.test.ts') },
-  ...endToEnd.toSorted((a, b) => a.title.localeCompare(b.title)),
-  { title: 'simulation', command: tests('spec', shared, 'test/simulation/*.test.ts') },
-  { title: 'architecture, benches, fuzzing', command: tests('spec', shared, 'test/*.test.ts') },
-])
+const endToEnd = globSync('test/e2e/*.test.ts')
+  .toSorted()
+  .map((file) => ({
+    title: basename(file, '.test.ts'),
+    command: tests('spec', '--test-concurrency=1', file),
+  }))
+/** Those that take longest by far: first, so that no lane works alone at the end. Beside each other what works and what waits. */
+const first = [
+  'unit, property and contract tests',
+  'docker',
+  'matrix',
+  'kubectl',
+  'architecture, benches, fuzzing',
+  'book-serving',
+  'walkthroughs',
+]
+const rank = ({ title }: Job) => (first.includes(title) ? first.indexOf(title) : first.length)
+const failed = await inLanes(
+  [
+    {
+      title: 'unit, property and contract tests',
+      command: tests('dot', shared, 'src/**/*.test.ts'),
+    },
+    { title: 'architecture, benches, fuzzing', command: tests('spec', shared, 'test/*.test.ts') },
+    ...endToEnd,
+    { title: 'simulation', command: tests('spec', shared, 'test/simulation/*.test.ts') },
+  ].toSorted((a, b) => rank(a) - rank(b)),
+)
 if (failed.length > 0) {
   process.stderr.write(`\n✖ failed: ${failed.join(', ')}\n`)
   process.exit(1)

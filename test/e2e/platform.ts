@@ -41,6 +41,9 @@ export function run(
   })
 }
 
+/** For programs in Go that are over before their garbage matters: a fifth less work for kubectl. */
+export const soonOver = { GOGC: '400', GOMAXPROCS: '1' } as const
+
 export interface Answer {
   readonly status: number
   readonly headers: NodeJS.Dict<string | string[]>
@@ -150,7 +153,7 @@ export async function startEbb(
     })
   const kubectlWith = (binary: string, args: readonly string[], input?: string) =>
     run(binary, args, {
-      env: { KUBECONFIG: kubeconfig, KUBE_EDITOR: 'true', HOME: dataDir },
+      env: { ...soonOver, KUBECONFIG: kubeconfig, KUBE_EDITOR: 'true', HOME: dataDir },
       ...(input !== undefined && { input }),
     })
   const newest = kubectls().at(-1) ?? 'kubectl'
@@ -254,7 +257,10 @@ export function request(
   })
 }
 
-/** Waits until `check` answers something true; throws with `what` and the last error after the time. */
+/**
+ * Waits until `check` answers something true; throws with `what` and the last error after the time. Between looks it rests as
+ * long as a look took: what is looked at by a program must not keep busy the machine that it waits for.
+ */
 export async function until<T>(
   what: string,
   check: () => T | Promise<T>,
@@ -262,10 +268,12 @@ export async function until<T>(
 ): Promise<Exclude<T, false | null | undefined>> {
   const end = performance.now() + timeoutMs
   for (;;) {
+    const start = performance.now()
     const value = await check()
     if (value) return value as Exclude<T, false | null | undefined>
-    if (performance.now() > end) throw new Error(`timed out after ${timeoutMs} ms: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 25))
+    const now = performance.now()
+    if (now > end) throw new Error(`timed out after ${timeoutMs} ms: ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, Math.max(25, now - start)))
   }
 }
 

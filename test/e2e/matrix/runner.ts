@@ -9,7 +9,7 @@ import { inLanes } from './lanes.ts'
 import { definition, shop } from './objects.ts'
 import type { Group, Row, Unlike } from './row.ts'
 import { words } from './row.ts'
-import { kubectls, request, until, type Ebb } from '../platform.ts'
+import { kubectls, request, soonOver, until, type Ebb } from '../platform.ts'
 
 /** The versions that the matrix speaks of; the first column of the table is the oldest. */
 export const versions = ['1.27', '1.29', '1.31', '1.33'] as const
@@ -145,9 +145,7 @@ async function openLane(ebb: Ebb, { binary, version, group, node }: Place) {
       KUBECONFIG: kubeconfig,
       HOME: ebb.dataDir,
       KUBE_EDITOR: 'true',
-      // Each is over before its garbage matters.
-      GOGC: '400',
-      GOMAXPROCS: '1',
+      ...soonOver,
       ...more.env,
     },
   })
@@ -226,7 +224,7 @@ async function openLane(ebb: Ebb, { binary, version, group, node }: Place) {
   }
 
   await fresh()
-  await keep(ebb, namespace)
+  await keep(ebb, namespace, node)
   const made =
     !group.shared &&
     ((await succeed([`create ns ${namespace}`])) ??
@@ -238,8 +236,7 @@ async function openLane(ebb: Ebb, { binary, version, group, node }: Place) {
 const failed = ({ code, said }: Told): string | undefined => (code === 0 ? undefined : said)
 
 /** Files of a namespace's rows that need more than text: requests of certificates, pods bound to the node. */
-async function keep(ebb: Ebb, namespace: string): Promise<void> {
-  const node = (await ebb.ok('get', 'nodes', '-o', 'jsonpath={.items[0].metadata.name}')).trim()
+async function keep(ebb: Ebb, namespace: string, node: string): Promise<void> {
   const { createRequest } = await import('./certificate-request.ts')
   for (const answer of ['yes', 'no'])
     await ebb.file(`csr-${namespace}-${answer}.yaml`, await createRequest(`${namespace}-${answer}`))

@@ -32,11 +32,12 @@ export const concurrencyAndBounds: Walkthrough = {
 
     let most = 0
     const running = new AbortController()
-    const watching = (async () => {
-      while (!running.signal.aborted)
-        most = Math.max(most, (await podsOf(ebb, 'autoscale-go')).length)
-    })()
-    const first = await load(ebb, host, { path, workers: 50, durationMs: 12_000 })
+    const watching = until('the load is over', async () => {
+      most = Math.max(most, (await podsOf(ebb, 'autoscale-go')).length)
+      return running.signal.aborted
+    })
+    // Longer than the stable window, so that it is the stable number that is seen.
+    const first = await load(ebb, host, { path, workers: 50, durationMs: 9_000 })
     running.abort()
     await watching
     assert.deepEqual(first.errors, [])
@@ -48,7 +49,7 @@ export const concurrencyAndBounds: Walkthrough = {
       /autoscale-go configured/,
     )
     await waitReady(ebb, 'autoscale-go')
-    const second = await load(ebb, host, { path, workers: 50, durationMs: 6_000 })
+    const second = await load(ebb, host, { path, workers: 50, durationMs: 4_000 })
     assert.deepEqual([...second.statuses.keys()], [200])
     const newest = async () => (await podsOf(ebb, 'autoscale-go-00002', 'revision')).length
     assert.equal(await newest(), 3)

@@ -43,7 +43,7 @@ export const helloWorld: Walkthrough = {
     assert.deepEqual([woken.status, woken.body], [200, 'Hello World!\n'])
     assert.equal((await podsOf(ebb, 'helloworld-go')).length, 1)
 
-    const { statuses, errors } = await load(ebb, host, { workers: 50, durationMs: 3_000 })
+    const { statuses, errors } = await load(ebb, host, { workers: 50, durationMs: 2_000 })
     assert.deepEqual(errors, [])
     assert.deepEqual([...statuses.keys()], [200])
   },
