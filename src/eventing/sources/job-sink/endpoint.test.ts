@@ -84,6 +84,24 @@ test('an event becomes a Job once, with the event in a file', async () => {
   assert.equal(failed.status, 400)
   assert.deepEqual(failed.headers, [['Reason', 'Failed']])
 
+  const trace = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+  const traced = { ...event, 'ce-id': 'traced', traceparent: trace, tracestate: 'a=b' }
+  assert.equal((await ask('POST', '/default/work', traced)).status, 202)
+  const told = (await client.list<Secret>(Secret, 'default')).items.map(({ data = {} }) =>
+    Buffer.from(data['event'] ?? '', 'base64').toString(),
+  )
+  assert.equal(told.length, 2)
+  assert.match(
+    told.join(),
+    /"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","tracestate":"a=b"/,
+  )
+
+  // In base64 it is more than a Secret holds: a Job without its event would wait for ever.
+  const large = { ...event, 'ce-id': 'large', 'content-type': 'image/png' }
+  const refused = await ask('POST', '/default/work', large, '\0'.repeat(900_000))
+  assert.equal(refused.status, 413, String(refused.body))
+  assert.equal((await client.list<Job>(Job, 'default')).items.length, 2)
+
   assert.equal((await ask('POST', '/default/nobody')).status, 400)
   assert.equal((await ask('POST', '/default')).status, 400)
   assert.equal((await ask('POST', '/default/work', {})).status, 400)

@@ -20,6 +20,7 @@ import { formatJsonEvent } from '../../cloudevents/json-format.ts'
 export type JobSinkHandler = (request: BufferedRequest) => Promise<BufferedAnswer>
 
 const directory = '/etc/jobsink-event'
+const maxSecretBytes = 1 << 20
 
 /** Who may send to a JobSink; the refusal, if it is one. */
 export type JobSinkGuard = (
@@ -60,12 +61,19 @@ async function take(
   if (!sink) return refuse(400, `there is no JobSink ${name} in namespace ${namespace}`)
   if (modeOf(headers) === 'batched')
     return refuse(400, 'a batch of events is not taken: send them one by one')
-  const [event] = decodeMessage({ headers, body })
+  const [sent] = decodeMessage({ headers, body })
+  const event = sent && withTrace(sent, headers)
   if (!event) return refuse(400, 'there is no event in the request')
   const refusal = await guard?.(sink, headers, [event])
   if (refusal) return refusal
+  const text = formatJsonEvent(event)
+  if (text.length > maxSecretBytes)
+    return refuse(
+      413,
+      `the event has ${text.length} bytes as JSON; a Secret, which brings it to the Job, holds ${maxSecretBytes}`,
+    )
   const job = await ensureJob(sink, event, client)
-  await ensureSecret(job, event, client)
+  await ensureSecret(job, text, client)
   const place = [
     '/namespaces',
     namespace,
@@ -77,6 +85,16 @@ async function take(
     encodeURIComponent(textOf(event.attributes['id'])),
   ].join('/')
   return { status: 202, headers: [['Location', place]] }
+}
+
+/** The trace that its sender belongs to, for the Job to go on with; what the event says itself stays. */
+function withTrace(event: CloudEvent, headers: Headers): CloudEvent {
+  if (event.attributes['traceparent'] !== undefined) return event
+  const told = headers.filter(
+    ([name, value]) => /^trace(parent|state)$/.test(name) && /^[\x20-\x7E]+$/.test(value),
+  )
+  if (!told.some(([name]) => name === 'traceparent')) return event
+  return { ...event, attributes: { ...event.attributes, ...Object.fromEntries(told) } }
 }
 
 /** `/namespaces/NS/name/NAME/sources/SOURCE/ids/ID`. */
@@ -167,7 +185,7 @@ function withEvent(pod: PodSpec, secretName: string): PodSpec {
 }
 
 /** After the Job, which owns it; pods wait for it. */
-async function ensureSecret(job: Job, event: CloudEvent, client: Client): Promise<void> {
+async function ensureSecret(job: Job, event: Buffer, client: Client): Promise<void> {
   const { name, namespace = '' } = job.metadata
   const { kind } = Job
   const owner: KubeObject = { ...job, apiVersion: 'batch/v1', kind }
@@ -178,7 +196,7 @@ async function ensureSecret(job: Job, event: CloudEvent, client: Client): Promis
       metadata: { name, namespace, ownerReferences: [controllerRef(owner)] },
       immutable: true,
       type: 'Opaque',
-      data: { event: formatJsonEvent(event).toString('base64') },
+      data: { event: event.toString('base64') },
     })
   } catch (error) {
     if (!hasReason(error, 'AlreadyExists')) throw error
