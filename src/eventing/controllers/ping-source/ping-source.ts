@@ -6,7 +6,7 @@ import { conditionOf, finish } from '../../../knative/conditions.ts'
 import { createTracker } from '../../../knative/tracker.ts'
 import type { Kind } from '../../../kube/api/kind.ts'
 import { keyOf, type KubeObject } from '../../../kube/api/meta.ts'
-import type { Reconciler } from '../../../kube/controller/reconciler.ts'
+import type { PlannedEvent, Reconciler } from '../../../kube/controller/reconciler.ts'
 import { pingSourceConditions as conditions } from '../../api/ping-source.ts'
 import { destinationIn } from '../../api/destination.ts'
 import type { CloudEventAttributes, Source, SourceStatus } from '../../api/source-spec.ts'
@@ -77,7 +77,10 @@ export const pingSourceReconciler = <T extends Source>(
       return {
         ...identityWrites(identity),
         status: finish(status, source.status, generation, nowMs),
-        events: sinkNotFound(source.spec?.sink, sink, source.status),
+        events: [
+          ...sinkNotFound(source.spec?.sink, sink, source.status),
+          ...scheduled(source, status),
+        ],
       }
     },
 
@@ -90,3 +93,27 @@ export const pingSourceReconciler = <T extends Source>(
     connect: (wake) => states.connect(wake),
   }
 }
+
+/** What Knative's adapter tells of a source whose schedule it has, or leaves aside; once for each change. */
+function scheduled(
+  { metadata, status: before }: Source,
+  after: SourceStatus,
+): readonly PlannedEvent[] {
+  const was = before?.observedGeneration === metadata.generation && before
+  const isReady = isTrue(after, 'Deployed') && isTrue(after, 'SinkProvided')
+  if (isReady && was && isTrue(was, 'Deployed') && isTrue(was, 'SinkProvided')) return []
+  if (isReady) return [{ type: 'Normal', reason: 'PingSourceSynchronized', message: synchronized }]
+  // While the engine takes it nobody has to be told.
+  const aside = [after, was || {}].map(
+    (status) => isFalse(status, 'Deployed') || isFalse(status, 'SinkProvided'),
+  )
+  if (!aside[0] || aside[1]) return []
+  return [{ type: 'Normal', reason: 'PingSourceSkipped', message: 'PingSource is not ready' }]
+}
+
+const synchronized = 'PingSource adapter is synchronized'
+
+const isTrue = (status: SourceStatus, type: string): boolean =>
+  conditionOf(status, type)?.status === 'True'
+const isFalse = (status: SourceStatus, type: string): boolean =>
+  conditionOf(status, type)?.status === 'False'
