@@ -165,5 +165,28 @@ export const subscriptionItem = (
   ready: readyOf(found, 'Subscription'),
 })
 
-export const isReady = ({ ready }: { readonly ready: Condition }): boolean =>
-  ready.status === 'True'
+/** Of a channel that counts as ready once it has an address. */
+export const addressedItem = (
+  kind: Kind,
+  name: string,
+  namespace: string,
+  channel: FlowChannel | undefined,
+) => ({
+  channel: reference(kind, name, namespace),
+  ready: channel?.status?.address?.url ? addressed : unaddressed,
+})
+
+const addressed: Condition = { type: 'Ready', status: 'True' }
+const unaddressed: Condition = {
+  type: 'Ready',
+  status: 'False',
+  reason: 'NotAddressable',
+  message: 'Channel is not addressable',
+}
+
+/** A part of a flow in its status. */
+export interface Item {
+  readonly ready: Condition
+}
+
+export const isReady = ({ ready }: Item): boolean => ready.status === 'True'
