@@ -44,9 +44,15 @@ export async function tail(session: Session, rest: readonly string[]): Promise<n
     out.note(`Waiting for events of ${names.join(', ')}${more}; Ctrl-C ends this.`)
     for (const line of tableText([eventColumns], usualWidths)) out.print(line)
   }
+  let told = false
+  const tellAway = (why: string) => {
+    if (!told) out.note(`${why} This goes on when it is back.`)
+    told = true
+  }
   await Promise.all(
     inlets.map(async (inlet) => {
-      for await (const found of followed(session, inlet, selection)) {
+      for await (const found of followed(session, inlet, selection, tellAway)) {
+        told = false
         if (print) print(found, plain(idOf(found)))
         else
           for (const line of tableText([eventRow(found, placeOf(session, inlet))], usualWidths))
@@ -61,13 +67,13 @@ const reconnectMs = 500
 
 /** Goes on where it was when the event engine or the API server is started again meanwhile. */
 async function* followed(
-  { api, out }: Session,
+  { api }: Session,
   inlet: Inlet,
   selection: Selection,
+  tellAway: (why: string) => void,
 ): AsyncGenerator<SeenEvent> {
   const sinceMs = selection.sinceMs ?? systemClock.now()
   let from = selection.sinceMs === undefined ? undefined : 1
-  let toldAway = false
   for (;;) {
     const wanted = from === undefined ? selection : { ...selection, sinceMs, fromSequence: from }
     try {
@@ -78,8 +84,7 @@ async function* followed(
     } catch (error) {
       const isAway = error instanceof ApiAway && from !== undefined
       if (!isAway && !(error instanceof Unreached)) throw error
-      if (isAway && !toldAway) out.note(`${error.message} Waiting for it.`)
-      toldAway = isAway
+      if (isAway) tellAway(error.message)
     }
     from ??= 1
     await sleep(reconnectMs)

@@ -50,7 +50,11 @@ async function send(session: Session, rest: readonly string[]): Promise<number> 
   noMore(rest)
   const { args, out } = session
   const to = args.string('to')
-  await sendEvent(args, to === undefined ? await postTo(session) : { url: to }, out)
+  await sendEvent(
+    args,
+    to === undefined ? await postTo(session) : await postToUrl(session, to),
+    out,
+  )
   return 0
 }
 
@@ -65,11 +69,28 @@ async function postTo(session: Session): Promise<Post> {
   const url = status?.address?.url
   if (url === undefined || url === '')
     throw new Error(`${inlet.name} has no address yet: see its conditions (kubectl describe)`)
-  const { gatewayLocal } = JSON.parse(await endpointsOf(session)) as {
+  return { url, dial: await localGateway(session) }
+}
+
+/** Names of the cluster, and those below localhost, are not known to every resolver. */
+async function postToUrl(session: Session, url: string): Promise<Post> {
+  const { hostname = '', port = '' } = URL.parse(url) ?? {}
+  if (/\.svc(\.cluster\.local)?$/.test(hostname)) return { url, dial: await localGateway(session) }
+  return hostname.endsWith('.localhost')
+    ? { url, dial: { host: '127.0.0.1', port: Number(port || 80) } }
+    : { url }
+}
+
+async function localGateway(session: Session): Promise<NonNullable<Post['dial']>> {
+  const { gatewayLocal = '' } = JSON.parse(await endpointsOf(session)) as {
     readonly gatewayLocal?: string
   }
-  const { hostname, port } = URL.parse(gatewayLocal ?? '') ?? {}
-  return { url, ...(hostname && { dial: { host: hostname, port: Number(port) } }) }
+  const { hostname, port } = URL.parse(gatewayLocal) ?? {}
+  if (!hostname)
+    throw new Error(
+      `${session.layout.endpoints} names no listener of the gateway for names of the cluster: is \`ebb up\` running?`,
+    )
+  return { host: hostname, port: Number(port) }
 }
 
 async function endpointsOf({ layout: { endpoints } }: Session): Promise<string> {

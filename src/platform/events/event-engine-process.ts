@@ -28,7 +28,8 @@ export function forkEventEngine(layout: Layout, log: Log): void {
   const child = spawn(
     process.execPath,
     [...engineFlags, entry, '--socket', layout.eventSocket, '--directory', layout.events],
-    { detached: true, stdio: ['ignore', output, output], env: {} },
+    // Not where the user happened to be: that folder may be removed.
+    { cwd: layout.dataDir, detached: true, stdio: ['ignore', output, output], env: {} },
   )
   child.on('error', (error) => log.error('the event engine could not be started', { error }))
   child.unref()

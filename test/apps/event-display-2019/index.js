@@ -16,7 +16,7 @@ function shown({ headers, url }, body) {
   const known = names.map(header)
   const extensions = Object.keys(headers).filter((h) => h.startsWith('ce-') && !known.includes(h))
   const isNew = version === '0.3' || version === '1.0'
-  const text = JSON.stringify(JSON.parse(body), null, 2)
+  const text = body && JSON.stringify(JSON.parse(body), null, 2)
   return [
     '',
     '☁️  CloudEvent: valid ✅',
