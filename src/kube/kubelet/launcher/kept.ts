@@ -1,12 +1,10 @@
 /**
  * Containers with a root of their own (sandbox/): the process that is started keeps the program rather than being it. Here
- * is what it reports, how the program's end is read, and how all processes of such a container are reached.
+ * is what it reports, and how the program's end is read.
  */
 import { readFileSync } from 'node:fs'
-import { constants } from 'node:os'
 import type { ChildProcess } from 'node:child_process'
-import { childrenOf } from './proc.ts'
-import type { ContainerRecord, ExitRecord, KeptSpec, LimitsSpec } from './protocol.ts'
+import type { ExitRecord, KeptSpec, LimitsSpec } from './protocol.ts'
 
 /** Of descriptor 3: the program's pid (8 bytes) once there is a process, then error and step (16 bytes) if it failed. */
 export interface Report {
@@ -77,46 +75,5 @@ export function ranOut(limits: LimitsSpec | undefined): boolean {
     return Number(kills?.[1] ?? 0) > 0
   } catch {
     return false
-  }
-}
-
-/** TERM is for the program alone, as its first process; stopping and going on are for all of them. */
-export function signalKept(
-  { pid, kept }: Pick<ContainerRecord, 'pid' | 'kept'>,
-  signal: NodeJS.Signals,
-): void {
-  if (pid <= 1) return
-  if (signal === 'SIGSTOP' || signal === 'SIGCONT') {
-    for (const each of family(pid)) kill(each, signal)
-    return
-  }
-  kill(pid, signal === 'SIGTERM' ? signalNamed(kept?.stopSignal) : signal)
-}
-
-/** `SIGQUIT`, `QUIT` or `3`; TERM for what is none. */
-function signalNamed(name = ''): NodeJS.Signals | number {
-  const text = name.toUpperCase()
-  const number = Number(text)
-  if (text !== '' && Number.isInteger(number) && number > 0 && number < 65) return number
-  const found = Object.keys(constants.signals).find(
-    (known): known is NodeJS.Signals => known === text || known === `SIG${text}`,
-  )
-  return found ?? 'SIGTERM'
-}
-
-/** A process and all that came of it; orphans belong to the first process of their namespace. */
-function family(pid: number): readonly number[] {
-  const pids = [pid]
-  for (const each of pids) if (pids.length < maxFamily) pids.push(...childrenOf(each))
-  return pids
-}
-
-const maxFamily = 10_000
-
-function kill(pid: number, signal: NodeJS.Signals | number): void {
-  try {
-    process.kill(pid, signal)
-  } catch {
-    // gone already
   }
 }

@@ -11,16 +11,16 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
-  rmdirSync,
   rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { constants } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Clock } from '../../../lib/clock.ts'
-import { keptEnd, ranOut, reportOf, signalKept } from './kept.ts'
-import { bootId, childrenOf, isAlive, markedProcesses, markName, processStat } from './proc.ts'
+import { exitOf, lateEnd, runs, startError } from './ends.ts'
+import { enterGroups, removeGroups } from './groups.ts'
+import { keptEnd, ranOut, reportOf } from './kept.ts'
+import { bootId, isAlive, markedProcesses, markName, processStat } from './proc.ts'
 import type {
   ContainerRecord,
   ExitRecord,
@@ -30,6 +30,7 @@ import type {
   SandboxRecord,
   StartSpec,
 } from './protocol.ts'
+import { kill, killGroup, signalContainer } from './signals.ts'
 import type { WarmPool } from './warm-pool.ts'
 
 /** How often the end of a process that is not our child is looked for. */
@@ -259,7 +260,7 @@ export class Pods {
     }
     rmSync(this.#path(podUid), { force: true })
     for (const { pid, mark } of markedProcesses(this.#options.prefix)) {
-      if (ids.has(mark)) kill(pid)
+      if (ids.has(mark)) kill(pid, 'SIGKILL')
     }
   }
 
@@ -279,7 +280,7 @@ export class Pods {
     for (const container of running()) signalContainer(container, 'SIGKILL')
     const strays = () =>
       [...markedProcesses(prefix)].filter(({ pid }) => processStat(pid)?.state !== 'Z')
-    for (const { pid } of strays()) kill(pid)
+    for (const { pid } of strays()) kill(pid, 'SIGKILL')
     await this.#until(() => none() && strays().length === 0, killWaitMs)
     for (const [podUid, { containers }] of this.#pods) {
       rmSync(this.#path(podUid), { force: true })
@@ -378,7 +379,7 @@ export class Pods {
     }
     // By pid too: what was an idle interpreter still carries that mark in /proc.
     for (const { pid, mark } of markedProcesses(prefix))
-      if (!known.has(pid) && !marks.has(mark)) kill(pid)
+      if (!known.has(pid) && !marks.has(mark)) kill(pid, 'SIGKILL')
     this.#poll()
   }
 
@@ -440,95 +441,5 @@ function openLog(path: string): number {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
     return openSync(path, 'a', 0o644)
-  }
-}
-
-/** The process whose end is the container's. */
-const runs = ({ pid, startTicks, keeper }: ContainerRecord): boolean =>
-  keeper ? isAlive(keeper.pid, keeper.startTicks) : isAlive(pid, startTicks)
-
-/** The end of a container that was nobody's child here: what its keeper has noted. */
-const lateEnd = ({ kept, limits }: ContainerRecord, nowMs: number): ExitRecord =>
-  (kept && keptEnd(kept, limits, nowMs)) ?? unknownExit(nowMs)
-
-function enterGroups(pid: number, { folders, enter }: LimitsSpec): void {
-  if (!enter) return
-  for (const folder of folders)
-    try {
-      writeFileSync(join(folder, 'cgroup.procs'), String(pid))
-    } catch {
-      // It has ended already.
-    }
-}
-
-/** Of a container that has ended, and what lies above once it is empty. False while there are processes left. */
-function removeGroups(limits: LimitsSpec | undefined): boolean {
-  let done = true
-  for (const folder of limits?.folders ?? []) {
-    try {
-      rmdirSync(folder)
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') done = false
-    }
-    try {
-      rmdirSync(dirname(folder))
-    } catch {
-      // Others are inside.
-    }
-  }
-  return done
-}
-
-/** What runs on a terminal is a session of its own; the one who holds the terminal ends after it, with its code. */
-function signalContainer(container: ContainerRecord, signal: NodeJS.Signals): void {
-  const { pid, exec } = container
-  if (container.kept) return signalKept(container, signal)
-  const children = exec.streams?.tty ? childrenOf(pid) : []
-  for (const child of children) killGroup(child, signal)
-  if (children.length === 0 || signal === 'SIGSTOP' || signal === 'SIGCONT') killGroup(pid, signal)
-}
-
-function killGroup(pid: number, signal: NodeJS.Signals): void {
-  if (pid <= 1) return
-  try {
-    process.kill(-pid, signal)
-  } catch {
-    // nobody left
-  }
-}
-
-function kill(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL')
-  } catch {
-    // gone already
-  }
-}
-
-function exitOf(code: number | null, signal: NodeJS.Signals | null, nowMs: number): ExitRecord {
-  const number = signal === null ? undefined : constants.signals[signal]
-  const exitCode = number === undefined ? (code ?? 0) : 128 + number
-  return {
-    exitCode,
-    ...(number !== undefined && { signal: number }),
-    reason: exitCode === 0 ? 'Completed' : 'Error',
-    finishedAtMs: nowMs,
-  }
-}
-
-const unknownExit = (nowMs: number): ExitRecord => ({
-  exitCode: 137,
-  reason: 'Error',
-  message: 'The container ended while nobody was watching it; its exit code is not known',
-  finishedAtMs: nowMs,
-})
-
-function startError(error: unknown, nowMs: number): ExitRecord {
-  const text = error instanceof Error ? error.message : String(error)
-  return {
-    exitCode: 128,
-    reason: 'StartError',
-    message: `failed to start process: ${text}`,
-    finishedAtMs: nowMs,
   }
 }
