@@ -1,14 +1,13 @@
 /** Channel: a channel of whatever kind is the default (messaging.knative.dev/v1; contract eventing §2.7). */
 import { admission } from '../../knative/admission.ts'
 import { conditionSet } from '../../knative/conditions.ts'
-import { readyColumns } from '../../knative/columns.ts'
 import { disallowedFields, via, type FieldError } from '../../knative/field-error.ts'
 import { ConfigMap } from '../../kube/api/config-map.ts'
 import type { AdmissionContext, KindDefinition } from '../../kube/api/kind.ts'
 import type { KubeObject } from '../../kube/api/meta.ts'
 import { object, type Static } from '../../kube/api/schema.ts'
 import { sameJson } from '../../kube/api/validation.ts'
-import { ageColumn, urlColumn } from './address-status.ts'
+import { channelDefaults, channelKindFields } from './channel-kind.ts'
 import {
   channelableSpecFields,
   channelableStatusFields,
@@ -21,17 +20,10 @@ import {
   configFormerChannelDefaults,
 } from './config/ch-webhook.ts'
 import { channelVersions } from './conversion/messaging.ts'
-import { deliveryIn, validateDelivery } from './delivery-spec.ts'
+import { validateDelivery } from './delivery-spec.ts'
 import { KReference } from './destination.ts'
-import { followingSubresources } from './following.ts'
-import { withMetadata, withUserInfo } from './metadata.ts'
-import {
-  definitionLabels,
-  annotation,
-  messagingGroup,
-  systemNamespace,
-  validationWebhook,
-} from './names.ts'
+import { systemNamespace, validationWebhook } from './names.ts'
+import { validateRetention } from './retention.ts'
 
 export const ChannelSpec = object({ channelTemplate: ChannelTemplate, ...channelableSpecFields })
 export type ChannelSpec = Static<typeof ChannelSpec>
@@ -59,31 +51,17 @@ export const defaultTemplate = (
   return channelDefault(config, namespace)
 }
 
-function withDefaults(channel: Channel, context: AdmissionContext<Channel>): Channel {
-  const { spec, metadata } = channel
-  const { namespace = '' } = metadata
-  const channelTemplate = spec?.channelTemplate ?? defaultTemplate(context, namespace)
-  return withMetadata(
-    {
-      ...channel,
-      spec: {
-        ...spec,
-        ...(channelTemplate && { channelTemplate }),
-        ...(spec?.delivery && { delivery: deliveryIn(spec.delivery, namespace) }),
-      },
-    },
-    { annotations: { [annotation.subscribable]: 'v1' } },
-  )
-}
+const defaults = channelDefaults<Channel>((spec, context, namespace) => {
+  const channelTemplate = spec.channelTemplate ?? defaultTemplate(context, namespace)
+  return { ...spec, ...(channelTemplate && { channelTemplate }) }
+})
 
-function defaults(sent: Channel, context: AdmissionContext<Channel>): Channel {
-  const channel = withDefaults(sent, context)
+function* validate(
+  { spec, metadata }: Channel,
+  context: AdmissionContext<Channel>,
+): Generator<FieldError> {
   const { old } = context
-  return withUserInfo(channel, messagingGroup, context, !old || !sameJson(channel.spec, old.spec))
-}
-
-function* validate({ spec }: Channel, context: AdmissionContext<Channel>): Generator<FieldError> {
-  const { old } = context
+  yield* validateRetention(metadata)
   yield* via('spec', validateTemplate(spec.channelTemplate))
   if ((spec.subscribers ?? []).length > 0) yield disallowedFields('spec.subscribable.subscribers')
   if (spec.delivery) yield* via('spec.delivery', validateDelivery(spec.delivery, context))
@@ -108,22 +86,13 @@ export const channelConditions = conditionSet({
 const schema = object({ spec: ChannelSpec, status: ChannelStatus })
 
 export const Channel: KindDefinition<Channel> = {
-  group: messagingGroup,
-  version: 'v1',
+  ...channelKindFields,
   kind: 'Channel',
   plural: 'channels',
   singular: 'channel',
   shortNames: ['ch'],
-  categories: ['all', 'knative', 'messaging', 'channel'],
-  namespaced: true,
-  flavour: 'custom',
-  hasStatus: true,
-  hasGeneration: true,
-  subresources: followingSubresources,
   description: 'Takes events in and hands them to Subscriptions; made of another channel kind.',
-  definition: { labels: definitionLabels.channel },
   admit: admission({ webhook: validationWebhook, defaults, validate }),
   schema,
   versions: channelVersions('Channel', schema),
-  columns: [urlColumn, ageColumn, ...readyColumns],
 }

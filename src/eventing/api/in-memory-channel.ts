@@ -4,29 +4,21 @@
  */
 import { admission } from '../../knative/admission.ts'
 import { conditionSet } from '../../knative/conditions.ts'
-import { readyColumns } from '../../knative/columns.ts'
 import { genericError, invalidValue, via, type FieldError } from '../../knative/field-error.ts'
 import type { AdmissionContext, KindDefinition } from '../../kube/api/kind.ts'
 import type { KubeObject } from '../../kube/api/meta.ts'
 import { object, type Static } from '../../kube/api/schema.ts'
 import { sameJson } from '../../kube/api/validation.ts'
-import { ageColumn, urlColumn } from './address-status.ts'
+import { channelDefaults, channelKindFields } from './channel-kind.ts'
 import {
   channelableSpecFields,
   channelableStatusFields,
   validateSubscribers,
 } from './channelable.ts'
 import { channelVersions } from './conversion/messaging.ts'
-import { deliveryIn, validateDelivery } from './delivery-spec.ts'
-import { followingSubresources } from './following.ts'
-import { withMetadata, withUserInfo } from './metadata.ts'
-import {
-  definitionLabels,
-  annotation,
-  messagingGroup,
-  systemNamespace,
-  validationWebhook,
-} from './names.ts'
+import { validateDelivery } from './delivery-spec.ts'
+import { annotation, systemNamespace, validationWebhook } from './names.ts'
+import { validateRetention } from './retention.ts'
 
 export const InMemoryChannelSpec = object(channelableSpecFields)
 export type InMemoryChannelSpec = Static<typeof InMemoryChannelSpec>
@@ -42,29 +34,7 @@ export interface InMemoryChannel extends KubeObject {
 /** Who alone may change the subscribers of a channel. */
 export const subscriberWriter = `system:serviceaccount:${systemNamespace}:eventing-controller`
 
-const withDefaults = (channel: InMemoryChannel): InMemoryChannel => {
-  const { spec, metadata } = channel
-  return withMetadata(
-    {
-      ...channel,
-      spec: {
-        ...spec,
-        ...(spec?.delivery && { delivery: deliveryIn(spec.delivery, metadata.namespace ?? '') }),
-      },
-    },
-    { annotations: { [annotation.subscribable]: 'v1' } },
-  )
-}
-
-function defaults(
-  sent: InMemoryChannel,
-  context: AdmissionContext<InMemoryChannel>,
-): InMemoryChannel {
-  const channel = withDefaults(sent)
-  const { old } = context
-  const changed = !old || !sameJson(channel.spec, withDefaults(old).spec)
-  return withUserInfo(channel, messagingGroup, context, changed)
-}
+const defaults = channelDefaults<InMemoryChannel>((spec) => spec)
 
 function* validate(
   { spec, metadata }: InMemoryChannel,
@@ -73,6 +43,7 @@ function* validate(
   const { old, user } = context
   yield* via('spec', validateSubscribers(spec.subscribers ?? []))
   if (spec.delivery) yield* via('spec.delivery', validateDelivery(spec.delivery, context))
+  yield* validateRetention(metadata)
   const scope = metadata.annotations?.[annotation.scope]
   if (scope !== undefined && scope !== 'cluster' && scope !== 'namespace')
     yield invalidValue(
@@ -102,22 +73,13 @@ export const inMemoryChannelConditions = conditionSet({
 const schema = object({ spec: InMemoryChannelSpec, status: InMemoryChannelStatus })
 
 export const InMemoryChannel: KindDefinition<InMemoryChannel> = {
-  group: messagingGroup,
-  version: 'v1',
+  ...channelKindFields,
   kind: 'InMemoryChannel',
   plural: 'inmemorychannels',
   singular: 'inmemorychannel',
   shortNames: ['imc'],
-  categories: ['all', 'knative', 'messaging', 'channel'],
-  namespaced: true,
-  flavour: 'custom',
-  hasStatus: true,
-  hasGeneration: true,
-  subresources: followingSubresources,
   description: 'A channel of this machine; its events are kept on disk.',
-  definition: { labels: definitionLabels.channel },
   admit: admission({ webhook: validationWebhook, defaults, validate }),
   schema,
   versions: channelVersions('InMemoryChannel', schema),
-  columns: [urlColumn, ageColumn, ...readyColumns],
 }
