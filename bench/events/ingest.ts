@@ -4,7 +4,7 @@
  * median of the rounds counts.
  */
 import { spawn } from 'node:child_process'
-import { mkdtempSync, rmSync, statfsSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, statfsSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -16,7 +16,7 @@ import { median, type Row } from '../row.ts'
 import { broker, brokerPath, ended, said, startEngine } from './engine.ts'
 import { lookOverHttp, type Look } from './look.ts'
 import type { PublisherKind } from './publish.ts'
-import { natsServer, rabbitMq } from './servers.ts'
+import { natsServer, rabbitMq, rabbitMqScript } from './servers.ts'
 
 export interface IngestOptions {
   readonly connections: number
@@ -166,7 +166,7 @@ async function peers(
     )
     if (installed('wrk', 'wrk')) candidates.push(await httpBefore(ingress, port, pids))
   } else candidates.push(...[direct, minimal, ingress].map((name) => missing(name, 'nats-server')))
-  if (installed('rabbitmqctl', 'rabbitmq-server')) {
+  if (installed('rabbitmqctl', 'rabbitmq-server') && existsSync(rabbitMqScript)) {
     const { port, pids } = stack.use(await rabbitMq(folder))
     candidates.push({
       name: queue,

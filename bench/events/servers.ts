@@ -36,7 +36,7 @@ export async function natsServer(folder: string): Promise<Server> {
 }
 
 /** Not the wrapper in /usr/sbin, which goes on as another user with the machine's own data. */
-const rabbitMqScript = '/usr/lib/rabbitmq/bin/rabbitmq-server'
+export const rabbitMqScript = '/usr/lib/rabbitmq/bin/rabbitmq-server'
 
 /** A node of its own name, with its own epmd (Erlang's register of nodes), cookie and plugins (none). */
 export async function rabbitMq(folder: string): Promise<Server> {
