@@ -62,6 +62,12 @@ export interface Range {
   readonly sinceMs?: number
 }
 
+export interface Retention {
+  /** Milliseconds. */
+  readonly maxAgeMs?: number
+  readonly maxBytes?: number
+}
+
 export interface EventLog extends AsyncDisposable {
   /** The oldest event that is kept; one more than `newest` in an empty log. */
   readonly oldest: number
@@ -82,6 +88,8 @@ export interface EventLog extends AsyncDisposable {
   subscriptions(): readonly string[]
   /** Events of the past, in order. Those that retention has removed are left out. */
   read(range?: Range): AsyncIterable<LoggedEvent>
+  /** How long and how much is kept from now on of what every subscription has settled; absent = as from the start. */
+  keep(retention: Retention): void
   /** Removes what is older or more than the retention allows, and settled by every subscription. */
   retain(): Promise<void>
 }

@@ -143,6 +143,13 @@ test('retention removes what is old or too much, and never what is not settled',
   assert.equal(log.oldest, 2)
   assert.deepEqual(await all(log), ['two', 'three'])
   assert.equal((await at.files()).length, 2)
+  subscription.settle(2)
+  log.keep({ maxAgeMs: 3_600_000 })
+  await log.retain()
+  assert.equal(log.oldest, 2)
+  log.keep({ maxAgeMs: 3_600_000, maxBytes: 0 })
+  await log.retain()
+  assert.equal(log.oldest, 3)
 })
 
 test('a log that may not grow says who is behind', async () => {

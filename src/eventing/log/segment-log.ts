@@ -10,7 +10,7 @@ import type { Clock } from '../../lib/clock.ts'
 import { Cursor } from './cursor.ts'
 import { CursorFile, subscriptionOf } from './cursor-file.ts'
 import { LogFullError } from './event-log.ts'
-import type { EventLog, LoggedEvent, Range, Start, Subscription } from './event-log.ts'
+import type { EventLog, LoggedEvent, Range, Retention, Start, Subscription } from './event-log.ts'
 import { LogSubscription } from './log-subscription.ts'
 import { headBytes, maxPayloadBytes, writeRecord } from './record.ts'
 import { firstOf, Segment, type Damage } from './segment.ts'
@@ -132,6 +132,7 @@ async function openSegments(
 
 export class SegmentLog implements EventLog {
   readonly #options: Settings
+  #retention: Required<Retention>
   readonly #segments: Segment[]
   /** The lowest sequence each subscription has not settled, open or not. */
   readonly #floors: Map<string, number>
@@ -146,6 +147,7 @@ export class SegmentLog implements EventLog {
 
   constructor(options: Settings, segments: Segment[], floors: Map<string, number>) {
     this.#options = options
+    this.#retention = options
     this.#segments = segments
     this.#floors = floors
     this.#newest = this.#active.last
@@ -274,6 +276,8 @@ export class SegmentLog implements EventLog {
     const cursor = known ? ((await file.read()) ?? new Cursor(1)) : new Cursor(this.#place(start))
     cursor.raise(this.oldest)
     if (!known) {
+      // Both of its sides have their place on the disk from now on, however full that becomes.
+      file.write(cursor)
       file.write(cursor)
       await file.sync()
       await syncFolder(join(this.#options.directory, 'cursors'))
@@ -320,7 +324,8 @@ export class SegmentLog implements EventLog {
       next = Math.max(next, found?.first ?? 1)
     }
     while (next <= to) {
-      const events = await this.#readSome(next, readBytes)
+      // One alone is read alone: what waited to be tried again comes so, and there may be thousands.
+      const events = await this.#readSome(next, next === to ? 1 : readBytes)
       for (const event of events) {
         if (event.sequence > to) return
         yield event
@@ -347,13 +352,18 @@ export class SegmentLog implements EventLog {
     return []
   }
 
+  keep(retention: Retention): void {
+    this.#retention = { ...this.#options, ...retention }
+  }
+
   async retain(): Promise<void> {
     const settled = Math.min(...this.#floors.values(), this.#newest + 1)
-    const oldMs = this.#options.clock.now() - this.#options.maxAgeMs
+    const { maxAgeMs, maxBytes } = this.#retention
+    const oldMs = this.#options.clock.now() - maxAgeMs
     for (;;) {
       const [oldest, next] = this.#segments
       if (!oldest || !next || oldest.last >= settled) return
-      if (oldest.lastTimeMs >= oldMs && this.bytes <= this.#options.maxBytes) return
+      if (oldest.lastTimeMs >= oldMs && this.bytes <= maxBytes) return
       this.#segments.shift()
       await oldest.close()
       await rm(oldest.path)

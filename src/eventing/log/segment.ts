@@ -190,9 +190,11 @@ export class Segment {
     await this.scan()
     let offset = this.#offsetBefore(sequence)
     const events: LoggedEvent[] = []
+    // No more than is wanted, but what lies between two marks.
+    const piece = Math.min(Math.max(maxBytes, strideBytes), pieceBytes)
     let bytes = 0
     while (offset < this.size) {
-      let window = await this.#bytes(offset, Math.min(pieceBytes, this.size - offset))
+      let window = await this.#bytes(offset, Math.min(piece, this.size - offset))
       let at = 0
       for (;;) {
         const parsed = parseRecord(window, at, this.first)
@@ -202,7 +204,7 @@ export class Segment {
         }
         if ('needed' in parsed) {
           if (offset + at + parsed.needed > this.size) return events
-          if (parsed.needed <= pieceBytes) break
+          if (parsed.needed <= piece) break
           offset += at
           at = 0
           window = await this.#bytes(offset, parsed.needed)

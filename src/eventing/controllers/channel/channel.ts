@@ -6,6 +6,7 @@ import { conditionOf, finish, type ConditionedObject } from '../../../knative/co
 import { Channel, channelConditions as conditions, type ChannelStatus } from '../../api/channel.ts'
 import type { InMemoryChannelStatus } from '../../api/in-memory-channel.ts'
 import { annotation } from '../../api/names.ts'
+import { handedOn } from '../../api/retention.ts'
 import { channelKinds, noChannelKind, templateKind } from '../channel-kinds.ts'
 import { complaint } from '../marks.ts'
 import { derivedPolicies, derivedWorld, type DerivedWorld } from '../identity/derived-policies.ts'
@@ -146,7 +147,7 @@ function applyBacking(channel: Channel, kind: Kind) {
     metadata: {
       name,
       namespace,
-      annotations: { [annotation.subscribable]: 'v1' },
+      annotations: handedOn({ [annotation.subscribable]: 'v1' }, channel.metadata),
       ownerReferences: [
         {
           apiVersion: apiVersionOf(Channel),
@@ -165,7 +166,13 @@ function applyBacking(channel: Channel, kind: Kind) {
     desired: desired as KubeObject,
     merge: (existing: KubeObject) => {
       const { subscribers } = (existing as { spec?: { subscribers?: unknown } }).spec ?? {}
-      return { ...existing, spec: { ...spec, ...(subscribers !== undefined && { subscribers }) } }
+      const { metadata } = existing
+      const annotations = handedOn(metadata.annotations ?? {}, channel.metadata)
+      return {
+        ...existing,
+        metadata: { ...metadata, annotations },
+        spec: { ...spec, ...(subscribers !== undefined && { subscribers }) },
+      }
     },
   }
 }
