@@ -28,6 +28,7 @@ import {
   systemNamespace,
   validationWebhook,
 } from './names.ts'
+import { validateRetention } from './retention.ts'
 
 export const BrokerSpec = object({ config: KReference, delivery: DeliverySpec })
 export type BrokerSpec = Static<typeof BrokerSpec>
@@ -94,6 +95,7 @@ function* validate(broker: Broker, context: AdmissionContext<Broker>): Generator
   const { spec } = broker
   const { old } = context
   if (!classOf(broker)) yield missingField(annotation.brokerClass)
+  yield* validateRetention(broker.metadata)
   yield* via('spec', validateSpec(broker, context))
   if (!old) return
   if (!sameJson(withoutDelivery(old.spec), withoutDelivery(spec)))

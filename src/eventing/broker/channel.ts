@@ -79,7 +79,7 @@ export class Channel implements Inlet, AsyncDisposable {
           log.error('a file of events is damaged: what is readable goes on', { ...damage }),
       })
     const size = segmentBytes === undefined ? {} : { segmentBytes }
-    const events = await open('events', { ...config.retention, ...size })
+    const events = await open('events', size)
     try {
       const deadLetters = await DeadLetters.open(await open('dead-letters', size))
       return new Channel(config, deps, events, deadLetters)
@@ -129,6 +129,7 @@ export class Channel implements Inlet, AsyncDisposable {
   /** Resolves when every new subscription has its place: events that come later are its own. */
   async update(config: ChannelConfig): Promise<void> {
     this.config = config
+    this.events.keep(config.retention ?? {})
     const wanted = new Map(config.subscriptions.map((each) => [each.uid, each]))
     for (const [uid, dispatcher] of this.#dispatchers) {
       const next = wanted.get(uid)
