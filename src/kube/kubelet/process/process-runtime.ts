@@ -4,14 +4,11 @@
  * allows, a network of its own. Images that have a root of their own get one (sandbox/); this file starts the others.
  */
 import { createHash } from 'node:crypto'
-import { chownSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import type { Clock } from '../../../lib/clock.ts'
-import type { Log } from '../../../lib/log.ts'
-import { compiledFolder } from '../../../image/compile-cache.ts'
 import { enterCommand, setUser } from './enter-command.ts'
-import { findOnHost, NoExecutable, resolveCommand } from './executable.ts'
-import { connectLauncher, type Launcher } from './launcher-client.ts'
+import { NoExecutable, resolveCommand } from './executable.ts'
+import { connectLauncher } from './launcher-client.ts'
 import { markName } from '../launcher/proc.ts'
 import type {
   ContainerRecord,
@@ -22,12 +19,11 @@ import type {
 } from '../launcher/protocol.ts'
 import { mountArguments } from '../volumes/mounts.ts'
 import { dialLoopback } from './loopback-relay.ts'
-import { namespaceNetwork } from './namespace-network.ts'
-import { hostNetwork, type Network } from './network.ts'
+import { networkCommandLimitMs, openNetwork, type NetworkOptions } from './open-network.ts'
 import { attachProcess, prepareStreams } from './process-attach.ts'
 import { openCommand } from './process-command.ts'
 import { cpuNanosOfTree, memoryOfTree } from './process-memory.ts'
-import { barrier } from './reach.ts'
+import { makeFolders, mustReach, placeOf } from './program-place.ts'
 import type { Container, ContainerResources, ContainerSpec, Runtime, Sandbox } from '../runtime.ts'
 import {
   cgroupName,
@@ -44,15 +40,10 @@ import { NoTerminal, onTerminal, programOnTerminal } from './terminal.ts'
 import { warmInterpreters, type WarmInterpreters } from './warm-interpreters.ts'
 import { warmStart } from './warm-start.ts'
 
-export interface ProcessRuntimeOptions {
+export interface ProcessRuntimeOptions extends NetworkOptions {
   readonly dataDir: string
   /** Unix socket of the launcher (`layoutOf(dataDir).launcherSocket`). */
   readonly socketPath: string
-  readonly network: 'auto' | 'namespaces' | 'host'
-  readonly clock: Clock
-  readonly log: Log
-  /** Started Node processes kept idle for pods to come, once a Node program has run; 0 = none, the default. */
-  readonly warmInterpreters?: number
   /** Containers may be privileged. Default false. */
   readonly allowPrivileged?: boolean
 }
@@ -70,12 +61,8 @@ export interface ProcessRuntime extends Runtime {
   detach(): void
 }
 
-const systemPath = ['/usr/local/bin', '/usr/bin', '/bin', '/usr/local/sbin', '/usr/sbin', '/sbin']
 /** What pods get to end in when the runtime is disposed while they run. */
 const disposeGraceMs = 5_000
-/** Namespaces kept ready besides those that interpreters wait in. */
-const spareNamespaces = 6
-const networkCommandLimitMs = 20_000
 
 /** Connects to the launcher of this data directory, or starts one; cleans up networks that a crash left over. */
 export async function processRuntime(options: ProcessRuntimeOptions): Promise<ProcessRuntime> {
@@ -380,13 +367,6 @@ const idleInterpreter = (dataDir: string): readonly string[] => [
   dataDir,
 ]
 
-interface Place {
-  readonly rootfs: string
-  readonly cwd: string
-  readonly path: string
-  readonly env: Readonly<Record<string, string>>
-}
-
 interface Running extends ExecContext {
   readonly podUid: string
   readonly pid: number
@@ -399,70 +379,12 @@ const sandboxOf = ({ podUid, podIP, hostPorts }: SandboxRecord): Sandbox => ({
   ...(hostPorts && { hostPorts }),
 })
 
-/** Where and with what environment a container's programs run: what pod and image say, nothing of the platform's. */
-function placeOf(spec: ContainerSpec, sandbox: SandboxRecord | undefined, home: string): Place {
-  const { rootfs } = spec.image
-  const cwd = join(rootfs, spec.workingDir)
-  const path =
-    spec.env['PATH'] ??
-    [
-      join(cwd, 'node_modules', '.bin'),
-      ...['/usr/local/bin', '/usr/bin', '/bin'].map((folder) => join(rootfs, folder)),
-      dirname(process.execPath),
-      ...systemPath,
-    ].join(':')
-  const port = sandbox?.hostPorts?.[Number(spec.env['PORT'])]
-  return {
-    rootfs,
-    cwd,
-    path,
-    env: {
-      HOME: home,
-      TMPDIR: join(home, 'tmp'),
-      HOSTNAME: spec.podName,
-      ...spec.env,
-      PATH: path,
-      ...(port !== undefined && { PORT: String(port) }),
-      ...compileCache(spec.env, rootfs),
-      EBB_POD_UID: spec.podUid,
-    },
-  }
-}
-
-/** Code that was compiled when the image was built. A program that says where its own cache is, or that it wants none, keeps that. */
-function compileCache(env: ContainerSpec['env'], rootfs: string): Readonly<Record<string, string>> {
-  const folder = compiledFolder(rootfs)
-  const own = 'NODE_COMPILE_CACHE' in env || 'NODE_DISABLE_COMPILE_CACHE' in env
-  return own || !existsSync(folder) ? {} : { NODE_COMPILE_CACHE: folder }
-}
-
 /** An empty file that only saves a moment the next time. */
 function writeQuietly(path: string): void {
   try {
     writeFileSync(path, '')
   } catch {
     // A full disk: the next control plane waits for the first Node program again.
-  }
-}
-
-function makeFolders(home: string, user: ContainerSpec['user']): void {
-  const temporary = join(home, 'tmp')
-  mkdirSync(temporary, { recursive: true })
-  if (!user) return
-  for (const folder of [home, temporary]) chownSync(folder, user.uid, user.gid ?? user.uid)
-}
-
-/** A program that can't get to its files says only that there are none. Throws NoExecutable. */
-function mustReach(
-  { uid, gid = uid }: NonNullable<ContainerSpec['user']>,
-  paths: readonly string[],
-) {
-  for (const path of paths) {
-    const closed = barrier(path, { uid, gid })
-    if (closed === undefined) continue
-    throw new NoExecutable(
-      `user ${uid} can not reach "${path}": "${closed}" is closed to others; open it for passing (chmod o+x "${closed}"), or have the data directory elsewhere`,
-    )
   }
 }
 
@@ -511,46 +433,3 @@ const notStarted = (
     finishedAtMs: nowMs,
   }),
 })
-
-async function openNetwork(
-  { network, log, clock, warmInterpreters: interpreters = 0 }: ProcessRuntimeOptions,
-  launcher: Launcher,
-  id: string,
-  inUse: readonly SandboxRecord[],
-): Promise<Network> {
-  if (network === 'host') return hostNetwork(inUse)
-  const ip = findOnHost('ip')
-  const nsenter = findOnHost('nsenter')
-  const problem =
-    process.getuid?.() !== 0
-      ? 'not running as root'
-      : ip === undefined || nsenter === undefined
-        ? 'the programs ip and nsenter are not both installed'
-        : undefined
-  try {
-    if (problem !== undefined || ip === undefined || nsenter === undefined) throw new Error(problem)
-    return await namespaceNetwork({
-      ip,
-      nsenter,
-      iptables: findOnHost('iptables'),
-      nft: findOnHost('nft'),
-      id,
-      inUse,
-      log,
-      clock,
-      spare: spareNamespaces + interpreters,
-      run: (argv, input) =>
-        launcher.run({
-          argv,
-          ...(input !== undefined && { input }),
-          timeoutMs: networkCommandLimitMs,
-          limitBytes: 1 << 20,
-        }),
-    })
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error)
-    if (network === 'namespaces') throw new Error(`pods can't have networks of their own: ${why}`)
-    log.info('pods share the loopback of this machine', { why })
-    return hostNetwork(inUse)
-  }
-}
