@@ -1,10 +1,17 @@
 /**
- * Evaluates JSONata in a thread of its own, so that an expression that has no end, or eats all memory, costs its own
- * transform a moment and nobody else anything: it is stopped after its time, and the next event finds a fresh thread.
- * This file is both sides: the owner, and what runs in the thread.
+ * Evaluates JSONata in a process of its own (`jail.ts`), so that an expression that has no end, or eats all memory, costs
+ * its own transform a moment and nobody else anything: it is stopped after its time, and the next event finds a fresh one.
  */
-import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
+import { fork, type ChildProcess } from 'node:child_process'
 import type { Clock } from '../../../lib/clock.ts'
+import {
+  jailMemoryMb,
+  jailPath,
+  jailRole,
+  outOfMemoryCode,
+  type Answered,
+  type Asked,
+} from './jail.ts'
 
 /** Why an evaluation gave nothing. */
 export class EvaluationError extends Error {
@@ -18,33 +25,23 @@ export interface EvaluatorOptions {
 }
 
 interface Task {
-  readonly expression: string
-  /** JSON. */
-  readonly input: string
+  readonly asked: Asked
   readonly done: (output: string) => void
   readonly failed: (error: EvaluationError) => void
 }
 
-interface Answered {
-  /** Nothing more: from now on it evaluates. */
-  readonly ready?: true
-  readonly output?: string
-  readonly error?: string
-}
-
 const defaultLimitMs = 5_000
-/** Of the start of a thread, which is nobody's expression's fault. */
+/** Of the start of a process, which is nobody's expression's fault. */
 const startMs = 30_000
 /** Evaluations that wait. */
 const capacity = 256
-/** A thread that nothing is asked of ends. */
+/** A process that nothing is asked of ends. */
 const idleMs = 60_000
-const memoryMb = 128
 
 export class Evaluator implements AsyncDisposable {
   readonly #options: EvaluatorOptions
   readonly #waiting: Task[] = []
-  #worker: Worker | undefined
+  #jail: ChildProcess | undefined
   #isReady = false
   #current: Task | undefined
   #cancel = () => {}
@@ -60,7 +57,7 @@ export class Evaluator implements AsyncDisposable {
       if (this.#closed) return failed(new EvaluationError('the engine is being stopped'))
       if (this.#waiting.length >= capacity)
         return failed(new EvaluationError(`${capacity} events wait for this transform already`))
-      this.#waiting.push({ expression, input, done, failed })
+      this.#waiting.push({ asked: { expression, input }, done, failed })
       this.#next()
     })
   }
@@ -70,12 +67,13 @@ export class Evaluator implements AsyncDisposable {
     this.#cancel()
     const task = (this.#current = this.#waiting.shift())
     if (!task) {
-      this.#cancel = this.#options.clock.after(idleMs, () => void this.#end())
+      this.#cancel = this.#options.clock.after(idleMs, () => this.#end())
       return
     }
-    const worker = (this.#worker ??= this.#start())
+    const jail = (this.#jail ??= this.#start())
     this.#limit()
-    worker.postMessage({ expression: task.expression, input: task.input })
+    // What can not be sent any more, its end tells of.
+    jail.send(task.asked, () => {})
   }
 
   #limit(): void {
@@ -86,16 +84,18 @@ export class Evaluator implements AsyncDisposable {
     )
   }
 
-  #start(): Worker {
+  #start(): ChildProcess {
     this.#isReady = false
-    const worker = new Worker(new URL(import.meta.url), {
-      workerData: role,
-      name: 'jsonata',
-      resourceLimits: { maxOldGenerationSizeMb: memoryMb, stackSizeMb: 4 },
+    const jail = fork(jailPath, [jailRole], {
+      // The limits of its thread hold first, when they do.
+      execArgv: [`--max-old-space-size=${jailMemoryMb + 32}`],
+      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+      env: {},
     })
-    worker.unref()
-    worker.on('message', ({ ready, output, error }: Answered) => {
-      if (worker !== this.#worker) return
+    jail.unref()
+    jail.on('message', (message) => {
+      if (jail !== this.#jail) return
+      const { ready, output, error }: Answered = Object(message)
       if (ready) {
         this.#isReady = true
         return this.#limit()
@@ -106,25 +106,34 @@ export class Evaluator implements AsyncDisposable {
       else task?.done(output)
       this.#next()
     })
-    worker.on('error', (error) => {
-      if (worker === this.#worker) this.#lose(`the expression could not be run: ${error.message}`)
+    jail.on('error', (error) => {
+      if (jail === this.#jail) this.#lose(`the expression could not be run: ${error.message}`)
     })
-    return worker
+    jail.on('exit', (code, signal) => {
+      if (jail !== this.#jail) return
+      // V8 ends a process that it gets no memory for.
+      const isEaten = code === outOfMemoryCode || code === 134 || signal === 'SIGABRT'
+      this.#lose(
+        isEaten
+          ? `the expression took more than ${jailMemoryMb} MB of memory and was stopped`
+          : `the expression could not be run: its process ended with ${signal ?? code}`,
+      )
+    })
+    return jail
   }
 
-  /** Ends the thread with what it does; the next one gets a fresh one. */
+  /** Ends the process with what it does; the next one gets a fresh one. */
   #lose(reason: string): void {
     const task = this.#current
     this.#current = undefined
-    void this.#end()
+    this.#end()
     task?.failed(new EvaluationError(reason))
     this.#next()
   }
 
-  async #end(): Promise<void> {
-    const worker = this.#worker
-    this.#worker = undefined
-    await worker?.terminate()
+  #end(): void {
+    this.#jail?.kill('SIGKILL')
+    this.#jail = undefined
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -133,54 +142,6 @@ export class Evaluator implements AsyncDisposable {
     const ended = new EvaluationError('the transform was changed or removed')
     for (const task of [this.#current, ...this.#waiting.splice(0)]) task?.failed(ended)
     this.#current = undefined
-    await this.#end()
+    this.#end()
   }
-}
-
-/** Undefined = it can be read. */
-export async function expressionProblem(expression: string): Promise<string | undefined> {
-  const { default: jsonata } = await import('jsonata')
-  try {
-    jsonata(expression)
-    return undefined
-  } catch (error) {
-    return problemText(error)
-  }
-}
-
-function problemText(thrown: unknown): string {
-  const { message, position, code } = Object(thrown) as {
-    readonly message?: string
-    readonly position?: number
-    readonly code?: string
-  }
-  const at = position === undefined ? '' : ` at character ${position}`
-  return `${message ?? 'unknown'}${at}${code === undefined ? '' : ` (${code})`}`
-}
-
-const role = 'ebb-jsonata'
-
-if (!isMainThread && workerData === role) await serve()
-
-async function serve(): Promise<void> {
-  const { default: jsonata } = await import('jsonata')
-  const known = new Map<string, ReturnType<typeof jsonata>>()
-  const answer = async (text: string, input: string): Promise<Answered> => {
-    try {
-      const expression = known.get(text) ?? jsonata(text)
-      if (known.size > 16) known.clear()
-      known.set(text, expression)
-      const result: unknown = await expression.evaluate(JSON.parse(input))
-      const output = JSON.stringify(result) as string | undefined
-      return output === undefined
-        ? { error: 'the expression matched nothing: its result is undefined' }
-        : { output }
-    } catch (error) {
-      return { error: problemText(error) }
-    }
-  }
-  parentPort?.postMessage({ ready: true })
-  parentPort?.on('message', ({ expression, input }: { expression: string; input: string }) => {
-    void answer(expression, input).then((answered) => parentPort?.postMessage(answered))
-  })
 }

@@ -120,6 +120,17 @@ describe('transforms', () => {
     assert.equal(fine.body, '"done"')
   })
 
+  test('an expression that eats all memory costs an answer, and the next event is served', async () => {
+    // Ten million numbers in one array: more at once than the collector can be asked for.
+    const greedy = 'data.go ? $sum($map([1..9999999], function($n) { $string($n) & "x" })) : "done"'
+    const { transforms, post } = await world(config(greedy))
+    await using _ = transforms
+    const eaten = await post(event, '{"go": true}')
+    assert.equal(eaten.status, 500)
+    assert.match(headersOf(eaten)['Reason'] ?? '', /more than 128 MB of memory|took longer than/)
+    assert.equal((await post(event, '{"go": false}')).body, '"done"')
+  })
+
   test('with a sink: its status, its answer transformed, or nothing of it', async () => {
     const reply: Answer = {
       status: 201,

@@ -11,7 +11,8 @@ import type { Guard, Guards } from '../../broker/authorization/guard.ts'
 import type { TransformConfig } from '../../broker/feed.ts'
 import { passThrough } from '../../broker/headers.ts'
 import { SendError, type Answer, type Sender } from '../../broker/sender.ts'
-import { EvaluationError, Evaluator, expressionProblem } from './evaluator.ts'
+import { EvaluationError, Evaluator } from './evaluator.ts'
+import { expressionProblem } from './jail.ts'
 
 export interface TransformsOptions {
   readonly clock: Clock
