@@ -125,6 +125,31 @@ function* withoutSink(errors: Iterable<FieldError>): Generator<FieldError> {
     if (!error.paths.some((path) => path === 'sink' || path.startsWith('sink.'))) yield error
 }
 
+export const KubernetesEventSource = former<FormerSource>({
+  kind: 'KubernetesEventSource',
+  plural: 'kuberneteseventsources',
+  description: 'Sends an event for each Event of Kubernetes in a namespace; the form of 2018.',
+  instead: 'sources.knative.dev/v1 ApiServerSource with resources of kind Event',
+})
+
+export const kubernetesEventType = 'dev.knative.k8s.event'
+
+/** What it follows, as an ApiServerSource of today says it. */
+export function asApiServerSource({ spec, ...rest }: FormerSource): ApiServerSource {
+  const namespace = textOf(spec['namespace']) || (rest.metadata.namespace ?? '')
+  return {
+    ...rest,
+    spec: {
+      ...(spec.sink && { sink: spec.sink }),
+      ...(spec.ceOverrides && { ceOverrides: spec.ceOverrides }),
+      mode: 'Resource',
+      resources: [{ apiVersion: 'v1', kind: 'Event' }],
+      serviceAccountName: textOf(spec['serviceAccountName']) || 'default',
+      namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } },
+    },
+  }
+}
+
 export const cronJobEventType = 'dev.knative.cronjob.event'
 
 export const CronJobSource = former<FormerSource>({
@@ -171,12 +196,26 @@ export const unservedSources: readonly KindDefinition<FormerSource>[] = [
     'alitablestoresources',
     'a program that reads from Tablestore, in a ContainerSource',
   ),
+  unserved('AwsSqsSource', 'awssqssources', 'a program that reads from SQS, in a ContainerSource'),
+  unserved(
+    'GcpPubSubSource',
+    'gcppubsubsources',
+    'a program that reads from Pub/Sub, in a ContainerSource',
+  ),
+  unserved('CamelSource', 'camelsources', 'a program with Camel, in a ContainerSource'),
+  unserved('CouchDbSource', 'couchdbsources', 'a program that follows it, in a ContainerSource'),
+  unserved(
+    'PrometheusSource',
+    'prometheussources',
+    'a program that asks Prometheus, in a ContainerSource',
+  ),
 ]
 
 export const formerSourceKinds: readonly KindDefinition[] = [
   FormerApiServerSource,
   CronJobSource,
   FormerContainerSource,
+  KubernetesEventSource,
   ...unservedSources,
 ].map((kind) => kind as unknown as KindDefinition)
 

@@ -8,7 +8,12 @@ import { SimClock } from '../../testing/sim-clock.ts'
 import { ApiServerSource } from './api-server-source.ts'
 import { ContainerSource } from './container-source.ts'
 import { EventTransform } from './event-transform.ts'
-import { CronJobSource, FormerApiServerSource, unservedSources } from './former-sources.ts'
+import {
+  CronJobSource,
+  FormerApiServerSource,
+  KubernetesEventSource,
+  unservedSources,
+} from './former-sources.ts'
 import { JobSink } from './job-sink.ts'
 import { eventingKinds } from './kinds.ts'
 import { pingScheduleProblem, separated } from './ping-schedule.ts'
@@ -184,6 +189,8 @@ test('sources of 2019 are taken as they were written', async () => {
     await refusal(CronJobSource, { sink: { ref: bare }, schedule: '* * * * *' }),
     'accepted',
   )
+  const watched = await create(KubernetesEventSource, { sink: bare, namespace: 'shop' })
+  assert.deepEqual(watched.spec, { sink: { ref: bare }, namespace: 'shop' })
   for (const kind of unservedSources)
     assert.equal(await refusal(kind, { sink: bare, whatever: 1 }), 'accepted')
 })

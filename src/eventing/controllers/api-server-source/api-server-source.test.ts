@@ -12,7 +12,7 @@ import { SimClock } from '../../../testing/sim-clock.ts'
 import { ApiServerSource } from '../../api/api-server-source.ts'
 import { eventingKinds } from '../../api/kinds.ts'
 import type { FollowState, Followers, Wish } from '../../sources/api-server/follow.ts'
-import { apiServerSourceReconciler } from './api-server-source.ts'
+import { apiServerSourceReconciler, type Form } from './api-server-source.ts'
 
 const source = (spec: Partial<ApiServerSource['spec']>): ApiServerSource => ({
   apiVersion: 'sources.knative.dev/v1',
@@ -21,6 +21,12 @@ const source = (spec: Partial<ApiServerSource['spec']>): ApiServerSource => ({
   spec: { sink: { uri: 'http://sink' }, resources: [{ apiVersion: 'v1', kind: 'Pod' }], ...spec },
 })
 const key = { namespace: 'default', name: 'source' }
+
+const form: Form<ApiServerSource> = {
+  kind: ApiServerSource,
+  modern: (each) => each,
+  types: () => ['type'],
+}
 
 async function withSource(
   spec: Partial<ApiServerSource['spec']>,
@@ -52,7 +58,7 @@ async function withSource(
     async [Symbol.asyncDispose]() {},
   }
   await using _controller = startController(
-    apiServerSourceReconciler(ApiServerSource, { followers, tell: () => async () => {} }),
+    apiServerSourceReconciler(form, { followers, tell: () => async () => {} }),
     platform,
   )
   await client.create(ApiServerSource, source(spec))

@@ -11,11 +11,11 @@ import { Namespace } from '../../../kube/api/namespace.ts'
 import { selectorMatcher, selectorText } from '../../../kube/api/selectors.ts'
 import type { PlannedEvent, Reader, Reconciler } from '../../../kube/controller/reconciler.ts'
 import {
-  apiServerEventTypes,
   apiServerSourceConditions as conditions,
   type ApiServerSource,
   type ApiServerSourceStatus,
 } from '../../api/api-server-source.ts'
+import type { Source } from '../../api/source-spec.ts'
 import { destinationIn } from '../../api/destination.ts'
 import type {
   FollowState,
@@ -49,17 +49,24 @@ export const apiServerUrl = 'https://10.96.0.1:443'
 /** Rights are not asked for before it begins (contract eventing §1.6). */
 const uncheckedAnnotation = 'features.knative.dev/apiserversource-skip-permissions-check'
 
+/** A kind of sources that follow objects: today's, or one of before. */
+export interface Form<T extends Source> {
+  readonly kind: Kind<T>
+  readonly modern: (source: T) => ApiServerSource
+  /** Of the events that come of it. */
+  readonly types: (source: ApiServerSource) => readonly string[]
+}
+
 export interface ApiServerSourceDeps {
   readonly followers: Followers
   /** What is done with a change that this source follows. */
   readonly tell: (source: ApiServerSource, sink: Resolution) => Tell
 }
 
-/** `kind` may be of 2019 as well: its objects have the same spec. */
-export const apiServerSourceReconciler = (
-  kind: Kind<ApiServerSource>,
+export const apiServerSourceReconciler = <T extends Source>(
+  { kind, modern, types }: Form<T>,
   { followers, tell }: ApiServerSourceDeps,
-): Reconciler<ApiServerSource, World> => {
+): Reconciler<T, World> => {
   const tracker = createTracker()
   return {
     name: 'apiserversource-controller',
@@ -75,7 +82,7 @@ export const apiServerSourceReconciler = (
         wake: (_changed: KubeObject, read: Reader) =>
           read
             .list(kind, '')
-            .filter(({ spec }) => spec.namespaceSelector)
+            .filter((each) => modern(each).spec.namespaceSelector)
             .map(keyOf),
       },
       {
@@ -84,13 +91,16 @@ export const apiServerSourceReconciler = (
         wake: (definition: KubeObject, read: Reader) =>
           read
             .list(kind, '')
-            .filter(({ spec }) => spec.resources?.some((each) => isDefinedBy(definition, each)))
+            .filter((each) =>
+              modern(each).spec.resources?.some((one) => isDefinedBy(definition, one)),
+            )
             .map(keyOf),
       },
     ],
     customKinds: (changed) => tracker.observers(changed),
 
-    observe(source, read) {
+    observe(found, read) {
+      const source = modern(found)
       const key = keyOf(source)
       const wanted = destinationIn(source.spec.sink, key.namespace)
       tracker.track(key, targetOf(wanted, key.namespace))
@@ -114,14 +124,13 @@ export const apiServerSourceReconciler = (
 
     plan({ source, sink, namespaces, state, identity }, nowMs) {
       const { generation = 0 } = source.metadata
-      const { mode } = source.spec
       let status: ApiServerSourceStatus = conditions.begin(source.status ?? {}, generation, nowMs)
       status = withSink(status, sink, conditions, nowMs)
       status = withIdentity(status, identity, conditions, nowMs)
       status = {
         ...status,
         namespaces,
-        ceAttributes: apiServerEventTypes(mode).map((type) => ({ type, source: apiServerUrl })),
+        ceAttributes: types(source).map((type) => ({ type, source: apiServerUrl })),
       }
       if (isResolved(sink)) status = withState(status, state, nowMs)
       return {

@@ -3,18 +3,25 @@ import { randomUUID } from 'node:crypto'
 import { startController, type ControllerDeps } from '../../../kube/controller/loop.ts'
 import type { Kind, UserInfo } from '../../../kube/api/kind.ts'
 import type { Client } from '../../../kube/client/client.ts'
-import { ApiServerSource } from '../../api/api-server-source.ts'
-import { FormerApiServerSource } from '../../api/former-sources.ts'
+import { ApiServerSource, apiServerEventTypes } from '../../api/api-server-source.ts'
+import {
+  asApiServerSource,
+  FormerApiServerSource,
+  KubernetesEventSource,
+  kubernetesEventType,
+} from '../../api/former-sources.ts'
+import type { Source } from '../../api/source-spec.ts'
 import { createSender } from '../../broker/sender.ts'
 import { createFollowers } from '../../sources/api-server/follow.ts'
 import { tellTo } from '../../sources/api-server/tell.ts'
+import { trustBundle } from '../transport/trust-bundle.ts'
 import { identityName } from '../identity/identity.ts'
 import type { Tokens } from '../identity/tokens.ts'
 import { featuresIn } from '../../api/config/read.ts'
 import { dialOf, type DialWorld } from '../dial.ts'
 import { overrides } from '../ping-source/ping-config.ts'
 import { isResolved } from '../resolver.ts'
-import { apiServerSourceReconciler, apiServerUrl } from './api-server-source.ts'
+import { apiServerSourceReconciler, apiServerUrl, type Form } from './api-server-source.ts'
 
 export interface FollowingDeps extends ControllerDeps {
   /** Requests come from this user. */
@@ -26,12 +33,18 @@ export interface FollowingDeps extends ControllerDeps {
 const accountOf = (kind: Kind, { metadata }: ApiServerSource): string =>
   `${metadata.namespace ?? ''}/${identityName(kind, metadata.name)}`
 
+/** Objects of 2019 have the spec of today. */
+const same = (source: ApiServerSource): ApiServerSource => source
+
+const byMode = ({ spec }: ApiServerSource): readonly string[] => apiServerEventTypes(spec.mode)
+
 export function startApiServerSources(deps: FollowingDeps): AsyncDisposable {
   const { clock, log, recorder, informers, clientAs, dialWorld, tokens } = deps
   const started = new AsyncDisposableStack()
   const sender = started.use(
     createSender({
       clock,
+      trusted: () => trustBundle(read),
       authorization({ account = '', audience }) {
         if (audience === undefined) return undefined
         const [namespace = '', name = ''] = account.split('/')
@@ -44,15 +57,16 @@ export function startApiServerSources(deps: FollowingDeps): AsyncDisposable {
   )
   const followers = started.use(createFollowers({ clientAs, clock, log }))
   const read = informers.reader()
-  const kinds: readonly Kind<ApiServerSource>[] = [ApiServerSource, FormerApiServerSource]
-  for (const kind of kinds) {
-    const reconciler = apiServerSourceReconciler(kind, {
+  const start = <T extends Source>(form: Form<T>) => {
+    const { kind } = form
+    const reconciler = apiServerSourceReconciler(form, {
       followers,
       tell: (source, sink) =>
         tellTo(
           {
             about: source,
             mode: source.spec.mode ?? '',
+            kubernetesEvents: kind.kind === KubernetesEventSource.kind,
             apiUrl: apiServerUrl,
             owner: source.spec.owner,
             filters: source.spec.filters,
@@ -94,5 +108,12 @@ export function startApiServerSources(deps: FollowingDeps): AsyncDisposable {
     })
     started.use(startController(reconciler, deps))
   }
+  start({ kind: ApiServerSource, modern: same, types: byMode })
+  start({ kind: FormerApiServerSource, modern: same, types: byMode })
+  start({
+    kind: KubernetesEventSource,
+    modern: asApiServerSource,
+    types: () => [kubernetesEventType],
+  })
   return started
 }

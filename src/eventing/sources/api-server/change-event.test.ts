@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { changeEvent, controllerInstead, guessedPlural, isOwnedBy } from './change-event.ts'
+import {
+  changeEvent,
+  controllerInstead,
+  guessedPlural,
+  isOwnedBy,
+  kubernetesEvent,
+} from './change-event.ts'
 
 const pod = {
   apiVersion: 'v1',
@@ -76,6 +82,31 @@ test('the controller instead of what it controls', () => {
     kind: 'ReplicaSet',
     metadata: { name: 'r', namespace: 'shop' },
   })
+})
+
+test('Events of Kubernetes as they were sent in 2018', () => {
+  const about = (apiVersion: string, kind: string) => ({
+    apiVersion: 'v1',
+    kind: 'Event',
+    metadata: { name: 'e', namespace: 'shop' },
+    involvedObject: { apiVersion, kind, namespace: 'shop', name: 'web' },
+  })
+  const sent = kubernetesEvent('add', about('v1', 'Pod'), options)
+  assert.deepEqual(sent?.attributes, {
+    specversion: '1.0',
+    id: 'i',
+    type: 'dev.knative.k8s.event',
+    source: '/apis/v1/namespaces/shop/pods/web',
+    time: '1970-01-01T00:00:00.000Z',
+    datacontenttype: 'application/json',
+  })
+  assert.deepEqual(JSON.parse(String(sent.data)), about('v1', 'Pod'))
+  const bare = kubernetesEvent('update', about('serving.knative.dev', 'Route'), options)
+  assert.equal(
+    bare?.attributes['source'],
+    '/apis/serving.knative.dev/versionUnknown/namespaces/shop/routes/web',
+  )
+  assert.equal(kubernetesEvent('delete', about('v1', 'Pod'), options), undefined)
 })
 
 test('plurals as Kubernetes guesses them', () => {

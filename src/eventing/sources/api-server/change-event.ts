@@ -1,5 +1,7 @@
 /** A change of an object as a CloudEvent (contract eventing §6.3). Pure. */
+import type { Event as CoreEvent } from '../../../kube/api/event.ts'
 import { controllerOf, type KubeObject } from '../../../kube/api/meta.ts'
+import { kubernetesEventType } from '../../api/former-sources.ts'
 import type { CloudEvent } from '../../cloudevents/cloud-event.ts'
 import type { ChangeType, Resource } from './follow.ts'
 
@@ -39,6 +41,31 @@ export function changeEvent(
       ...overrides,
     },
     data: Buffer.from(JSON.stringify(whole ? object : reference)),
+  }
+}
+
+/** What a KubernetesEventSource of 2018 sends: the Event as it is, from the object that it is about; undefined = nothing. */
+export function kubernetesEvent(
+  type: ChangeType,
+  event: KubeObject,
+  { id, nowMs, overrides }: Pick<ChangeEventOptions, 'id' | 'nowMs' | 'overrides'>,
+): CloudEvent | undefined {
+  if (type === 'delete') return undefined
+  const { involvedObject } = event as Partial<CoreEvent>
+  const { apiVersion = '', namespace = '', kind = '', name = '' } = involvedObject ?? {}
+  // A group without its version is a name with a dot.
+  const version = /^[^/]*\.[^/]*$/.test(apiVersion) ? `${apiVersion}/versionUnknown` : apiVersion
+  return {
+    attributes: {
+      specversion: '1.0',
+      id,
+      type: kubernetesEventType,
+      source: `/apis/${version}/namespaces/${namespace}/${kind.toLowerCase()}s/${name}`,
+      time: new Date(nowMs).toISOString(),
+      datacontenttype: 'application/json',
+      ...overrides,
+    },
+    data: Buffer.from(JSON.stringify(event)),
   }
 }
 

@@ -6,7 +6,13 @@ import type { Destination } from '../../broker/feed.ts'
 import { compileFilter, type FilterSpec } from '../../broker/filters.ts'
 import type { Sender } from '../../broker/sender.ts'
 import { emit } from '../emit.ts'
-import { changeEvent, controllerInstead, guessedPlural, isOwnedBy } from './change-event.ts'
+import {
+  changeEvent,
+  controllerInstead,
+  guessedPlural,
+  isOwnedBy,
+  kubernetesEvent,
+} from './change-event.ts'
 import type { Tell } from './follow.ts'
 
 export interface TellDeps {
@@ -21,6 +27,8 @@ export interface TellDeps {
 export interface Telling {
   readonly about: KubeObject
   readonly mode: string
+  /** Events as KubernetesEventSources of 2018 sent them. */
+  readonly kubernetesEvents?: boolean
   /** URL of the API. */
   readonly apiUrl: string
   readonly owner?: { readonly apiVersion?: string; readonly kind?: string } | undefined
@@ -31,7 +39,7 @@ export interface Telling {
 }
 
 export function tellTo(
-  { about, mode, apiUrl, owner, filters, overrides, sink }: Telling,
+  { about, mode, kubernetesEvents, apiUrl, owner, filters, overrides, sink }: Telling,
   deps: TellDeps,
 ): Tell {
   const refuses = filters && compileFilter({ filters })
@@ -42,14 +50,11 @@ export function tellTo(
     if (!object) return
     const resource = instead ? { ...followed, plural: guessedPlural(object.kind) } : followed
     const { clock, log, newId, lost } = deps
-    const event = changeEvent(type, object, resource, {
-      mode,
-      source: apiUrl,
-      id: newId(),
-      nowMs: clock.now(),
-      overrides,
-    })
-    if (refuses?.(event)) return
+    const made = { mode, source: apiUrl, id: newId(), nowMs: clock.now(), overrides }
+    const event = kubernetesEvents
+      ? kubernetesEvent(type, object, made)
+      : changeEvent(type, object, resource, made)
+    if (!event || refuses?.(event)) return
     const { namespace = '', name } = about.metadata
     const outcome = await emit(event, namespace, sink(), { ...deps, signal })
     if (outcome.kind === 'accepted' || signal.aborted) return
