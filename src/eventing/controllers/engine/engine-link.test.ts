@@ -53,3 +53,38 @@ test('changes that do not end do not keep the engine waiting', async () => {
     rmSync(folder, { recursive: true })
   }
 })
+
+test('an engine is started for the first thing there is, also after changes that were nothing to it', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'ebb-link-'))
+  const clock = new SimClock()
+  let channels: readonly ReturnType<typeof channel>[] = []
+  let started = 0
+  const link = connectEngine({
+    socketPath: join(folder, 'engine.sock'),
+    startEngine: () => void started++,
+    wanted: () => ({ channels }),
+    clock,
+    log: silent,
+  })
+  const pass = async (ms: number) => {
+    for (let i = 0; i < ms; i += 5) {
+      await clock.advance(5)
+      // A connection that is refused takes real turns of the event loop.
+      for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+  try {
+    for (let i = 0; i < 3; i++) {
+      link.changed()
+      await pass(100)
+    }
+    assert.equal(started, 0)
+    channels = [channel('c')]
+    link.changed()
+    for (let i = 0; i < 1000 && started === 0; i++) await pass(10)
+    assert.equal(started, 1)
+  } finally {
+    await link[Symbol.asyncDispose]()
+    rmSync(folder, { recursive: true })
+  }
+})

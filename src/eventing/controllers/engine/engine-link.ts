@@ -81,7 +81,12 @@ export function connectEngine({
   const later = (delayMs: number) => {
     cancel()
     dueMs = clock.monotonic() + delayMs
-    if (!closed) cancel = clock.after(delayMs, () => void run())
+    if (closed) return
+    cancel = clock.after(delayMs, () => {
+      // Else a moment that is past keeps later changes from being told.
+      dueMs = Infinity
+      void run()
+    })
   }
   const run = (): Promise<void> =>
     (running ??= talk()
