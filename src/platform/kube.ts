@@ -87,7 +87,7 @@ export interface Kube extends AsyncDisposable {
   /** The digest a Revision's image has now. */
   readonly resolveDigest: (image: string, identity: PullIdentity) => Promise<string>
   /** By which programs in pods find each other. */
-  readonly names: Pick<NamesForPods, 'leadTo'>
+  readonly names: Pick<NamesForPods, 'leadTo' | 'leadSecureTo'>
   /** For controllers in this process. */
   readonly deps: ControllerDeps & { readonly client: TypedClient }
   /** For what acts with the rights of somebody else, or promises what it has written. */

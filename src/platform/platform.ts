@@ -127,6 +127,7 @@ export async function startPlatform(
         ...kube.deps,
         clientAs: kube.clientAs,
         tokenIssuer: kube.tokenIssuer,
+        leadSecureTo: (to) => kube.names.leadSecureTo(to),
         clusterCA: kube.certificates.ca,
         layout,
         gatewayLocal: serving.local,

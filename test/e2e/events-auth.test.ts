@@ -281,6 +281,33 @@ spec:
     assert.equal(found.stdout, '')
   })
 
+  test('transport-encryption: hops within the platform go over TLS, then plain ones are refused', async () => {
+    const token = await tokenOf('sender', audience)
+    await features({ 'transport-encryption': 'permissive' })
+    await until('the Trigger sends over TLS', async () => {
+      const uri = await field('trigger', 'next', '.status.subscriberUri')
+      return uri === `https://${brokerHost}/default/back`
+    })
+    assert.equal(await field('broker', 'front', '.status.addresses[*].name'), 'https http')
+    assert.match(await field('trigger', 'next', '.status.subscriberCACerts'), /BEGIN CERTIFICATE/)
+    assert.match(await field('broker', 'front', '.status.address.url'), /^http:/)
+    await until('it is told so', async () => (await post('over-tls', token)) === 202)
+    await one('/end', 'over-tls')
+    await features({ 'transport-encryption': 'strict' })
+    await until('names lead nowhere plainly', async () => (await post('plain', token)) === 404)
+    assert.match(await field('broker', 'front', '.status.address.url'), /^https:/)
+    const before = taken.length
+    await until('a ping comes through two Brokers', () =>
+      taken
+        .slice(before)
+        .some(({ path, headers }) => path === '/end' && headers['ce-of'] === 'ping'),
+    )
+    await ready()
+    await features({ 'transport-encryption': 'disabled' })
+    await until('it is plain again', async () => (await post('plain-again', token)) === 202)
+    assert.equal(await field('broker', 'front', '.status.addresses'), '')
+  })
+
   test('switched off again, all is open and nothing is left', async () => {
     await features({ 'authentication-oidc': 'disabled' })
     await until('everybody sends', async () => (await post('open-again')) === 202)

@@ -10,7 +10,7 @@ import type { KubeObject } from '../../kube/api/meta.ts'
 import { configBrDefaults } from './config/br-defaults.ts'
 import { templateKey } from './config/br-channel.ts'
 import { configChannelDefaults, configFormerChannelDefaults } from './config/ch-webhook.ts'
-import { configEventingFeatures, isFeatureKey, type EventingFeatures } from './config/features.ts'
+import { configEventingFeatures, isFeatureKey } from './config/features.ts'
 import { configKReferenceMapping } from './config/kreference-mapping.ts'
 import { configPingDefaults } from './config/ping-defaults.ts'
 import { configSugar } from './config/sugar.ts'
@@ -65,23 +65,14 @@ function check(configMap: ConfigMapLike, warn: (text: string) => void): void {
   const { name, namespace } = configMap.metadata
   const config = namespace === systemNamespace ? known.get(name) : undefined
   if (!config) return
-  const value = checkConfigMap<unknown>(configMap, config, configWebhook)
-  if (name === configEventingFeatures.name)
-    warnOfFeatures(configMap, value as EventingFeatures, warn)
+  checkConfigMap<unknown>(configMap, config, configWebhook)
+  if (name === configEventingFeatures.name) warnOfFeatures(configMap, warn)
 }
 
-/** What is switched on and does nothing here, and keys that mean nothing. */
-function warnOfFeatures(
-  { data = {} }: ConfigMapLike,
-  features: EventingFeatures,
-  warn: (text: string) => void,
-): void {
+/** Keys that mean nothing. */
+function warnOfFeatures({ data = {} }: ConfigMapLike, warn: (text: string) => void): void {
   for (const key of Object.keys(data))
     if (!isFeatureKey(key)) warn(`config-features: ${key} is no feature that is known here`)
-  if (features.transportEncryption !== 'disabled')
-    warn(
-      'config-features: transport-encryption has no effect here: events between parts of the platform do not leave the machine',
-    )
 }
 
 /** Admission plugin of the API server for ConfigMaps. */

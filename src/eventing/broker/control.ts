@@ -7,7 +7,14 @@ import { once } from 'node:events'
 import type { Clock } from '../../lib/clock.ts'
 import type { Channel } from './channel.ts'
 import type { Engine } from './engine.ts'
-import type { ChannelTypes, Destination, EngineConfig, EngineReport, SendingToken } from './feed.ts'
+import type {
+  ChannelTypes,
+  Destination,
+  EngineConfig,
+  EngineReport,
+  SendingToken,
+  ServerCertificate,
+} from './feed.ts'
 import { compileFilter } from './filters.ts'
 import {
   discard,
@@ -30,6 +37,10 @@ export interface ControlDeps {
   readonly apply: (config: EngineConfig) => Promise<EngineReport>
   /** What events are sent with from now on; absent = nobody asks who sends. */
   readonly takeTokens?: (tokens: readonly SendingToken[]) => void
+  /** What TLS is served with from now on; answers the port. */
+  readonly takeCertificates?: (
+    certificates: readonly ServerCertificate[],
+  ) => Promise<number | undefined>
   readonly journal: JournalFile
   readonly sender: Sender
   readonly clock: Clock
@@ -94,6 +105,10 @@ async function answer(
     case 'PUT /tokens':
       deps.takeTokens?.(await body<readonly SendingToken[]>(request))
       return send(response, 200, {})
+    case 'PUT /certificates': {
+      const given = await body<readonly ServerCertificate[]>(request)
+      return send(response, 200, { port: await deps.takeCertificates?.(given) })
+    }
     case 'GET /stats':
       return send(response, 200, engine.stats)
     case 'GET /types':

@@ -128,7 +128,9 @@ export class Engine implements AsyncDisposable {
     const brokers = channels.filter(({ kind }) => kind === 'Broker')
     this.#brokers = new Map(brokers.map((each) => [`${each.namespace}/${each.name}`, each.uid]))
     this.#hosts = new Map(
-      channels.flatMap(({ hosts = [], uid }) => hosts.map((host) => [host, uid] as const)),
+      channels.flatMap(({ hosts = [], places = [], uid }) =>
+        [...hosts, ...places].map((host) => [host, uid] as const),
+      ),
     )
     return problems
   }

@@ -50,6 +50,17 @@ export interface TokenIssuer {
   readonly keys: readonly Readonly<Record<string, unknown>>[]
 }
 
+/** `PUT /certificates`: what TLS is served with, all of it; answered with the port, if there is one. */
+export interface ServerCertificate {
+  /** Names that clients ask for. */
+  readonly hosts: readonly string[]
+  /** PEM. */
+  readonly cert: string
+  readonly key: string
+  /** Who serves these names, plainly; absent = the engine itself. */
+  readonly relay?: { readonly host: string; readonly port: number }
+}
+
 /** `PUT /tokens`: what is sent along, all of it. Kept in memory alone. */
 export interface SendingToken {
   /** `namespace/name`. */
@@ -108,6 +119,8 @@ export interface ChannelConfig {
   readonly subscriptions: readonly SubscriptionConfig[]
   readonly retention?: { readonly maxAgeMs?: number; readonly maxBytes?: number }
   readonly gate?: Gate
+  /** Host and path that mean this channel, as `imc-dispatcher.x/namespace/name`. */
+  readonly places?: readonly string[]
 }
 
 export interface EngineConfig {
@@ -120,6 +133,10 @@ export interface EngineConfig {
   readonly pings?: readonly PingConfig[]
   /** What makes other events of events. */
   readonly transforms?: readonly TransformConfig[]
+  /** Names of the cluster lead here over TLS too, or over TLS alone; absent = plainly. */
+  readonly transport?: 'permissive' | 'strict'
+  /** Certificates that senders trust besides the usual ones, PEM. */
+  readonly trusted?: string
   /** Whose tokens are believed; gates let nobody in without. */
   readonly issuer?: TokenIssuer
   /** Host names whose paths are `/namespace/requestreply`. */

@@ -152,6 +152,8 @@ function placeOf(head: RequestHead, world: IngressWorld): Place {
   const host = hostOf(head)
   if (!world.isBrokerHost(host)) {
     const channel = world.channel(host)
+    const byPath = channel ? undefined : world.channel(host + target.replace(/\/$/, ''))
+    if (byPath) return byPath
     if (!channel) return refuse(404, `there is no channel at ${host}`)
     return target === '/' ? channel : refuse(400, `path ${target}: a channel is at /`)
   }

@@ -20,6 +20,7 @@ import { control } from './control.ts'
 import { Engine } from './engine.ts'
 import type { EngineConfig, EngineReport } from './feed.ts'
 import { JournalFile } from './journal-file.ts'
+import { SecureIngress } from './secure-ingress.ts'
 import { createSender } from './sender.ts'
 import { EventSpans } from './spans.ts'
 
@@ -47,8 +48,13 @@ const log = jsonLog(
   () => clock.now(),
 )
 const tokens = new SendingTokens()
+let trusted: string | undefined
 const guards = createGuards(clock)
-const sender = createSender({ clock, authorization: (to) => tokens.for(to) })
+const sender = createSender({
+  clock,
+  authorization: (to) => tokens.for(to),
+  trusted: () => trusted,
+})
 const journal = new JournalFile({ path: join(directory, 'journal'), clock })
 const spans = new EventSpans({ clock, log, write: (line) => process.stdout.write(line) })
 const engine = new Engine({
@@ -67,6 +73,7 @@ const requestReplies = new RequestReplies({ clock, sender, randomBytes })
 /** All parts of a configuration hold when it resolves. */
 async function apply(config: EngineConfig): Promise<EngineReport> {
   guards.trust(config.issuer)
+  trusted = config.trusted
   const broken = await engine.apply(config)
   requestReplies.apply(config.requestReplies ?? [], config.requestReplyHosts ?? [])
   const [ticking, transforming] = await Promise.all([
@@ -90,9 +97,14 @@ const address = () => {
   return typeof at === 'object' && at ? { host: at.address, port: at.port } : { host, port: 0 }
 }
 
+const secure = new SecureIngress({
+  host,
+  accept: (socket) => void ingress.emit('connection', socket),
+})
 const answer = control({
   engine,
   apply,
+  takeCertificates: (given) => secure.apply(given),
   takeTokens: (given) => tokens.replace(given),
   journal,
   sender,
@@ -123,6 +135,7 @@ let stopping: Promise<void> | undefined
 function stop(): Promise<void> {
   return (stopping ??= (async () => {
     ingress.close()
+    secure[Symbol.dispose]()
     pings[Symbol.dispose]()
     requestReplies[Symbol.dispose]()
     await transforms[Symbol.asyncDispose]()

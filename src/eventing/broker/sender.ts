@@ -43,9 +43,11 @@ export interface SenderOptions {
   readonly clock: Clock
   /** What goes along to destinations that ask who sends. Default: nothing. */
   readonly authorization?: (to: Destination) => Authorization
+  /** Certificates to trust besides the usual ones, PEM. */
+  readonly trusted?: () => string | undefined
 }
 
-export function createSender({ clock, authorization }: SenderOptions): Sender {
+export function createSender({ clock, authorization, trusted }: SenderOptions): Sender {
   let turn = 0
   const client = new BufferedClient({ clock, maxAnswerBytes })
 
@@ -60,7 +62,7 @@ export function createSender({ clock, authorization }: SenderOptions): Sender {
       throw new SendError(`nobody serves ${url.host} at the moment: it has no ready pods`)
     const target = `${url.pathname}${url.search}`
     const request = { method, target, headers: [['Host', url.host] as const, ...headers], body }
-    return client.exchange(endpointOf(url, to, dial), request, options)
+    return client.exchange(endpointOf(url, to, dial, trusted?.()), request, options)
   }
 
   const authorized = (to: Destination, message: Message): Message => {
@@ -94,7 +96,7 @@ export function createSender({ clock, authorization }: SenderOptions): Sender {
         const next = URL.parse(location, url.href)
         if (!next || !/^https?:$/.test(next.protocol))
           throw new SendError(`redirected to ${JSON.stringify(location.slice(0, 200))}`)
-        outgoing = redirected(outgoing, answer.status, next.host === url.host)
+        outgoing = redirected(outgoing, answer.status, isAsSafe(url, next))
         // Elsewhere, a name of this cluster no longer means the gateway.
         if (next.host !== url.host) to = { url: next.href }
         url = parseUrl(next.href)
@@ -122,6 +124,10 @@ function redirected(outgoing: Outgoing, status: number, sameHost: boolean): Outg
   return { method: 'GET', headers: asks, body: Buffer.alloc(0) }
 }
 
+/** The same host, and not in the clear where it was not before. */
+const isAsSafe = (from: URL, to: URL): boolean =>
+  from.host === to.host && (from.protocol === to.protocol || to.protocol === 'https:')
+
 const lateBy = (limitMs: number): string =>
   `no whole answer within ${limitMs} ms (context deadline exceeded)`
 
@@ -145,13 +151,15 @@ function endpointOf(
   url: URL,
   { caCerts }: Destination,
   dial: { readonly host: string; readonly port: number } | undefined,
+  trusted: string | undefined,
 ): Endpoint {
   const secure = url.protocol === 'https:'
   const name = url.hostname.replace(/^\[|\]$/g, '')
+  const extraCa = [caCerts, trusted].filter((each) => each !== undefined).join('\n')
   return {
     host: dial?.host ?? name,
     port: dial?.port ?? (Number(url.port) || (secure ? 443 : 80)),
-    ...(secure && { tls: { name, ...(caCerts !== undefined && { extraCa: caCerts }) } }),
+    ...(secure && { tls: { name, ...(extraCa !== '' && { extraCa }) } }),
   }
 }
 

@@ -21,10 +21,9 @@ import { Trigger } from '../api/trigger.ts'
 import { startApiServerSources } from './api-server-source/start.ts'
 import { brokerReconciler } from './broker/broker.ts'
 import { channelReconciler } from './channel/channel.ts'
-import type { EngineConfig } from '../broker/feed.ts'
 import type { DialAddress } from './dial.ts'
 import { engineConfig } from './engine/engine-config.ts'
-import { connectEngine, type EngineLink } from './engine/engine-link.ts'
+import { connectEngine, type EngineLink, type EngineLinkOptions } from './engine/engine-link.ts'
 import { isForEngine } from './feature-watch.ts'
 import type { Issuers } from './identity/issuer.ts'
 import { isSender } from './identity/identity.ts'
@@ -41,6 +40,10 @@ import { inMemoryChannelReconciler } from './in-memory-channel/in-memory-channel
 import { parallelReconciler } from './flow/parallel.ts'
 import { eventPolicyReconciler } from './event-policy/event-policy.ts'
 import { startAutoCreate } from './event-type/auto-create.ts'
+import { featuresIn } from '../api/config/read.ts'
+import { isServerSecret, serverCertificates } from './transport/server-secrets.ts'
+import { startServerSecrets, type Sign } from './transport/start.ts'
+import { isTrustBundle } from './transport/trust-bundle.ts'
 import { isKeysSecret } from './request-reply/keys.ts'
 import { requestReplyReconciler } from './request-reply/request-reply.ts'
 import { eventTypeReconciler } from './event-type/event-type.ts'
@@ -64,13 +67,15 @@ export interface EventingDeps extends ControllerDeps {
   /** The gateway's listener for names of the cluster. */
   readonly gateway: () => DialAddress | undefined
   /** Hears what an engine at this address has taken. */
-  readonly onTold?: (config: EngineConfig, engine: DialAddress) => void
+  readonly onTold?: EngineLinkOptions['onTold']
   /** Requests to the API come from this user: what sources see is what their accounts may see. */
   readonly clientAs: (user: UserInfo) => Client
   /** Where JobSinks take events. */
   readonly jobSink: () => DialAddress | undefined
   /** Whose tokens are believed. */
   readonly issuers: Pick<Issuers, 'of' | 'onChange'>
+  /** Certificates that addresses are served with over TLS. */
+  readonly signServer: Sign
   /** A token of a ServiceAccount. */
   readonly requestToken: (wish: TokenWish, seconds: number) => Promise<IssuedToken>
 }
@@ -105,6 +110,7 @@ export async function startEventingControllers(deps: EventingDeps): Promise<Even
   const dialWorld = () => ({
     gateway: gateway(),
     engine: link.address,
+    secure: link.secure,
     jobSink: deps.jobSink(),
   })
   const { issuers, requestToken } = deps
@@ -118,15 +124,25 @@ export async function startEventingControllers(deps: EventingDeps): Promise<Even
       ...(deps.onTold && { onTold: deps.onTold }),
       wanted: () => engineConfig(read, dialWorld(), (baseUrl) => issuers.of(baseUrl)),
       tokensFor: (config) => tokensFor(config, tokens),
+      certificates: () =>
+        featuresIn(read).transportEncryption === 'disabled'
+          ? []
+          : serverCertificates(read, deps.jobSink()),
       clock,
       log: log.child({ part: 'engine-link' }),
     }),
   )
   for (const source of sources) started.use(source.subscribe(() => link.changed()))
   // Of Secrets, and there are many, the engine is told one.
-  started.use(keys.subscribe((_type, secret) => isKeysSecret(secret) && link.changed()))
   started.use(
-    informers.for(ConfigMap).subscribe((_type, map) => void (isForEngine(map) && link.changed())),
+    keys.subscribe(
+      (_type, secret) => (isKeysSecret(secret) || isServerSecret(secret)) && link.changed(),
+    ),
+  )
+  started.use(
+    informers
+      .for(ConfigMap)
+      .subscribe((_type, map) => void ((isForEngine(map) || isTrustBundle(map)) && link.changed())),
   )
   started.use(
     informers
@@ -135,6 +151,7 @@ export async function startEventingControllers(deps: EventingDeps): Promise<Even
   )
   started.use(tokens.onChange(() => link.changed()))
   started.use(issuers.onChange(() => link.changed()))
+  started.use(startServerSecrets({ ...deps, sign: deps.signServer }))
   started.use(startReconcilers(link, { ...deps, tokens }))
   started.use(startAutoCreate(deps, deps.engineSocket))
   started.use(startApiServerSources({ ...deps, dialWorld, tokens }))

@@ -7,6 +7,7 @@ import { Service as CoreService } from '../../kube/api/service.ts'
 import type { Reader } from '../../kube/controller/reconciler.ts'
 import { jobSinkHost } from '../api/job-sink.ts'
 import { brokerIngressHost, label, requestReplyHost, transformLabel } from '../api/names.ts'
+import { serverSecrets } from './transport/server-secrets.ts'
 
 export interface DialAddress {
   readonly host: string
@@ -18,6 +19,8 @@ export interface DialWorld {
   readonly gateway: DialAddress | undefined
   /** The engine's own ingress. */
   readonly engine: DialAddress | undefined
+  /** Its listener for TLS. */
+  readonly secure?: DialAddress | undefined
   /** Where JobSinks take events. */
   readonly jobSink?: DialAddress | undefined
 }
@@ -26,12 +29,14 @@ export interface DialWorld {
 export function dialOf(
   url: string,
   read: Pick<Reader, 'get'>,
-  { gateway, engine, jobSink }: DialWorld,
+  { gateway, engine, secure, jobSink }: DialWorld,
 ): readonly DialAddress[] | undefined {
   const parsed = URL.parse(url)
   const match = /^([^.]+)\.([^.]+)\.svc(\.cluster\.local)?$/.exec(parsed?.hostname ?? '')
   if (!parsed || !match) return undefined
   const [, name = '', namespace = ''] = match
+  const isServed = Object.values(serverSecrets).some(({ host }) => host === parsed.hostname)
+  if (isServed && parsed.protocol === 'https:') return secure ? [secure] : []
   if (parsed.hostname === brokerIngressHost || parsed.hostname === requestReplyHost)
     return engine ? [engine] : []
   if (parsed.hostname === jobSinkHost) return jobSink ? [jobSink] : []

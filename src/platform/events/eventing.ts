@@ -2,6 +2,7 @@
  * Knative Eventing as one started part: the event engine's process, the controllers that tell it what holds, and the
  * names under which it is reached.
  */
+import { join } from 'node:path'
 import { ConfigMap } from '../../kube/api/config-map.ts'
 import type { Kind, UserInfo } from '../../kube/api/kind.ts'
 import type { TypedClient } from '../../kube/client/typed-client.ts'
@@ -17,6 +18,7 @@ import { gateOf } from '../../eventing/controllers/identity/gate.ts'
 import { createIssuers } from '../../eventing/controllers/identity/issuer.ts'
 import { installEventing } from '../../eventing/controllers/install.ts'
 import type { JobSinkGuard } from '../../eventing/sources/job-sink/endpoint.ts'
+import type { LocalAuthority } from '../../serving/controllers/certificate/issuance.ts'
 import { sinkBindingSelection, type Address, type Layout } from '../config.ts'
 import type { EventHosts } from './event-hosts.ts'
 import { jsonAt, tokenRequests } from './senders.ts'
@@ -31,6 +33,8 @@ export interface EventingOptions extends ControllerDeps {
   readonly clientAs: (user: UserInfo, durable?: boolean) => TypedClient
   /** Whose ServiceAccount tokens are believed. */
   readonly tokenIssuer: () => TokenIssuer
+  /** Pods reach events over TLS there from now on, or nowhere. */
+  readonly leadSecureTo: (to: Address | undefined) => void
   /** Of the API server, PEM. */
   readonly clusterCA: string
 }
@@ -44,6 +48,12 @@ export async function startEventing(options: EventingOptions): Promise<AsyncDisp
     own: options.tokenIssuer,
     load: jsonAt(options.clusterCA),
   })
+  // Loaded with the first certificate: X.509 is heavy.
+  let opened: Promise<LocalAuthority> | undefined
+  const authority = () =>
+    (opened ??= import('../access/local-authority.ts').then(({ ensureLocalAuthority }) =>
+      ensureLocalAuthority(join(layout.certificates, 'events'), clock),
+    ))
   await installEventing(client)
   const guards = createGuards(clock)
   const read = options.informers.reader()
@@ -66,7 +76,16 @@ export async function startEventing(options: EventingOptions): Promise<AsyncDisp
     jobSink: () => jobSink.address,
     issuers,
     requestToken: tokenRequests(clientAs(tokenUser)),
-    onTold: (config, engine) => hosts.lead(config, engine),
+    onTold(config, engine, secure) {
+      // Names of the cluster lead to the engine plainly, unless TLS alone is to be served.
+      const isStrict = config.transport === 'strict'
+      hosts.lead(
+        isStrict ? { ...config, brokerHosts: [], channels: [], requestReplyHosts: [] } : config,
+        engine,
+      )
+      options.leadSecureTo(secure)
+    },
+    signServer: async (names) => (await authority()).sign(names),
   })
   return {
     async [Symbol.asyncDispose]() {

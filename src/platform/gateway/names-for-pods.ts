@@ -26,18 +26,28 @@ export interface NamesForPods extends AsyncDisposable {
   readonly dns: () => string | undefined
   /** Port 80 leads to the gateway from now on. */
   leadTo(gateway: Address): void
+  /** Port 443 leads there from now on, or nowhere. */
+  leadSecureTo(to: Address | undefined): void
 }
 
 const mostConnections = 5_000
 const httpPort = 80
+const httpsPort = 443
 
 /** Answers at once; the servers listen a moment later. */
 export function namesForPods({ hostIP, informers, clock, log }: NamesOptions): NamesForPods {
   if (hostIP === undefined)
-    return { dns: () => undefined, leadTo() {}, async [Symbol.asyncDispose]() {} }
+    return {
+      dns: () => undefined,
+      leadTo() {},
+      leadSecureTo() {},
+      async [Symbol.asyncDispose]() {},
+    }
   let dns: DnsServer | undefined
   let impossible = false
   let relay: Server | undefined
+  let secure: Server | undefined
+  let secureTo: Address | undefined
   const connections = new Set<Socket>()
   const read = informers.reader()
   const find = (name: string) => findName(name, { read, hostIP, isGateway })
@@ -61,9 +71,22 @@ export function namesForPods({ hostIP, informers, clock, log }: NamesOptions): N
       )
       relay.listen({ host: hostIP, port: httpPort, exclusive: true })
     },
+    leadSecureTo(to) {
+      secureTo = to
+      if (!to || secure) return
+      secure = createServer({ noDelay: true, allowHalfOpen: true }, (client) => {
+        if (connections.size >= mostConnections || !secureTo) return client.destroy()
+        pass(client, secureTo, connections)
+      })
+      secure.on('error', (error) =>
+        log.info('pods do not reach events over TLS', { address: hostIP, error }),
+      )
+      secure.listen({ host: hostIP, port: httpsPort, exclusive: true })
+    },
     async [Symbol.asyncDispose]() {
       await opening
       relay?.close()
+      secure?.close()
       for (const client of connections) client.destroy()
       await dns?.[Symbol.asyncDispose]()
     },

@@ -16,6 +16,15 @@ import { brokerClass, brokerIngressHost } from '../../api/names.ts'
 import { withDeadLetter } from '../dead-letter.ts'
 import type { EngineLink } from '../engine/engine-link.ts'
 import { createServedKeys } from '../engine/served-keys.ts'
+import {
+  addressesOf,
+  withAddresses,
+  withoutCertificate,
+  transportIn,
+  transportWatches,
+  type Transport,
+} from '../transport/addresses.ts'
+import { serverSecrets } from '../transport/server-secrets.ts'
 import { audienceIn } from '../identity/audience.ts'
 import { complaint, engineNotReady } from '../marks.ts'
 import { policiesFor, policyWatches, withPolicies, type Policies } from '../policies.ts'
@@ -32,6 +41,7 @@ export interface World {
   readonly policies: Policies | undefined
   /** Undefined = senders need no tokens. */
   readonly audience: string | undefined
+  readonly transport: Transport
 }
 
 export const brokerReconciler = (link: EngineLink): Reconciler<Broker, World> => {
@@ -43,6 +53,7 @@ export const brokerReconciler = (link: EngineLink): Reconciler<Broker, World> =>
     handles: (broker) => classOf(broker) === brokerClass.multiTenant,
     watches: [
       ...policyWatches(Broker),
+      ...transportWatches(Broker),
       ...destinationKinds
         .filter((kind) => kind !== Broker)
         .map((kind) => ({ kind, wake: (changed: KubeObject) => tracker.observers(changed) })),
@@ -62,12 +73,14 @@ export const brokerReconciler = (link: EngineLink): Reconciler<Broker, World> =>
         served,
         policies: policiesFor(Broker, broker, read),
         audience: audienceIn(read, Broker, broker),
+        transport: transportIn(read, serverSecrets.broker.name),
         ...(sink && { deadLetterSink: resolve(sink, key.namespace, read) }),
         ...(problem && { configProblem: problem }),
       }
     },
 
-    plan({ broker, served, deadLetterSink, configProblem: problem, policies, audience }, nowMs) {
+    plan(world, nowMs) {
+      const { broker, served, deadLetterSink, configProblem: problem, policies } = world
       const { generation = 0, namespace = '', name } = broker.metadata
       let status: BrokerStatus = conditions.begin(broker.status ?? {}, generation, nowMs)
       const apply = formerObjects(broker)
@@ -79,11 +92,12 @@ export const brokerReconciler = (link: EngineLink): Reconciler<Broker, World> =>
           events: complaint(broker.status, status, 'TriggerChannelReady', 'InternalError'),
         }
       }
-      const address = {
-        name: 'http',
-        url: `http://${brokerIngressHost}/${namespace}/${name}`,
-        ...(audience !== undefined && { audience }),
-      }
+      const place = `${brokerIngressHost}/${namespace}/${name}`
+      const addresses = addressesOf(
+        { http: `http://${place}`, https: `https://${place}` },
+        world.audience,
+        world.transport,
+      )
       const mark = (type: string) => {
         status = served
           ? conditions.markTrue(status, type, nowMs)
@@ -99,8 +113,9 @@ export const brokerReconciler = (link: EngineLink): Reconciler<Broker, World> =>
           events: complaint(broker.status, status, 'DeadLetterSinkResolved', 'InternalError'),
         }
       mark('Addressable')
+      if (!addresses.address) status = withoutCertificate(status, conditions, nowMs)
       status = withPolicies(status, conditions, policies, nowMs)
-      if (served) status = { ...status, address }
+      if (served) status = withAddresses(status, addresses)
       return { apply, status: finish(status, broker.status, generation, nowMs) }
     },
 

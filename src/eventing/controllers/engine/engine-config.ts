@@ -20,6 +20,7 @@ import { InMemoryChannel } from '../../api/in-memory-channel.ts'
 import { CronJobSource } from '../../api/former-sources.ts'
 import { PingSource } from '../../api/ping-source.ts'
 import { RequestReply } from '../../api/request-reply.ts'
+import { retentionOf } from '../../api/retention.ts'
 import { Subscription } from '../../api/subscription.ts'
 import { brokerNamespaceOf, brokerOf, Trigger } from '../../api/trigger.ts'
 import type {
@@ -32,6 +33,8 @@ import type {
 import { formerHosts, hasFormerAddress } from '../broker/former-broker.ts'
 import { deliveryPolicy } from '../delivery-policy.ts'
 import { dialOf, type DialWorld } from '../dial.ts'
+import { dispatcherHost } from '../transport/server-secrets.ts'
+import { trustBundle } from '../transport/trust-bundle.ts'
 import { gateIn } from '../identity/gate.ts'
 import { accountText } from '../identity/senders.ts'
 import { transformConfig } from '../event-transform/event-transform.ts'
@@ -56,7 +59,12 @@ export function engineConfig(
   world: DialWorld,
   issuerAt: IssuerAt = () => undefined,
 ): EngineConfig {
-  const { authenticationOidc: identified, oidcDiscoveryBaseUrl } = featuresIn(read)
+  const {
+    authenticationOidc: identified,
+    oidcDiscoveryBaseUrl,
+    transportEncryption,
+  } = featuresIn(read)
+  const trusted = trustBundle(read)
   const issuer = identified ? issuerAt(oidcDiscoveryBaseUrl) : undefined
   const to = (
     url: string | undefined,
@@ -92,6 +100,7 @@ export function engineConfig(
         name,
         ...(hasFormerAddress(namespace, name, read) && { hosts: formerHosts(namespace, name) }),
         ...gateIn(Broker, broker, read),
+        retention: retentionOf(metadata),
         subscriptions: (triggers.get(`${namespace}/${name}`) ?? [])
           .filter(({ status }) => status?.subscriberUri)
           .map((trigger) => waiting(triggerConfig(trigger, spec.delivery, to, read), identified))
@@ -115,6 +124,8 @@ export function engineConfig(
         name,
         hosts: [host, host.replace(`.${clusterDomain}`, ''), host.replace(/\.svc\..*$/, '')],
         ...gateIn(InMemoryChannel, channel, read),
+        retention: retentionOf(metadata),
+        places: [`${dispatcherHost}/${namespace}/${name}`],
         subscriptions: (spec.subscribers ?? []).map((each) =>
           waiting(subscriberConfig(each, namespace, to, made.get(each.uid ?? '')), identified),
         ),
@@ -123,6 +134,8 @@ export function engineConfig(
   return {
     brokerHosts: [brokerIngressHost, ...shorter(brokerIngressHost)],
     ...(issuer && { issuer }),
+    ...(transportEncryption !== 'disabled' && { transport: transportEncryption }),
+    ...(trusted !== undefined && { trusted }),
     ...tracingIn(read),
     channels: [...brokers, ...channels],
     pings: [

@@ -5,12 +5,19 @@
 import { request } from 'node:http'
 import type { Clock } from '../../../lib/clock.ts'
 import type { Log } from '../../../lib/log.ts'
-import type { EngineConfig, EngineReport, SendingToken } from '../../broker/feed.ts'
+import type {
+  EngineConfig,
+  EngineReport,
+  SendingToken,
+  ServerCertificate,
+} from '../../broker/feed.ts'
 import type { DialAddress } from '../dial.ts'
 
 export interface EngineLink extends AsyncDisposable {
   /** Where events come in; undefined until the engine was reached. */
   readonly address: DialAddress | undefined
+  /** Where they come in over TLS; undefined = nowhere. */
+  readonly secure?: DialAddress | undefined
   /** Has taken the configuration with this Broker, channel, Trigger, subscriber, ping, transform or RequestReply (by uid). */
   serves(uid: string): boolean
   /** Why the engine can't use what it has taken under this uid. */
@@ -26,9 +33,15 @@ export interface EngineLinkOptions {
   /** Starts an engine; asked when there is something for it and nobody answers. */
   readonly startEngine: () => void
   /** Hears what an engine at this address has taken. */
-  readonly onTold?: (config: EngineConfig, engine: DialAddress) => void
+  readonly onTold?: (
+    config: EngineConfig,
+    engine: DialAddress,
+    secure: DialAddress | undefined,
+  ) => void
   /** What is wanted now. */
   readonly wanted: () => EngineConfig
+  /** What TLS is served with. */
+  readonly certificates?: () => readonly ServerCertificate[]
   /** Tokens that a configuration's destinations ask for. */
   readonly tokensFor?: (config: EngineConfig) => Promise<readonly SendingToken[]>
   readonly clock: Clock
@@ -60,6 +73,7 @@ export function connectEngine({
   onTold,
   wanted,
   tokensFor,
+  certificates,
   clock,
   log,
 }: EngineLinkOptions): EngineLink {
@@ -70,6 +84,8 @@ export function connectEngine({
   let problems: Readonly<Record<string, string>> = {}
   let told = ''
   let tokensTold = '[]'
+  let certificatesTold = '[]'
+  let secure: DialAddress | undefined
   let dirty = true
   let running: Promise<void> | undefined
   let closed = false
@@ -111,12 +127,21 @@ export function connectEngine({
     if (hello.pid !== pid) {
       told = ''
       tokensTold = '[]'
+      certificatesTold = '[]'
+      secure = undefined
     }
-    const moved = address?.host !== hello.host || address.port !== hello.port
+    let moved = address?.host !== hello.host || address.port !== hello.port
     pid = hello.pid
     address = { host: hello.host, port: hello.port }
     dirty = false
     const beganMs = clock.monotonic()
+    const given = JSON.stringify(certificates?.() ?? [])
+    if (given !== certificatesTold) {
+      const { port } = (await ask('PUT', '/certificates', given)) as { port?: number }
+      secure = port === undefined ? undefined : { host: hello.host, port }
+      certificatesTold = given
+      moved = true
+    }
     const config = wanted()
     // Before what they are for: nothing is sent without.
     const tokens = JSON.stringify((await tokensFor?.(config)) ?? [])
@@ -137,7 +162,7 @@ export function connectEngine({
         ]),
         ...ownersOf(config).map(({ uid }) => uid),
       ])
-      onTold?.(config, address)
+      onTold?.(config, address, secure)
       const tookMs = clock.monotonic() - beganMs
       pauseMs = Math.min(Math.max(gatherMs, 4 * tookMs), longestGatherMs)
     } else return
@@ -164,6 +189,9 @@ export function connectEngine({
   return {
     get address() {
       return address
+    },
+    get secure() {
+      return secure
     },
     serves: (uid) => served.has(uid),
     problemOf: (uid) => problems[uid],

@@ -11,11 +11,20 @@ import {
   inMemoryChannelConditions as conditions,
   type InMemoryChannelStatus,
 } from '../../api/in-memory-channel.ts'
-import { label, systemNamespace, clusterDomain } from '../../api/names.ts'
+import { label } from '../../api/names.ts'
 import { withDeadLetter } from '../dead-letter.ts'
 import { channelHost, channelServiceName } from '../engine/engine-config.ts'
 import type { EngineLink } from '../engine/engine-link.ts'
 import { createServedKeys } from '../engine/served-keys.ts'
+import {
+  addressesOf,
+  withAddresses,
+  withoutCertificate,
+  transportIn,
+  transportWatches,
+  type Transport,
+} from '../transport/addresses.ts'
+import { dispatcherHost, serverSecrets } from '../transport/server-secrets.ts'
 import { audienceIn } from '../identity/audience.ts'
 import { complaint, engineNotReady } from '../marks.ts'
 import { policiesFor, policyWatches, withPolicies, type Policies } from '../policies.ts'
@@ -32,10 +41,8 @@ export interface World {
   readonly policies: Policies | undefined
   /** Undefined = senders need no tokens. */
   readonly audience: string | undefined
+  readonly transport: Transport
 }
-
-/** Where the engine is found for the world inside the cluster. */
-const dispatcherHost = `imc-dispatcher.${systemNamespace}.svc.${clusterDomain}`
 
 export const inMemoryChannelReconciler = (link: EngineLink): Reconciler<InMemoryChannel, World> => {
   const tracker = createTracker()
@@ -45,6 +52,7 @@ export const inMemoryChannelReconciler = (link: EngineLink): Reconciler<InMemory
     kind: InMemoryChannel,
     watches: [
       ...policyWatches(InMemoryChannel),
+      ...transportWatches(InMemoryChannel),
       { kind: CoreService, wake: 'owner' },
       ...destinationKinds
         .filter((kind) => kind !== InMemoryChannel)
@@ -63,6 +71,7 @@ export const inMemoryChannelReconciler = (link: EngineLink): Reconciler<InMemory
         channel,
         policies: policiesFor(InMemoryChannel, channel, read),
         audience: audienceIn(read, InMemoryChannel, channel),
+        transport: transportIn(read, serverSecrets.channel.name),
         served: link.serves(uid),
         servedSubscribers: new Set(uids.filter((each) => link.serves(each))),
         problems: new Map(
@@ -76,7 +85,7 @@ export const inMemoryChannelReconciler = (link: EngineLink): Reconciler<InMemory
     },
 
     plan(world, nowMs) {
-      const { channel, served, deadLetterSink, policies, audience } = world
+      const { channel, served, deadLetterSink, policies, audience, transport } = world
       const { generation = 0, namespace = '', name } = channel.metadata
       let status: InMemoryChannelStatus = conditions.begin(channel.status ?? {}, generation, nowMs)
       const mark = (type: string) => {
@@ -92,12 +101,16 @@ export const inMemoryChannelReconciler = (link: EngineLink): Reconciler<InMemory
         'Addressable',
       ])
         mark(type)
-      const url = `http://${channelHost(namespace, name)}`
-      if (served)
-        status = {
-          ...status,
-          address: { name: 'http', url, ...(audience !== undefined && { audience }) },
-        }
+      const addresses = addressesOf(
+        {
+          http: `http://${channelHost(namespace, name)}`,
+          https: `https://${dispatcherHost}/${namespace}/${name}`,
+        },
+        audience,
+        transport,
+      )
+      if (!addresses.address) status = withoutCertificate(status, conditions, nowMs)
+      if (served) status = withAddresses(status, addresses)
       status = withDeadLetter(status, deadLetterSink, conditions, nowMs)
       status = withPolicies(status, conditions, policies, nowMs)
       const subscribers = (channel.spec.subscribers ?? []).map((each) => standing(each, world))

@@ -8,6 +8,15 @@ import {
   jobSinkLabel,
   type JobSinkStatus,
 } from '../../api/job-sink.ts'
+import {
+  addressesOf,
+  withAddresses,
+  withoutCertificate,
+  transportIn,
+  transportWatches,
+  type Transport,
+} from '../transport/addresses.ts'
+import { serverSecrets } from '../transport/server-secrets.ts'
 import { audienceIn } from '../identity/audience.ts'
 import { policiesFor, policyWatches, withPolicies, type Policies } from '../policies.ts'
 
@@ -16,31 +25,38 @@ export interface World {
   readonly policies: Policies | undefined
   /** Undefined = senders need no tokens. */
   readonly audience: string | undefined
+  readonly transport: Transport
 }
 
 export const jobSinkReconciler: Reconciler<JobSink, World> = {
   name: 'jobsink-controller',
   kind: JobSink,
-  watches: policyWatches(JobSink),
+  watches: [...policyWatches(JobSink), ...transportWatches(JobSink)],
   observe: (sink, read) => ({
     sink,
     policies: policiesFor(JobSink, sink, read),
     audience: audienceIn(read, JobSink, sink),
+    transport: transportIn(read, serverSecrets.jobSink.name),
   }),
-  plan({ sink, policies, audience }, nowMs) {
+  plan({ sink, policies, audience, transport }, nowMs) {
     const { generation = 0, namespace = '', name } = sink.metadata
     const begun: JobSinkStatus = conditions.begin(sink.status ?? {}, generation, nowMs)
-    const address = {
-      name: 'http',
-      url: `http://${jobSinkHost}/${namespace}/${name}`,
-      ...(audience !== undefined && { audience }),
+    const place = `${jobSinkHost}/${namespace}/${name}`
+    const found = addressesOf(
+      { http: `http://${place}`, https: `https://${place}` },
+      audience,
+      transport,
+    )
+    const { address } = found
+    const addresses = found.addresses ?? (address ? [address] : [])
+    const addressed: JobSinkStatus = {
+      ...withAddresses(begun, { ...found, addresses }),
+      job: { selector: `${jobSinkLabel}=${name}` },
     }
     const status = withPolicies(
-      conditions.markTrue(
-        { ...begun, address, addresses: [address], job: { selector: `${jobSinkLabel}=${name}` } },
-        'Addressable',
-        nowMs,
-      ),
+      address
+        ? conditions.markTrue(addressed, 'Addressable', nowMs)
+        : withoutCertificate(addressed, conditions, nowMs),
       conditions,
       policies,
       nowMs,
