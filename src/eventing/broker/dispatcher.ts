@@ -61,7 +61,9 @@ type State =
 type Next = 'done' | 'parked' | { readonly state: State; readonly waitMs: number }
 
 interface Task {
-  readonly event: LoggedEvent
+  readonly sequence: number
+  /** Absent = it waited, and is read again: they may be many and large, and wait for hours. */
+  readonly event?: LoggedEvent
   readonly state: State
   /** Of its order; '' for all where order is not asked for. */
   readonly key: string
@@ -69,6 +71,9 @@ interface Task {
 
 /** Read ahead and filtered, to be sent. */
 const queueLength = 256
+/** Of what is read ahead, and of what is under way, beyond which no more is begun. */
+const maxQueuedBytes = 16 << 20
+const maxInFlightBytes = 64 << 20
 /** Waiting to be tried again; more are not begun. */
 const maxDeferred = 10_000
 /** Behind by more than this, several first attempts are made at a time. */
@@ -92,7 +97,9 @@ export class Dispatcher implements AsyncDisposable {
   readonly #before: Map<number, { readonly attempts: number; readonly notBeforeMs: number }>
   readonly #busyKeys = new Set<string>()
   readonly durations = new Durations()
+  #queuedBytes = 0
   #inFlight = 0
+  #inFlightBytes = 0
   /** Of those, what somebody waits for: it does not hold up the others. */
   #awaitedInFlight = 0
   #taking = false
@@ -148,13 +155,17 @@ export class Dispatcher implements AsyncDisposable {
       })
     }
     const slots = this.#slots()
-    while (this.#inFlight - this.#awaitedInFlight < slots) {
+    while (
+      this.#inFlight - this.#awaitedInFlight < slots &&
+      this.#inFlightBytes < maxInFlightBytes
+    ) {
       const task = this.#nextTask()
       if (!task) break
       void this.#run(task)
     }
     const room =
       this.#queue.length + this.#awaited.length < queueLength / 2 &&
+      this.#queuedBytes < maxQueuedBytes &&
       this.#deferred.size < maxDeferred
     if (!this.#taking && room) void this.#take()
   }
@@ -175,6 +186,7 @@ export class Dispatcher implements AsyncDisposable {
       const task = at < 0 ? undefined : list[at]
       if (!task) continue
       list.splice(at, 1)
+      if (list === this.#queue) this.#queuedBytes -= sizeOf(task.event)
       return task
     }
     return undefined
@@ -214,8 +226,13 @@ export class Dispatcher implements AsyncDisposable {
       // Whatever the clock of the machine was when that was noted.
       longestWait(state.attempts, this.#config.delivery),
     )
-    if (before && waitMs > 0) this.#defer({ event, state, key }, waitMs)
-    else (this.#isAwaited(stored) ? this.#awaited : this.#queue).push({ event, state, key })
+    const task = { sequence: event.sequence, event, state, key }
+    if (before && waitMs > 0) this.#defer(task, waitMs)
+    else if (this.#isAwaited(stored)) this.#awaited.push(task)
+    else {
+      this.#queue.push(task)
+      this.#queuedBytes += sizeOf(event)
+    }
   }
 
   #isAwaited({ event: { attributes } }: StoredEvent): boolean {
@@ -234,11 +251,21 @@ export class Dispatcher implements AsyncDisposable {
   }
 
   async #run(task: Task): Promise<void> {
-    const { event, key } = task
+    const { sequence, key } = task
     this.#inFlight++
     this.#busyKeys.add(key)
-    let { state } = task
+    let { event, state } = task
+    let bytes = 0
     try {
+      event ??= await this.#readAgain(sequence)
+      if (!event) {
+        // Damage took it meanwhile: there is nothing left to do.
+        this.#deps.subscription.settle(sequence)
+        this.#busyKeys.delete(key)
+        return
+      }
+      bytes = sizeOf(event)
+      this.#inFlightBytes += bytes
       for (;;) {
         const next = await this.#step(event, state)
         if (this.#stop.signal.aborted) return
@@ -251,53 +278,41 @@ export class Dispatcher implements AsyncDisposable {
         state = next.state
         if (next.waitMs === 0) continue
         this.#note(event, { kind: 'waits', nextMs: this.#deps.clock.now() + next.waitMs })
-        this.#defer({ event, state, key }, next.waitMs)
+        this.#defer({ sequence, state, key }, next.waitMs)
         return
       }
+    } catch {
+      // The disk can't be read at the moment.
+      if (!this.#closing) this.#wait({ sequence, state, key }, parkAgainMs)
     } finally {
       this.#inFlight--
+      this.#inFlightBytes -= bytes
       if (this.#inFlight === 0) this.#idle?.()
       this.#pump()
     }
   }
 
-  #defer(task: Task, waitMs: number): void {
-    const { event, state, key } = task
+  #defer({ sequence, state, key }: Task, waitMs: number): void {
     const { clock, subscription } = this.#deps
+    const notBeforeMs = clock.now() + waitMs
     if (state.phase === 'subscriber')
-      subscription.defer({
-        sequence: event.sequence,
-        attempts: state.attempts,
-        notBeforeMs: clock.now() + waitMs,
-      })
+      subscription.defer({ sequence, attempts: state.attempts, notBeforeMs })
     if (this.#config.order === 'ordered') this.#busyKeys.add(key)
-    this.#wait(event.sequence, state, key, waitMs)
+    this.#wait({ sequence, state, key }, waitMs)
   }
 
-  /** Waiting events are read again rather than kept: they may be many and large, and wait for hours. */
-  #wait(sequence: number, state: State, key: string, waitMs: number): void {
-    const { clock, log, subscription } = this.#deps
-    const due = async () => {
-      let found = false
-      for await (const event of log.read({ from: sequence, to: sequence })) {
-        this.#ready.push({ event, state, key })
-        found = true
-      }
-      this.#deferred.delete(sequence)
-      // Damage took it meanwhile: there is nothing to wait for.
-      if (!found) {
-        subscription.settle(sequence)
-        this.#busyKeys.delete(key)
-      }
+  #wait(task: Omit<Task, 'event'>, waitMs: number): void {
+    const due = () => {
+      this.#deferred.delete(task.sequence)
+      this.#ready.push(task)
       this.#pump()
     }
-    const again = () => {
-      if (!this.#closing) this.#wait(sequence, state, key, parkAgainMs)
-    }
-    this.#deferred.set(
-      sequence,
-      clock.after(waitMs, () => void due().catch(again)),
-    )
+    this.#deferred.set(task.sequence, this.#deps.clock.after(waitMs, due))
+  }
+
+  async #readAgain(sequence: number): Promise<LoggedEvent | undefined> {
+    for await (const event of this.#deps.log.read({ from: sequence, to: sequence })) return event
+    return undefined
   }
 
   async #step(event: LoggedEvent, state: State): Promise<Next> {
@@ -475,6 +490,7 @@ export class Dispatcher implements AsyncDisposable {
     this.#closing = true
     for (const cancel of this.#deferred.values()) cancel()
     this.#queue = []
+    this.#queuedBytes = 0
     this.#ready = []
     if (this.#inFlight > 0 && graceMs > 0)
       await new Promise<void>((resolve) => {
@@ -494,6 +510,8 @@ export class Dispatcher implements AsyncDisposable {
 }
 
 const empty = Buffer.alloc(0)
+
+const sizeOf = (event: LoggedEvent | undefined): number => event?.payload.length ?? 0
 
 /** What answers to replies and dead letters say besides their status is nobody's business. */
 const lenient = (config: SubscriptionConfig): SubscriptionConfig => ({

@@ -120,7 +120,7 @@ test('a place of a subscription that was cut short leaves the one before', async
       await subscription.flush()
     }
   }
-  const newest = join(at.directory, 'cursors', 'default%2Fa%2Eb.b')
+  const newest = join(at.directory, 'cursors', 'default%2Fa%2Eb.a')
   const text = await readFile(newest, 'utf8')
   assert.match(text, /"floor":3/)
   await writeFile(newest, text.slice(0, 20))
