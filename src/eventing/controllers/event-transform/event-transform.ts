@@ -140,9 +140,11 @@ function decide(
       sink.problem,
       nowMs,
     )
-  const worst = [deployment, 'JsonataSinkBindingReady']
-    .map((type) => conditionOf(status, type))
-    .find((each) => each !== undefined && each.status !== 'True')
+  const parts = [deployment, 'JsonataSinkBindingReady'].map((type) => conditionOf(status, type))
+  // What is wrong before what is not known: without its sink the engine is not told of it.
+  const worst =
+    parts.find((each) => each?.status === 'False') ??
+    parts.find((each) => each?.status === 'Unknown')
   status = worst
     ? conditions.mirror(status, 'TransformationReady', worst, nowMs)
     : conditions.markTrue(status, 'TransformationReady', nowMs)
