@@ -1,13 +1,8 @@
 /** `ebb controllers`: Knative alone, as a client of any Kubernetes API. */
 import { resolve } from 'node:path'
-import {
-  dataDirOf,
-  defaultGateway,
-  parseAddress,
-  parseMetricsAddress,
-  parseTlsAddress,
-} from '../platform/config.ts'
+import { dataDirOf } from '../platform/config.ts'
 import { UsageError, type Command } from './command.ts'
+import { gatewayAddresses, gatewayFlags } from './gateway-flags.ts'
 import { stopSignal } from './stop-signal.ts'
 
 export const controllers: Command = {
@@ -18,22 +13,7 @@ export const controllers: Command = {
     'The data directory is its own, not that of the platform whose API it uses. `ebb up --no-knative` is such an API.',
   flags: {
     kubeconfig: { type: 'string', value: 'FILE', description: 'of the API to work on (required)' },
-    gateway: {
-      type: 'string',
-      value: 'HOST:PORT',
-      default: defaultGateway,
-      description: 'where services are reached',
-    },
-    'gateway-tls': {
-      type: 'string',
-      value: 'HOST:PORT',
-      description: 'where services are reached by TLS, or off (default: port 8443 of the gateway)',
-    },
-    metrics: {
-      type: 'string',
-      value: 'HOST:PORT',
-      description: 'where the gateway tells its metrics, or off (default: 127.0.0.1:9090)',
-    },
+    ...gatewayFlags,
     domain: { type: 'string', value: 'DOMAIN', description: 'suffix of service URLs' },
     'log-level': {
       type: 'string',
@@ -52,14 +32,11 @@ export const controllers: Command = {
     const domain = args.string('domain')
     const stop = stopSignal()
     const { startControllers } = await import('../platform/controllers.ts')
-    const gateway = parseAddress(args.string('gateway') ?? '', 'gateway')
     const running = await startControllers(
       {
         kubeconfig: resolve(kubeconfig),
         dataDir: dataDirOf(args.string('data-dir')),
-        gateway,
-        gatewayTls: parseTlsAddress(args.string('gateway-tls'), gateway),
-        metrics: parseMetricsAddress(args.string('metrics'), gateway),
+        ...gatewayAddresses(args),
         ...(domain !== undefined && { domain }),
         logLevel,
       },

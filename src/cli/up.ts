@@ -6,15 +6,13 @@ import {
   dataDirOf,
   registryEnvironment,
   defaultApi,
-  defaultGateway,
   dockerEnvironment,
   parseAddress,
-  parseMetricsAddress,
   parseRegistryAddress,
-  parseTlsAddress,
   type PlatformConfig,
 } from '../platform/config.ts'
 import { UsageError, type Arguments, type Command, type Output } from './command.ts'
+import { addressOf, gatewayAddresses, gatewayFlags } from './gateway-flags.ts'
 import { stopSignal } from './stop-signal.ts'
 
 /** Each takes some 15 MB. */
@@ -29,22 +27,7 @@ export const up: Command = {
     'When ready, DIR/endpoints.json and DIR/kubeconfig say how to reach it.',
   flags: {
     api: { type: 'string', value: 'HOST:PORT', default: defaultApi, description: 'API server' },
-    gateway: {
-      type: 'string',
-      value: 'HOST:PORT',
-      default: defaultGateway,
-      description: 'where services are reached',
-    },
-    'gateway-tls': {
-      type: 'string',
-      value: 'HOST:PORT',
-      description: 'where services are reached by TLS, or off (default: port 8443 of the gateway)',
-    },
-    metrics: {
-      type: 'string',
-      value: 'HOST:PORT',
-      description: 'where the gateway tells its metrics, or off (default: 127.0.0.1:9090)',
-    },
+    ...gatewayFlags,
     domain: {
       type: 'string',
       value: 'DOMAIN',
@@ -190,21 +173,8 @@ function configOf(args: Arguments): PlatformConfig {
       throw new UsageError(`--${name}: expected ${allowed.join(' or ')}, found "${value}"`)
     return found
   }
-  const address = (name: string) => {
-    try {
-      return parseAddress(args.string(name) ?? '', name)
-    } catch (error) {
-      throw new UsageError((error as Error).message)
-    }
-  }
-  const gateway = address('gateway')
-  const optional = (name: string, parse: typeof parseTlsAddress) => {
-    try {
-      return parse(args.string(name), gateway)
-    } catch (error) {
-      throw new UsageError((error as Error).message)
-    }
-  }
+  const api = addressOf(() => parseAddress(args.string('api') ?? '', 'api'))
+  const addresses = gatewayAddresses(args)
   const domain = args.string('domain')
   if (domain !== undefined && !/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(domain))
     throw new UsageError(`--domain: expected a lower-case DNS name, found "${domain}"`)
@@ -220,11 +190,9 @@ function configOf(args: Arguments): PlatformConfig {
     )
   return {
     dataDir: dataDirOf(args.string('data-dir')),
-    api: address('api'),
-    gateway,
-    gatewayTls: optional('gateway-tls', parseTlsAddress),
-    metrics: optional('metrics', parseMetricsAddress),
-    registry: optional('registry', parseRegistryAddress),
+    api,
+    ...addresses,
+    registry: addressOf(() => parseRegistryAddress(args.string('registry'), addresses.gateway)),
     gatewayWorkers: Number(workers),
     ...(domain !== undefined && { domain }),
     runtime: choice('runtime', ['auto', 'process', 'docker']),
