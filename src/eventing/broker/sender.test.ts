@@ -57,6 +57,8 @@ test('redirects are followed, not for ever', async () => {
     async (url, sender) => {
       assert.equal((await sender.send({ url: `${url}/once` }, message)).body.toString(), '/there')
       await assert.rejects(sender.send({ url: `${url}/loop` }, message), /more than 10 redirects/)
+      const kept = { redirects: 'returned' } as const
+      assert.equal((await sender.send({ url: `${url}/once` }, message, kept)).status, 307)
     },
   )
 })

@@ -24,13 +24,16 @@ export class SendError extends Error {
   override readonly name = 'SendError'
 }
 
+interface SendOptions {
+  readonly timeoutMs?: number
+  readonly signal?: AbortSignal
+  /** A redirect is an answer like any other; default: it is followed. */
+  readonly redirects?: 'returned'
+}
+
 export interface Sender extends Disposable {
   /** Rejects with SendError. */
-  send(
-    to: Destination,
-    message: Message,
-    options?: { readonly timeoutMs?: number; readonly signal?: AbortSignal },
-  ): Promise<Answer>
+  send(to: Destination, message: Message, options?: SendOptions): Promise<Answer>
 }
 
 /** Answers are events or a word about a failure. */
@@ -74,7 +77,7 @@ export function createSender({ clock, authorization, trusted }: SenderOptions): 
   }
 
   return {
-    async send(first, message, { timeoutMs: limitMs = longestMs, signal } = {}) {
+    async send(first, message, { timeoutMs: limitMs = longestMs, signal, redirects: kept } = {}) {
       const endMs = clock.monotonic() + limitMs
       let to = first
       let url = parseUrl(to.url)
@@ -88,7 +91,7 @@ export function createSender({ clock, authorization, trusted }: SenderOptions): 
         } catch (error) {
           throw failed(error, url, limitMs)
         }
-        if (answer.status < 300 || answer.status > 399) return answer
+        if (answer.status < 300 || answer.status > 399 || kept === 'returned') return answer
         const location = answer.headers.find(([name]) => name === 'location')?.[1]
         if (![301, 302, 303, 307, 308].includes(answer.status) || location === undefined)
           return answer

@@ -140,7 +140,12 @@ describe('transforms', () => {
     const sink = { url: 'http://sink/' }
     const { transforms, sent, post } = await world(config('{"b": data.n}', { sink }), reply)
     await using _ = transforms
-    const passed = await post(event, '{"n": 1}')
+    const trace = [
+      'traceparent',
+      '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+    ] as const
+    const passed = await post([...event, trace], '{"n": 1}')
+    assert.equal(new Map(sent[0]?.headers).get('traceparent'), trace[1])
     assert.equal(passed.status, 201)
     assert.equal(String(passed.body), '{"a": 1}')
     assert.equal(headersOf(passed)['ce-type'], 't')

@@ -114,10 +114,19 @@ async function answer(
   const output = await evaluator.evaluate(config.expression, input)
   const type = contentTypeOf(output)
   if (!config.sink) return { status: 200, headers: [['Content-Type', type]], body: output }
-  const answered = await sender.send(config.sink, {
-    headers: [['content-type', type], ...passThrough(headers), ['kn-namespace', config.namespace]],
-    body: Buffer.from(output),
-  })
+  const answered = await sender.send(
+    config.sink,
+    {
+      headers: [
+        ['content-type', type],
+        ...passThrough(headers),
+        ...headers.filter(([name]) => name === 'traceparent' || name === 'tracestate'),
+        ['kn-namespace', config.namespace],
+      ],
+      body: Buffer.from(output),
+    },
+    { redirects: 'returned' },
+  )
   if (config.discardReply) return { status: answered.status }
   if (config.replyExpression !== undefined && answered.body.length > 0) {
     const reply = await evaluator.evaluate(
