@@ -34,7 +34,7 @@ test('changes that do not end do not keep the engine waiting', async () => {
   const link = connectEngine({
     socketPath,
     startEngine: () => assert.fail('it is there'),
-    wanted: () => ({ channels: [channel(`c${changes}`)] }),
+    wanted: () => ({ brokerHosts: [], channels: [channel(`c${changes}`)] }),
     clock,
     log: silent,
   })
@@ -62,7 +62,7 @@ test('an engine is started for the first thing there is, also after changes that
   const link = connectEngine({
     socketPath: join(folder, 'engine.sock'),
     startEngine: () => void started++,
-    wanted: () => ({ channels }),
+    wanted: () => ({ brokerHosts: [], channels }),
     clock,
     log: silent,
   })
