@@ -4,14 +4,26 @@ import { conditionOf } from '../../../knative/conditions.ts'
 import { CustomResourceDefinition } from '../../../kube/api/custom-resource-definition.ts'
 import { coreKinds } from '../../../kube/api/kinds.ts'
 import type { KubeObject } from '../../../kube/api/meta.ts'
+import { Event } from '../../../kube/api/event.ts'
 import { Namespace } from '../../../kube/api/namespace.ts'
+import { typedClient } from '../../../kube/client/typed-client.ts'
 import { startController } from '../../../kube/controller/loop.ts'
 import { servingKinds } from '../../../serving/api/kinds.ts'
 import { inMemoryPlatform } from '../../../testing/platform.ts'
 import { SimClock } from '../../../testing/sim-clock.ts'
 import { ApiServerSource } from '../../api/api-server-source.ts'
+import {
+  asApiServerSource,
+  FormerApiServerSource,
+  KubernetesEventSource,
+} from '../../api/former-sources.ts'
 import { eventingKinds } from '../../api/kinds.ts'
-import type { FollowState, Followers, Wish } from '../../sources/api-server/follow.ts'
+import {
+  createFollowers,
+  type FollowState,
+  type Followers,
+  type Wish,
+} from '../../sources/api-server/follow.ts'
 import { apiServerSourceReconciler, type Form } from './api-server-source.ts'
 
 const source = (spec: Partial<ApiServerSource['spec']>): ApiServerSource => ({
@@ -52,7 +64,7 @@ async function withSource(
     forget: () => void (wished = undefined),
     stateOf: () => state,
     onState(listener) {
-      changed = () => listener({ ...key, name: `sources.knative.dev/${key.name}` })
+      changed = () => listener({ ...key, name: `ApiServerSource.sources.knative.dev/${key.name}` })
       return { [Symbol.dispose]() {} }
     },
     async [Symbol.asyncDispose]() {},
@@ -180,4 +192,58 @@ test('missing rights are said, in a condition and in one Event, until they are g
     const ready = conditionOf((await get()).status, 'Ready')
     assert.deepEqual([ready?.status, ready?.reason], ['False', 'WatchFailed'])
   })
+})
+
+test('sources of two kinds may have one name', async () => {
+  const clock = new SimClock()
+  await using platform = inMemoryPlatform({
+    kinds: [...coreKinds, ...servingKinds, ...eventingKinds],
+    clock,
+  })
+  const { client, api, log } = platform
+  const user = { username: 'admin', groups: ['system:masters'] }
+  await using followers = createFollowers({
+    clientAs: () => typedClient(api, { user, durable: false }),
+    clock,
+    log,
+  })
+  const told: string[] = []
+  const deps = {
+    followers,
+    tell: (_source: ApiServerSource, _sink: unknown) => async (_type: string, about: KubeObject) =>
+      void told.push(about.metadata.name),
+  }
+  await using _one = startController(
+    apiServerSourceReconciler({ ...form, kind: FormerApiServerSource }, deps),
+    platform,
+  )
+  const kind = KubernetesEventSource
+  await using _other = startController(
+    apiServerSourceReconciler({ kind, modern: asApiServerSource, types: () => [] }, deps),
+    platform,
+  )
+  await client.create(KubernetesEventSource, {
+    apiVersion: 'sources.eventing.knative.dev/v1alpha1',
+    kind: 'KubernetesEventSource',
+    metadata: key,
+    spec: { sink: { uri: 'http://sink' } },
+  })
+  await clock.advance(5_000)
+  await client.create(Event, {
+    apiVersion: 'v1',
+    kind: 'Event',
+    metadata: { name: 'happened', namespace: 'default' },
+    involvedObject: { kind: 'Pod', name: 'p', namespace: 'default' },
+  })
+  await clock.advance(1_000)
+  assert.ok(told.includes('happened'), told.join(' '))
+  await client.create(FormerApiServerSource, {
+    ...source({}),
+    apiVersion: 'sources.eventing.knative.dev/v1alpha1',
+  })
+  await clock.advance(1_000)
+  await client.delete(FormerApiServerSource, key)
+  await clock.advance(1_000)
+  const found = await client.get(KubernetesEventSource, key)
+  assert.equal(conditionOf(found.status, 'Ready')?.status, 'True')
 })

@@ -4,8 +4,8 @@
  */
 import { conditionOf, finish } from '../../../knative/conditions.ts'
 import { createTracker } from '../../../knative/tracker.ts'
-import type { Kind } from '../../../kube/api/kind.ts'
-import { keyOf, type KubeObject } from '../../../kube/api/meta.ts'
+import { groupKind, type Kind } from '../../../kube/api/kind.ts'
+import { keyOf, type KubeObject, type ObjectKey } from '../../../kube/api/meta.ts'
 import { CustomResourceDefinition } from '../../../kube/api/custom-resource-definition.ts'
 import { Namespace } from '../../../kube/api/namespace.ts'
 import { selectorMatcher, selectorText } from '../../../kube/api/selectors.ts'
@@ -109,7 +109,7 @@ export const apiServerSourceReconciler = <T extends Source>(
       const following = isResolved(sink) && !source.metadata.deletionTimestamp
       const resources = (source.spec.resources ?? []).map((each) => resourceOf(each, read))
       followers.follow(
-        followed(kind, source),
+        followed(kind, key),
         following ? wishOf(source, isEverywhere(source) ? [''] : namespaces, resources) : undefined,
         tell(source, sink),
       )
@@ -117,7 +117,7 @@ export const apiServerSourceReconciler = <T extends Source>(
         source,
         sink,
         namespaces,
-        state: followers.stateOf(followed(kind, source)),
+        state: followers.stateOf(followed(kind, key)),
         identity: identityFor(kind, source, read),
       }
     },
@@ -145,22 +145,22 @@ export const apiServerSourceReconciler = <T extends Source>(
 
     gone(key) {
       tracker.forget(key)
-      followers.forget({ ...key, name: `${kind.group}/${key.name}` })
+      followers.forget(followed(kind, key))
       return {}
     },
 
     connect: (wake) =>
       followers.onState(({ namespace, name }) => {
-        const prefix = `${kind.group}/`
+        const prefix = followed(kind, { namespace, name: '' }).name
         if (name.startsWith(prefix)) wake({ namespace, name: name.slice(prefix.length) })
       }),
   }
 }
 
-/** Two groups may have sources of one name. */
-const followed = ({ group }: Kind, { metadata }: ApiServerSource) => ({
-  namespace: metadata.namespace ?? '',
-  name: `${group}/${metadata.name}`,
+/** Several kinds may have sources of one name. */
+const followed = (kind: Kind, { namespace, name }: ObjectKey): ObjectKey => ({
+  namespace,
+  name: `${groupKind(kind)}/${name}`,
 })
 
 function withState(
