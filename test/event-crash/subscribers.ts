@@ -34,13 +34,14 @@ export async function subscribers(random: Random): Promise<Subscribers> {
   const answered = new Set<string>()
   let wellBehaved = false
   const subscriber = await listen((name, id) => {
+    // Asked again: what it said before was not heard, and what it says now counts, be it that it refuses.
+    if (name === 'plain') answered.delete(id)
     const mood = wellBehaved ? 1 : random.next()
     if (mood < 0.05) return 500
     if (mood < 0.08) return 400 // final: on to the dead-letter sink
     if (mood < 0.1) return 'hang up'
     const key = `${name} ${id}`
     taken.set(key, (taken.get(key) ?? 0) + 1)
-    answered.delete(id)
     if (mood < 0.15) return 'hang up'
     if (name !== 'plain' || random.next() > 0.25) return 200
     answered.add(id)
