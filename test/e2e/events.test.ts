@@ -272,7 +272,7 @@ spec:
     assert.match(await ok('trace', 'e2'), /came to Channel default\/out/)
 
     const list = await ok('list', '--type', 'ask')
-    assert.match(list, /^TIME +WHERE +ID +TYPE +SOURCE +SUBJECT\n.* default#\d+ +e1 +ask /)
+    assert.match(list, /^TIME +WHERE +ID +TYPE +SOURCE +SUBJECT\n(?:.*\n)*.* default#\d+ +e1 +ask /)
     assert.doesNotMatch(list, /e1-answer/)
 
     const before = subscriber.at('/replayed').length
