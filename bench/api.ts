@@ -2,14 +2,10 @@
  * The API server over HTTP in this process, on a store in memory: lists of many objects, many watchers of one kind,
  * applies; and what the controllers' own writes cost, with and without spelled-out field managers.
  */
-import { Agent, request as httpRequest, type IncomingMessage } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { coreKinds } from '../src/kube/api/kinds.ts'
-import { createApiServer } from '../src/kube/apiserver/api-server.ts'
-import { authenticator, serveHttp } from '../src/kube/apiserver/http/http.ts'
 import { memoryStore } from '../src/kube/store/memory-store.ts'
-import { systemClock } from '../src/lib/clock.ts'
-import { silent } from '../src/lib/log.ts'
-import { systemRandom } from '../src/lib/random.ts'
+import { servedApi } from '../src/testing/served-api.ts'
 import { median, percentile, type Row } from './row.ts'
 
 export interface ApiSizes {
@@ -37,43 +33,19 @@ type Server = Awaited<ReturnType<typeof startServer>>
 
 async function startServer() {
   const store = memoryStore()
-  const api = createApiServer({
-    store,
-    kinds: coreKinds,
-    clock: systemClock,
-    random: systemRandom,
-    log: silent,
-  })
-  const http = await serveHttp({
-    api,
-    host: '127.0.0.1',
-    port: 0,
-    log: silent,
-    clock: systemClock,
-    authenticate: authenticator({
-      tokens: new Map([['root', { username: 'admin', groups: ['system:masters'] }]]),
-    }),
-  })
-  const agent = new Agent({ keepAlive: true })
+  const served = await servedApi(store, coreKinds)
   const open = (
     method: string,
     path: string,
     body?: unknown,
     headers: Readonly<Record<string, string>> = {},
   ): Promise<IncomingMessage> =>
-    new Promise((resolve, reject) => {
-      const bytes = body === undefined ? undefined : Buffer.from(JSON.stringify(body))
-      const sent = httpRequest(`${http.url}${path}`, {
-        method,
-        agent: path.includes('watch=1') ? false : agent,
-        headers: {
-          authorization: 'Bearer root',
-          ...(bytes && { 'content-length': String(bytes.length) }),
-          ...headers,
-        },
-      })
-      sent.on('response', resolve).on('error', reject)
-      sent.end(bytes)
+    served.open({
+      method,
+      path,
+      headers,
+      body: body === undefined ? undefined : Buffer.from(JSON.stringify(body)),
+      alone: path.includes('watch=1'),
     })
   /** Sends a request and answers the size of what comes back. */
   const send = async (...request: Parameters<typeof open>): Promise<number> => {
@@ -85,15 +57,11 @@ async function startServer() {
     return size
   }
   return {
-    api,
+    api: served.api,
     store,
     open,
     send,
-    [Symbol.asyncDispose]: async () => {
-      agent.destroy()
-      await http[Symbol.asyncDispose]()
-      api[Symbol.dispose]()
-    },
+    [Symbol.asyncDispose]: () => served[Symbol.asyncDispose](),
   }
 }
 

@@ -4,19 +4,16 @@
  * watches have added up to is what a list answers.
  */
 import assert from 'node:assert/strict'
-import { Agent, request as httpRequest, type IncomingMessage } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { coreKinds } from '../../src/kube/api/kinds.ts'
-import { createApiServer } from '../../src/kube/apiserver/api-server.ts'
-import { authenticator, serveHttp } from '../../src/kube/apiserver/http/http.ts'
 import { memoryStore } from '../../src/kube/store/memory-store.ts'
-import { systemClock } from '../../src/lib/clock.ts'
-import { silent } from '../../src/lib/log.ts'
-import { randomInt, seededRandom, systemRandom } from '../../src/lib/random.ts'
+import { randomInt, seededRandom } from '../../src/lib/random.ts'
 import { servingKinds } from '../../src/serving/api/kinds.ts'
+import { servedApi } from '../../src/testing/served-api.ts'
 import { fuzzRequest, resources, type FuzzRequest } from './api-requests.ts'
 
 export interface ApiFuzzResult {
@@ -29,6 +26,7 @@ export interface ApiFuzzResult {
 }
 
 const patienceMs = 20_000
+const maxConnections = 64
 const warmUpRounds = 40
 const allowedGrowthMb = 80
 
@@ -109,43 +107,13 @@ function messageOf(body: string): string {
 }
 
 async function startWorld() {
-  const api = createApiServer({
-    store: memoryStore({ historyLimit: 500 }),
-    kinds: [...coreKinds, ...servingKinds],
-    clock: systemClock,
-    random: systemRandom,
-    log: silent,
-  })
-  const http = await serveHttp({
-    api,
-    host: '127.0.0.1',
-    port: 0,
-    log: silent,
-    clock: systemClock,
-    authenticate: authenticator({
-      tokens: new Map([['root', { username: 'admin', groups: ['system:masters'] }]]),
-    }),
-  })
-  const agent = new Agent({ keepAlive: true, maxSockets: 64 })
-  const open = (
-    request: FuzzRequest,
-    signal?: AbortSignal,
-    own = false,
-  ): Promise<IncomingMessage> =>
-    new Promise((resolve, reject) => {
-      const sent = httpRequest(`${http.url}${request.path}`, {
-        method: request.method,
-        agent: own ? false : agent,
-        ...(signal && { signal }),
-        headers: {
-          ...request.headers,
-          authorization: 'Bearer root',
-          ...(request.body && { 'content-length': String(request.body.length) }),
-        },
-      })
-      sent.on('response', resolve).on('error', reject)
-      sent.end(request.body)
-    })
+  const served = await servedApi(
+    memoryStore({ historyLimit: 500 }),
+    [...coreKinds, ...servingKinds],
+    maxConnections,
+  )
+  const open = (request: FuzzRequest, signal?: AbortSignal, alone = false) =>
+    served.open({ ...request, ...(signal && { signal }), alone })
   const send = async (request: FuzzRequest): Promise<Answer> => {
     const response = await open(request, AbortSignal.timeout(patienceMs))
     return { code: response.statusCode ?? 0, body: await text(response) }
@@ -229,9 +197,7 @@ async function startWorld() {
     },
     [Symbol.asyncDispose]: async (): Promise<void> => {
       stop.abort()
-      agent.destroy()
-      await http[Symbol.asyncDispose]()
-      api[Symbol.dispose]()
+      await served[Symbol.asyncDispose]()
     },
   }
 }
