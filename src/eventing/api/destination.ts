@@ -97,13 +97,53 @@ export function* validateDestination(
 /** With a scheme and a host, whatever they are. */
 const isAbsolute = (uri: string): boolean => /^[a-z][a-z0-9+.-]*:\/\/[^/?#]/i.test(uri)
 
-/** Every block is a certificate, as far as can be told without parsing it. */
+/** There are blocks of PEM, and each is a certificate. */
 function areCertificates(pem: string): boolean {
   const blocks = pem.match(/-----BEGIN [A-Z0-9 ]+-----[\s\S]*?-----END [A-Z0-9 ]+-----/g) ?? []
   return (
     blocks.length > 0 &&
-    blocks.every((block) =>
-      /^-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----$/.test(block),
-    )
+    blocks.every((block) => {
+      const [, base64] =
+        /^-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----$/.exec(block) ??
+        []
+      return base64 !== undefined && isCertificate(base64)
+    })
   )
+}
+
+/** In DER's outer form (X.509): a sequence of what is certified, an algorithm and a signature, and nothing behind it. */
+function isCertificate(base64: string): boolean {
+  let bytes: Uint8Array
+  try {
+    bytes = Uint8Array.from(atob(base64.replaceAll(/\s/g, '')), (each) => each.charCodeAt(0))
+  } catch {
+    return false
+  }
+  const whole = derElements(bytes)
+  const [certificate] = whole ?? []
+  if (whole?.length !== 1 || certificate?.tag !== sequence) return false
+  const parts = derElements(certificate.content)
+  return parts?.map(({ tag }) => tag).join() === [sequence, sequence, bitString].join()
+}
+
+const sequence = 0x30
+const bitString = 0x03
+
+/** The elements that stand one after the other; undefined = it is not DER. */
+function derElements(
+  bytes: Uint8Array,
+): readonly { readonly tag: number; readonly content: Uint8Array }[] | undefined {
+  const found = []
+  for (let at = 0; at < bytes.length;) {
+    const [tag = 0, short = 0x80] = bytes.subarray(at, at + 2)
+    const more = short < 0x80 ? 0 : short - 0x80
+    if (short === 0x80 || more > 4) return undefined
+    const begin = at + 2 + more
+    const length =
+      more === 0 ? short : bytes.subarray(at + 2, begin).reduce((sum, each) => sum * 256 + each, 0)
+    if (begin + length > bytes.length) return undefined
+    found.push({ tag, content: bytes.subarray(begin, begin + length) })
+    at = begin + length
+  }
+  return found
 }

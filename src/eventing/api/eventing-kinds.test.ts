@@ -93,6 +93,9 @@ const retryAfter = { 'config-features': { 'delivery-retryafter': 'enabled' } }
 const noTimeout = { 'config-features': { 'delivery-timeout': 'disabled' } }
 const across = { 'config-features': { 'cross-namespace-event-links': 'enabled' } }
 
+const pem = (base64: string, of = 'CERTIFICATE'): string =>
+  `-----BEGIN ${of}-----\n${base64}\n-----END ${of}-----`
+
 test('what is refused, and how', () => {
   const trigger = (more: object) => ({ broker: 'b', subscriber: service, ...more })
   const cases: readonly [KindDefinition, object, string, Configs?][] = [
@@ -162,6 +165,17 @@ test('what is refused, and how', () => {
       },
       '',
       across,
+    ],
+    ...['AAAA', 'MAYwADAAAwAA', '!'].map((bytes): [KindDefinition, object, string] => [
+      Trigger,
+      trigger({ subscriber: { ...service, CACerts: pem(bytes) } }),
+      `invalid value: ${pem(bytes)}: spec.subscriber.CACerts\nCA Cert provided is invalid`,
+    ]),
+    [Trigger, trigger({ subscriber: { ...service, CACerts: pem('MAYwADAA\nAwA=') } }), ''],
+    [
+      Trigger,
+      trigger({ subscriber: { ...service, CACerts: pem('MAYwADAA\nAwA=', 'PRIVATE KEY') } }),
+      `invalid value: ${pem('MAYwADAA\nAwA=', 'PRIVATE KEY')}: spec.subscriber.CACerts\nCA Cert provided is invalid`,
     ],
     [
       Trigger,

@@ -1,22 +1,22 @@
 /** Parallel: branches that each see an event, with a filter before them (flows.knative.dev/v1; contract eventing §2.11). */
 import { admission } from '../../knative/admission.ts'
-import { conditionSet } from '../../knative/conditions.ts'
-import { readyColumns } from '../../knative/columns.ts'
 import { missingField, via, type FieldError } from '../../knative/field-error.ts'
-import { statusFields } from '../../knative/status.ts'
 import type { AdmissionContext, KindDefinition } from '../../kube/api/kind.ts'
 import type { KubeObject } from '../../kube/api/meta.ts'
 import { list, object, type Static } from '../../kube/api/schema.ts'
-import { sameJson } from '../../kube/api/validation.ts'
-import { addressFields, ageColumn, authFields, policyFields, urlColumn } from './address-status.ts'
-import { defaultTemplate } from './channel.ts'
 import { ChannelTemplate, validateTemplate } from './channelable.ts'
 import { parallelVersions } from './conversion/flows.ts'
 import { DeliverySpec, deliveryIn, validateDelivery } from './delivery-spec.ts'
 import { Destination, destinationIn, validateDestination } from './destination.ts'
-import { definitionLabels, flowsGroup, validationWebhook } from './names.ts'
-import { withUserInfo } from './metadata.ts'
-import { channelStatusItem, subscriptionStatusItem } from './sequence.ts'
+import {
+  channelStatusItem,
+  flowConditions,
+  flowDefaults,
+  flowKindFields,
+  flowStatusFields,
+  subscriptionStatusItem,
+} from './flow-kind.ts'
+import { validationWebhook } from './names.ts'
 
 export const ParallelBranch = object({
   filter: Destination,
@@ -34,10 +34,7 @@ export const ParallelSpec = object({
 export type ParallelSpec = Static<typeof ParallelSpec>
 
 export const ParallelStatus = object({
-  ...statusFields,
-  ...addressFields,
-  ...authFields,
-  ...policyFields,
+  ...flowStatusFields,
   ingressChannelStatus: channelStatusItem,
   branchStatuses: list(
     object({
@@ -55,20 +52,10 @@ export interface Parallel extends KubeObject {
   readonly status?: ParallelStatus
 }
 
-function withDefaults(parallel: Parallel, context: AdmissionContext<Parallel>): Parallel {
-  const { spec, metadata } = parallel
-  const { namespace = '' } = metadata
-  const channelTemplate = spec?.channelTemplate ?? defaultTemplate(context, namespace)
-  return {
-    ...parallel,
-    spec: {
-      ...spec,
-      ...(channelTemplate && { channelTemplate }),
-      ...(spec?.branches && { branches: spec.branches.map((each) => branchIn(each, namespace)) }),
-      ...(spec?.reply && { reply: destinationIn(spec.reply, namespace) }),
-    },
-  }
-}
+const defaults = flowDefaults<Parallel>((spec, namespace) => ({
+  ...spec,
+  ...(spec.branches && { branches: spec.branches.map((each) => branchIn(each, namespace)) }),
+}))
 
 const branchIn = (
   { filter, subscriber, reply, delivery }: ParallelBranch,
@@ -79,13 +66,6 @@ const branchIn = (
   ...(reply && { reply: destinationIn(reply, namespace) }),
   ...(delivery && { delivery: deliveryIn(delivery, namespace) }),
 })
-
-function defaults(sent: Parallel, context: AdmissionContext<Parallel>): Parallel {
-  const parallel = withDefaults(sent, context)
-  const { old } = context
-  const changed = !old || !sameJson(parallel.spec, withDefaults(old, context).spec)
-  return withUserInfo(parallel, flowsGroup, context, changed)
-}
 
 function* validate({ spec }: Parallel, context: AdmissionContext<Parallel>): Generator<FieldError> {
   const { branches = [], channelTemplate, reply } = spec
@@ -102,27 +82,17 @@ function* validate({ spec }: Parallel, context: AdmissionContext<Parallel>): Gen
   if (reply) yield* via('spec.reply', validateDestination(reply, context))
 }
 
-export const parallelConditions = conditionSet({
-  dependents: ['ChannelsReady', 'SubscriptionsReady', 'Addressable', 'EventPoliciesReady'],
-})
+export const parallelConditions = flowConditions()
 
 const schema = object({ spec: ParallelSpec, status: ParallelStatus })
 
 export const Parallel: KindDefinition<Parallel> = {
-  group: flowsGroup,
-  version: 'v1',
+  ...flowKindFields,
   kind: 'Parallel',
   plural: 'parallels',
   singular: 'parallel',
-  categories: ['all', 'knative', 'eventing', 'flows'],
-  namespaced: true,
-  flavour: 'custom',
-  hasStatus: true,
-  hasGeneration: true,
   description: 'Branches that each see an event and answer for themselves.',
-  definition: { labels: definitionLabels.addressable },
   admit: admission({ webhook: validationWebhook, defaults, validate }),
   schema,
   versions: parallelVersions(schema),
-  columns: [urlColumn, ageColumn, ...readyColumns],
 }

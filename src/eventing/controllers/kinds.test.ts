@@ -181,7 +181,8 @@ test('a Channel repeats all of its backing channel, dead-letter sink and address
   assert.equal(behind.spec.delivery?.retry, 2)
 })
 
-const certificate = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n'
+/** The outer form of one. */
+const certificate = '-----BEGIN CERTIFICATE-----\nMAYwADAAAwA=\n-----END CERTIFICATE-----\n'
 
 test('long names: parts of flows and Services of channels are cut as Knative cuts them', async () => {
   await using world = await start()
