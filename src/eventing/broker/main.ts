@@ -100,6 +100,8 @@ const address = () => {
 const secure = new SecureIngress({
   host,
   accept: (socket) => void ingress.emit('connection', socket),
+  onProblem: (hosts, reason) =>
+    log.error('a server certificate can not be used', { hosts: hosts.join(', '), reason }),
 })
 const answer = control({
   engine,

@@ -10,7 +10,12 @@ export interface SecureIngressOptions {
   readonly host: string
   /** Takes a connection as if it had come in plainly. */
   readonly accept: (socket: Socket) => void
+  /** Hears what can not be used. */
+  readonly onProblem?: (hosts: readonly string[], reason: string) => void
 }
+
+/** Who does not say more by then is let go. */
+const handshakeMs = 10_000
 
 interface Served {
   readonly context: SecureContext
@@ -26,12 +31,17 @@ export class SecureIngress implements Disposable {
     this.#options = options
   }
 
-  /** From now on exactly these; answers the port, unless there are none. Rejects for what is no certificate. */
+  /** From now on exactly these; answers the port, unless there are none. */
   async apply(certificates: readonly ServerCertificate[]): Promise<number | undefined> {
     this.#served = new Map(
       certificates.flatMap(({ hosts, cert, key, relay }) => {
-        const context = createSecureContext({ cert, key, minVersion: 'TLSv1.2' })
-        return hosts.map((host) => [host, { context, relay }] as const)
+        try {
+          const context = createSecureContext({ cert, key, minVersion: 'TLSv1.2' })
+          return hosts.map((host) => [host, { context, relay }] as const)
+        } catch (error) {
+          this.#options.onProblem?.(hosts, error instanceof Error ? error.message : 'unknown')
+          return []
+        }
       }),
     )
     if (this.#served.size === 0 && !this.#server) return undefined
@@ -43,6 +53,7 @@ export class SecureIngress implements Disposable {
     const server = createServer(
       {
         minVersion: 'TLSv1.2',
+        handshakeTimeout: handshakeMs,
         ALPNProtocols: ['http/1.1'],
         SNICallback: (name, answer) => {
           const found = this.#served.get(name.toLowerCase())

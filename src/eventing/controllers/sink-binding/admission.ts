@@ -6,6 +6,7 @@ import {
   CustomResourceDefinition,
   definedKind,
 } from '../../../kube/api/custom-resource-definition.ts'
+import { ConfigMap } from '../../../kube/api/config-map.ts'
 import type { AdmissionContext, Kind } from '../../../kube/api/kind.ts'
 import type { KubeObject } from '../../../kube/api/meta.ts'
 import { Namespace } from '../../../kube/api/namespace.ts'
@@ -15,6 +16,7 @@ import type { Reader } from '../../../kube/controller/reconciler.ts'
 import { destinationIn } from '../../api/destination.ts'
 import { SinkBinding } from '../../api/sink-binding.ts'
 import { isResolved, resolve } from '../resolver.ts'
+import { bundleCopyName } from '../transport/trust-bundle.ts'
 import { sinkVariables, withBinding } from './environment.ts'
 import { isFixed, isSubjectOf, podOf, podspecableKinds, type Podspecable } from './podspecable.ts'
 import { isLeftAlone, type SelectionMode } from './selection.ts'
@@ -34,6 +36,7 @@ function bind(object: Podspecable, context: AdmissionContext, mode: SelectionMod
   if (bindings.length === 0) return object
   const around = context.read(Namespace, { namespace: '', name: namespace })
   if (isLeftAlone(mode, object, around)) return object
+  const copy = context.read(ConfigMap, { namespace, name: bundleCopyName })
   let bound = pod
   for (const { spec, status } of bindings) {
     const sink = resolve(destinationIn(spec.sink, namespace) ?? {}, namespace, reader(context))
@@ -41,6 +44,7 @@ function bind(object: Podspecable, context: AdmissionContext, mode: SelectionMod
       bound = withBinding(bound, {
         variables: sinkVariables(sink, spec.ceOverrides),
         tokenSecret: status?.oidcTokenSecretName,
+        trustBundle: copy && bundleCopyName,
       })
   }
   if (bound === pod) return object

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import type { PodSpec } from '../../../kube/api/pod-spec.ts'
-import { sinkVariables, withVariables } from './environment.ts'
+import { sinkVariables, unbound, withBinding, withVariables } from './environment.ts'
 
 const variables = sinkVariables({ url: 'http://sink', caCerts: 'PEM' }, { extensions: { a: 'b' } })
 
@@ -57,4 +57,28 @@ test('binding twice is binding once, and taking back leaves what was there', () 
       )
     }),
   )
+})
+
+test('a token and certificates are mounted in every container, and taken back', () => {
+  const pod = {
+    volumes: [{ name: 'own', emptyDir: {} }],
+    initContainers: [{ name: 'i', image: 'x' }],
+    containers: [{ name: 'c', image: 'x', volumeMounts: [{ name: 'own', mountPath: '/own' }] }],
+  }
+  const wanted = { variables: [], tokenSecret: 's-oidc-token', trustBundle: 'kne-bundle-combined' }
+  const bound = withBinding(pod, wanted)
+  assert.deepEqual(
+    bound.volumes?.map(({ name }) => name),
+    ['own', 'oidc-token', 'kne-bundle-combined'],
+  )
+  for (const { volumeMounts } of [...bound.containers, ...(bound.initContainers ?? [])])
+    assert.deepEqual(
+      volumeMounts?.filter(({ name }) => name !== 'own').map(({ mountPath }) => mountPath),
+      ['/oidc', '/knative-custom-certs'],
+    )
+  assert.equal(withBinding(bound, wanted), bound)
+  const renamed = withBinding(bound, { ...wanted, tokenSecret: 'other' })
+  assert.equal(renamed.volumes?.[2]?.projected?.sources?.[0]?.secret?.name, 'other')
+  assert.deepEqual(withBinding(bound, unbound), pod)
+  assert.equal(withBinding(pod, unbound), pod)
 })

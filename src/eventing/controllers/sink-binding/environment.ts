@@ -43,41 +43,59 @@ export interface Bound {
   readonly variables: readonly Variable[]
   /** The Secret with the token that the sink asks for; absent = it asks for none. */
   readonly tokenSecret?: string | undefined
+  /** The ConfigMap with certificates to trust; absent = the usual ones. */
+  readonly trustBundle?: string | undefined
 }
 
 export const unbound: Bound = { variables: [] }
 
 /** The pod itself when it is as it is to be. */
-export const withBinding = (pod: PodSpec, { variables, tokenSecret }: Bound): PodSpec =>
-  withToken(withVariables(pod, variables), tokenSecret)
+export function withBinding(pod: PodSpec, { variables, tokenSecret, trustBundle }: Bound): PodSpec {
+  const secret = tokenSecret === undefined ? undefined : { secret: { name: tokenSecret } }
+  const configMap = trustBundle === undefined ? undefined : { configMap: { name: trustBundle } }
+  return withFolder(withFolder(withVariables(pod, variables), { ...tokenPlace, source: secret }), {
+    ...bundlePlace,
+    source: configMap,
+  })
+}
 
-const tokenVolume = 'oidc-token'
-const tokenFolder = '/oidc'
+const tokenPlace = { volume: 'oidc-token', path: '/oidc' }
+const bundlePlace = { volume: 'kne-bundle-combined', path: '/knative-custom-certs' }
 
-/** The pod with the Secret's `token` as a file in every container, or without. */
-function withToken(pod: PodSpec, secret: string | undefined): PodSpec {
+interface Folder {
+  /** Of the volume, which is ours by its name. */
+  readonly volume: string
+  readonly path: string
+  /** Absent = the pod is to be without. */
+  readonly source: NonNullable<NonNullable<Volume['projected']>['sources']>[number] | undefined
+}
+
+type Volume = NonNullable<PodSpec['volumes']>[number]
+
+/** The pod with a projected volume that is mounted in every container, or without. */
+function withFolder(pod: PodSpec, { volume, path, source }: Folder): PodSpec {
   const { volumes = [], containers, initContainers = [] } = pod
-  const found = volumes.find(({ name }) => name === tokenVolume)
-  const all = [...(containers ?? []), ...initContainers]
-  const mounted = all.map(({ volumeMounts = [] }) =>
-    volumeMounts.find(({ name }) => name === tokenVolume),
+  const found = volumes.find(({ name }) => name === volume)
+  const mounts = [...(containers ?? []), ...initContainers].map(({ volumeMounts = [] }) =>
+    volumeMounts.find(({ name }) => name === volume),
   )
-  if (secret === undefined && !found && mounted.every((each) => !each)) return pod
-  const holds = found?.projected?.sources?.some((each) => each.secret?.name === secret)
-  if (secret !== undefined && holds && mounted.every((each) => each?.mountPath === tokenFolder))
+  const [held] = found?.projected?.sources ?? []
+  const isSame =
+    held?.secret?.name === source?.secret?.name && held?.configMap?.name === source?.configMap?.name
+  if (
+    source
+      ? isSame && mounts.every((each) => each?.mountPath === path)
+      : !found && !mounts.some(Boolean)
+  )
     return pod
   const mount = (container: Container): Container => {
     const { volumeMounts = [], ...rest } = container
-    const others = volumeMounts.filter(({ name }) => name !== tokenVolume)
-    const next =
-      secret === undefined
-        ? others
-        : [...others, { name: tokenVolume, mountPath: tokenFolder, readOnly: true }]
+    const others = volumeMounts.filter(({ name }) => name !== volume)
+    const next = source ? [...others, { name: volume, mountPath: path, readOnly: true }] : others
     return next.length > 0 ? { ...rest, volumeMounts: next } : rest
   }
-  const others = volumes.filter(({ name }) => name !== tokenVolume)
-  const volume = { name: tokenVolume, projected: { sources: [{ secret: { name: secret ?? '' } }] } }
-  const next = secret === undefined ? others : [...others, volume]
+  const others = volumes.filter(({ name }) => name !== volume)
+  const next = source ? [...others, { name: volume, projected: { sources: [source] } }] : others
   const { volumes: _, ...rest } = pod
   return {
     ...rest,

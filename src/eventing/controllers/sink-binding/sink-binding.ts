@@ -4,6 +4,7 @@
  */
 import { finish } from '../../../knative/conditions.ts'
 import { createTracker } from '../../../knative/tracker.ts'
+import { ConfigMap } from '../../../kube/api/config-map.ts'
 import { keyOf, keyText, type KubeObject, type ObjectKey } from '../../../kube/api/meta.ts'
 import { selectorMatcher } from '../../../kube/api/selectors.ts'
 import type { Kind } from '../../../kube/api/kind.ts'
@@ -26,6 +27,12 @@ import {
 } from '../identity/identity.ts'
 import type { Tokens } from '../identity/tokens.ts'
 import { destinationKinds, isResolved, resolve, targetOf, type Resolution } from '../resolver.ts'
+import {
+  bundleCopy,
+  bundleCopyName,
+  isTrustBundle,
+  trustBundle,
+} from '../transport/trust-bundle.ts'
 import { sinkNotFound, withSink } from '../source/sink.ts'
 import { withAvailability, type Subjects } from './availability.ts'
 import { sinkVariables, unbound, withBinding, type Bound } from './environment.ts'
@@ -52,6 +59,10 @@ export interface World extends Omit<Subjects, 'subject'> {
   readonly kind: Kind<Podspecable> | undefined
   readonly identity: Identity
   readonly tokenSecret: TokenSecret
+  /** Certificates that pods are to trust, PEM. */
+  readonly trusted: string | undefined
+  /** The ConfigMap that they have them from. */
+  readonly copy: ConfigMap | undefined
 }
 
 export const sinkBindingReconciler = (
@@ -80,6 +91,11 @@ export const sinkBindingReconciler = (
       })),
       ...identityWatches(SinkBinding),
       { kind: Secret, wake: 'owner' },
+      {
+        kind: ConfigMap,
+        wake: (changed: KubeObject, read: Reader) =>
+          isTrustBundle(changed) ? read.list(SinkBinding, '').map(keyOf) : [],
+      },
       {
         kind: Namespace,
         wake: ({ metadata }: KubeObject, read: Reader) =>
@@ -118,11 +134,13 @@ export const sinkBindingReconciler = (
         sink: resolved,
         identity,
         tokenSecret,
+        trusted: trustBundle(read),
+        copy: read.get(ConfigMap, { ...key, name: bundleCopyName }),
       }
     },
 
     plan(world, nowMs) {
-      const { binding, sink, kind, subjects, identity, tokenSecret } = world
+      const { binding, sink, kind, subjects, identity, tokenSecret, trusted, copy } = world
       const { generation = 0 } = binding.metadata
       const { subject = {}, ceOverrides } = binding.spec
       let status: SinkBindingStatus = conditions.begin(binding.status ?? {}, generation, nowMs)
@@ -131,7 +149,11 @@ export const sinkBindingReconciler = (
       status = conditions.markTrue(status, 'TrustBundlePropagated', nowMs)
       status = withSink(status, sink, conditions, nowMs)
       const bound = isResolved(sink)
-        ? { variables: sinkVariables(sink, ceOverrides), tokenSecret: status.oidcTokenSecretName }
+        ? {
+            variables: sinkVariables(sink, ceOverrides),
+            tokenSecret: status.oidcTokenSecretName,
+            trustBundle: trusted && bundleCopyName,
+          }
         : unbound
       // Pods that started without a token could not send: they get all at once.
       const patch =
@@ -142,8 +164,18 @@ export const sinkBindingReconciler = (
       const ofAccount = identityWrites(identity)
       const ofSecret = tokenSecretWrites(tokenSecret)
       return {
-        apply: [...ofAccount.apply, ...ofSecret.apply],
-        delete: [...ofSecret.delete, ...ofAccount.delete],
+        apply: [
+          ...ofAccount.apply,
+          ...ofSecret.apply,
+          ...(trusted === undefined
+            ? []
+            : [{ kind: ConfigMap, desired: bundleCopy(binding, trusted) }]),
+        ],
+        delete: [
+          ...ofSecret.delete,
+          ...ofAccount.delete,
+          ...(copy && trusted === undefined ? [{ kind: ConfigMap, key: keyOf(copy) }] : []),
+        ],
         patch,
         status: finish(status, binding.status, generation, nowMs),
         statusOnFailure: ({ message }) =>

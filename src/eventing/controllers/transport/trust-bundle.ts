@@ -1,14 +1,36 @@
 /** Whom senders trust besides the usual authorities: the ConfigMaps that are labelled so (contract eventing §3.10). */
 import type { ConfigMap as ConfigMapKind } from '../../../kube/api/config-map.ts'
 import { ConfigMap } from '../../../kube/api/config-map.ts'
-import type { KubeObject } from '../../../kube/api/meta.ts'
+import { controllerRef, type KubeObject } from '../../../kube/api/meta.ts'
 import type { Reader } from '../../../kube/controller/reconciler.ts'
 import { systemNamespace } from '../../api/names.ts'
 
 const bundleLabel = 'networking.knative.dev/trust-bundle'
 
 export const isTrustBundle = ({ metadata }: KubeObject): boolean =>
-  metadata.namespace === systemNamespace && metadata.labels?.[bundleLabel] === 'true'
+  metadata.namespace === systemNamespace &&
+  metadata.labels?.[bundleLabel] === 'true' &&
+  metadata.name !== bundleCopyName
+
+/** In namespaces of SinkBindings, for their pods (contract eventing §6.2). */
+export const bundleCopyName = 'kne-bundle-combined'
+const bundleCopyFile = 'knative-eventing-bundle.pem'
+
+/** The copy in the namespace of `owner`; others may own it too. */
+export const bundleCopy = (owner: KubeObject, pem: string): ConfigMapKind => {
+  const { controller: _, blockOwnerDeletion: __, ...reference } = controllerRef(owner)
+  return {
+    apiVersion: 'v1',
+    kind: ConfigMap.kind,
+    metadata: {
+      name: bundleCopyName,
+      namespace: owner.metadata.namespace ?? '',
+      labels: { [bundleLabel]: 'true' },
+      ownerReferences: [reference],
+    },
+    data: { [bundleCopyFile]: pem },
+  }
+}
 
 const certificate = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
 
@@ -18,6 +40,7 @@ export function trustBundle(read: Pick<Reader, 'list'>): string | undefined {
     [bundleLabel]: 'true',
   })
   const found = maps
+    .filter(isTrustBundle)
     .toSorted((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))
     .flatMap(({ data = {} }) =>
       Object.values(data).flatMap((text) => text.match(certificate) ?? []),
