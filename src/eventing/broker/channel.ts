@@ -33,6 +33,8 @@ export interface ChannelDeps {
   readonly sender: Sender
   readonly journal: Journal
   readonly spans?: EventSpans
+  /** Whether the engine itself takes the events that are sent to a URL. */
+  readonly isInlet?: (url: string) => boolean
   /** Of one file of its log. */
   readonly segmentBytes?: number
 }
@@ -148,7 +150,7 @@ export class Channel implements Inlet, AsyncDisposable {
   }
 
   async #subscribe(config: SubscriptionConfig): Promise<void> {
-    const { clock, sender, journal, spans } = this.#deps
+    const { clock, sender, journal, spans, isInlet } = this.#deps
     const subscription = await this.events.subscribe(config.uid, config.start ?? 'new')
     const dispatcher = new Dispatcher(
       {
@@ -164,6 +166,7 @@ export class Channel implements Inlet, AsyncDisposable {
         log: this.events,
         subscription,
         decode: (event) => this.decode(event),
+        ...(isInlet && { isInlet }),
         reenter: (event, answered, trace) => this.#reenter(event, answered, trace),
         park: (event, failure) =>
           this.deadLetters.add(event, config.uid, failure, this.decode(event)),

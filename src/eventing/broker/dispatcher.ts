@@ -16,6 +16,7 @@ import { inheritTtl, toDeadLetter, toReply, toSubscriber, understand } from './d
 import type { Failure, Understood } from './delivery.ts'
 import type { Destination, SubscriptionConfig, SubscriptionStats } from './feed.ts'
 import { compileFilter, type Filter } from './filters.ts'
+import { withHop } from './hops.ts'
 import type { Journal, Step } from './journal.ts'
 import { Durations } from './metrics.ts'
 import { judge, longestWait, type AttemptResult } from './retry.ts'
@@ -32,6 +33,8 @@ export interface DispatcherDeps {
   readonly log: EventLog
   readonly subscription: Subscription
   readonly decode: (event: LoggedEvent) => StoredEvent
+  /** Whether the engine itself takes the events that are sent there. Default: never. */
+  readonly isInlet?: (url: string) => boolean
   /** Puts an answer into the channel itself. */
   readonly reenter: (event: CloudEvent, answered: Headers, trace: Trace) => Promise<AttemptResult>
   /** Keeps what is given up; resolves when it is durable. */
@@ -425,13 +428,14 @@ export class Dispatcher implements AsyncDisposable {
     event: LoggedEvent,
     phase: 'subscriber' | 'reply' | 'deadLetter',
     to: Destination,
-    message: Message,
+    first: Message,
   ): Promise<{
     readonly understood: Understood
     readonly headers: Headers
     readonly failedBody: { readonly body?: Buffer }
   }> {
-    const { clock, sender } = this.#deps
+    const { clock, sender, decode, isInlet } = this.#deps
+    const message = isInlet?.(to.url) ? withHop(first, decode(event).passed) : first
     const { timeoutMs } = this.#config.delivery
     const startMs = clock.monotonic()
     const noted = (result: AttemptResult) => {

@@ -28,6 +28,8 @@ export class World implements AsyncDisposable {
   readonly steps: Step[] = []
   /** Lines of spans, where the configuration asks for them. */
   readonly spans: string[] = []
+  /** Hosts whose events come back to the engine. */
+  readonly hosts = new Set<string>()
   /** What each URL answers, one after the other, the last for ever. */
   readonly answers = new Map<string, Reply[]>()
   readonly directory: string
@@ -49,6 +51,12 @@ export class World implements AsyncDisposable {
         headers: Object.fromEntries(message.headers),
         body: message.body.toString(),
       })
+      const { host, pathname } = new URL(to.url)
+      if (this.hosts.has(host)) {
+        const sent = Object.fromEntries(message.headers)
+        const { status } = await this.post(pathname, sent, message.body, { host })
+        return { status, headers: [], body: Buffer.alloc(0) }
+      }
       const answers = this.answers.get(to.url) ?? [{}]
       const answer = answers.length > 1 ? answers.shift() : answers[0]
       if (answer instanceof Error) throw answer

@@ -10,6 +10,7 @@ import type { BufferedAnswer, BufferedRequest } from '../../lib/http1/buffered-s
 import type { Guards } from './authorization/guard.ts'
 import { Channel } from './channel.ts'
 import type { ChannelConfig, EngineConfig, SubscriptionStats } from './feed.ts'
+import { hostOfUrl } from './hops.ts'
 import { receive, type Inlet, type IngressWorld } from './ingress.ts'
 import type { Journal } from './journal.ts'
 import { metricsText } from './metrics.ts'
@@ -66,6 +67,10 @@ export class Engine implements AsyncDisposable {
   /** The ingress. */
   handle(request: BufferedRequest): BufferedAnswer | Promise<BufferedAnswer> {
     return receive(request, this.#world)
+  }
+
+  #isInlet(host: string): boolean {
+    return this.#brokerHosts.has(host) || this.#hosts.has(host)
   }
 
   #inlet(uid = ''): Inlet | undefined {
@@ -147,6 +152,7 @@ export class Engine implements AsyncDisposable {
         sender,
         journal,
         ...(spans && { spans }),
+        isInlet: (url) => this.#isInlet(hostOfUrl(url)),
         ...(segmentBytes !== undefined && { segmentBytes }),
       })
       this.#channels.set(each.uid, channel)

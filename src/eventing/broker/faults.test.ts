@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { readdir, readFile, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { broker, event, trigger, World } from './engine.fixture.ts'
+import { broker, brokers, event, trigger, World } from './engine.fixture.ts'
+import type { ChannelConfig } from './feed.ts'
 import { SendError } from './sender.ts'
 
 const structured = (json: string | Buffer, type = 'application/cloudevents+json') =>
@@ -210,4 +211,50 @@ test('a Broker that is deleted with a backlog lets go of all of it, under way or
   assert.deepEqual(await readdir(world.directory), [])
   await world.clock.advance(3_600_000)
   assert.equal(world.sent.length, sent)
+})
+
+test('circles of channels, Brokers and answers end, and the last event is a dead letter', async () => {
+  await using world = await World.create()
+  const host = (name: string) => `${name}-kn-channel.default.svc.cluster.local`
+  const channel = (name: string, to: string, reply?: string): ChannelConfig => ({
+    uid: `uid-${name}`,
+    kind: 'Channel',
+    namespace: 'default',
+    name,
+    hosts: [host(name)],
+    subscriptions: [
+      {
+        ...trigger(`${name}-sub`, { kind: 'Subscription', subscriber: { url: to } }),
+        reply: { url: reply ?? 'http://nobody/' },
+      },
+    ],
+  })
+  for (const each of [brokers, host('self'), host('answered'), host('a')]) world.hosts.add(each)
+  world.answers.set('http://echo/', [{ headers: Object.entries(event()) }])
+  const { channels } = broker(trigger('round', { subscriber: { url: `http://${host('a')}/` } }))
+  await world.engine.apply({
+    brokerHosts: [brokers],
+    channels: [
+      ...channels,
+      channel('self', `http://${host('self')}/`),
+      channel('answered', 'http://echo/', `http://${host('answered')}/`),
+      channel('a', `http://${brokers}/default/b`),
+    ],
+  })
+  for (const name of ['self', 'answered', 'a']) {
+    const old = event({ 'knative-ebb-hops': '250' })
+    assert.equal((await world.post('/', old, '', { host: host(name) })).status, 202)
+  }
+  const buried = () =>
+    world.engine.channels.reduce((sum, { deadLetters }) => sum + deadLetters.count, 0)
+  while (buried() < 3) {
+    await world.clock.advance(10)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  const newest = (uid: string) => world.engine.channel(uid)?.events.newest
+  assert.deepEqual(
+    ['self', 'answered'].map((name) => newest(`uid-${name}`)),
+    [6, 6],
+  )
+  assert.equal((newest('uid-a') ?? 0) + (newest('uid-b') ?? 0), 6)
 })

@@ -12,6 +12,7 @@ import { LogFullError } from '../log/event-log.ts'
 import type { Guard } from './authorization/guard.ts'
 import { enterBroker } from './delivery.ts'
 import { passThrough } from './headers.ts'
+import { hopsOf, mostHops } from './hops.ts'
 import type { StoredEvent } from './stored-event.ts'
 import { traceOf } from './trace.ts'
 
@@ -86,6 +87,8 @@ function take(
   world: IngressWorld,
 ): BufferedAnswer | Promise<BufferedAnswer> {
   const passed = passThrough(headers)
+  if (passed.length > 0 && hopsOf(passed) > mostHops)
+    return refuse(400, `the event has come round ${mostHops} times: its channels are a circle`)
   const trace = traceOf(valueOf(headers, 'traceparent'), valueOf(headers, 'tracestate'))
   const entered: StoredEvent[] = []
   for (const event of events) {

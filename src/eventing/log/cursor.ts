@@ -7,10 +7,15 @@ import type { Deferred } from './event-log.ts'
 /** First and last sequence, both settled. */
 type Settled = readonly [first: number, last: number]
 
+const countOf = (ranges: readonly Settled[]): number =>
+  ranges.reduce((sum, [first, last]) => sum + last - first + 1, 0)
+
 export class Cursor {
   #floor: number
   /** Above the floor, in order, with at least one event that is not settled before each. */
   #ranges: Settled[] = []
+  /** How many stand in the ranges. */
+  #above = 0
   readonly #deferred = new Map<number, Deferred>()
 
   constructor(floor: number) {
@@ -35,7 +40,7 @@ export class Cursor {
 
   /** How many above the floor are settled. */
   get settledAbove(): number {
-    return this.#ranges.reduce((sum, [first, last]) => sum + last - first + 1, 0)
+    return this.#above
   }
 
   isSettled(sequence: number): boolean {
@@ -58,6 +63,7 @@ export class Cursor {
       Number(joinsBefore) + Number(joinsBehind),
       joined,
     )
+    this.#above++
     this.#rise()
   }
 
@@ -72,6 +78,7 @@ export class Cursor {
     this.#ranges = this.#ranges
       .filter(([, last]) => last >= sequence)
       .map(([first, last]) => [Math.max(first, sequence), last])
+    this.#above = countOf(this.#ranges)
     for (const each of this.#deferred.keys()) if (each < sequence) this.#deferred.delete(each)
     this.#rise()
   }
@@ -92,6 +99,7 @@ export class Cursor {
     if (!Number.isSafeInteger(floor)) throw new Error(`no floor in ${text.slice(0, 80)}`)
     const cursor = new Cursor(floor)
     cursor.#ranges = [...settled]
+    cursor.#above = countOf(settled)
     for (const [sequence, attempts, notBeforeMs] of deferred)
       cursor.#deferred.set(sequence, { sequence, attempts, notBeforeMs })
     return cursor
@@ -101,6 +109,7 @@ export class Cursor {
     const [first] = this.#ranges
     if (first?.[0] !== this.#floor) return
     this.#floor = first[1] + 1
+    this.#above -= first[1] - first[0] + 1
     this.#ranges.shift()
   }
 
