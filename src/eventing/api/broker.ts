@@ -24,6 +24,7 @@ import { withMetadata, withUserInfo } from './metadata.ts'
 import {
   definitionLabels,
   annotation,
+  brokerClass,
   eventingGroup,
   systemNamespace,
   validationWebhook,
@@ -94,7 +95,12 @@ function defaults(sent: Broker, context: AdmissionContext<Broker>): Broker {
 function* validate(broker: Broker, context: AdmissionContext<Broker>): Generator<FieldError> {
   const { spec } = broker
   const { old } = context
-  if (!classOf(broker)) yield missingField(annotation.brokerClass)
+  const ofClass = classOf(broker)
+  if (!ofClass) yield missingField(annotation.brokerClass)
+  if (!old && ofClass && ofClass !== brokerClass.multiTenant)
+    context.warn(
+      `nothing here serves Brokers of class ${ofClass}, so its status stays empty; ${brokerClass.multiTenant} is served`,
+    )
   yield* validateRetention(broker.metadata)
   yield* via('spec', validateSpec(broker, context))
   if (!old) return

@@ -391,6 +391,9 @@ namespaceDefaults:
     { retry: 2 },
   ])
   assert.deepEqual(made('ns', 'Other'), ['Other', 'own', undefined])
+  const warnings: string[] = []
+  admitted(Broker, named(Broker, {}, { namespace: 'ns' }), { configs, warnings })
+  assert.match(warnings.join(), /class Kafka.*MTChannelBasedBroker is served/)
   assert.deepEqual(made('other'), [
     'MTChannelBasedBroker',
     'cluster',

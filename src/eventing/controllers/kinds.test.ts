@@ -290,3 +290,56 @@ test('a Channel of 2018 with its provisioner, and a Subscription that only passe
   )
   assert.deepEqual(states, ['True', 'False'])
 })
+
+test('delivery of a Subscription: its own or that of the channel, and the nearest dead-letter sink', async () => {
+  await using world = await start()
+  for (const name of ['outer', 'inner']) await world.create(service(name))
+  const channel = { apiVersion: 'messaging.knative.dev/v1', kind: 'Channel', name: 'c' }
+  await world.create({
+    apiVersion: channel.apiVersion,
+    kind: 'Channel',
+    metadata: { name: 'c' },
+    spec: {
+      delivery: {
+        retry: 5,
+        backoffPolicy: 'linear',
+        backoffDelay: 'PT1S',
+        deadLetterSink: toService('outer'),
+      },
+    },
+  })
+  const cases: readonly [string, object | undefined, object][] = [
+    [
+      'none',
+      undefined,
+      { retry: 5, backoffPolicy: 'linear', backoffDelay: 'PT1S', deadLetterSink: at('outer') },
+    ],
+    ['own', { retry: 2 }, { retry: 2, deadLetterSink: at('outer') }],
+    [
+      'sink',
+      { format: 'json', timeout: 'PT3S', deadLetterSink: toService('inner') },
+      { format: 'json', timeout: 'PT3S', deadLetterSink: at('inner') },
+    ],
+  ]
+  for (const [name, delivery] of cases)
+    await world.create({
+      apiVersion: channel.apiVersion,
+      kind: 'Subscription',
+      metadata: { name },
+      spec: { channel, subscriber: { uri: 'http://a.example' }, ...(delivery && { delivery }) },
+    })
+  await world.settle()
+  const { spec } = await world.client.get(InMemoryChannel, world.key('c'))
+  for (const [name, , wanted] of cases) {
+    await world.isReady(Subscription, name)
+    const entered = spec.subscribers?.find((each) => each.name === name)
+    assert.deepEqual(entered?.delivery, wanted, name)
+    const { status } = await world.client.get(Subscription, world.key(name))
+    assert.equal(
+      status?.physicalSubscription?.deadLetterSinkUri,
+      entered?.delivery?.deadLetterSink?.uri,
+    )
+  }
+})
+
+const at = (name: string) => ({ uri: `http://${name}.default.svc.cluster.local` })
