@@ -270,6 +270,17 @@ spec:
       const mounts = await field('deploy', 'app', '.spec.template.spec.containers[0].volumeMounts')
       return mounts.includes('/oidc')
     })
+    const pem = await field('cm', 'kube-root-ca.crt', '.data.ca\\.crt')
+    const bundle = ['-n', 'knative-eventing', 'create', 'cm', 'ours', `--from-literal=ca=${pem}`]
+    await ebb.ok(...bundle)
+    const label = 'networking.knative.dev/trust-bundle=true'
+    await ebb.ok('-n', 'knative-eventing', 'label', 'cm', 'ours', label)
+    await until('the bundle is mounted', async () => {
+      const mounts = await field('deploy', 'app', '.spec.template.spec.containers[0].volumeMounts')
+      return mounts.includes('/oidc') && mounts.includes('/knative-custom-certs')
+    })
+    assert.equal((await field('cm', 'kne-bundle-combined', '.data')).includes('BEGIN'), true)
+    await ebb.ok('-n', 'knative-eventing', 'delete', 'cm', 'ours')
   })
 
   test('nothing of tokens is in logs or in the journal', async () => {
