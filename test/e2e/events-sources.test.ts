@@ -128,6 +128,13 @@ describe('sources of events', { skip: withoutKubectl }, () => {
     assert.match(text, /subject: \/apis\/v1\/namespaces\/default\/events\/busybox\.[0-9a-f]{16}\n/)
     assert.match(text, / {2}knativearrivaltime: /)
     assert.match(text, /"fieldPath": "spec\.containers\{busybox\}"/)
+    assert.match(text, /datacontenttype: application\/json\n/)
+    assert.match(text, /"involvedObject": \{[^}]*"kind": "Pod"[^}]*"name": "busybox"/)
+    assert.match(text, /"message": "Started container/)
+    assert.match(text, /"component": "kubelet"/)
+    assert.match(text, /"type": "Normal"/)
+    await until('busybox is done', async () => / Completed /.test(await ebb.ok('get', 'pods')))
+    await ebb.ok('delete', 'pod', 'busybox')
     await ebb.ok('delete', source)
   })
 
@@ -165,6 +172,79 @@ spec:
     const path = 'jsonpath={.metadata.generation}'
     assert.equal(await ebb.ok('get', 'deployment', 'sender-deployment', '-o', path), '1')
     await ebb.ok('delete', 'containersource', 'sender')
+  })
+
+  test('objects of a kind of the user are sinks, and are told theirs', async () => {
+    const machine = (name: string, spec: string) => `
+apiVersion: example.com/v1
+kind: Machine
+metadata: {name: ${name}, labels: {sends: events}}
+spec: ${spec}
+`
+    const env = async (name: string) =>
+      JSON.parse(
+        (await ebb.ok(
+          'get',
+          'machine',
+          name,
+          '-o',
+          'jsonpath={.spec.template.spec.containers[0].env}',
+        )) || '[]',
+      ) as readonly { name: string; value: string }[]
+    const bound = (url: string) => [
+      { name: 'K_SINK', value: url },
+      { name: 'K_CE_OVERRIDES', value: '' },
+    ]
+    await apply(`
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: machines.example.com}
+spec:
+  group: example.com
+  scope: Namespaced
+  names: {kind: Machine, plural: machines, singular: machine, listKind: MachineList}
+  versions:
+    - name: v1
+      served: true
+      storage: true
+      subresources: {status: {}}
+      schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+---
+apiVersion: sources.knative.dev/v1
+kind: SinkBinding
+metadata: {name: machines}
+spec:
+  subject: {apiVersion: example.com/v1, kind: Machine, selector: {matchLabels: {sends: events}}}
+  sink: {ref: {apiVersion: example.com/v1, kind: Machine, name: hub}}
+`)
+    await ebb.ok('wait', '--for=condition=Established', 'crd/machines.example.com')
+    const template = '{template: {spec: {containers: [{name: main, image: none}]}}}'
+    await apply(machine('old', template))
+    await apply(machine('hub', '{}'))
+    const moveHub = (url: string) =>
+      ebb.ok(
+        'patch',
+        'machine',
+        'hub',
+        '--subresource=status',
+        '--type=merge',
+        '-p',
+        JSON.stringify({ status: { address: { url } } }),
+      )
+    await moveHub('http://hub.example')
+    await until('the old one is told', async () => (await env('old')).length > 0)
+    await apply(machine('new', template))
+    assert.deepEqual(await env('new'), bound('http://hub.example'))
+    await moveHub('http://hub.example/elsewhere')
+    await until(
+      'both are told of the move',
+      async () =>
+        (await env('old'))[0]?.value === 'http://hub.example/elsewhere' &&
+        (await env('new'))[0]?.value === 'http://hub.example/elsewhere',
+    )
+    await ebb.ok('delete', 'sinkbinding', 'machines')
+    assert.deepEqual(await env('old'), [])
+    await ebb.ok('delete', 'crd', 'machines.example.com')
   })
 
   test('a JobSink runs a Job for each event, and one that is sent again not again', async () => {
