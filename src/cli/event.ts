@@ -1,5 +1,6 @@
 /** `ebb event`: sends events, shows where they went and why, and sends them again. */
 import { readFile } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Broker } from '../eventing/api/broker.ts'
 import { Channel } from '../eventing/api/channel.ts'
 import { InMemoryChannel } from '../eventing/api/in-memory-channel.ts'
@@ -62,15 +63,21 @@ async function send(session: Session, rest: readonly string[]): Promise<number> 
 async function postTo(session: Session): Promise<Post> {
   const inlet = await oneInlet(session)
   const kinds = { brokers: Broker, channels: Channel, inmemorychannels: InMemoryChannel }
-  const { status } = await session.client.get<Broker | Channel | InMemoryChannel>(
-    kinds[inlet.resource] as typeof Broker,
-    inlet,
-  )
-  const url = status?.address?.url
-  if (url === undefined || url === '')
-    throw new Error(`${inlet.name} has no address yet: see its conditions (kubectl describe)`)
+  const kind = kinds[inlet.resource] as typeof Broker
+  let url = ''
+  // What was made a moment ago has its address a moment later.
+  for (let tried = 1; url === ''; tried++) {
+    const { status } = await session.client.get<Broker | Channel | InMemoryChannel>(kind, inlet)
+    url = status?.address?.url ?? ''
+    if (url === '' && tried === addressTries)
+      throw new Error(`${inlet.name} has no address yet: see its conditions (kubectl describe)`)
+    if (url === '') await sleep(addressEveryMs)
+  }
   return { url, dial: await localGateway(session) }
 }
+
+const addressTries = 20
+const addressEveryMs = 250
 
 /** Names of the cluster, and those below localhost, are not known to every resolver. */
 async function postToUrl(session: Session, url: string): Promise<Post> {

@@ -43,6 +43,8 @@ const forms: readonly LegacyForm[] = [
     description: 'Old form of flows.knative.dev Parallel.',
     convert: parallelSpec,
     missing: branchesOf,
+    // Of Choice; the book's Parallel has it.
+    mistaken: { cases: 'branches' },
   },
   {
     ...all,

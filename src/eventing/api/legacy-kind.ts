@@ -37,6 +37,8 @@ export interface LegacyForm {
   /** As a spec of the successor. Refuses what can not be said. */
   readonly convert: (spec: Fields, patched: boolean) => Fields
   readonly missing: (spec: Fields) => Iterable<FieldError>
+  /** Fields that were never of this kind and are taken nevertheless, by the one that is meant. */
+  readonly mistaken?: Readonly<Record<string, string>>
   /** Conditions of then by those of today. */
   readonly conditions?: Readonly<Record<string, string>>
 }
@@ -74,6 +76,9 @@ export const legacyKind = (form: LegacyForm): LegacyKind => {
           context.warn(
             `${group}/v1alpha1 ${kind} is deprecated; use ${successor.group}/v1 ${successor.kind}`,
           )
+          for (const [field, meant] of Object.entries(form.mistaken ?? {}))
+            if (partsOf(legacy).spec[field] !== undefined)
+              context.warn(`spec.${field} is deprecated; use spec.${meant}`)
           return legacy
         },
         *validate(legacy) {
