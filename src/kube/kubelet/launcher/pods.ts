@@ -30,7 +30,7 @@ import type {
   SandboxRecord,
   StartSpec,
 } from './protocol.ts'
-import { kill, killGroup, signalContainer } from './signals.ts'
+import { hearsEnd, kill, killGroup, signalContainer } from './signals.ts'
 import type { WarmPool } from './warm-pool.ts'
 
 /** How often the end of a process that is not our child is looked for. */
@@ -264,7 +264,7 @@ export class Pods {
     }
   }
 
-  /** TERM to every container, KILL after `graceMs`, until no process with our mark is left. */
+  /** TERM to every container, KILL after `graceMs` or when nobody is left who hears, until no process with our mark is left. */
   async stopAll(graceMs: number): Promise<void> {
     const { prefix } = this.#options
     const running = () =>
@@ -276,7 +276,8 @@ export class Pods {
       signalContainer(container, 'SIGTERM')
       signalContainer(container, 'SIGCONT') // what is frozen hears of it only so
     }
-    await this.#until(none, graceMs)
+    // What the kernel keeps the signal from is not waited for: it has not come, and never will.
+    await this.#until(() => !running().some(hearsEnd), graceMs)
     for (const container of running()) signalContainer(container, 'SIGKILL')
     const strays = () =>
       [...markedProcesses(prefix)].filter(({ pid }) => processStat(pid)?.state !== 'Z')

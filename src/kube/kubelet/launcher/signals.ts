@@ -1,4 +1,5 @@
 /** How signals reach the processes of a container: by its group, its terminal's session, or one by one inside its namespace. */
+import { readFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import { childrenOf } from './proc.ts'
 import type { ContainerRecord } from './protocol.ts'
@@ -32,6 +33,29 @@ function signalKept(
     return
   }
   kill(pid, signal === 'SIGTERM' ? signalNamed(kept?.stopSignal) : signal)
+}
+
+/** False when asking the container to end is in vain (`canHear`). What is gone, or can not be read, is taken to hear. */
+export function hearsEnd({ pid, kept }: Pick<ContainerRecord, 'pid' | 'kept'>): boolean {
+  if (!kept) return true
+  const signal = signalNamed(kept.stopSignal)
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, 'latin1')
+    return canHear(status, typeof signal === 'number' ? signal : constants.signals[signal])
+  } catch {
+    return true
+  }
+}
+
+/**
+ * Whether a process with this `/proc/PID/status` gets a signal: the kernel keeps from the first process of a namespace what
+ * that neither handles nor has blocked in order to fetch it.
+ */
+export function canHear(status: string, signal: number): boolean {
+  if (!/^NSpid:.*\t1$/m.test(status)) return true
+  const mask = (name: string): bigint =>
+    BigInt(`0x${new RegExp(`^${name}:\\t([0-9a-f]+)$`, 'm').exec(status)?.[1] ?? 'f'.repeat(16)}`)
+  return (((mask('SigCgt') | mask('SigBlk')) >> BigInt(signal - 1)) & 1n) === 1n
 }
 
 /** `SIGQUIT`, `QUIT` or `3`; TERM for what is none. */
