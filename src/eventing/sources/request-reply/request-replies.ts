@@ -95,7 +95,12 @@ export class RequestReplies implements Disposable {
     }
   }
 
-  async #ask(event: CloudEvent, headers: Headers, served: Served): Promise<BufferedAnswer> {
+  /** What waits holds no event: there may be thousands of them, and large ones. */
+  #ask(
+    event: CloudEvent,
+    headers: Headers,
+    served: Served,
+  ): BufferedAnswer | Promise<BufferedAnswer> {
     const { config, keys, waiting } = served
     const [key] = keys
     if (!config.broker) return refuse(500, 'the Broker has no address: see the conditions of both')
@@ -117,7 +122,7 @@ export class RequestReplies implements Disposable {
       config.broker,
       this.#options.sender,
     ).then((problem) => problem && waiting.settle(mark, problem))
-    return answerOf(await waits, config)
+    return waits.then((outcome) => answerOf(outcome, config))
   }
 
   /** Nobody waits any longer. */
