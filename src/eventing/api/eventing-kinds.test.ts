@@ -272,6 +272,23 @@ test('what is refused, and how', () => {
     )
 })
 
+test('fields of a Trigger that mean nothing are refused, not dropped', () => {
+  const unknown = (spec: object): string => {
+    try {
+      admitted(Trigger, named(Trigger, { broker: 'b', subscriber: service, ...spec }))
+    } catch (error) {
+      return error instanceof StatusError ? error.message : String(error)
+    }
+    return ''
+  }
+  const denied = (field: string) =>
+    `admission webhook "webhook.eventing.knative.dev" denied the request: mutation failed: cannot decode incoming new object: json: unknown field "${field}"`
+  assert.equal(unknown({ filterr: {} }), denied('filterr'))
+  assert.equal(unknown({ filters: [{ exact: { a: 'b' } }, { exactt: {} }] }), denied('exactt'))
+  assert.equal(unknown({ filters: [{ any: [{ not: { sql: 'TRUE' } }] }] }), denied('sql'))
+  assert.equal(unknown({ filters: [{ any: [{ not: { cesql: 'TRUE' } }] }, {}] }), '')
+})
+
 test('what may not be changed', () => {
   const stored = (kind: KindDefinition, spec: object) => admitted(kind, named(kind, spec))
   const cases: readonly [KindDefinition, object, object, RegExp | ''][] = [

@@ -10,6 +10,7 @@ export const clusterDomain = 'cluster.local'
 
 /** Who refuses, as clients see it. */
 export const validationWebhook = 'validation.webhook.eventing.knative.dev'
+export const defaultingWebhook = 'webhook.eventing.knative.dev'
 
 export const brokerClass = {
   /** The one Ebb serves; Knative's own name for it, as that is what people's YAML says. */

@@ -28,15 +28,12 @@ import {
 import { withUserInfo } from './metadata.ts'
 import { definitionLabels, messagingGroup, validationWebhook } from './names.ts'
 
-export const SubscriptionSpec = object(
-  {
-    channel: KReference,
-    subscriber: Destination,
-    reply: Destination,
-    delivery: DeliverySpec,
-  },
-  { 'x-kubernetes-preserve-unknown-fields': true },
-)
+export const SubscriptionSpec = object({
+  channel: KReference,
+  subscriber: Destination,
+  reply: Destination,
+  delivery: DeliverySpec,
+})
 export type SubscriptionSpec = Static<typeof SubscriptionSpec>
 
 export const SubscriptionStatus = object({

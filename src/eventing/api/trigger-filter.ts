@@ -9,6 +9,7 @@ import {
 import { list, map, object, string, type Schema } from '../../kube/api/schema.ts'
 import { compileCesql } from '../cesql/cesql.ts'
 import { CesqlSyntaxError } from '../cesql/syntax.ts'
+import { refuseUnknown } from './decoding.ts'
 
 /** One of the dialects, or nothing. */
 export interface SubscriptionsApiFilter {
@@ -41,6 +42,16 @@ export const filterSchema = object(
 export const attributeName = /^[a-z][a-z0-9]*$/
 const nameHelp =
   'Attribute name must start with a letter and can only contain lowercase alphanumeric'
+
+/** Throws when a filter has a field that is no dialect. */
+export function refuseUnknownDialects(filters: readonly SubscriptionsApiFilter[], depth = 0): void {
+  if (depth > maxDepth) return
+  for (const filter of filters) {
+    refuseUnknown(filter, dialects)
+    const { all = [], any = [], not } = filter
+    refuseUnknownDialects([...all, ...any, ...(not ? [not] : [])], depth + 1)
+  }
+}
 
 /** Deeper ones are a mistake or an attack. */
 const maxDepth = 32

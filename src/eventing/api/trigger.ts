@@ -21,6 +21,7 @@ import { sameJson } from '../../kube/api/validation.ts'
 import { ageColumn, authFields } from './address-status.ts'
 import { triggerVersions } from './conversion/broker.ts'
 import { featuresOf } from './config/read.ts'
+import { refuseUnknown } from './decoding.ts'
 import { validateAcross } from './cross-namespace.ts'
 import {
   DeliverySpec,
@@ -31,7 +32,12 @@ import {
 import { Destination, destinationIn, KReference, validateDestination } from './destination.ts'
 import { withMetadata, withUserInfo } from './metadata.ts'
 import { definitionLabels, annotation, eventingGroup, label, validationWebhook } from './names.ts'
-import { attributeName, filterSchema, validateFilters } from './trigger-filter.ts'
+import {
+  attributeName,
+  filterSchema,
+  refuseUnknownDialects,
+  validateFilters,
+} from './trigger-filter.ts'
 
 export const TriggerSpec = object(
   {
@@ -88,6 +94,8 @@ const withDefaults = (trigger: Trigger): Trigger => {
 }
 
 function defaults(sent: Trigger, context: AdmissionContext<Trigger>): Trigger {
+  refuseUnknown(sent.spec ?? {}, Object.keys(TriggerSpec.properties ?? {}))
+  refuseUnknownDialects(sent.spec?.filters ?? [])
   const trigger = withDefaults(sent)
   const { old } = context
   const changed = !old || !sameJson(trigger.spec, withDefaults(old).spec)
