@@ -154,7 +154,11 @@ test('it waits for its Broker, follows it to another one, and says whose the Tri
     'NotFound',
     'could not get broker: broker.eventing.knative.dev "b" not found',
   ])
-  assert.equal((await it.condition('TriggersReady'))[1], 'TriggersNotReady')
+  assert.deepEqual(await it.condition('TriggersReady'), [
+    'False',
+    'TriggersNotReady',
+    'not all triggers are ready yet: r0-1: Broker "b" does not exist',
+  ])
   await it.create(broker('b'))
   await it.settle()
   await it.isReady(RequestReply, 'r')

@@ -7,7 +7,7 @@ import { controllerOf, controllerRef, keyOf, type KubeObject } from '../../../ku
 import { Secret } from '../../../kube/api/secret.ts'
 import type { Apply, Reader, Reconciler } from '../../../kube/controller/reconciler.ts'
 import { childName } from '../../../knative/child-name.ts'
-import { finish, isReady } from '../../../knative/conditions.ts'
+import { conditionOf, finish, isReady } from '../../../knative/conditions.ts'
 import { parseIsoDuration } from '../../../lib/iso-duration.ts'
 import { Broker } from '../../api/broker.ts'
 import { requestReplyHost } from '../../api/names.ts'
@@ -158,7 +158,7 @@ function decide(
           status,
           'TriggersReady',
           'TriggersNotReady',
-          'not all triggers are ready yet',
+          notReadyText(trigger),
           nowMs,
         )
       : conditions.markFalse(
@@ -211,6 +211,13 @@ function withBroker(
 
 const isBrokerAnnotation = (key: string): boolean =>
   Object.values(brokerAnnotation).some((each) => each === key)
+
+/** With what the Trigger itself says. */
+function notReadyText(trigger: Trigger | undefined): string {
+  const { message = '' } = conditionOf(trigger?.status, 'Ready') ?? {}
+  const why = trigger && message !== '' ? `: ${trigger.metadata.name}: ${message}` : ''
+  return `not all triggers are ready yet${why}`
+}
 
 const isTriggerReady = (trigger: Trigger): boolean =>
   !trigger.metadata.deletionTimestamp && isReady(trigger)
