@@ -2,7 +2,7 @@
  * Schedules of PingSources: five fields or six with leading seconds, descriptors, a time zone (robfig/cron with
  * `SecondOptional | Descriptor`; contract eventing §2.12). Says what is wrong; when it is time is the engine's business.
  */
-import { scheduleProblem, spelledOut } from '../../kube/api/cron-schedule.ts'
+import { listedFields, scheduleProblem, spelledOut } from '../../kube/api/cron-schedule.ts'
 
 export interface ScheduleProblem {
   readonly field: 'schedule' | 'timezone'
@@ -27,6 +27,19 @@ export function pingScheduleProblem(
     return { field: 'timezone', text: `provided bad location ${zone}: unknown time zone ${zone}` }
   const text = fieldsProblem(fields)
   return text === undefined ? undefined : { field: 'schedule', text }
+}
+
+const longestMonths = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+
+/** Whether a schedule that is taken names only days that no month has: February 30th. */
+export function neverComes(schedule: string): boolean {
+  const [day = '', month = '', weekday = ''] = listedFields(separated(schedule, '').fields)
+    .split(' ')
+    .slice(-3)
+  if (day === '*' || weekday !== '*') return false
+  const months = month === '*' ? longestMonths.map((_, i) => i + 1) : month.split(',').map(Number)
+  const first = Math.min(...day.split(',').map(Number))
+  return months.every((each) => first > (longestMonths[each - 1] ?? 31))
 }
 
 function fieldsProblem(fields: string): string | undefined {

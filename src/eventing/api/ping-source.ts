@@ -8,7 +8,7 @@ import type { KubeObject } from '../../kube/api/meta.ts'
 import { object, string, type Static } from '../../kube/api/schema.ts'
 import { configPingDefaults } from './config/ping-defaults.ts'
 import { definitionLabels, sourcesGroup, systemNamespace, validationWebhook } from './names.ts'
-import { pingScheduleProblem } from './ping-schedule.ts'
+import { neverComes, pingScheduleProblem } from './ping-schedule.ts'
 import {
   olderVersions,
   registered,
@@ -53,6 +53,8 @@ function* validate(
   yield* via('spec', validateSourceSpec(spec))
   const problem = pingScheduleProblem(schedule, timezone)
   if (problem) yield invalidValue(problem.text, `spec.${problem.field}`)
+  else if (neverComes(schedule))
+    context.warn(`spec.schedule "${schedule}" names a day that no month has: it never sends`)
   const key = { namespace: systemNamespace, name: configPingDefaults.name }
   const { dataMaxSize } = configPingDefaults.from(context.read(ConfigMap, key))
   yield* via('spec', validateData(spec, dataMaxSize))

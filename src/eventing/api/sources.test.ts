@@ -16,7 +16,7 @@ import {
 } from './former-sources.ts'
 import { JobSink } from './job-sink.ts'
 import { eventingKinds } from './kinds.ts'
-import { pingScheduleProblem, separated } from './ping-schedule.ts'
+import { neverComes, pingScheduleProblem, separated } from './ping-schedule.ts'
 import { PingSource } from './ping-source.ts'
 import { SinkBinding } from './sink-binding.ts'
 
@@ -105,6 +105,10 @@ describe('PingSource', () => {
     })
     assert.deepEqual(separated('? * * * *', ''), { fields: '* * * * *', zone: undefined })
     assert.equal(pingScheduleProblem('x'.repeat(2_000), '')?.field, 'schedule')
+    const never = ['0 0 30 2 *', '0 0 31 4,JUN,9-9 ?', '5 0 0 31 feb *', 'TZ=UTC 0 0 30/1 2 *']
+    for (const schedule of never) assert.ok(neverComes(schedule), schedule)
+    const some = ['0 0 29 2 *', '0 0 30 2 1', '@yearly', '0 0 31 * *', '* * * * *', '0 0 31 */2 *']
+    for (const schedule of some) assert.ok(!neverComes(schedule), schedule)
   })
 })
 

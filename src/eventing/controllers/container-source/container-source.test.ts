@@ -12,6 +12,7 @@ import { inMemoryPlatform } from '../../../testing/platform.ts'
 import { SimClock } from '../../../testing/sim-clock.ts'
 import { ContainerSource } from '../../api/container-source.ts'
 import { eventingKinds } from '../../api/kinds.ts'
+import { SinkBinding } from '../../api/sink-binding.ts'
 import { sinkBindingAdmission } from '../sink-binding/admission.ts'
 import { sinkBindingReconciler } from '../sink-binding/sink-binding.ts'
 import { containerSourceReconciler } from './container-source.ts'
@@ -134,6 +135,24 @@ test('a Deployment that knows the sink, with what the user gave it, and a status
       'ContainerSourceReconciled: ContainerSource reconciled: "default/beat" (2)',
       'ContainerSourceSinkBindingCreated: SinkBinding created "beat-sinkbinding" (1)',
     ])
+  })
+})
+
+test('its binding goes without a roll-out, as its Deployment may go with it', async () => {
+  await withSource(async ({ client, advance, create }) => {
+    const metadata = { name: 'sink', namespace: 'default' }
+    const spec = { ports: [{ port: 80 }] }
+    await client.create(CoreService, { apiVersion: 'v1', kind: 'Service', metadata, spec })
+    await create()
+    await advance()
+    const before = await client.get<Deployment>(Deployment, key('beat-deployment'))
+    const binding = await client.get<SinkBinding>(SinkBinding, key('beat-sinkbinding'))
+    await client.delete(SinkBinding, key('beat-sinkbinding'))
+    await advance()
+    const after = await client.get<Deployment>(Deployment, key('beat-deployment'))
+    assert.equal(after.metadata.generation, before.metadata.generation)
+    const again = await client.get<SinkBinding>(SinkBinding, key('beat-sinkbinding'))
+    assert.notEqual(again.metadata.uid, binding.metadata.uid)
   })
 })
 

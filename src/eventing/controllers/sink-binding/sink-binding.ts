@@ -5,7 +5,13 @@
 import { finish } from '../../../knative/conditions.ts'
 import { createTracker } from '../../../knative/tracker.ts'
 import { ConfigMap } from '../../../kube/api/config-map.ts'
-import { keyOf, keyText, type KubeObject, type ObjectKey } from '../../../kube/api/meta.ts'
+import {
+  controllerOf,
+  keyOf,
+  keyText,
+  type KubeObject,
+  type ObjectKey,
+} from '../../../kube/api/meta.ts'
 import { selectorMatcher } from '../../../kube/api/selectors.ts'
 import type { Kind } from '../../../kube/api/kind.ts'
 import { groupOf } from '../../../kube/controller/custom-kinds.ts'
@@ -189,8 +195,15 @@ export const sinkBindingReconciler = (
       }
     },
 
-    finalize: ({ kind, subjects }) => ({
-      patch: kind ? patches(kind, subjects, unbound) : [],
+    finalize: ({ binding, kind, subjects }) => ({
+      // What goes together with its binding is not rolled out once more before.
+      patch: kind
+        ? patches(
+            kind,
+            subjects.filter((each) => !areSiblings(each, binding)),
+            unbound,
+          )
+        : [],
       done: true,
     }),
 
@@ -205,6 +218,11 @@ export const sinkBindingReconciler = (
         for (const key of sending.values()) wake(key)
       }) ?? { [Symbol.dispose]() {} },
   }
+}
+
+const areSiblings = (a: KubeObject, b: KubeObject): boolean => {
+  const controller = controllerOf(a)
+  return controller !== undefined && controller.uid === controllerOf(b)?.uid
 }
 
 const isSame = (a: Kind, b: Kind): boolean => a.group === b.group && a.kind === b.kind
