@@ -100,6 +100,8 @@ export class Dispatcher implements AsyncDisposable {
   readonly #before: Map<number, { readonly attempts: number; readonly notBeforeMs: number }>
   readonly #busyKeys = new Set<string>()
   readonly durations = new Durations()
+  /** From when an event came in to its first attempt. */
+  readonly waits = new Durations()
   #queuedBytes = 0
   #inFlight = 0
   #inFlightBytes = 0
@@ -341,6 +343,12 @@ export class Dispatcher implements AsyncDisposable {
   async #call(event: LoggedEvent, stored: StoredEvent, attempts: number): Promise<Next> {
     const { delivery, subscriber, reply: replyTo } = this.#config
     if (!subscriber) return { state: { phase: 'subscriber', attempts: attempts - 1 }, waitMs: 1000 }
+    if (attempts === 1)
+      this.waits.note(
+        textOf(stored.event.attributes['type']),
+        undefined,
+        Math.max(this.#deps.clock.now() - event.timeMs, 0),
+      )
     const sent = await this.#send(
       event,
       'subscriber',
@@ -435,12 +443,14 @@ export class Dispatcher implements AsyncDisposable {
     readonly failedBody: { readonly body?: Buffer }
   }> {
     const { clock, sender, decode, isInlet } = this.#deps
-    const message = isInlet?.(to.url) ? withHop(first, decode(event).passed) : first
+    const stored = decode(event)
+    const type = textOf(stored.event.attributes['type'])
+    const message = isInlet?.(to.url) ? withHop(first, stored.passed) : first
     const { timeoutMs } = this.#config.delivery
     const startMs = clock.monotonic()
     const noted = (result: AttemptResult) => {
       const tookMs = clock.monotonic() - startMs
-      this.durations.note(result.status, tookMs)
+      this.durations.note(type, result.status ?? 0, tookMs)
       this.#note(event, {
         kind: 'attempt',
         phase,

@@ -279,9 +279,11 @@ test('metrics count deliveries by status, and what waits', async () => {
   await world.settled('uid-work')
   const { status, body } = await world.post('/metrics', {}, '', { method: 'GET' })
   assert.equal(status, 200)
-  const own = 'broker="b",namespace="default",trigger="work"'
+  const own = 'broker="b",namespace="default",trigger="work",trigger_namespace="default"'
+  const type = 'cloudevents_type="test.event"'
   for (const line of [
-    `kn_eventing_dispatch_duration_seconds_count{${own},http_response_status_code="200"} 1`,
+    `kn_eventing_dispatch_duration_seconds_count{${own},http_response_status_code="200",${type}} 1`,
+    `kn_eventing_process_duration_seconds_count{${own},${type}} 1`,
     `ebb_events_delivered_total{${own}} 1`,
     `ebb_events_backlog{${own}} 0`,
     'ebb_events_accepted_total{broker="b",namespace="default"} 1',

@@ -258,3 +258,21 @@ test('circles of channels, Brokers and answers end, and the last event is a dead
   )
   assert.equal((newest('uid-a') ?? 0) + (newest('uid-b') ?? 0), 6)
 })
+
+test('metrics stay as they should be, whatever types senders make up', async () => {
+  await using world = await World.create()
+  await world.engine.apply(broker(trigger('t')))
+  for (let i = 0; i < 100; i++)
+    await world.post(
+      '/default/b',
+      event({ 'ce-type': `"quoted \\\\ ${'x'.repeat(i)}%0A"`.slice(0, -4) }),
+    )
+  await world.settled('uid-t')
+  const { body } = await world.post('/metrics', {}, '', { method: 'GET' })
+  const line = /^(#.*|[a-z_]+(\{([a-z_]+="([^"\\]|\\["\\])*",?)*\})? \d+(\.\d+)?(e-?\d+)?)$/
+  for (const each of body.trimEnd().split('\n')) assert.match(each, line)
+  const counts = body.match(/^kn_eventing_dispatch_duration_seconds_count.*$/gm) ?? []
+  assert.ok(counts.length > 60 && counts.length < 70, `${counts.length} series`)
+  const sum = counts.reduce((all, each) => all + Number(each.split(' ').at(-1)), 0)
+  assert.equal(sum, 100)
+})

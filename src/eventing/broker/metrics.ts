@@ -6,8 +6,10 @@ import type { Channel } from './channel.ts'
 
 /** Seconds. */
 const bounds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
-/** Statuses of one subscriber that are told apart. */
-const maxStatuses = 16
+/** Statuses and types at one subscription that are told apart. */
+const maxSeries = 64
+/** Characters of a type that are shown. */
+const longestType = 200
 
 interface Histogram {
   /** One more than bounds, the last for what is longer; not summed up. */
@@ -15,18 +17,19 @@ interface Histogram {
   seconds: number
 }
 
-/** How long the attempts at one subscription took, by status. */
+/** How long something took at one subscription, by type of event and perhaps by status. */
 export class Durations {
-  readonly #byStatus = new Map<string, Histogram>()
+  readonly #series = new Map<string, Histogram>()
 
-  /** `status` undefined = there was no answer. */
-  note(status: number | undefined, tookMs: number): void {
-    const wanted = status === undefined ? '0' : String(status)
-    const known = this.#byStatus.has(wanted) || this.#byStatus.size < maxStatuses
-    const key = known ? wanted : 'other'
-    let histogram = this.#byStatus.get(key)
-    if (!histogram)
-      this.#byStatus.set(key, (histogram = { counts: bounds.map(() => 0).concat(0), seconds: 0 }))
+  /** `status` undefined = there is none to tell. */
+  note(type: string, status: number | undefined, tookMs: number): void {
+    const wanted = `${status ?? ''} ${type.slice(0, longestType)}`
+    let histogram = this.#series.get(wanted)
+    if (!histogram) {
+      const key = this.#series.size < maxSeries ? wanted : `${status ?? ''} other`
+      histogram = this.#series.get(key) ?? { counts: bounds.map(() => 0).concat(0), seconds: 0 }
+      this.#series.set(key, histogram)
+    }
     const seconds = tookMs / 1000
     const at = bounds.findIndex((bound) => seconds <= bound)
     const place = at < 0 ? bounds.length : at
@@ -35,8 +38,10 @@ export class Durations {
   }
 
   lines(name: string, labels: string): readonly string[] {
-    return [...this.#byStatus].flatMap(([status, { counts, seconds }]) => {
-      const own = `${labels},http_response_status_code="${status}"`
+    return [...this.#series].flatMap(([key, { counts, seconds }]) => {
+      const at = key.indexOf(' ')
+      const status = at > 0 ? `,http_response_status_code="${key.slice(0, at)}"` : ''
+      const own = `${labels}${status},cloudevents_type="${escaped(key.slice(at + 1))}"`
       let below = 0
       return [
         ...counts.map((count, i) => {
@@ -50,6 +55,9 @@ export class Durations {
   }
 }
 
+/** Types are what senders say; a line stays a line. */
+const escaped = (value: string): string => value.replaceAll(/["\\]/g, '\\$&')
+
 export function metricsText(channels: readonly Channel[]): string {
   const lines: string[] = []
   const family = (name: string, type: string, help: string, own: readonly string[]) => {
@@ -59,8 +67,9 @@ export function metricsText(channels: readonly Channel[]): string {
     channels.map((channel) => `${name}{${labelsOf(channel)}} ${value(channel)}`)
   const dispatchers = channels.flatMap((channel) =>
     channel.dispatchers.map((dispatcher) => {
-      const { kind, name } = dispatcher.config
-      return { dispatcher, labels: `${labelsOf(channel)},${kind.toLowerCase()}="${name}"` }
+      const { kind, name, namespace } = dispatcher.config
+      const own = `${kind.toLowerCase()}="${name}",${kind.toLowerCase()}_namespace="${namespace}"`
+      return { dispatcher, labels: `${labelsOf(channel)},${own}` }
     }),
   )
   type Each = (typeof dispatchers)[number]
@@ -72,6 +81,13 @@ export function metricsText(channels: readonly Channel[]): string {
     'histogram',
     'Time that an attempt to deliver an event took; status 0 = there was no answer.',
     dispatchers.flatMap(({ dispatcher, labels }) => dispatcher.durations.lines(durations, labels)),
+  )
+  const waits = 'kn_eventing_process_duration_seconds'
+  family(
+    waits,
+    'histogram',
+    'Time from when an event came in to the first attempt to deliver it.',
+    dispatchers.flatMap(({ dispatcher, labels }) => dispatcher.waits.lines(waits, labels)),
   )
   const counter = (
     name: string,
