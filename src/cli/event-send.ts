@@ -10,6 +10,8 @@ export interface Post {
   readonly url: string
   /** Where to connect to instead of the URL's host. */
   readonly dial?: { readonly host: string; readonly port: number }
+  /** Who sends, where it is asked. */
+  readonly token?: string
 }
 
 /** Throws an Error with what the receiver said unless it took the event. */
@@ -39,6 +41,7 @@ export async function sendEvent(args: Arguments, to: Post, out: Output): Promise
   const { status, body } = await post(to, data, {
     ...Object.fromEntries(headers),
     ...(contentType && { 'content-type': contentType }),
+    ...(to.token !== undefined && { authorization: `Bearer ${to.token}` }),
   })
   if (status < 200 || status >= 300)
     throw new Error(`${to.url} answered ${status}${body === '' ? '' : `: ${body.trim()}`}`)

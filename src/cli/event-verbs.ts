@@ -57,6 +57,10 @@ export const eventVerbs = {
       type: text('TYPE', 'its type (default: dev.ebb.event)'),
       source: text('URI', 'its source (default: /ebb/event/send)'),
       subject: text('SUBJECT', 'what it is about'),
+      account: text(
+        'NAME',
+        'send it with a token of this ServiceAccount of the namespace, where senders are asked who they are',
+      ),
       data: { ...text('TEXT', 'its data; @FILE reads a file, @- stdin'), short: 'd' },
       'content-type': text(
         'TYPE',

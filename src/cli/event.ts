@@ -4,6 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Broker } from '../eventing/api/broker.ts'
 import { Channel } from '../eventing/api/channel.ts'
 import { InMemoryChannel } from '../eventing/api/in-memory-channel.ts'
+import type { ObjectKey } from '../kube/api/meta.ts'
+import { ServiceAccount } from '../kube/api/service-account.ts'
 import { UsageError, type Command, type Flag } from './command.ts'
 import { deadLetters, replay } from './event-again.ts'
 import { list, show, tail, trace } from './event-look.ts'
@@ -65,15 +67,33 @@ async function postTo(session: Session): Promise<Post> {
   const kinds = { brokers: Broker, channels: Channel, inmemorychannels: InMemoryChannel }
   const kind = kinds[inlet.resource] as typeof Broker
   let url = ''
+  let audience: string | undefined
   // What was made a moment ago has its address a moment later.
   for (let tried = 1; url === ''; tried++) {
     const { status } = await session.client.get<Broker | Channel | InMemoryChannel>(kind, inlet)
     url = status?.address?.url ?? ''
+    audience = status?.address?.audience
     if (url === '' && tried === addressTries)
       throw new Error(`${inlet.name} has no address yet: see its conditions (kubectl describe)`)
     if (url === '') await sleep(addressEveryMs)
   }
-  return { url, dial: await localGateway(session) }
+  const account = session.args.string('account')
+  const token =
+    account !== undefined && audience !== undefined
+      ? await tokenOf(session, { namespace: inlet.namespace, name: account }, audience)
+      : undefined
+  return { url, dial: await localGateway(session), ...(token !== undefined && { token }) }
+}
+
+/** As `kubectl create token NAME --audience AUDIENCE`. */
+async function tokenOf(session: Session, key: ObjectKey, audience: string): Promise<string> {
+  const answer = (await session.client.subresource('create', ServiceAccount, key, 'token', {
+    apiVersion: 'authentication.k8s.io/v1',
+    kind: 'TokenRequest',
+    spec: { audiences: [audience] },
+  })) as { readonly status?: { readonly token?: string } }
+  if (!answer.status?.token) throw new Error(`the API server gave no token of ${key.name}`)
+  return answer.status.token
 }
 
 const addressTries = 20

@@ -211,6 +211,16 @@ spec:
     assert.equal(await post('allowed', await tokenOf('sender', audience)), 202)
   })
 
+  test('ebb event send proves who sends', async () => {
+    const send = (...args: readonly string[]) =>
+      ebb.ebb('event', 'send', '--broker', 'front', '--id', 'by-cli', ...args)
+    const refused = await send()
+    assert.notEqual(refused.code, 0)
+    assert.match(refused.stderr, /answered 401: .*Authorization: Bearer/)
+    assert.equal((await send('--account', 'sender')).stderr.includes('202'), true)
+    await one('/out', 'by-cli')
+  })
+
   test('a delivery carries a token of its Trigger for its receiver, and Broker leads to Broker', async () => {
     const { headers } = await one('/out', 'allowed')
     const keys = JSON.parse(await ebb.ok('get', '--raw', '/openid/v1/jwks')) as JSONWebKeySet
@@ -290,6 +300,27 @@ spec:
       spawnSync('grep', ['-rlF', signature, ebb.dataDir], { encoding: 'utf8' }),
     )
     assert.equal(found.stdout, '')
+  })
+
+  test('without the control plane, and while it starts, who may send stays as it was', async () => {
+    const token = await tokenOf('sender', audience)
+    await ebb.kill()
+    assert.equal(await post('killed'), 401)
+    assert.equal(await post('killed-allowed', token), 202)
+    const { headers } = await one('/out', 'killed-allowed')
+    assert.match(headers.authorization ?? '', /^Bearer /)
+    let over = false
+    const seen = new Set<number>()
+    const asking = (async () => {
+      while (!over) seen.add(await post('restarted').catch(() => 0))
+    })()
+    await ebb.restart()
+    await ready()
+    over = true
+    await asking
+    assert.ok(!seen.has(202), [...seen].join(', '))
+    await until('it is taken again', async () => (await post('restarted-allowed', token)) === 202)
+    await one('/end', 'restarted-allowed')
   })
 
   test('transport-encryption: hops within the platform go over TLS, then plain ones are refused', async () => {
