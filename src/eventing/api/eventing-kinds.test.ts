@@ -287,6 +287,16 @@ test('fields of a Trigger that mean nothing are refused, not dropped', () => {
   assert.equal(unknown({ filters: [{ exact: { a: 'b' } }, { exactt: {} }] }), denied('exactt'))
   assert.equal(unknown({ filters: [{ any: [{ not: { sql: 'TRUE' } }] }] }), denied('sql'))
   assert.equal(unknown({ filters: [{ any: [{ not: { cesql: 'TRUE' } }] }, {}] }), '')
+  for (const nested of [
+    { any: 3 },
+    { any: [null] },
+    { not: [] },
+    { exact: 3 },
+    { prefix: { a: [1] } },
+    { cesql: {} },
+    { all: [{ suffix: { a: null } }] },
+  ])
+    assert.match(unknown({ filters: [{ not: nested }] }), /cannot decode.* in filter field/)
 })
 
 test('what may not be changed', () => {

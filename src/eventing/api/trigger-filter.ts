@@ -9,7 +9,9 @@ import {
 import { list, map, object, string, type Schema } from '../../kube/api/schema.ts'
 import { compileCesql } from '../cesql/cesql.ts'
 import { CesqlSyntaxError } from '../cesql/syntax.ts'
-import { refuseUnknown } from './decoding.ts'
+import { isFields } from '../../knative/old-form.ts'
+import type { StatusError } from '../../kube/api/status-error.ts'
+import { cannotDecode, refuseUnknown } from './decoding.ts'
 
 /** One of the dialects, or nothing. */
 export interface SubscriptionsApiFilter {
@@ -43,15 +45,32 @@ export const attributeName = /^[a-z][a-z0-9]*$/
 const nameHelp =
   'Attribute name must start with a letter and can only contain lowercase alphanumeric'
 
-/** Throws when a filter has a field that is no dialect. */
-export function refuseUnknownDialects(filters: readonly SubscriptionsApiFilter[], depth = 0): void {
+/** Throws when one is no filter by its types, or has a field that is no dialect: below the first level no schema looks. */
+function refuseUndecodable(filters: readonly unknown[], depth = 0): void {
   if (depth > maxDepth) return
   for (const filter of filters) {
+    if (!isFields(filter)) throw undecodable(filter, 'SubscriptionsAPIFilter', 'an object')
     refuseUnknown(filter, dialects)
-    const { all = [], any = [], not } = filter
-    refuseUnknownDialects([...all, ...any, ...(not ? [not] : [])], depth + 1)
+    for (const dialect of ['exact', 'prefix', 'suffix'] as const) {
+      const texts = filter[dialect] ?? {}
+      if (!isFields(texts)) throw undecodable(texts, dialect, 'a map of strings')
+      const odd = Object.values(texts).find((text) => typeof text !== 'string')
+      if (odd !== undefined) throw undecodable(odd, dialect, 'a map of strings')
+    }
+    for (const dialect of ['all', 'any'] as const) {
+      const list = filter[dialect] ?? []
+      if (!Array.isArray(list)) throw undecodable(list, dialect, 'a list of filters')
+      refuseUndecodable(list, depth + 1)
+    }
+    const { not, cesql } = filter
+    if (not !== undefined && not !== null) refuseUndecodable([not], depth + 1)
+    if (cesql !== undefined && cesql !== null && typeof cesql !== 'string')
+      throw undecodable(cesql, 'cesql', 'a string')
   }
 }
+
+const undecodable = (found: unknown, field: string, expected: string): StatusError =>
+  cannotDecode(`${JSON.stringify(found)} in filter field ${field}, which takes ${expected}`)
 
 /** Deeper ones are a mistake or an attack. */
 const maxDepth = 32
@@ -60,6 +79,7 @@ export function* validateFilters(
   filters: readonly SubscriptionsApiFilter[],
   depth = 0,
 ): Generator<FieldError> {
+  if (depth === 0) refuseUndecodable(filters)
   for (const [i, filter] of filters.entries()) yield* via(`[${i}]`, validateFilter(filter, depth))
 }
 

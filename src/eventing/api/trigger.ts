@@ -32,12 +32,7 @@ import {
 import { Destination, destinationIn, KReference, validateDestination } from './destination.ts'
 import { withMetadata, withUserInfo } from './metadata.ts'
 import { definitionLabels, annotation, eventingGroup, label, validationWebhook } from './names.ts'
-import {
-  attributeName,
-  filterSchema,
-  refuseUnknownDialects,
-  validateFilters,
-} from './trigger-filter.ts'
+import { attributeName, filterSchema, validateFilters } from './trigger-filter.ts'
 
 export const TriggerSpec = object(
   {
@@ -95,7 +90,6 @@ const withDefaults = (trigger: Trigger): Trigger => {
 
 function defaults(sent: Trigger, context: AdmissionContext<Trigger>): Trigger {
   refuseUnknown(sent.spec ?? {}, Object.keys(TriggerSpec.properties ?? {}))
-  refuseUnknownDialects(sent.spec?.filters ?? [])
   const trigger = withDefaults(sent)
   const { old } = context
   const changed = !old || !sameJson(trigger.spec, withDefaults(old).spec)
