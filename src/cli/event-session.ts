@@ -1,4 +1,5 @@
 /** What every verb of `ebb event` begins with: which API, which namespace, which Brokers and Channels are meant. */
+import { existsSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { Broker } from '../eventing/api/broker.ts'
 import { Channel } from '../eventing/api/channel.ts'
@@ -21,10 +22,11 @@ export interface Session extends AsyncDisposable {
 
 export async function openSession(args: Arguments, out: Output): Promise<Session> {
   const given = args.string('kubeconfig')
-  // A platform's kubeconfig lies in its directory, beside what says where its gateway listens.
-  const layout = layoutOf(
-    given === undefined ? dataDirOf(args.string('data-dir')) : dirname(resolve(given)),
-  )
+  const beside = given === undefined ? undefined : dirname(resolve(given))
+  const own = layoutOf(dataDirOf(args.string('data-dir')))
+  // A platform's own kubeconfig lies in its directory, beside what says where its gateway listens.
+  const layout =
+    beside !== undefined && existsSync(layoutOf(beside).endpoints) ? layoutOf(beside) : own
   const path = given ?? layout.kubeconfig
   const connection = await clientOf(path).catch((error: unknown) => {
     if (given !== undefined) throw error

@@ -40,6 +40,10 @@ test('a trace is a tree: what refused it, attempts, and what came of it', () => 
       state: 'refused',
       refusal: { term: 'filters[0].exact.type', wanted: 'x', found: 't' },
     }),
+    fate('sql', {
+      state: 'refused',
+      refusal: { term: 'filters[0].cesql', wanted: 'a = 1', problem: 'attribute a is not set' },
+    }),
     fate('any', { state: 'refused', refusal: { term: 'filters[0].any', wanted: 'one' } }),
   ])
   const answer = way(2, 'b', [fate('last', { state: 'parked' })], 'span-work')
@@ -55,6 +59,7 @@ test('a trace is a tree: what refused it, attempts, and what came of it', () => 
       '│     came to Broker default/b as #2',
       '│     └─ Trigger last: given up, kept as a dead letter',
       '├─ Trigger no: refused, filters[0].exact.type wants "x", the event has "t"',
+      '├─ Trigger sql: refused, filters[0].cesql can not be said, attribute a is not set: a = 1',
       '└─ Trigger any: refused, none of filters[0].any holds',
     ].map((line) => line.replace(/ms$/, 'ms,')),
   )

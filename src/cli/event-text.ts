@@ -139,9 +139,10 @@ function fateText(noun: string, fate: Fate): string {
   }
 }
 
-function refusalText({ term, wanted, found }: Refusal): string {
+function refusalText({ term, wanted, found, problem }: Refusal): string {
   if (term.endsWith('.any')) return `none of ${term} holds`
   if (term.endsWith('.not')) return `${term} does not hold`
+  if (problem !== undefined) return plain(`${term} can not be said, ${problem}: ${wanted}`)
   if (term.endsWith('.cesql')) return plain(`${term} is ${found ?? 'not true'}: ${wanted}`)
   const has = found === undefined ? 'has none' : `has ${JSON.stringify(found)}`
   return plain(`${term} wants ${JSON.stringify(wanted)}, the event ${has}`)

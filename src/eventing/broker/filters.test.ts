@@ -72,7 +72,7 @@ test('a refusal names the term and what the event had', () => {
   assert.deepEqual(refused({ filters: [{ cesql: 'missing = 1' }] }), {
     term: 'filters[0].cesql',
     wanted: 'missing = 1',
-    found: 'attribute missing is not set',
+    problem: 'attribute missing is not set',
   })
   assert.equal(refused({ filters: [{ not: { exact: { id: '1' } } }] })?.term, 'filters[0].not')
 })

@@ -37,6 +37,8 @@ export interface Refusal {
   readonly wanted: string
   /** What the event has; absent when it has no such attribute. */
   readonly found?: string
+  /** Why an expression has no value at all. */
+  readonly problem?: string
 }
 
 /** Undefined = the event passes. */
@@ -132,7 +134,7 @@ function sql(expression: string, path: string, functions: Functions): Filter {
   const evaluate = compileCesql(expression, functions)
   return ({ attributes }) => {
     const { value, problem } = evaluate(attributes)
-    if (problem) return { term: path, wanted: expression, found: problem.message }
+    if (problem) return { term: path, wanted: expression, problem: problem.message }
     return value === true ? undefined : { term: path, wanted: expression, found: String(value) }
   }
 }

@@ -189,7 +189,7 @@ test('who came later, and who is gone', async () => {
   await using at = await world()
   await at.put('1')
   await at.settle()
-  const later = { ...trigger('later'), createdMs: at.clock.now() + 1 }
+  const later = { ...trigger('later', 'other'), createdMs: at.clock.now() + 1 }
   await at.channel.update({ ...config, subscriptions: [later] })
   for await (const { logged, stored } of select(at.channel, { idPrefix: '1' })) {
     const { fates } = wayOf(at.channel, logged, stored, at.steps)

@@ -194,9 +194,9 @@ export function wayOf(
     const own = steps.filter(({ subscription }) => subscription === uid)
     const refusal = dispatcher.refusal(stored.event)
     const untouched = () => {
+      if (createdMs !== undefined && logged.timeMs < createdMs) return 'before'
       if (refusal) return 'refused'
-      if (!dispatcher.isSettled(logged.sequence)) return 'waiting'
-      return createdMs !== undefined && logged.timeMs < createdMs ? 'before' : 'done'
+      return dispatcher.isSettled(logged.sequence) ? 'done' : 'waiting'
     }
     return {
       uid,
