@@ -235,7 +235,7 @@ function subscriberConfig(
   metadata: Trigger['metadata'] | undefined,
 ): SubscriptionConfig {
   const { uid = '', name = '', delivery } = each
-  const account = accountText(namespace, each.auth)
+  const account = accountText(metadata?.namespace ?? namespace, each.auth)
   const subscriber = to(
     each.subscriberUri,
     each.subscriberCACerts,

@@ -30,6 +30,15 @@ import {
 } from '../identity/identity.ts'
 import { engineNotReady } from '../marks.ts'
 import {
+  addressesOf,
+  transportIn,
+  transportWatches,
+  withAddresses,
+  withoutCertificate,
+  type Transport,
+} from '../transport/addresses.ts'
+import { serverSecrets } from '../transport/server-secrets.ts'
+import {
   ensureKey,
   forgetKeys,
   isKeysSecret,
@@ -56,6 +65,7 @@ export interface World {
   readonly keys: readonly Key[]
   /** Whose tokens its Broker gets, if it asks for one. */
   readonly identity: Identity
+  readonly transport: Transport
   /** For when there is none; base64. */
   readonly newKey: string
   /** The engine takes its requests. */
@@ -82,6 +92,7 @@ export const requestReplyReconciler = (
       },
       { kind: Trigger, wake: 'owner' },
       ...identityWatches(RequestReply),
+      ...transportWatches(RequestReply),
       {
         kind: Secret,
         wake: (changed, read) =>
@@ -101,6 +112,7 @@ export const requestReplyReconciler = (
         trigger: read.get(Trigger, { namespace, name: triggerName(object) }),
         keys,
         identity: identityFor(RequestReply, object, read),
+        transport: transportIn(read, serverSecrets.requestReply.name),
         newKey: keys.some(isUsable) ? '' : newKey(),
         served: isServed,
       }
@@ -137,7 +149,7 @@ export const requestReplyReconciler = (
 }
 
 function decide(
-  { object, broker, trigger, served }: World,
+  { object, broker, trigger, served, transport }: World,
   begun: RequestReplyStatus,
   triggerError: string | undefined,
   nowMs: number,
@@ -179,8 +191,16 @@ function decide(
     const { address: _, addresses: __, ...bare } = status
     return conditions.markUnknown(bare, 'Addressable', ...engineNotReady, nowMs)
   }
-  const address = { name: 'http', url: `http://${requestReplyHost}/${namespace}/${name}` }
-  return conditions.markTrue({ ...status, address }, 'Addressable', nowMs)
+  const place = `${requestReplyHost}/${namespace}/${name}`
+  const addresses = addressesOf(
+    { http: `http://${place}`, https: `https://${place}` },
+    undefined,
+    transport,
+  )
+  status = withAddresses(status, addresses)
+  return addresses.address
+    ? conditions.markTrue(status, 'Addressable', nowMs)
+    : withoutCertificate(status, conditions, nowMs)
 }
 
 function withBroker(
