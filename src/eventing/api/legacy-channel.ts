@@ -13,7 +13,7 @@ import type { KubeObject } from '../../kube/api/meta.ts'
 import { object, type Static } from '../../kube/api/schema.ts'
 import { ageColumn } from './address-status.ts'
 import { Channel } from './channel.ts'
-import { provisioned } from './conversion/broker.ts'
+import { provisionedBy } from './conversion/broker.ts'
 import { subscriptionSpec } from './conversion/messaging.ts'
 import { legacyKind } from './legacy-kind.ts'
 import { definitionLabels, eventingGroup, messagingGroup, validationWebhook } from './names.ts'
@@ -23,7 +23,7 @@ const categories = ['knative', 'eventing'] as const
 
 /** Kafka's arguments are fields of its channel; others have none. */
 function channelSpec(spec: Fields): Fields {
-  const template = provisioned[textOf(fieldsOf(spec['provisioner'])['name'])]
+  const template = provisionedBy(textOf(fieldsOf(spec['provisioner'])['name']))
   if (!template) return {}
   const { NumPartitions, ReplicationFactor } = fieldsOf(spec['arguments'])
   const own = {

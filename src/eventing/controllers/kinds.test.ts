@@ -289,6 +289,13 @@ test('a Channel of 2018 with its provisioner, and a Subscription that only passe
     }),
   )
   assert.deepEqual(states, ['True', 'False'])
+  await world.create(former('Channel', 'odd', { provisioner: provisioner('toString') }))
+  await world.create(former('Subscription', 'odd', { channel: at('c'), subscriber: { ref: 3 } }))
+  await world.settle()
+  await world.isReady(LegacyChannel.kind, 'odd')
+  const refused = await world.ready(LegacySubscription.kind, 'odd')
+  assert.deepEqual([refused?.status, refused?.reason], ['False', 'NotTaken'])
+  assert.match(refused?.message ?? '', /spec\.subscriber\.ref/)
 })
 
 test('delivery of a Subscription: its own or that of the channel, and the nearest dead-letter sink', async () => {

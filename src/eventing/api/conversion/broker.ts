@@ -26,18 +26,22 @@ export const legacyConfigName = (broker: string): string => `${broker}-legacy-co
 const formerClass = 'ChannelBasedBroker'
 
 /** What provisioners are channel kinds of now. */
-export const provisioned: Readonly<Record<string, Fields>> = {
+const provisioned: Readonly<Record<string, Fields>> = {
   'in-memory-channel': { apiVersion: 'messaging.knative.dev/v1', kind: 'InMemoryChannel' },
   'in-memory': { apiVersion: 'messaging.knative.dev/v1', kind: 'InMemoryChannel' },
   kafka: { apiVersion: 'messaging.knative.dev/v1beta1', kind: 'KafkaChannel' },
   natss: { apiVersion: 'messaging.knative.dev/v1alpha1', kind: 'NatsJetStreamChannel' },
 }
 
+/** The channel kind that a provisioner of 2019 has become. */
+export const provisionedBy = (name: string): Fields | undefined =>
+  Object.hasOwn(provisioned, name) ? provisioned[name] : undefined
+
 function templateOf(spec: Fields): Fields | undefined {
   const { channelTemplateSpec, channelTemplate } = spec
   if (isFields(channelTemplateSpec)) return channelTemplateSpec
   if (!isFields(channelTemplate)) return undefined
-  return provisioned[textOf(fieldsOf(channelTemplate['provisioner'])['name'])]
+  return provisionedBy(textOf(fieldsOf(channelTemplate['provisioner'])['name']))
 }
 
 const brokerVersion = (version: string): ServedVersion =>

@@ -67,6 +67,13 @@ const legacyReconciler = ({
         },
       ],
       status: finish(repeated(begun, successor, former, nowMs), legacy.status, generation, nowMs),
+      statusOnFailure: ({ message }) =>
+        finish(
+          conditions.markFalse(begun, 'Ready', 'NotTaken', message, nowMs),
+          legacy.status,
+          generation,
+          nowMs,
+        ),
     }
   },
 })

@@ -2,7 +2,7 @@
 import type { Reconciler } from '../../../kube/controller/reconciler.ts'
 import { finish } from '../../../knative/conditions.ts'
 import { textOf } from '../../../knative/old-form.ts'
-import { provisioned } from '../../api/conversion/broker.ts'
+import { provisionedBy } from '../../api/conversion/broker.ts'
 import {
   ClusterChannelProvisioner,
   provisionerConditions as conditions,
@@ -20,7 +20,7 @@ export const provisionerReconciler: Reconciler<
   plan({ metadata, status }, nowMs) {
     const { generation = 0, name } = metadata
     const begun = conditions.begin(status ?? {}, generation, nowMs)
-    const { apiVersion, kind = name } = provisioned[name] ?? {}
+    const { apiVersion, kind = name } = provisionedBy(name) ?? {}
     const template = { apiVersion: textOf(apiVersion), kind: textOf(kind) }
     const decided = templateKind(template)
       ? conditions.markTrue(begun, 'Ready', nowMs)
