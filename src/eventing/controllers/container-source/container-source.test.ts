@@ -14,6 +14,7 @@ import { ContainerSource } from '../../api/container-source.ts'
 import { eventingKinds } from '../../api/kinds.ts'
 import { SinkBinding } from '../../api/sink-binding.ts'
 import { sinkBindingAdmission } from '../sink-binding/admission.ts'
+import type { SelectionMode } from '../sink-binding/selection.ts'
 import { sinkBindingReconciler } from '../sink-binding/sink-binding.ts'
 import { containerSourceReconciler } from './container-source.ts'
 
@@ -24,6 +25,7 @@ const env = [
 ]
 
 async function withSource(
+  mode: SelectionMode,
   body: (world: {
     readonly client: ReturnType<typeof inMemoryPlatform>['client']
     readonly advance: () => Promise<void>
@@ -36,10 +38,10 @@ async function withSource(
   await using platform = inMemoryPlatform({
     kinds: [...coreKinds, ...servingKinds, ...eventingKinds],
     clock,
-    admission: sinkBindingAdmission('exclusion'),
+    admission: sinkBindingAdmission(mode),
   })
   const { client } = platform
-  await using _bindings = startController(sinkBindingReconciler(), platform)
+  await using _bindings = startController(sinkBindingReconciler(mode), platform)
   await using _sources = startController(containerSourceReconciler, platform)
   await body({
     client,
@@ -82,7 +84,7 @@ const available = async (
 }
 
 test('a Deployment that knows the sink, with what the user gave it, and a status that follows it', async () => {
-  await withSource(async ({ client, advance, create, condition, events }) => {
+  await withSource('exclusion', async ({ client, advance, create, condition, events }) => {
     await create()
     await advance()
     assert.equal((await condition('SinkBindingReady'))[1], 'NotFound')
@@ -139,13 +141,16 @@ test('a Deployment that knows the sink, with what the user gave it, and a status
 })
 
 test('its binding goes without a roll-out, as its Deployment may go with it', async () => {
-  await withSource(async ({ client, advance, create }) => {
+  await withSource('inclusion', async ({ client, advance, create }) => {
     const metadata = { name: 'sink', namespace: 'default' }
     const spec = { ports: [{ port: 80 }] }
     await client.create(CoreService, { apiVersion: 'v1', kind: 'Service', metadata, spec })
     await create()
     await advance()
     const before = await client.get<Deployment>(Deployment, key('beat-deployment'))
+    // It belongs to its binding, whoever else is left alone.
+    const names = before.spec.template.spec?.containers[0]?.env?.map(({ name }) => name)
+    assert.deepEqual(names, ['OWN', 'K_SINK', 'K_CE_OVERRIDES'])
     const binding = await client.get<SinkBinding>(SinkBinding, key('beat-sinkbinding'))
     await client.delete(SinkBinding, key('beat-sinkbinding'))
     await advance()
@@ -157,7 +162,7 @@ test('its binding goes without a roll-out, as its Deployment may go with it', as
 })
 
 test("somebody else's Deployment of the same name is left as it is", async () => {
-  await withSource(async ({ client, advance, create, events }) => {
+  await withSource('exclusion', async ({ client, advance, create, events }) => {
     const foreign = await client.create<Deployment>(Deployment, aDeployment('beat-deployment', 1))
     await create()
     await advance()

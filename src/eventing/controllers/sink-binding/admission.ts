@@ -35,10 +35,11 @@ function bind(object: Podspecable, context: AdmissionContext, mode: SelectionMod
   })
   if (bindings.length === 0) return object
   const around = context.read(Namespace, { namespace: '', name: namespace })
-  if (isLeftAlone(mode, object, around)) return object
   const copy = context.read(ConfigMap, { namespace, name: bundleCopyName })
   let bound = pod
-  for (const { spec, status } of bindings) {
+  for (const binding of bindings) {
+    if (isLeftAlone(mode, binding, object, around)) continue
+    const { spec, status } = binding
     const sink = resolve(destinationIn(spec.sink, namespace) ?? {}, namespace, reader(context))
     if (isResolved(sink))
       bound = withBinding(bound, {

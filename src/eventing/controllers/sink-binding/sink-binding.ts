@@ -5,13 +5,7 @@
 import { finish } from '../../../knative/conditions.ts'
 import { createTracker } from '../../../knative/tracker.ts'
 import { ConfigMap } from '../../../kube/api/config-map.ts'
-import {
-  controllerOf,
-  keyOf,
-  keyText,
-  type KubeObject,
-  type ObjectKey,
-} from '../../../kube/api/meta.ts'
+import { keyOf, keyText, type KubeObject, type ObjectKey } from '../../../kube/api/meta.ts'
 import { selectorMatcher } from '../../../kube/api/selectors.ts'
 import type { Kind } from '../../../kube/api/kind.ts'
 import { groupOf } from '../../../kube/controller/custom-kinds.ts'
@@ -57,7 +51,7 @@ import {
   withTokenSecret,
   type TokenSecret,
 } from './token-secret.ts'
-import { isLeftAlone, type SelectionMode } from './selection.ts'
+import { areSiblings, isLeftAlone, type SelectionMode } from './selection.ts'
 
 export interface World extends Omit<Subjects, 'subject'> {
   readonly binding: SinkBinding
@@ -125,7 +119,7 @@ export const sinkBindingReconciler = (
           : [read.get(kind, { ...key, name: subject.name ?? '' })].filter(
               (each) => each !== undefined,
             )
-      const subjects = meant.filter((each) => !isLeftAlone(mode, each, namespace))
+      const subjects = meant.filter((each) => !isLeftAlone(mode, binding, each, namespace))
       const someLeftAlone = subjects.length < meant.length
       const resolved = resolve(sink ?? {}, key.namespace, read)
       const identity = identityFor(SinkBinding, binding, read)
@@ -218,11 +212,6 @@ export const sinkBindingReconciler = (
         for (const key of sending.values()) wake(key)
       }) ?? { [Symbol.dispose]() {} },
   }
-}
-
-const areSiblings = (a: KubeObject, b: KubeObject): boolean => {
-  const controller = controllerOf(a)
-  return controller !== undefined && controller.uid === controllerOf(b)?.uid
 }
 
 const isSame = (a: Kind, b: Kind): boolean => a.group === b.group && a.kind === b.kind
