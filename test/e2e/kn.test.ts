@@ -124,6 +124,20 @@ test('kn: the nouns of Eventing', { skip: withoutProgram(kn, knPath) }, async ()
     await say('broker describe default'),
     /URL: +http:\/\/broker-ingress\.knative-eventing/,
   )
+  assert.match(await say('broker describe default -o url'), /^http:\S+\/default\/default\n$/)
+  const retries = '--retry 3 --timeout PT5S --backoff-policy linear --backoff-delay PT1S'
+  await say(`broker create careful --dl-sink http://localhost/ ${retries}`)
+  await say('broker update careful --retry 5')
+  const delivery = ['get', 'broker', 'careful', '-o', 'jsonpath={.spec.delivery}']
+  assert.deepEqual(JSON.parse(await ebb.ok(...delivery)), {
+    backoffDelay: 'PT1S',
+    backoffPolicy: 'linear',
+    deadLetterSink: { uri: 'http://localhost/' },
+    retry: 5,
+    timeout: 'PT5S',
+  })
+  assert.match(await say('channel list-types'), /InMemoryChannel +inmemorychannels\.messaging/)
+  assert.match(await say('source list-types'), /SinkBinding +X +sinkbindings\.sources/)
   await say(`service create sink --image ${image}`)
   await say('trigger create t --broker default --filter type=a.b --sink ksvc:sink')
   await until('the trigger is ready', async () => / True /.test(await say('trigger list')))
@@ -155,7 +169,8 @@ test('kn: the nouns of Eventing', { skip: withoutProgram(kn, knPath) }, async ()
     /a +ApiServerSource[^]*b +SinkBinding[^]*k +ContainerSource[^]*p +PingSource/,
   )
   await say('eventtype create e --type a.b --broker default')
-  assert.match(await say('eventtype list'), /e +a\.b/)
+  await say('eventtype create r --type a.c --reference broker:careful')
+  assert.match(await say('eventtype list'), /e +a\.b[^]*r +a\.c.* careful/)
   for (const line of [
     'source ping delete p',
     'source binding delete b',
@@ -165,6 +180,8 @@ test('kn: the nouns of Eventing', { skip: withoutProgram(kn, knPath) }, async ()
     'subscription delete s',
     'channel delete c',
     'trigger delete t',
+    'eventtype delete r',
+    'broker delete careful --wait',
     'broker delete default',
     'service delete sink',
   ])
