@@ -76,7 +76,7 @@ export const book: readonly Tour[] = [hellos, samples, routes, streams]
 
 /** Declares a suite: the tours one after the other, all in one world. */
 export function walkthroughs(opener: Opener, tours: readonly Tour[]): void {
-  describe(`the book on ${opener.name}`, () => {
+  describe(`the book on ${opener.name}`, { concurrency: 1 }, () => {
     const skip = withoutKubectl || opener.without()
     let world: World | undefined
     before(async () => {
@@ -84,7 +84,7 @@ export function walkthroughs(opener: Opener, tours: readonly Tour[]): void {
     })
     after(() => world?.[Symbol.asyncDispose]())
     for (const { domain, hurried, walkthroughs: all } of tours)
-      describe(`on the domain ${domain}`, { skip }, () => {
+      describe(`on the domain ${domain}`, { skip, concurrency: 1 }, () => {
         let ebb: Ebb | undefined
         const running = (): Ebb => {
           if (!ebb) throw new Error('the platform did not start')
