@@ -273,3 +273,31 @@ test('metrics stay as they should be, whatever types senders make up', async () 
   const sum = counts.reduce((all, each) => all + Number(each.split(' ').at(-1)), 0)
   assert.equal(sum, 100)
 })
+
+test('what was changed while the engine was away holds when it is back', async () => {
+  await using world = await World.create()
+  const down = new SendError('connection refused')
+  for (const name of ['stays', 'goes']) world.answers.set(`http://${name}/`, [down])
+  const delivery = { retry: 100, backoff: { policy: 'linear', delayMs: 60_000 } } as const
+  await world.engine.apply(broker(trigger('stays', { delivery }), trigger('goes', { delivery })))
+  await world.post('/default/b', event({ 'ce-id': 'old' }))
+  await world.until(4)
+  await world.restart(
+    broker(
+      trigger('stays', { subscriber: { url: 'http://elsewhere/' } }),
+      trigger('comes', { subscriber: { url: 'http://new/' } }),
+    ),
+  )
+  await world.post('/default/b', event({ 'ce-id': 'next' }))
+  await world.clock.advance(60_000)
+  await world.settled('uid-stays')
+  await world.settled('uid-comes')
+  const ids = (url: string) =>
+    world.sent.filter((each) => each.url === url).map(({ headers }) => headers['ce-id'])
+  assert.deepEqual(ids('http://elsewhere/').toSorted(), ['next', 'old'])
+  assert.deepEqual(ids('http://new/'), ['next'])
+  assert.deepEqual([...(world.engine.channel('uid-b')?.events.subscriptions() ?? [])].toSorted(), [
+    'uid-comes',
+    'uid-stays',
+  ])
+})

@@ -290,3 +290,29 @@ test('numbers of events that damage took from the end are not given again', asyn
   await log.append(Buffer.from('six'))
   assert.deepEqual(texts(await subscription.take(9)), ['six'])
 })
+
+test('damage in a file of the middle is told of when it is read, and costs itself alone', async () => {
+  await using at = await place()
+  {
+    await using log = await at.open({ segmentBytes: 1 })
+    await using _ = await log.subscribe('s')
+    await append(log, 'one', 'two', 'three', 'four')
+  }
+  const [, second = '', third = ''] = await at.files()
+  const bytes = await readFile(second)
+  bytes.writeUInt8(0, bytes.indexOf('two'))
+  await writeFile(second, bytes)
+  await truncate(third, 20)
+  await using log = await at.open()
+  await using subscription = await log.subscribe('s')
+  const seen: string[] = []
+  while (seen.length < 2) {
+    const events = await subscription.take(9)
+    seen.push(...texts(events))
+    for (const { sequence } of events) subscription.settle(sequence)
+  }
+  assert.deepEqual(seen, ['one', 'four'])
+  assert.equal(subscription.backlog, 0)
+  assert.deepEqual(new Set(at.damages.map(({ file }) => file)), new Set([second, third]))
+  assert.equal(await log.append(Buffer.from('five')), 5)
+})

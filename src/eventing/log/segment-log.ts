@@ -107,7 +107,8 @@ async function openSegments(
   const segments: Segment[] = []
   for (const [i, first] of firsts.entries()) {
     const next = firsts[i + 1]
-    segments.push(await Segment.open(directory, first, next === undefined ? undefined : next - 1))
+    const last = next === undefined ? undefined : next - 1
+    segments.push(await Segment.open(directory, first, last, onDamage))
   }
   const newest = segments.at(-1)
   if (!newest) {
@@ -116,7 +117,6 @@ async function openSegments(
     return segments
   }
   const damages = await newest.scan()
-  for (const damage of damages) onDamage(damage)
   if (damages.some(({ fromByte }) => fromByte === 0)) {
     // Its head was never written: it is empty, or not to be grown.
     if (newest.last >= newest.first) segments.push(await Segment.create(directory, newest.last + 1))

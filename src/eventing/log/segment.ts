@@ -46,6 +46,7 @@ export class Segment {
   readonly #file: FileHandle
   readonly #marks: Mark[] = []
   #scanned = false
+  #onDamage: (damage: Damage) => void = () => {}
   #scanning: Promise<readonly Damage[]> | undefined
 
   private constructor(path: string, first: number, file: FileHandle, size: number) {
@@ -77,14 +78,20 @@ export class Segment {
     return segment
   }
 
-  /** A segment that was written before. `last` is known from the one that follows it; else `scan` finds it. */
-  static async open(directory: string, first: number, last?: number): Promise<Segment> {
+  /** A segment that was written before; `onDamage` hears what is not as it was written, when it is read.  `last` is known from the one that follows it; else `scan` finds it. */
+  static async open(
+    directory: string,
+    first: number,
+    last: number | undefined,
+    onDamage: (damage: Damage) => void,
+  ): Promise<Segment> {
     const path = join(directory, segmentName(first))
     const file = await open(path, 'r+')
     const { size, mtimeMs } = await file.stat()
     const segment = new Segment(path, first, file, size)
     if (last !== undefined) segment.last = last
     segment.lastTimeMs = mtimeMs
+    segment.#onDamage = onDamage
     return segment
   }
 
@@ -182,6 +189,7 @@ export class Segment {
     this.size = end
     this.last = Math.max(this.last, expected - 1)
     this.#scanned = true
+    for (const damage of damages) this.#onDamage(damage)
     return damages
   }
 
