@@ -20,7 +20,17 @@ describe('who may send events', { skip: withoutKubectl }, () => {
   const subscriber: Server = createServer((incoming, response) => {
     taken.push({ path: incoming.url ?? '', headers: incoming.headers })
     incoming.resume()
-    incoming.on('end', () => response.writeHead(202).end())
+    const answer = {
+      'ce-specversion': '1.0',
+      'ce-id': String(incoming.headers['ce-id']),
+      'ce-type': 'step',
+      'ce-source': '/first',
+    }
+    incoming.on('end', () =>
+      incoming.url === '/first'
+        ? response.writeHead(200, answer).end()
+        : response.writeHead(202).end(),
+    )
   })
   const url = (path: string) =>
     `http://127.0.0.1:${(subscriber.address() as AddressInfo).port}${path}`
@@ -258,6 +268,7 @@ spec:
       return (await post('in-steps', token, to)) === 202
     })
     await one('/first', 'in-steps')
+    await one('/second', 'in-steps')
     await ebb.ok('wait', '--for=condition=Ready', 'eventpolicy', '--all', '--timeout=60s')
     const stranger = await tokenOf('stranger', channel)
     assert.equal(await post('not', stranger, to), 403)
@@ -335,6 +346,19 @@ spec:
     assert.match(await field('broker', 'front', '.status.address.url'), /^http:/)
     await until('it is told so', async () => (await post('over-tls', token)) === 202)
     await one('/end', 'over-tls')
+    const channel = 'messaging.knative.dev/inmemorychannel/default/steps-kn-sequence-0'
+    const steps = { host: 'steps-kn-sequence-0-kn-channel.default.svc.cluster.local', path: '/' }
+    await until('the steps are joined over TLS', async () => {
+      const path = '.status.physicalSubscription.replyUri'
+      const uri = await field('subscription', 'steps-kn-sequence-0', path)
+      return /^https:..imc-dispatcher.*default.steps-kn-sequence-1$/.test(uri)
+    })
+    await until('the steps are joined again', async () => {
+      const ready = ".status.conditions[?(@.type=='Ready')].status"
+      return (await field('subscription', 'steps-kn-sequence-0', ready)) === 'True'
+    })
+    assert.equal(await post('steps-tls', await tokenOf('sender', channel), steps), 202)
+    await one('/second', 'steps-tls')
     await features({ 'transport-encryption': 'strict' })
     await until('names lead nowhere plainly', async () => (await post('plain', token)) === 404)
     assert.match(await field('broker', 'front', '.status.address.url'), /^https:/)
