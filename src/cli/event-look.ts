@@ -203,6 +203,7 @@ async function wholeId(
 
 /** Asked at a time. */
 const parallel = 8
+const beforeMs = 3_600_000
 
 /** What came of them elsewhere: the event engine looks only where the user was let in. */
 async function withOtherNamespaces(
@@ -213,11 +214,11 @@ async function withOtherNamespaces(
   const all = await inletsIn(session, '').catch((): readonly Inlet[] => [])
   const rest = all.filter(({ namespace }) => !looked.has(namespace)).values()
   const traces = new Map<string, number>()
-  for (const {
-    trace: { id },
-    atMs,
-  } of ways)
-    traces.set(id, Math.min(traces.get(id) ?? Infinity, atMs))
+  for (const { trace, atMs } of ways) {
+    // What it came of was there before it.
+    const sinceMs = trace.parent === undefined ? atMs : atMs - beforeMs
+    traces.set(trace.id, Math.min(traces.get(trace.id) ?? Infinity, sinceMs))
+  }
   const more: Way[] = []
   const lane = async () => {
     for (const inlet of rest)

@@ -19,6 +19,7 @@ import { compileFilter } from './filters.ts'
 import {
   discard,
   follow,
+  maxLast,
   redrive,
   replay,
   seen,
@@ -185,6 +186,8 @@ function checked(found: unknown): Selection {
       throw new Refusal(400, `selection.${name}: expected a ${expected}`)
   }
   const selection = fields as Selection
+  if ((selection.last ?? 0) > maxLast)
+    throw new Refusal(400, `selection.last: at most ${maxLast}; sinceMs takes any number`)
   try {
     compileFilter(selection.filter ?? {})
   } catch (error) {

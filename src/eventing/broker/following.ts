@@ -31,7 +31,7 @@ export interface Selection {
   readonly filter?: Filtering
   /** The first so many. */
   readonly limit?: number
-  /** The last so many. */
+  /** The last so many, `maxLast` at most. */
   readonly last?: number
 }
 
@@ -149,6 +149,9 @@ async function* placesOf(
   yield* events.read({ from: Math.max(from, known.last + 1), to, ...more })
 }
 
+/** Their places are held while they are looked for. */
+export const maxLast = 1_000_000
+
 /** Looked at first for the last of many, and twice as many each time after. */
 const firstWindow = 256
 
@@ -159,19 +162,18 @@ async function* selectLast(
 ): AsyncGenerator<Found> {
   const oldest = Math.max(selection.fromSequence ?? 1, channel.events.oldest)
   let to = Math.min(selection.toSequence ?? Infinity, channel.events.newest)
-  let found: Found[] = []
+  // Places alone: events may be large, and many are asked for.
+  let found: number[] = []
   for (let window = firstWindow; found.length < last && to >= oldest; window *= 2) {
     const from = Math.max(to - window + 1, oldest)
-    const here: Found[] = []
+    const here: number[] = []
     const range = { ...selection, fromSequence: from, toSequence: to }
-    for await (const each of select(channel, range)) {
-      here.push(each)
-      if (here.length > last) here.shift()
-    }
-    found = [...here, ...found]
+    for await (const { logged } of select(channel, range)) here.push(logged.sequence)
+    found = [...here, ...found].slice(-last)
     to = from - 1
   }
-  yield* found.slice(Math.max(found.length - last, 0))
+  for (const sequence of found)
+    yield* select(channel, { fromSequence: sequence, toSequence: sequence })
 }
 
 export const seen = (logged: LoggedEvent, { event }: StoredEvent): SeenEvent => ({

@@ -15,6 +15,8 @@ interface Place extends Found {
 
 /** Looked up in the journal at a time. */
 const groupSize = 1000
+/** Of events held at a time. */
+const maxBytes = 32 << 20
 
 export async function* ways(
   channel: Channel,
@@ -22,11 +24,14 @@ export async function* ways(
   journal: Pick<JournalFile, 'flush' | 'read'>,
 ): AsyncGenerator<Way> {
   let group: Place[] = []
+  let bytes = 0
   for await (const found of select(channel, selection)) {
     group.push({ channel, ...found })
-    if (group.length < groupSize) continue
+    bytes += found.logged.payload.length
+    if (group.length < groupSize && bytes < maxBytes) continue
     yield* waysOf(group, journal)
     group = []
+    bytes = 0
   }
   yield* waysOf(group, journal)
 }
@@ -56,10 +61,14 @@ export async function* trace(
   const inNamespace = engine.channels.filter(
     ({ config }) => config.namespace === channel.config.namespace,
   )
+  let bytes = 0
   for (const [traceId, sinceMs] of wanted)
     for (const each of inNamespace)
-      for await (const one of select(each, { traceId, sinceMs, limit: maxOfTrace }))
+      for await (const one of select(each, { traceId, sinceMs, limit: maxOfTrace })) {
         found.push({ channel: each, ...one })
+        bytes += one.logged.payload.length
+        if (bytes > maxBytes) break
+      }
   found.sort((a, b) => a.logged.timeMs - b.logged.timeMs || a.logged.sequence - b.logged.sequence)
   yield* waysOf(found.slice(0, maxOfTrace), journal)
 }
