@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { eventingKinds } from '../eventing/api/kinds.ts'
+import type { KubeObject } from '../kube/api/meta.ts'
 import { coreKinds, viewKinds } from '../kube/api/kinds.ts'
 import { createDiscovery } from '../kube/apiserver/documents/discovery.ts'
+import { inVersion, toTable } from '../kube/apiserver/documents/table.ts'
 import { createOpenApi } from '../kube/apiserver/documents/openapi.ts'
 import { routingKinds } from '../routing/api/kinds.ts'
 import { servingKinds } from '../serving/api/kinds.ts'
@@ -86,4 +88,32 @@ test('what follows events stands in discovery, under the objects that take them 
     assert.ok(messaging.includes(`inmemorychannels/${each}`), each)
   }
   assert.ok(!eventing.some((name) => name.startsWith('triggers/events')))
+})
+
+test('a version may have columns of its own, read from what is stored and from what is answered', () => {
+  const kind = eventingKinds.find((each) => each.kind === 'EventType')
+  const v1beta3 = kind?.versions?.find(({ version }) => version === 'v1beta3')
+  assert.ok(kind && v1beta3)
+  const stored = {
+    apiVersion: 'eventing.knative.dev/v1beta2',
+    kind: 'EventType',
+    metadata: { name: 'e', namespace: 'default' },
+    spec: { type: 'a.b', source: '/s', schema: 'http://x', description: 'd' },
+  }
+  const table = (version: string, object: KubeObject) => {
+    const { columnDefinitions, rows } = toTable(inVersion(kind, version), [object], { nowMs: 0 })
+    return [columnDefinitions?.map(({ name }) => name), rows[0]?.cells.slice(0, 4)]
+  }
+  const columns = ['Name', 'Type', 'Source', 'Schema', 'Reference Name', 'Reference Kind']
+  const rest = ['Description', 'Ready', 'Reason']
+  assert.deepEqual(table('v1beta2', stored), [
+    [...columns, ...rest],
+    ['e', 'a.b', '/s', 'http://x'],
+  ])
+  const without = columns.filter((name) => name !== 'Schema')
+  for (const object of [stored, v1beta3.fromStorage(stored)])
+    assert.deepEqual(table('v1beta3', object), [
+      [...without, ...rest],
+      ['e', 'a.b', '/s', null],
+    ])
 })

@@ -7,7 +7,8 @@ import { conditionSet } from '../../knative/conditions.ts'
 import { readyColumns } from '../../knative/columns.ts'
 import { missingField, via, type FieldError } from '../../knative/field-error.ts'
 import { statusFields } from '../../knative/status.ts'
-import type { AdmissionContext, KindDefinition } from '../../kube/api/kind.ts'
+import { fieldsOf, listOf, partsOf, textOf } from '../../knative/old-form.ts'
+import type { AdmissionContext, Column, KindDefinition } from '../../kube/api/kind.ts'
 import type { KubeObject } from '../../kube/api/meta.ts'
 import { object, string, type Static } from '../../kube/api/schema.ts'
 import { sameJson } from '../../kube/api/validation.ts'
@@ -72,6 +73,51 @@ function* validate(
 
 export const eventTypeConditions = conditionSet({ dependents: ['ReferenceExists'] })
 
+type Field = 'type' | 'source' | 'schema'
+
+/** Of the storage version. */
+const specColumn = (name: string, field: Field): Column<EventType> => ({
+  name,
+  type: 'string',
+  jsonPath: `.spec.${field}`,
+  value: ({ spec }) => spec[field],
+})
+
+/** Of v1beta3, where it is one of the attributes; tables are of what is stored, or of what is answered. */
+const attributeColumn = (name: string, attribute: 'type' | 'source'): Column => ({
+  name,
+  type: 'string',
+  jsonPath: `.spec.attributes[?(@.name=="${attribute}")].value`,
+  value(object) {
+    const { spec } = partsOf(object)
+    const found = listOf(spec['attributes']).map(fieldsOf)
+    const said = found.find((each) => each['name'] === attribute)?.['value'] ?? spec[attribute]
+    return textOf(said) || undefined
+  },
+})
+
+const referenceColumns: readonly Column<EventType>[] = [
+  {
+    name: 'Reference Name',
+    type: 'string',
+    value: (eventType) => referenceOf(eventType)?.name,
+    jsonPath: '.spec.reference.name',
+  },
+  {
+    name: 'Reference Kind',
+    type: 'string',
+    value: (eventType) => referenceOf(eventType)?.kind,
+    jsonPath: '.spec.reference.kind',
+  },
+  {
+    name: 'Description',
+    type: 'string',
+    value: ({ spec }) => spec.description,
+    jsonPath: '.spec.description',
+  },
+  ...readyColumns,
+]
+
 const schema = object({ spec: EventTypeSpec, status: EventTypeStatus })
 
 export const EventType: KindDefinition<EventType> = {
@@ -89,29 +135,15 @@ export const EventType: KindDefinition<EventType> = {
   definition: { labels: definitionLabels.plain },
   admit: admission({ webhook: validationWebhook, defaults, validate }),
   schema,
-  versions: eventTypeVersions(schema),
+  versions: eventTypeVersions(schema, [
+    attributeColumn('Type', 'type'),
+    attributeColumn('Source', 'source'),
+    ...referenceColumns,
+  ]),
   columns: [
-    { name: 'Type', type: 'string', value: ({ spec }) => spec.type, jsonPath: '.spec.type' },
-    { name: 'Source', type: 'string', value: ({ spec }) => spec.source, jsonPath: '.spec.source' },
-    { name: 'Schema', type: 'string', value: ({ spec }) => spec.schema, jsonPath: '.spec.schema' },
-    {
-      name: 'Reference Name',
-      type: 'string',
-      value: (eventType) => referenceOf(eventType)?.name,
-      jsonPath: '.spec.reference.name',
-    },
-    {
-      name: 'Reference Kind',
-      type: 'string',
-      value: (eventType) => referenceOf(eventType)?.kind,
-      jsonPath: '.spec.reference.kind',
-    },
-    {
-      name: 'Description',
-      type: 'string',
-      value: ({ spec }) => spec.description,
-      jsonPath: '.spec.description',
-    },
-    ...readyColumns,
+    specColumn('Type', 'type'),
+    specColumn('Source', 'source'),
+    specColumn('Schema', 'schema'),
+    ...referenceColumns,
   ],
 }

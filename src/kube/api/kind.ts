@@ -104,6 +104,8 @@ export interface ServedVersion {
   readonly schema: Schema
   /** Text of the `Warning` header, when the version is old. */
   readonly deprecationWarning?: string
+  /** Where its columns are others than the kind's. */
+  readonly columns?: readonly Column[]
   /** Request object in this version -> storage version. Throws StatusError when it can't be said in it. */
   toStorage(object: KubeObject, warn: (text: string) => void): KubeObject
   /** Stored object -> this version, for answers. */

@@ -11,7 +11,7 @@ import {
   without,
   type Fields,
 } from '../../../knative/old-form.ts'
-import type { ServedVersion } from '../../../kube/api/kind.ts'
+import type { Column, ServedVersion } from '../../../kube/api/kind.ts'
 import { boolean, list, object, string, type Schema } from '../../../kube/api/schema.ts'
 import { KReference } from '../destination.ts'
 import { refuse } from './destination.ts'
@@ -89,7 +89,11 @@ function fromAttributes(spec: Fields): Fields {
   }
 }
 
-export const eventTypeVersions = (schema: Schema): readonly ServedVersion[] => [
+/** `columns`: of v1beta3. */
+export const eventTypeVersions = (
+  schema: Schema,
+  columns: readonly Column[],
+): readonly ServedVersion[] => [
   oldVersion({
     group,
     version: 'v1beta3',
@@ -97,6 +101,7 @@ export const eventTypeVersions = (schema: Schema): readonly ServedVersion[] => [
     today,
     current: true,
     schema: v1beta3Schema,
+    columns,
     toSpec: fromAttributes,
     fromSpec: toAttributes,
   }),

@@ -1,6 +1,6 @@
 /** An old version of a kind, said by how its spec and status read today and back. */
 import { isPatched, partsOf, withParts, type Fields } from '../../../knative/old-form.ts'
-import type { ServedVersion } from '../../../kube/api/kind.ts'
+import type { Column, ServedVersion } from '../../../kube/api/kind.ts'
 import type { KubeObject } from '../../../kube/api/meta.ts'
 import { object, type Schema } from '../../../kube/api/schema.ts'
 import { deprecation, oldAddress, todaysAddress } from './destination.ts'
@@ -13,6 +13,8 @@ export interface OldVersion {
   readonly today?: string
   /** Of the whole object; default: anything goes, as the conversion looks at it. */
   readonly schema?: Schema
+  /** Where they are others than the kind's. */
+  readonly columns?: readonly Column[]
   /** Not old, only another. */
   readonly current?: boolean
   readonly toSpec?: (spec: Fields, patched: boolean, warn: (text: string) => void) => Fields
@@ -37,6 +39,7 @@ export function oldVersion({
   kind,
   today = 'v1',
   schema = anyParts,
+  columns,
   current = false,
   toSpec = same,
   fromSpec = same,
@@ -48,6 +51,7 @@ export function oldVersion({
   return {
     version,
     schema,
+    ...(columns && { columns }),
     ...(!current && { deprecationWarning: deprecation(group, version, kind, today) }),
     toStorage(sent, warn) {
       const { spec, status } = partsOf(sent)

@@ -131,6 +131,17 @@ const scaleColumns: readonly Column<Scale>[] = [
   ageColumn,
 ]
 
+const versions = new WeakMap<object, KindDefinition>()
+
+/** The kind with the columns of one of its versions. */
+export function inVersion(kind: KindDefinition, version: string): KindDefinition {
+  const served = kind.versions?.find((each) => each.version === version)
+  if (!served?.columns) return kind
+  let shown = versions.get(served)
+  if (!shown) versions.set(served, (shown = { ...kind, columns: served.columns }))
+  return shown
+}
+
 const cached = new WeakMap<KindDefinition, readonly Column[]>()
 
 /** A kind's columns with the name in front; kinds without columns of their own get a default. */

@@ -9,6 +9,7 @@ import type { Column, KindDefinition } from '../../api/kind.ts'
 import { forbidden, qualifiedResource } from '../../api/status-error.ts'
 import type { StatusError } from '../../api/status-error.ts'
 import type { Machinery } from '../machinery.ts'
+import { inVersion } from '../documents/table.ts'
 import { createdMetadata } from '../metadata.ts'
 import { storeKey } from '../registry.ts'
 import { withStatus } from './definition-status.ts'
@@ -77,7 +78,7 @@ function describe(kind: KindDefinition): CustomResourceDefinition {
           },
         },
         subresources: { ...(kind.hasStatus && { status: {} }) },
-        additionalPrinterColumns: kind.columns.flatMap(described),
+        additionalPrinterColumns: inVersion(kind, version).columns.flatMap(described),
       })),
     },
   }

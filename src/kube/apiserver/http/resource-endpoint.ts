@@ -20,7 +20,7 @@ import { decodeBody, patchTypeOf, readBody } from './request-body.ts'
 import { isTrue, readOptions, withDeleteOptions } from './request-options.ts'
 import type { ResourcePath } from './request-path.ts'
 import { Scale } from '../verbs/scale.ts'
-import type { IncludeObject } from '../documents/table.ts'
+import { inVersion, type IncludeObject } from '../documents/table.ts'
 import { isRecord } from '../values.ts'
 import type { UnknownObject } from '../../api/meta.ts'
 import { sendWatch } from './watch-response.ts'
@@ -142,7 +142,9 @@ export async function answerResource(endpoint: ResourceEndpoint, call: Call): Pr
   record?.responseObject(answer.body)
   if (answer.events) record?.started()
   addWarnings(response, warningsOf(answer, kind, path.version))
-  await sendAnswer(endpoint, call, answer, shownKind, { representation, includeObject })
+  const tableKind =
+    shownKind && representation.as === 'Table' ? inVersion(shownKind, path.version) : shownKind
+  await sendAnswer(endpoint, call, answer, tableKind, { representation, includeObject })
 }
 
 /** The kind and verb that a request is about. Throws Forbidden when its caller may not. */
