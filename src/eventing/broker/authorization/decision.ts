@@ -22,6 +22,8 @@ export function decisionOf({ mode, namespace, policies }: Gate): Decide {
     const rule = rules.find(({ matches }) => matches.some((match) => match(subject)))
     if (!rule)
       return `no EventPolicy lets ${subject} in; there are ${rules.map(({ name }) => name).join(', ')}`
+    if (rule.filter && events.length === 0)
+      return `EventPolicy ${rule.name} has filters, and this is no event that could be held against them`
     for (const event of events) {
       const refusal = rule.filter?.(event)
       if (!refusal) continue

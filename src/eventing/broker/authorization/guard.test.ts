@@ -62,6 +62,13 @@ describe('who may send', () => {
     assert.equal(reason, 'EventPolicy b: filters[0].exact.type: expected good, found "bad"')
   })
 
+  test('what is no event passes no filter', () => {
+    const policy = { name: 'p', subjects: ['*'] }
+    const filtered = { ...policy, filters: [{ exact: { type: 'good' } }] }
+    assert.notEqual(decisionOf(gate({ policies: [filtered] }))('x', []), undefined)
+    assert.equal(decisionOf(gate({ policies: [policy] }))('x', []), undefined)
+  })
+
   test('filters that can not be read let nothing through', () => {
     const policies = [{ name: 'p', subjects: ['*'], filters: [{ cesql: 'no ( sense' }] }]
     assert.ok(!may(gate({ policies }), account('a')))

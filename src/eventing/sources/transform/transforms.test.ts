@@ -3,6 +3,7 @@ import { describe, test } from 'node:test'
 import { systemClock } from '../../../lib/clock.ts'
 import type { BufferedAnswer } from '../../../lib/http1/buffered-server.ts'
 import type { RequestHead } from '../../../lib/http1/head.ts'
+import type { Guards } from '../../broker/authorization/guard.ts'
 import type { TransformConfig } from '../../broker/feed.ts'
 import type { Message } from '../../cloudevents/http-binding.ts'
 import type { Answer, Sender } from '../../broker/sender.ts'
@@ -168,4 +169,30 @@ describe('transforms', () => {
     })
     assert.equal(other, undefined)
   })
+})
+
+test('a transform with a gate asks who sends, whatever is sent', async () => {
+  const asked: number[] = []
+  const guards: Guards = {
+    trust() {},
+    guard: (gate) =>
+      gate &&
+      (async (headers, events) => {
+        asked.push(events.length)
+        return headers.some(([name]) => name === 'authorization') ? undefined : { status: 403 }
+      }),
+  }
+  const sender: Sender = {
+    send: () => Promise.reject(new Error('it has no sink')),
+    [Symbol.dispose]() {},
+  }
+  await using transforms = new Transforms({ clock: systemClock, sender, guards })
+  const gate = { audience: 'x', namespace: 'ns', mode: 'deny-all', policies: [] } as const
+  await transforms.apply([config('$', { gate })])
+  const ask = async (headers: readonly (readonly [string, string])[]) =>
+    (await transforms.handle({ head: head(headers, {}), body: Buffer.from('{}') }))?.status
+  assert.equal(await ask(event), 403)
+  assert.equal(await ask([['content-type', 'application/json']]), 403)
+  assert.equal(await ask([...event, ['authorization', 'Bearer x']]), 200)
+  assert.deepEqual(asked, [1, 0, 1])
 })
