@@ -294,7 +294,7 @@ test('what was changed while the engine was away holds when it is back', async (
   await world.settled('uid-comes')
   const ids = (url: string) =>
     world.sent.filter((each) => each.url === url).map(({ headers }) => headers['ce-id'])
-  assert.deepEqual(ids('http://elsewhere/').toSorted(), ['next', 'old'])
+  assert.deepEqual(new Set(ids('http://elsewhere/')), new Set(['old', 'next']))
   assert.deepEqual(ids('http://new/'), ['next'])
   assert.deepEqual([...(world.engine.channel('uid-b')?.events.subscriptions() ?? [])].toSorted(), [
     'uid-comes',

@@ -2,6 +2,8 @@
 import type { LoggedEvent } from './event-log.ts'
 
 const capacityBytes = 8 << 20
+/** Stands where one was: the list is cut now and then, memory is given back at once. */
+const gone: LoggedEvent = { sequence: 0, timeMs: 0, payload: new Uint8Array() }
 
 export class Tail {
   #events: LoggedEvent[] = []
@@ -17,7 +19,7 @@ export class Tail {
     for (let oldest; this.#bytes > capacityBytes; this.#bytes -= oldest.payload.length) {
       oldest = this.#events[this.#start]
       if (!oldest) break
-      this.#start++
+      this.#events[this.#start++] = gone
     }
     if (this.#start < 1024 || this.#start < this.#events.length / 2) return
     this.#events = this.#events.slice(this.#start)
