@@ -2,6 +2,8 @@
  * Lines for a file descriptor, gathered and written in pieces: writing to a file is synchronous in Node's streams, and
  * a log must not hold up what it is about. Beyond a bound lines are dropped, and their number is told.
  */
+import { write } from 'node:fs'
+import { promisify } from 'node:util'
 import type { Clock } from './clock.ts'
 
 export interface LineFileOptions {
@@ -60,3 +62,10 @@ export class LineFile {
     }
   }
 }
+
+/** For what is open already, such as standard output: past the stream of the process, which writes to files synchronously. */
+export const linesTo = (descriptor: number, clock: Clock): LineFile =>
+  new LineFile({
+    clock,
+    write: (bytes) => promisify(write)(descriptor, bytes).then(() => {}),
+  })

@@ -5,12 +5,10 @@
  * moment and stay small.
  */
 import { randomBytes } from 'node:crypto'
-import { write } from 'node:fs'
 import { unlink } from 'node:fs/promises'
 import { connect } from 'node:net'
-import { promisify } from 'node:util'
 import { systemClock } from '../../lib/clock.ts'
-import { LineFile } from '../../lib/line-file.ts'
+import { linesTo } from '../../lib/line-file.ts'
 import { jsonLog, type LogLevel } from '../../lib/log.ts'
 import { systemRandom } from '../../lib/random.ts'
 import { startControl, type Control } from './control.ts'
@@ -99,11 +97,7 @@ process.on('SIGHUP', () => {})
 ready = true
 
 function startOne(): Promise<Gateway> {
-  /** Past the stream of the process: that one writes to files synchronously. */
-  const requestLog = new LineFile({
-    clock: systemClock,
-    write: (bytes) => promisify(write)(process.stdout.fd, bytes).then(() => {}),
-  })
+  const requestLog = linesTo(process.stdout.fd, systemClock)
   return startGateway({
     ...common,
     random: systemRandom,

@@ -1,9 +1,7 @@
 /** One of several gateway workers: a gateway in a thread of its own that hears the feed from the main thread. */
-import { write } from 'node:fs'
-import { promisify } from 'node:util'
 import { parentPort } from 'node:worker_threads'
 import { systemClock } from '../../../lib/clock.ts'
-import { LineFile } from '../../../lib/line-file.ts'
+import { linesTo } from '../../../lib/line-file.ts'
 import { jsonLog } from '../../../lib/log.ts'
 import { systemRandom } from '../../../lib/random.ts'
 import { startGateway } from '../gateway.ts'
@@ -22,10 +20,7 @@ export async function runWorker(data: WorkerData): Promise<void> {
     data.logLevel,
     () => systemClock.now(),
   ).child({ worker: data.gatewayWorker })
-  const requestLog = new LineFile({
-    clock: systemClock,
-    write: (bytes) => promisify(write)(standardOutput, bytes).then(() => {}),
-  })
+  const requestLog = linesTo(standardOutput, systemClock)
   const gateway = await startGateway({
     clock: systemClock,
     log,
