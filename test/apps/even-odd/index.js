@@ -19,7 +19,7 @@ const server = createServer((request, response) => {
     for (const [name, value] of Object.entries(request.headers))
       if (name.startsWith('ce-')) event[name.slice(3)] = value
     process.stdout.write(`Receiving a Cloud Event: ${JSON.stringify(event, null, 2)}\n`)
-    const { host, 'content-length': length, connection, ...headers } = request.headers
+    const { host: _host, 'content-length': _length, connection: _, ...headers } = request.headers
     const type = 'application/json; charset=utf-8'
     const reply = (value) =>
       response.writeHead(200, { ...headers, 'content-type': type }).end(JSON.stringify(value))
