@@ -71,8 +71,17 @@ function defaults(sent: RequestReply, context: AdmissionContext<RequestReply>): 
 
 /** What a mark can not be: required, of a form of their own, or a Broker's. */
 const reserved = [
-  ...['', 'id', 'type', 'specversion', 'source'],
-  ...['data', 'datacontenttype', 'dataschema', 'time', 'knativearrivaltime', 'knativebrokerttl'],
+  '',
+  'id',
+  'type',
+  'specversion',
+  'source',
+  'data',
+  'datacontenttype',
+  'dataschema',
+  'time',
+  'knativearrivaltime',
+  'knativebrokerttl',
 ]
 
 function* validate(
