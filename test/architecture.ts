@@ -101,6 +101,7 @@ export const architecture: Readonly<Record<string, readonly string[]>> = {
     'kube/api',
     'kube/client',
     'kube/client/node',
+    'knative', // only how an object stands: its conditions
     'serving/api',
     'eventing/api',
     'eventing/broker', // only shapes: what following answers
