@@ -258,8 +258,9 @@ export function request(
 }
 
 /**
- * Waits until `check` answers something true; throws with `what` and the last error after the time. Between looks it rests as
- * long as a look took: what is looked at by a program must not keep busy the machine that it waits for.
+ * Waits until `check` answers something true; throws with `what` and the last error after the time. Between looks it rests
+ * twice as long as a look took, a quarter of a second at the most: what is looked at by a program must not keep busy the
+ * machine that it waits for.
  */
 export async function until<T>(
   what: string,
@@ -273,7 +274,9 @@ export async function until<T>(
     if (value) return value as Exclude<T, false | null | undefined>
     const now = performance.now()
     if (now > end) throw new Error(`timed out after ${timeoutMs} ms: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, Math.max(25, now - start)))
+    await new Promise((resolve) =>
+      setTimeout(resolve, Math.min(250, Math.max(25, 2 * (now - start)))),
+    )
   }
 }
 
