@@ -13,7 +13,9 @@ export const maxPayloadBytes = 64 << 20
 export function writeRecord(
   bytes: Buffer,
   at: number,
-  { sequence, timeMs, payload }: LoggedEvent,
+  sequence: number,
+  timeMs: number,
+  payload: Uint8Array,
 ): number {
   const end = at + headBytes + payload.length
   bytes.writeUInt32BE(payload.length, at)

@@ -232,12 +232,13 @@ export class SegmentLog implements EventLog {
       const segment = this.#active
       const before = segment.last
       sound = { segment, last: before, size: segment.size }
-      const events = batch.map(({ payload }, i) => ({ sequence: before + 1 + i, timeMs, payload }))
-      segment.append(recordsOf(events), { sequence: before + batch.length, timeMs })
+      const records = recordsOf(batch, before + 1, timeMs)
+      segment.append(records, { sequence: before + batch.length, timeMs })
       await segment.sync()
       this.#newest = segment.last
-      this.#tail.push(events)
-      for (const [i, { resolve }] of batch.entries()) resolve(before + 1 + i)
+      this.#tail.push({ first: before + 1, last: segment.last, timeMs, records })
+      let sequence = before
+      for (const { resolve } of batch) resolve(++sequence)
       for (const subscription of this.#open.values()) subscription.wake()
     } catch (error) {
       for (const { reject } of batch) reject(error)
@@ -379,19 +380,15 @@ export class SegmentLog implements EventLog {
   }
 }
 
-/** For batches of a usual size; used up within a call. */
-let scratch: Buffer | undefined
-const scratchBytes = 256 << 10
-
-/** All in one piece, good until the next call: copying them costs less than handing many pieces to the kernel. */
-function recordsOf(events: readonly LoggedEvent[]): Uint8Array {
+/** All in one piece: copying them costs less than handing many pieces to the kernel. */
+function recordsOf(batch: readonly Waiting[], first: number, timeMs: number): Buffer {
   let bytes = 0
-  for (const { payload } of events) bytes += headBytes + payload.length
-  scratch ??= Buffer.allocUnsafeSlow(scratchBytes)
-  const records = bytes <= scratchBytes ? scratch : Buffer.allocUnsafeSlow(bytes)
+  for (const { payload } of batch) bytes += headBytes + payload.length
+  const records = Buffer.allocUnsafeSlow(bytes)
   let at = 0
-  for (const event of events) at = writeRecord(records, at, event)
-  return records.subarray(0, bytes)
+  let sequence = first
+  for (const { payload } of batch) at = writeRecord(records, at, sequence++, timeMs, payload)
+  return records
 }
 
 async function syncFolder(path: string): Promise<void> {
