@@ -232,7 +232,7 @@ export class SegmentLog implements EventLog {
       const segment = this.#active
       const before = segment.last
       sound = { segment, last: before, size: segment.size }
-      const records = recordsOf(batch, before + 1, timeMs)
+      const records = this.#records(batch, before + 1, timeMs)
       segment.append(records, { sequence: before + batch.length, timeMs })
       await segment.sync()
       this.#newest = segment.last
@@ -244,6 +244,17 @@ export class SegmentLog implements EventLog {
       for (const { reject } of batch) reject(error)
       await this.#giveUp(sound)
     }
+  }
+
+  /** All in one piece: copying them costs less than handing many to the kernel. */
+  #records(batch: readonly Waiting[], first: number, timeMs: number): Buffer {
+    let bytes = 0
+    for (const { payload } of batch) bytes += headBytes + payload.length
+    const records = this.#tail.place(bytes)
+    let at = 0
+    let sequence = first
+    for (const { payload } of batch) at = writeRecord(records, at, sequence++, timeMs, payload)
+    return records
   }
 
   /** After a failed write nobody knows what the file has: what was not promised goes, and a new file is begun. */
@@ -378,17 +389,6 @@ export class SegmentLog implements EventLog {
     for (const subscription of this.#open.values()) await subscription[Symbol.asyncDispose]()
     for (const segment of this.#segments) await segment.close()
   }
-}
-
-/** All in one piece: copying them costs less than handing many pieces to the kernel. */
-function recordsOf(batch: readonly Waiting[], first: number, timeMs: number): Buffer {
-  let bytes = 0
-  for (const { payload } of batch) bytes += headBytes + payload.length
-  const records = Buffer.allocUnsafeSlow(bytes)
-  let at = 0
-  let sequence = first
-  for (const { payload } of batch) at = writeRecord(records, at, sequence++, timeMs, payload)
-  return records
 }
 
 async function syncFolder(path: string): Promise<void> {

@@ -1,7 +1,7 @@
 /**
  * The newest events of a log, in memory: subscribers that keep up never ask the disk. They lie there as they were
- * written, many in one piece, and are taken apart when somebody reads them: millions of small objects that live for a
- * second are what a garbage collector likes least.
+ * written, in slabs that are used again and again, and are copied out when somebody reads them: what lives for a second
+ * and is allocated thousands of times a second is what a garbage collector likes least.
  */
 import type { LoggedEvent } from './event-log.ts'
 import { headBytes } from './record.ts'
@@ -11,67 +11,81 @@ export interface Batch {
   readonly first: number
   readonly last: number
   readonly timeMs: number
-  /** Records, one behind the other. */
+  /** Records, one behind the other, where `place` said. */
   readonly records: Buffer
 }
 
-const capacityBytes = 8 << 20
+const slabBytes = 1 << 20
+const mostSlabs = 8
+/** The first slab: most channels have few events. */
+const smallSlabBytes = 64 << 10
 /** Of batches that were read last the events are kept: many subscribers read the same ones at about the same time. */
 const mostRead = 32
 
+interface Slab {
+  readonly bytes: Buffer
+  used: number
+  /** What lies in it, in order. */
+  batches: Batch[]
+}
+
 export class Tail {
-  #batches: Batch[] = []
-  /** Batches before this index are gone; they are cut away now and then. */
-  #start = 0
-  #bytes = 0
+  /** In the order of their batches; the last one is filled. */
+  readonly #slabs: Slab[] = []
   readonly #read = new Map<Batch, readonly LoggedEvent[]>()
 
-  push(batch: Batch): void {
-    this.#batches.push(batch)
-    this.#bytes += batch.records.length
-    for (let oldest; this.#bytes > capacityBytes; this.#bytes -= oldest.records.length) {
-      oldest = this.#batches[this.#start]
-      if (!oldest) break
-      this.#read.delete(oldest)
-      // The list is cut now and then, memory is given back at once.
-      this.#batches[this.#start++] = gone
-    }
-    if (this.#start < 1024 || this.#start < this.#batches.length / 2) return
-    this.#batches = this.#batches.slice(this.#start)
-    this.#start = 0
+  /** Memory for the records of a batch, good for one `push`. */
+  place(bytes: number): Buffer {
+    if (bytes > slabBytes) return Buffer.allocUnsafeSlow(bytes)
+    let slab = this.#slabs.at(-1)
+    if (!slab || slab.used + bytes > slab.bytes.length) slab = this.#nextSlab(bytes)
+    const start = slab.used
+    slab.used += bytes
+    return slab.bytes.subarray(start, slab.used)
   }
 
-  /** Events from `sequence` on; undefined when it is not here any more, or not yet. */
+  #nextSlab(bytes: number): Slab {
+    if (this.#slabs.length >= mostSlabs) {
+      const oldest = this.#slabs.shift()
+      for (const batch of oldest?.batches ?? []) this.#read.delete(batch)
+      if (oldest && oldest.bytes.length === slabBytes) {
+        oldest.used = 0
+        oldest.batches = []
+        this.#slabs.push(oldest)
+        return oldest
+      }
+    }
+    const size = this.#slabs.length === 0 && bytes <= smallSlabBytes ? smallSlabBytes : slabBytes
+    const slab = { bytes: Buffer.allocUnsafeSlow(size), used: 0, batches: [] }
+    this.#slabs.push(slab)
+    return slab
+  }
+
+  /** `batch` is durable now. One that is larger than a slab is not kept: its readers ask the disk. */
+  push(batch: Batch): void {
+    if (batch.records.length <= slabBytes) this.#slabs.at(-1)?.batches.push(batch)
+  }
+
+  /** Events from `sequence` on, as many as follow without a gap; undefined when it is not here any more, or not yet. */
   from(sequence: number, maxBytes: number): readonly LoggedEvent[] | undefined {
-    let at = this.#batchOf(sequence)
-    const first = this.#batches[at]
-    if (!first || sequence < first.first) return undefined
     const events: LoggedEvent[] = []
     let bytes = 0
-    for (
-      let batch: Batch | undefined = first;
-      batch && bytes < maxBytes;
-      batch = this.#batches[++at]
-    )
-      for (const event of this.#eventsOf(batch)) {
-        if (event.sequence < sequence) continue
-        if (bytes >= maxBytes) break
-        events.push(event)
-        bytes += event.payload.length
+    let next = sequence
+    for (const { batches } of this.#slabs) {
+      if ((batches.at(-1)?.last ?? 0) < next) continue
+      for (let at = indexOf(batches, next); at < batches.length; at++) {
+        const batch = batches[at]
+        if (!batch || batch.first > next) return events.length > 0 ? events : undefined
+        for (const event of this.#eventsOf(batch)) {
+          if (event.sequence < next) continue
+          events.push(event)
+          bytes += event.payload.length
+          if (bytes >= maxBytes) return events
+        }
+        next = batch.last + 1
       }
-    return events
-  }
-
-  /** Index of the first batch that ends at `sequence` or later. */
-  #batchOf(sequence: number): number {
-    let low = this.#start
-    let high = this.#batches.length
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if ((this.#batches[middle]?.last ?? 0) < sequence) low = middle + 1
-      else high = middle
     }
-    return low
+    return events.length > 0 ? events : undefined
   }
 
   #eventsOf(batch: Batch): readonly LoggedEvent[] {
@@ -81,7 +95,8 @@ export class Tail {
     const { records, timeMs } = batch
     for (let at = 0, sequence = batch.first; at < records.length; sequence++) {
       const end = at + headBytes + records.readUInt32BE(at)
-      events.push({ sequence, timeMs, payload: records.subarray(at + headBytes, end) })
+      // A copy, as the slab will be written over.
+      events.push({ sequence, timeMs, payload: Buffer.from(records.subarray(at + headBytes, end)) })
       at = end
     }
     this.#read.set(batch, events)
@@ -94,4 +109,14 @@ export class Tail {
   }
 }
 
-const gone: Batch = { first: 0, last: 0, timeMs: 0, records: Buffer.alloc(0) }
+/** Of the first batch that ends at `sequence` or later. */
+function indexOf(batches: readonly Batch[], sequence: number): number {
+  let low = 0
+  let high = batches.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if ((batches[middle]?.last ?? 0) < sequence) low = middle + 1
+    else high = middle
+  }
+  return low
+}
