@@ -1,7 +1,7 @@
 /** `ebb event replay | dead-letters`: events are sent again, counted first; what nobody took is shown and settled. */
 import { createInterface } from 'node:readline/promises'
 import { systemClock } from '../lib/clock.ts'
-import type { ReplayResult, SeenEvent, Selection } from '../eventing/broker/following.ts'
+import type { ReplayResult, SeenEvent, Selection } from '../eventing/broker/following/following.ts'
 import { UsageError } from './command.ts'
 import { countOf, selectionOf } from './event-selection.ts'
 import {

@@ -1,6 +1,6 @@
 /** Flags that say which events are meant. */
-import type { Selection } from '../eventing/broker/following.ts'
-import type { FilterSpec } from '../eventing/broker/filters.ts'
+import type { Selection } from '../eventing/broker/following/following.ts'
+import type { FilterSpec } from '../eventing/broker/delivery/filters.ts'
 import { UsageError, type Arguments } from './command.ts'
 
 /** Throws UsageError. */

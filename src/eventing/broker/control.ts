@@ -15,7 +15,7 @@ import type {
   SendingToken,
   ServerCertificate,
 } from './feed.ts'
-import { compileFilter } from './filters.ts'
+import { compileFilter } from './delivery/filters.ts'
 import {
   discard,
   follow,
@@ -26,11 +26,11 @@ import {
   select,
   type AgainDeps,
   type Selection,
-} from './following.ts'
-import { trace, ways } from './ways.ts'
-import type { Step } from './journal.ts'
-import type { JournalFile } from './journal-file.ts'
-import type { Sender } from './sender.ts'
+} from './following/following.ts'
+import { trace, ways } from './following/ways.ts'
+import type { Step } from './following/journal.ts'
+import type { JournalFile } from './following/journal-file.ts'
+import type { Sender } from './delivery/sender.ts'
 
 export interface ControlDeps {
   readonly engine: Engine

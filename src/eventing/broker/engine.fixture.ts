@@ -9,9 +9,9 @@ import { parseRequestHead } from '../../lib/http1/head.ts'
 import type { Headers, Message } from '../cloudevents/http-binding.ts'
 import { Engine } from './engine.ts'
 import type { Destination, EngineConfig, SubscriptionConfig } from './feed.ts'
-import type { Step } from './journal.ts'
-import type { Answer, Sender } from './sender.ts'
-import { EventSpans } from './spans.ts'
+import type { Step } from './following/journal.ts'
+import type { Answer, Sender } from './delivery/sender.ts'
+import { EventSpans } from './following/spans.ts'
 
 export type Reply = Partial<Answer> | Error
 export interface Sent {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { broker, brokers, event, trigger, World } from './engine.fixture.ts'
 import type { ChannelConfig } from './feed.ts'
-import { SendError } from './sender.ts'
+import { SendError } from './delivery/sender.ts'
 
 test('the ingress answers as Knative does, in its order', async () => {
   await using world = await World.create()

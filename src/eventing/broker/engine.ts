@@ -11,12 +11,12 @@ import type { Guards } from './authorization/guard.ts'
 import { Channel } from './channel.ts'
 import type { ChannelConfig, EngineConfig, SubscriptionStats } from './feed.ts'
 import { hostOfUrl } from './hops.ts'
-import { receive, type Inlet, type IngressWorld } from './ingress.ts'
-import type { Journal } from './journal.ts'
-import { metricsText } from './metrics.ts'
+import { receive, type Inlet, type IngressWorld } from './ingress/ingress.ts'
+import type { Journal } from './following/journal.ts'
+import { metricsText } from './following/metrics.ts'
 import { nanoTime } from './nano-time.ts'
-import type { Sender } from './sender.ts'
-import type { EventSpans } from './spans.ts'
+import type { Sender } from './delivery/sender.ts'
+import type { EventSpans } from './following/spans.ts'
 
 export interface EngineOptions {
   /** A folder of its own. */

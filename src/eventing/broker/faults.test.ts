@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { broker, brokers, event, trigger, World } from './engine.fixture.ts'
 import type { ChannelConfig } from './feed.ts'
-import { SendError } from './sender.ts'
+import { SendError } from './delivery/sender.ts'
 
 const structured = (json: string | Buffer, type = 'application/cloudevents+json') =>
   [{ 'content-type': type }, json] as const

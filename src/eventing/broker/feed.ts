@@ -3,7 +3,7 @@
  * the API; the engine goes on with what it has whenever nobody tells it anything.
  */
 import type { TracingSettings } from '../../lib/otlp/span-exporter.ts'
-import type { Filtering, FilterSpec } from './filters.ts'
+import type { Filtering, FilterSpec } from './delivery/filters.ts'
 
 /** Where to send events. */
 export interface Destination {

@@ -19,10 +19,10 @@ import { SendingTokens } from './authorization/sending-tokens.ts'
 import { control } from './control.ts'
 import { Engine } from './engine.ts'
 import type { EngineConfig, EngineReport } from './feed.ts'
-import { JournalFile } from './journal-file.ts'
-import { SecureIngress } from './secure-ingress.ts'
-import { createSender } from './sender.ts'
-import { EventSpans } from './spans.ts'
+import { JournalFile } from './following/journal-file.ts'
+import { SecureIngress } from './ingress/secure-ingress.ts'
+import { createSender } from './delivery/sender.ts'
+import { EventSpans } from './following/spans.ts'
 
 const { values } = parseArgs({
   options: {

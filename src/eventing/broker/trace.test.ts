@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { IdRing } from './id-ring.ts'
+import { IdRing } from './following/id-ring.ts'
 import { parentOf, spanOf, traceIdOf, traceOf, traceOfDelivery } from './trace.ts'
 
 const place = { channel: 'b', sequence: 7 }

@@ -6,7 +6,7 @@ import { sleep, type Clock } from '../../lib/clock.ts'
 import type { CloudEvent } from '../cloudevents/cloud-event.ts'
 import { encodeBinary } from '../cloudevents/http-binding.ts'
 import type { Destination } from '../broker/feed.ts'
-import { SendError, type Sender } from '../broker/sender.ts'
+import { SendError, type Sender } from '../broker/delivery/sender.ts'
 
 export interface EmitDeps {
   readonly sender: Sender

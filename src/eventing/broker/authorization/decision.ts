@@ -5,7 +5,7 @@
  */
 import type { CloudEvent } from '../../cloudevents/cloud-event.ts'
 import type { Gate } from '../feed.ts'
-import { compileFilter, type Filter } from '../filters.ts'
+import { compileFilter, type Filter } from '../delivery/filters.ts'
 
 /** Why not, for people; undefined = he may. */
 export type Decide = (subject: string, events: readonly CloudEvent[]) => string | undefined

@@ -11,7 +11,7 @@ import {
   kubernetesEventType,
 } from '../../api/former-sources.ts'
 import type { Source } from '../../api/source-spec.ts'
-import { createSender } from '../../broker/sender.ts'
+import { createSender } from '../../broker/delivery/sender.ts'
 import { createFollowers } from '../../sources/api-server/follow.ts'
 import { tellTo } from '../../sources/api-server/tell.ts'
 import { trustBundle } from '../transport/trust-bundle.ts'

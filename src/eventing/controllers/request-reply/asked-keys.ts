@@ -1,7 +1,7 @@
 /** The keys that a Trigger's expressions ask for by `KN_VERIFY_CORRELATION_ID(attribute, "name", "namespace", …)`. */
 import type { Reader } from '../../../kube/controller/reconciler.ts'
 import type { SubscriptionsApiFilter } from '../../api/trigger-filter.ts'
-import type { KeysByOwner } from '../../broker/correlation.ts'
+import type { KeysByOwner } from '../../broker/delivery/correlation.ts'
 import { keysFor } from './keys.ts'
 
 const text = `\\s*(?:"([^"]*)"|'([^']*)')\\s*`

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { silent } from '../../../lib/log.ts'
 import { SimClock } from '../../../testing/sim-clock.ts'
-import type { Sender } from '../../broker/sender.ts'
+import type { Sender } from '../../broker/delivery/sender.ts'
 import type { Resource } from './follow.ts'
 import { tellTo, type Telling } from './tell.ts'
 

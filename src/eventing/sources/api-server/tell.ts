@@ -3,8 +3,8 @@ import type { Clock } from '../../../lib/clock.ts'
 import type { Log } from '../../../lib/log.ts'
 import type { KubeObject } from '../../../kube/api/meta.ts'
 import type { Destination } from '../../broker/feed.ts'
-import { compileFilter, type FilterSpec } from '../../broker/filters.ts'
-import type { Sender } from '../../broker/sender.ts'
+import { compileFilter, type FilterSpec } from '../../broker/delivery/filters.ts'
+import type { Sender } from '../../broker/delivery/sender.ts'
 import { emit } from '../emit.ts'
 import {
   changeEvent,

@@ -7,7 +7,7 @@ import { seededRandom } from '../../../lib/random.ts'
 import { SimClock } from '../../../testing/sim-clock.ts'
 import type { PingConfig } from '../../broker/feed.ts'
 import type { Message } from '../../cloudevents/http-binding.ts'
-import { SendError, type Sender } from '../../broker/sender.ts'
+import { SendError, type Sender } from '../../broker/delivery/sender.ts'
 import { Pings } from './pings.ts'
 import { loadTicks } from './ticks.ts'
 

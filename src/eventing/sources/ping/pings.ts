@@ -8,7 +8,7 @@ import type { Log } from '../../../lib/log.ts'
 import { randomInt, type Random } from '../../../lib/random.ts'
 import type { CloudEvent } from '../../cloudevents/cloud-event.ts'
 import type { PingConfig } from '../../broker/feed.ts'
-import type { Sender } from '../../broker/sender.ts'
+import type { Sender } from '../../broker/delivery/sender.ts'
 import { emit } from '../emit.ts'
 import { loadTicks, type NextTick } from './ticks.ts'
 

@@ -11,10 +11,10 @@ import {
   markOf,
   nonceBytes,
   type CorrelationKey,
-} from '../../broker/correlation.ts'
+} from '../../broker/delivery/correlation.ts'
 import type { Destination, RequestReplyConfig } from '../../broker/feed.ts'
 import { passThrough } from '../../broker/headers.ts'
-import { SendError, type Sender } from '../../broker/sender.ts'
+import { SendError, type Sender } from '../../broker/delivery/sender.ts'
 import { CloudEventError, textOf, type CloudEvent } from '../../cloudevents/cloud-event.ts'
 import {
   decodeMessage,

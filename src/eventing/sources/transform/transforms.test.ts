@@ -6,7 +6,7 @@ import type { RequestHead } from '../../../lib/http1/head.ts'
 import type { Guards } from '../../broker/authorization/guard.ts'
 import type { TransformConfig } from '../../broker/feed.ts'
 import type { Message } from '../../cloudevents/http-binding.ts'
-import type { Answer, Sender } from '../../broker/sender.ts'
+import type { Answer, Sender } from '../../broker/delivery/sender.ts'
 import { Transforms } from './transforms.ts'
 
 const host = 'tr-jsonata.default.svc.cluster.local'

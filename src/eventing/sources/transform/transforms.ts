@@ -10,7 +10,7 @@ import { formatJsonEvent } from '../../cloudevents/json-format.ts'
 import type { Guard, Guards } from '../../broker/authorization/guard.ts'
 import type { TransformConfig } from '../../broker/feed.ts'
 import { passThrough } from '../../broker/headers.ts'
-import { SendError, type Answer, type Sender } from '../../broker/sender.ts'
+import { SendError, type Answer, type Sender } from '../../broker/delivery/sender.ts'
 import { EvaluationError, Evaluator } from './evaluator.ts'
 import { expressionProblem } from './jail.ts'
 

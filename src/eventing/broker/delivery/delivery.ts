@@ -2,8 +2,8 @@
  * One event on its way to one subscriber: what to send, what its answer means, and what the dead-letter sink is told
  * (contract: broker filter and dispatcher of Knative). Pure; `dispatcher.ts` sends and waits.
  */
-import type { CloudEvent } from '../cloudevents/cloud-event.ts'
-import { CloudEventError } from '../cloudevents/cloud-event.ts'
+import type { CloudEvent } from '../../cloudevents/cloud-event.ts'
+import { CloudEventError } from '../../cloudevents/cloud-event.ts'
 import {
   decodeMessage,
   encodeBinary,
@@ -11,13 +11,13 @@ import {
   modeOf,
   type Headers,
   type Message,
-} from '../cloudevents/http-binding.ts'
-import type { SubscriptionConfig } from './feed.ts'
-import { passThrough } from './headers.ts'
+} from '../../cloudevents/http-binding.ts'
+import type { SubscriptionConfig } from '../feed.ts'
+import { passThrough } from '../headers.ts'
 import type { AttemptResult } from './retry.ts'
 import { retryAfterMs } from './retry.ts'
 import type { Answer } from './sender.ts'
-import type { StoredEvent } from './stored-event.ts'
+import type { StoredEvent } from '../stored-event.ts'
 
 export const ttlExtension = 'knativebrokerttl'
 const arrivalExtension = 'knativearrivaltime'

@@ -7,8 +7,8 @@ import { createReadStream } from 'node:fs'
 import { appendFile, mkdir, rename, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { createInterface } from 'node:readline'
-import type { Clock } from '../../lib/clock.ts'
-import { LineFile } from '../../lib/line-file.ts'
+import type { Clock } from '../../../lib/clock.ts'
+import { LineFile } from '../../../lib/line-file.ts'
 import type { Step } from './journal.ts'
 
 export interface JournalFileOptions {

@@ -1,8 +1,8 @@
 /** When and how often an event is tried, in simulated time, against Knative's DeliverySpec to the millisecond. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { broker, event, trigger, World } from './engine.fixture.ts'
-import type { DeliveryPolicy } from './feed.ts'
+import { broker, event, trigger, World } from '../engine.fixture.ts'
+import type { DeliveryPolicy } from '../feed.ts'
 import type { Answer } from './sender.ts'
 import { SendError } from './sender.ts'
 

@@ -4,7 +4,7 @@
  */
 import { connect, type AddressInfo, type Socket } from 'node:net'
 import { createSecureContext, createServer, type SecureContext, type Server } from 'node:tls'
-import type { ServerCertificate } from './feed.ts'
+import type { ServerCertificate } from '../feed.ts'
 
 export interface SecureIngressOptions {
   readonly host: string

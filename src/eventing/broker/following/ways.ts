@@ -2,12 +2,12 @@
  * The ways of events: of those that are asked for, and of all that came of them, in other channels too. What was noted
  * of deliveries is read once for all.
  */
-import type { Channel } from './channel.ts'
-import type { Engine } from './engine.ts'
+import type { Channel } from '../channel.ts'
+import type { Engine } from '../engine.ts'
 import { select, wayOf, type Found, type Selection, type Way } from './following.ts'
 import type { Step } from './journal.ts'
 import { placeText, type JournalFile } from './journal-file.ts'
-import { traceIdOf } from './trace.ts'
+import { traceIdOf } from '../trace.ts'
 
 interface Place extends Found {
   readonly channel: Channel

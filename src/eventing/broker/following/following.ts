@@ -2,19 +2,19 @@
  * Looking back: which events went through a channel, what became of each, and sending them again. What is asked for is
  * read from the log and the journal; nothing here is on an event's way.
  */
-import { sleep, type Clock } from '../../lib/clock.ts'
-import { textOf } from '../cloudevents/cloud-event.ts'
-import { formatJsonEvent } from '../cloudevents/json-format.ts'
-import type { LoggedEvent } from '../log/event-log.ts'
-import type { Channel } from './channel.ts'
-import type { DeadLetter } from './dead-letters.ts'
-import { toSubscriber } from './delivery.ts'
-import type { Destination, SubscriptionConfig } from './feed.ts'
-import { compileFilter, type Filtering, type Refusal } from './filters.ts'
+import { sleep, type Clock } from '../../../lib/clock.ts'
+import { textOf } from '../../cloudevents/cloud-event.ts'
+import { formatJsonEvent } from '../../cloudevents/json-format.ts'
+import type { LoggedEvent } from '../../log/event-log.ts'
+import type { Channel } from '../channel.ts'
+import type { DeadLetter } from '../delivery/dead-letters.ts'
+import { toSubscriber } from '../delivery/delivery.ts'
+import type { Destination, SubscriptionConfig } from '../feed.ts'
+import { compileFilter, type Filtering, type Refusal } from '../delivery/filters.ts'
 import type { Journal, Step } from './journal.ts'
-import { SendError, type Sender } from './sender.ts'
-import { bytesOfId, type StoredEvent } from './stored-event.ts'
-import { parentOf, spanOf, traceIdOf } from './trace.ts'
+import { SendError, type Sender } from '../delivery/sender.ts'
+import { bytesOfId, type StoredEvent } from '../stored-event.ts'
+import { parentOf, spanOf, traceIdOf } from '../trace.ts'
 
 /** Which events of a channel are meant; all that hold. */
 export interface Selection {

@@ -3,8 +3,8 @@
  * (Knative's own form; contract eventing §2.6). Whoever has no key can neither make one nor alter it.
  */
 import { createCipheriv, createDecipheriv, type CipherGCMTypes } from 'node:crypto'
-import type { Functions } from '../cesql/cesql.ts'
-import { ok } from '../cesql/outcome.ts'
+import type { Functions } from '../../cesql/cesql.ts'
+import { ok } from '../../cesql/outcome.ts'
 
 export interface CorrelationKey {
   readonly cipher: CipherGCMTypes

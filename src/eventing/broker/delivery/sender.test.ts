@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
-import { systemClock } from '../../lib/clock.ts'
-import { SimClock } from '../../testing/sim-clock.ts'
+import { systemClock } from '../../../lib/clock.ts'
+import { SimClock } from '../../../testing/sim-clock.ts'
 import { createSender, SendError, type Sender } from './sender.ts'
 
 async function serving(

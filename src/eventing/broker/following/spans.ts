@@ -4,16 +4,16 @@
  * computed of where the event stands, so what its sender said and what its subscriber hears are parents and children
  * of them. Names are those that Knative's broker gives.
  */
-import type { Clock } from '../../lib/clock.ts'
-import type { Log } from '../../lib/log.ts'
-import { SpanExporter, type TracingSettings } from '../../lib/otlp/span-exporter.ts'
-import type { Span } from '../../lib/otlp/span.ts'
-import { textOf, type CloudEvent } from '../cloudevents/cloud-event.ts'
-import type { LoggedEvent } from '../log/event-log.ts'
-import type { ChannelConfig, SubscriptionConfig } from './feed.ts'
+import type { Clock } from '../../../lib/clock.ts'
+import type { Log } from '../../../lib/log.ts'
+import { SpanExporter, type TracingSettings } from '../../../lib/otlp/span-exporter.ts'
+import type { Span } from '../../../lib/otlp/span.ts'
+import { textOf, type CloudEvent } from '../../cloudevents/cloud-event.ts'
+import type { LoggedEvent } from '../../log/event-log.ts'
+import type { ChannelConfig, SubscriptionConfig } from '../feed.ts'
 import type { Step } from './journal.ts'
-import type { StoredEvent } from './stored-event.ts'
-import { parentOf, spanOf, traceIdOf, type Place, type Trace } from './trace.ts'
+import type { StoredEvent } from '../stored-event.ts'
+import { parentOf, spanOf, traceIdOf, type Place, type Trace } from '../trace.ts'
 
 export interface EventSpansOptions {
   readonly clock: Clock

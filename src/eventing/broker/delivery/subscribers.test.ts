@@ -6,9 +6,9 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { test } from 'node:test'
-import { systemClock } from '../../lib/clock.ts'
-import { SimClock } from '../../testing/sim-clock.ts'
-import type { Headers } from '../cloudevents/http-binding.ts'
+import { systemClock } from '../../../lib/clock.ts'
+import { SimClock } from '../../../testing/sim-clock.ts'
+import type { Headers } from '../../cloudevents/http-binding.ts'
 import { createSender, SendError, type Sender } from './sender.ts'
 
 interface Subscriber extends AsyncDisposable {

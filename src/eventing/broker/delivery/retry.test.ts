@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { DeliveryPolicy } from './feed.ts'
+import type { DeliveryPolicy } from '../feed.ts'
 import { judge, retryAfterMs } from './retry.ts'
 
 /** Waits between the attempts until it is over, and how it ended. */

@@ -7,23 +7,23 @@
  * answers expect; only a subscriber that falls behind gets several at a time (docs/decisions/020, "order of first
  * attempts"). Retries wait beside and overlap with newer events.
  */
-import type { Clock } from '../../lib/clock.ts'
-import type { CloudEvent } from '../cloudevents/cloud-event.ts'
-import { textOf } from '../cloudevents/cloud-event.ts'
-import type { Headers, Message } from '../cloudevents/http-binding.ts'
-import type { EventLog, LoggedEvent, Subscription } from '../log/event-log.ts'
+import type { Clock } from '../../../lib/clock.ts'
+import type { CloudEvent } from '../../cloudevents/cloud-event.ts'
+import { textOf } from '../../cloudevents/cloud-event.ts'
+import type { Headers, Message } from '../../cloudevents/http-binding.ts'
+import type { EventLog, LoggedEvent, Subscription } from '../../log/event-log.ts'
 import { inheritTtl, toDeadLetter, toReply, toSubscriber, understand } from './delivery.ts'
 import type { Failure, Understood } from './delivery.ts'
-import type { Destination, SubscriptionConfig, SubscriptionStats } from './feed.ts'
+import type { Destination, SubscriptionConfig, SubscriptionStats } from '../feed.ts'
 import { compileFilter, type Filter } from './filters.ts'
-import { withHop } from './hops.ts'
-import type { Journal, Step } from './journal.ts'
-import { Durations } from './metrics.ts'
+import { withHop } from '../hops.ts'
+import type { Journal, Step } from '../following/journal.ts'
+import { Durations } from '../following/metrics.ts'
 import { judge, longestWait, type AttemptResult } from './retry.ts'
 import type { Sender } from './sender.ts'
-import type { EventSpans } from './spans.ts'
-import type { StoredEvent } from './stored-event.ts'
-import { traceHeaders, traceOfDelivery, type Trace } from './trace.ts'
+import type { EventSpans } from '../following/spans.ts'
+import type { StoredEvent } from '../stored-event.ts'
+import { traceHeaders, traceOfDelivery, type Trace } from '../trace.ts'
 
 export interface DispatcherDeps {
   readonly clock: Clock

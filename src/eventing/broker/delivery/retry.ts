@@ -2,7 +2,7 @@
  * What to do after an attempt: Knative's DeliverySpec as a pure function (knative.dev/eventing, kncloudevents
  * `SelectiveRetry` and backoff). `retry` counts the attempts after the first.
  */
-import type { DeliveryPolicy } from './feed.ts'
+import type { DeliveryPolicy } from '../feed.ts'
 
 /** How one attempt ended. */
 export interface AttemptResult {

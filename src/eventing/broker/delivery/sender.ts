@@ -2,16 +2,16 @@
  * Sends one message with an event and reads the whole answer: keep-alive connections, redirects as an ordinary client
  * follows them, a time limit for everything together, a bound for what an answer may be.
  */
-import type { Clock } from '../../lib/clock.ts'
+import type { Clock } from '../../../lib/clock.ts'
 import {
   BufferedClient,
   ClientTimeout,
   type Endpoint,
   type ExchangeOptions,
-} from '../../lib/http1/buffered-client.ts'
-import type { Headers, Message } from '../cloudevents/http-binding.ts'
-import type { Authorization } from './authorization/sending-tokens.ts'
-import type { Destination } from './feed.ts'
+} from '../../../lib/http1/buffered-client.ts'
+import type { Headers, Message } from '../../cloudevents/http-binding.ts'
+import type { Authorization } from '../authorization/sending-tokens.ts'
+import type { Destination } from '../feed.ts'
 
 export interface Answer {
   readonly status: number

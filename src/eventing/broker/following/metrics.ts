@@ -2,7 +2,7 @@
  * What the engine counts, in Prometheus' text format; durations under the name of Knative's broker (contract: metrics).
  * Labels are names of objects and statuses, so there are as many series as the user has objects, and a few times more.
  */
-import type { Channel } from './channel.ts'
+import type { Channel } from '../channel.ts'
 
 /** Seconds. */
 const bounds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]

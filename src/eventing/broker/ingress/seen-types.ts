@@ -2,7 +2,7 @@
  * The types of event that a channel has seen since its engine started, each once, for whoever makes EventTypes of them.
  * Bounded: a sender that makes up types fills it and no more. On the hot path: the usual event is like the one before.
  */
-import type { CloudEvent } from '../cloudevents/cloud-event.ts'
+import type { CloudEvent } from '../../cloudevents/cloud-event.ts'
 
 export interface SeenType {
   readonly type: string

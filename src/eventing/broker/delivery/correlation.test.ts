@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createCipheriv } from 'node:crypto'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import type { AttributeValue } from '../cloudevents/cloud-event.ts'
+import type { AttributeValue } from '../../cloudevents/cloud-event.ts'
 import { isMark, keysOf, markOf } from './correlation.ts'
 import { compileFilter } from './filters.ts'
 

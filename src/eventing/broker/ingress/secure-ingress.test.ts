@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { bufferedServer } from '../../lib/http1/buffered-server.ts'
-import { systemClock as clock } from '../../lib/clock.ts'
-import { issue, type Issued } from '../../platform/access/certificate-issue.ts'
-import type { ServerCertificate } from './feed.ts'
+import { bufferedServer } from '../../../lib/http1/buffered-server.ts'
+import { systemClock as clock } from '../../../lib/clock.ts'
+import { issue, type Issued } from '../../../platform/access/certificate-issue.ts'
+import type { ServerCertificate } from '../feed.ts'
 import { SecureIngress } from './secure-ingress.ts'
-import { createSender, SendError } from './sender.ts'
+import { createSender, SendError } from '../delivery/sender.ts'
 
 const span = {
   notBefore: new Date(clock.now() - 3_600_000),

@@ -2,9 +2,9 @@
  * Events that nobody took, neither their subscriber nor a dead-letter sink, each with the reason: a log of its own, so
  * that they outlive the channel's retention and wait for somebody to decide.
  */
-import type { LoggedEvent, Subscription, EventLog } from '../log/event-log.ts'
+import type { LoggedEvent, Subscription, EventLog } from '../../log/event-log.ts'
 import { errorExtensions, type Failure } from './delivery.ts'
-import { decodeStored, encodeStored, type StoredEvent } from './stored-event.ts'
+import { decodeStored, encodeStored, type StoredEvent } from '../stored-event.ts'
 
 export interface DeadLetter {
   /** Its place among the dead letters of the channel. */

@@ -1,9 +1,9 @@
 /** What an event leaves in a trace: who is whose parent, and what each step says. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Span } from '../../lib/otlp/span.ts'
-import { broker, event, trigger, World } from './engine.fixture.ts'
-import type { EngineConfig } from './feed.ts'
+import type { Span } from '../../../lib/otlp/span.ts'
+import { broker, event, trigger, World } from '../engine.fixture.ts'
+import type { EngineConfig } from '../feed.ts'
 
 const traced = (config: EngineConfig, samplingRate = 1): EngineConfig => ({
   ...config,

@@ -2,19 +2,19 @@
  * Where events come in: `/namespace/broker` on the host of all Brokers, `/` on a Channel's own host. The checks and
  * their order are Knative's (contract: broker ingress, channel receiver); 202 means that the event is on disk.
  */
-import { CloudEventError } from '../cloudevents/cloud-event.ts'
-import type { CloudEvent } from '../cloudevents/cloud-event.ts'
-import { decodeMessage, type Headers } from '../cloudevents/http-binding.ts'
-import type { BufferedAnswer, BufferedRequest } from '../../lib/http1/buffered-server.ts'
-import { Field } from '../../lib/http1/fields.ts'
-import type { RequestHead } from '../../lib/http1/head.ts'
-import { LogFullError } from '../log/event-log.ts'
-import type { Guard } from './authorization/guard.ts'
-import { enterBroker } from './delivery.ts'
-import { passThrough } from './headers.ts'
-import { hopsOf, mostHops } from './hops.ts'
-import type { StoredEvent } from './stored-event.ts'
-import { traceOf } from './trace.ts'
+import { CloudEventError } from '../../cloudevents/cloud-event.ts'
+import type { CloudEvent } from '../../cloudevents/cloud-event.ts'
+import { decodeMessage, type Headers } from '../../cloudevents/http-binding.ts'
+import type { BufferedAnswer, BufferedRequest } from '../../../lib/http1/buffered-server.ts'
+import { Field } from '../../../lib/http1/fields.ts'
+import type { RequestHead } from '../../../lib/http1/head.ts'
+import { LogFullError } from '../../log/event-log.ts'
+import type { Guard } from '../authorization/guard.ts'
+import { enterBroker } from '../delivery/delivery.ts'
+import { passThrough } from '../headers.ts'
+import { hopsOf, mostHops } from '../hops.ts'
+import type { StoredEvent } from '../stored-event.ts'
+import { traceOf } from '../trace.ts'
 
 /** What an address stands for. */
 export interface Inlet {

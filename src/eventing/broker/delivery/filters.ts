@@ -3,9 +3,9 @@
  * a filter also says which of its terms an event failed, and what the event had instead (knative specs,
  * "Trigger filtering"; CloudEvents Subscriptions API, section 3.2.4).
  */
-import { compileCesql, type Functions } from '../cesql/cesql.ts'
-import type { CloudEvent } from '../cloudevents/cloud-event.ts'
-import { textOf } from '../cloudevents/cloud-event.ts'
+import { compileCesql, type Functions } from '../../cesql/cesql.ts'
+import type { CloudEvent } from '../../cloudevents/cloud-event.ts'
+import { textOf } from '../../cloudevents/cloud-event.ts'
 import { verifyFunction, type KeysByOwner } from './correlation.ts'
 
 type Strings = Readonly<Record<string, string>>
