@@ -7,61 +7,20 @@
  * answers expect; only a subscriber that falls behind gets several at a time (docs/decisions/020, "order of first
  * attempts"). Retries wait beside and overlap with newer events.
  */
-import type { Clock } from '../../../lib/clock.ts'
 import type { CloudEvent } from '../../cloudevents/cloud-event.ts'
 import { textOf } from '../../cloudevents/cloud-event.ts'
-import type { Headers, Message } from '../../cloudevents/http-binding.ts'
 import type { EventLog, LoggedEvent, Subscription } from '../../log/event-log.ts'
-import { inheritTtl, toDeadLetter, toReply, toSubscriber, understand } from './delivery.ts'
-import type { Failure, Understood } from './delivery.ts'
-import type { Destination, SubscriptionConfig, SubscriptionStats } from '../feed.ts'
-import { compileFilter, type Filter } from './filters.ts'
-import { withHop } from '../hops.ts'
-import type { Journal, Step } from '../following/journal.ts'
-import { Durations } from '../following/metrics.ts'
-import { judge, longestWait, type AttemptResult } from './retry.ts'
-import type { Sender } from './sender.ts'
-import type { EventSpans } from '../following/spans.ts'
+import type { SubscriptionConfig, SubscriptionStats } from '../feed.ts'
+import type { Durations } from '../following/metrics.ts'
 import type { StoredEvent } from '../stored-event.ts'
-import { traceHeaders, traceOfDelivery, type Trace } from '../trace.ts'
+import { compileFilter, type Filter } from './filters.ts'
+import { longestWait } from './retry.ts'
+import { parkAgainMs, Steps, type State, type StepsDeps } from './steps.ts'
 
-export interface DispatcherDeps {
-  readonly clock: Clock
-  readonly sender: Sender
-  /** Uid of the Broker or Channel. */
-  readonly channel: string
+export interface DispatcherDeps extends StepsDeps {
   readonly log: EventLog
   readonly subscription: Subscription
-  readonly decode: (event: LoggedEvent) => StoredEvent
-  /** Whether the engine itself takes the events that are sent there. Default: never. */
-  readonly isInlet?: (url: string) => boolean
-  /** Puts an answer into the channel itself. */
-  readonly reenter: (event: CloudEvent, answered: Headers, trace: Trace) => Promise<AttemptResult>
-  /** Keeps what is given up; resolves when it is durable. */
-  readonly park: (event: LoggedEvent, failure: Failure) => Promise<void>
-  readonly journal: Journal
-  readonly spans?: Pick<EventSpans, 'on' | 'sampled'>
-  /** Makes a span of a step; called while `spans` is on. */
-  readonly traced?: (
-    subscription: SubscriptionConfig,
-    event: LoggedEvent,
-    step: Omit<Step, 'channel' | 'subscription'>,
-  ) => void
 }
-
-/** Where an event is on its way. */
-type State =
-  | { readonly phase: 'subscriber'; readonly attempts: number }
-  | {
-      readonly phase: 'reply'
-      readonly attempts: number
-      readonly reply: CloudEvent
-      readonly answered: Headers
-    }
-  | { readonly phase: 'deadLetter'; readonly attempts: number; readonly failure: Failure }
-
-/** What comes next: nothing, or another step after a while. */
-type Next = 'done' | 'parked' | { readonly state: State; readonly waitMs: number }
 
 interface Task {
   readonly sequence: number
@@ -82,8 +41,6 @@ const maxDeferred = 10_000
 /** Behind by more than this, several first attempts are made at a time. */
 const smallBacklog = 8
 const defaultParallelism = 100
-/** What can't be parked, on a full disk, is tried again so much later. */
-const parkAgainMs = 5_000
 
 export class Dispatcher implements AsyncDisposable {
   readonly #deps: DispatcherDeps
@@ -99,9 +56,6 @@ export class Dispatcher implements AsyncDisposable {
   /** How the events that were deferred before a restart stand. */
   readonly #before: Map<number, { readonly attempts: number; readonly notBeforeMs: number }>
   readonly #busyKeys = new Set<string>()
-  readonly durations = new Durations()
-  /** From when an event came in to its first attempt. */
-  readonly waits = new Durations()
   #queuedBytes = 0
   #inFlight = 0
   #inFlightBytes = 0
@@ -111,11 +65,14 @@ export class Dispatcher implements AsyncDisposable {
   readonly #stop = new AbortController()
   #closing = false
   #idle: (() => void) | undefined
-  #counts = { delivered: 0, refused: 0, retried: 0, deadLettered: 0 }
+  readonly #steps: Steps
+  /** Filtered out. */
+  #refused = 0
 
   constructor(deps: DispatcherDeps, config: SubscriptionConfig) {
     this.#deps = deps
     this.#config = config
+    this.#steps = new Steps(deps, config, this.#stop.signal)
     this.#filter = compileFilter(config.filter ?? {})
     this.#before = new Map(deps.subscription.deferred.map((each) => [each.sequence, each]))
     this.#pump()
@@ -125,15 +82,30 @@ export class Dispatcher implements AsyncDisposable {
     return this.#config
   }
 
+  get durations(): Durations {
+    return this.#steps.durations
+  }
+
+  get waits(): Durations {
+    return this.#steps.waits
+  }
+
   get stats(): SubscriptionStats {
     const { backlog } = this.#deps.subscription
-    return { uid: this.#config.uid, ...this.#counts, backlog, deferred: this.#deferred.size }
+    return {
+      uid: this.#config.uid,
+      refused: this.#refused,
+      ...this.#steps.counts,
+      backlog,
+      deferred: this.#deferred.size,
+    }
   }
 
   /** What is not begun yet goes by the new configuration. */
   update(config: SubscriptionConfig): void {
     const sameFilter = JSON.stringify(config.filter) === JSON.stringify(this.#config.filter)
     this.#config = config
+    this.#steps.config = config
     if (!sameFilter) this.#filter = compileFilter(config.filter ?? {})
     this.#pump()
   }
@@ -217,7 +189,7 @@ export class Dispatcher implements AsyncDisposable {
   #enqueue(event: LoggedEvent): void {
     const stored = this.#decoded(event)
     if (!stored || this.#filter(stored.event)) {
-      this.#counts.refused++
+      this.#refused++
       this.#deps.subscription.settle(event.sequence)
       return
     }
@@ -272,17 +244,17 @@ export class Dispatcher implements AsyncDisposable {
       bytes = sizeOf(event)
       this.#inFlightBytes += bytes
       for (;;) {
-        const next = await this.#step(event, state)
+        const next = await this.#steps.take(event, state)
         if (this.#stop.signal.aborted) return
         if (next === 'done' || next === 'parked') {
-          if (next === 'done') this.#note(event, { kind: 'done' })
+          if (next === 'done') this.#steps.note(event, { kind: 'done' })
           this.#deps.subscription.settle(event.sequence)
           this.#busyKeys.delete(key)
           return
         }
         state = next.state
         if (next.waitMs === 0) continue
-        this.#note(event, { kind: 'waits', nextMs: this.#deps.clock.now() + next.waitMs })
+        this.#steps.note(event, { kind: 'waits', nextMs: this.#deps.clock.now() + next.waitMs })
         this.#defer({ sequence, state, key }, next.waitMs)
         return
       }
@@ -320,184 +292,6 @@ export class Dispatcher implements AsyncDisposable {
     return undefined
   }
 
-  async #step(event: LoggedEvent, state: State): Promise<Next> {
-    try {
-      const stored = this.#deps.decode(event)
-      switch (state.phase) {
-        case 'subscriber':
-          return await this.#call(event, stored, state.attempts + 1)
-        case 'reply':
-          return await this.#answer(event, state, stored)
-        case 'deadLetter':
-          return await this.#bury(event, state, stored)
-      }
-    } catch (error) {
-      // A fault of ours, which the same event would meet again: it is put aside with its reason, and the others go on.
-      const url = this.#config.subscriber?.url ?? ''
-      const result = { error: error instanceof Error ? error.message : 'unknown' }
-      if (state.phase === 'deadLetter') return await this.#park(event, state.failure)
-      return await this.#failed(event, { url, result })
-    }
-  }
-
-  async #call(event: LoggedEvent, stored: StoredEvent, attempts: number): Promise<Next> {
-    const { delivery, subscriber, reply: replyTo } = this.#config
-    if (!subscriber) return { state: { phase: 'subscriber', attempts: attempts - 1 }, waitMs: 1000 }
-    if (attempts === 1)
-      this.waits.note(
-        textOf(stored.event.attributes['type']),
-        undefined,
-        Math.max(this.#deps.clock.now() - event.timeMs, 0),
-      )
-    const sent = await this.#send(
-      event,
-      'subscriber',
-      subscriber,
-      toSubscriber(stored, this.#config, traceHeaders(this.#traceOf(event, stored))),
-    )
-    const { result, reply } = sent.understood
-    const verdict = judge(result, attempts, delivery)
-    if (verdict.kind === 'retry') {
-      this.#counts.retried++
-      return { state: { phase: 'subscriber', attempts }, waitMs: verdict.waitMs }
-    }
-    if (verdict.kind === 'failed')
-      return await this.#failed(event, { url: subscriber.url, result, ...sent.failedBody })
-    this.#counts.delivered++
-    if (!reply || replyTo === undefined) return 'done'
-    const back = this.#config.kind === 'Trigger' ? inheritTtl(reply, stored) : reply
-    const state = { phase: 'reply', attempts: 0, reply: back, answered: sent.headers } as const
-    return { state, waitMs: 0 }
-  }
-
-  async #answer(
-    event: LoggedEvent,
-    state: Extract<State, { phase: 'reply' }>,
-    stored: StoredEvent,
-  ): Promise<Next> {
-    const { reply: to, delivery } = this.#config
-    if (to === undefined) return 'done'
-    const attempts = state.attempts + 1
-    const trace = this.#traceOf(event, stored)
-    if (to === 'channel') {
-      const result = await this.#deps.reenter(state.reply, state.answered, trace)
-      const verdict = judge(result, attempts, delivery)
-      if (verdict.kind === 'delivered') return 'done'
-      if (verdict.kind === 'retry')
-        return { state: { ...state, attempts }, waitMs: Math.max(verdict.waitMs, 1) }
-      return await this.#failed(event, { url: 'the broker', result })
-    }
-    const message = toReply(state.reply, state.answered, this.#config, traceHeaders(trace))
-    const sent = await this.#send(event, 'reply', to, message)
-    const { result } = sent.understood
-    const verdict = judge(result, attempts, delivery)
-    if (verdict.kind === 'delivered') return 'done'
-    if (verdict.kind === 'retry') return { state: { ...state, attempts }, waitMs: verdict.waitMs }
-    return await this.#failed(event, { url: to.url, result, ...sent.failedBody })
-  }
-
-  async #failed(event: LoggedEvent, failure: Failure): Promise<Next> {
-    if (this.#config.deadLetter)
-      return { state: { phase: 'deadLetter', attempts: 0, failure }, waitMs: 0 }
-    return await this.#park(event, failure)
-  }
-
-  async #bury(
-    event: LoggedEvent,
-    state: Extract<State, { phase: 'deadLetter' }>,
-    stored: StoredEvent,
-  ): Promise<Next> {
-    const { deadLetter, delivery } = this.#config
-    if (!deadLetter) return await this.#park(event, state.failure)
-    const attempts = state.attempts + 1
-    const trace = traceHeaders(this.#traceOf(event, stored))
-    const message = toDeadLetter(stored, state.failure, this.#config, trace)
-    const sent = await this.#send(event, 'deadLetter', deadLetter, message)
-    const verdict = judge(sent.understood.result, attempts, delivery)
-    if (verdict.kind === 'retry') return { state: { ...state, attempts }, waitMs: verdict.waitMs }
-    if (verdict.kind === 'failed') return await this.#park(event, state.failure)
-    this.#counts.deadLettered++
-    return 'done'
-  }
-
-  /** Nobody takes it: it is kept with its reason until somebody decides. */
-  async #park(event: LoggedEvent, failure: Failure): Promise<Next> {
-    try {
-      await this.#deps.park(event, failure)
-    } catch {
-      return { state: { phase: 'deadLetter', attempts: 0, failure }, waitMs: parkAgainMs }
-    }
-    this.#counts.deadLettered++
-    this.#note(event, { kind: 'parked', url: failure.url })
-    return 'parked'
-  }
-
-  async #send(
-    event: LoggedEvent,
-    phase: 'subscriber' | 'reply' | 'deadLetter',
-    to: Destination,
-    first: Message,
-  ): Promise<{
-    readonly understood: Understood
-    readonly headers: Headers
-    readonly failedBody: { readonly body?: Buffer }
-  }> {
-    const { clock, sender, decode, isInlet } = this.#deps
-    const stored = decode(event)
-    const type = textOf(stored.event.attributes['type'])
-    const message = isInlet?.(to.url) ? withHop(first, stored.passed) : first
-    const { timeoutMs } = this.#config.delivery
-    const startMs = clock.monotonic()
-    const noted = (result: AttemptResult) => {
-      const tookMs = clock.monotonic() - startMs
-      this.durations.note(type, result.status ?? 0, tookMs)
-      this.#note(event, {
-        kind: 'attempt',
-        phase,
-        url: to.url,
-        tookMs,
-        ...(result.status !== undefined && { status: result.status }),
-        ...((result.error ?? result.unusable) !== undefined && {
-          error: result.error ?? result.unusable ?? '',
-        }),
-      })
-    }
-    try {
-      const answer = await sender.send(to, message, {
-        signal: this.#stop.signal,
-        ...(timeoutMs !== undefined && { timeoutMs }),
-      })
-      const understood =
-        phase === 'subscriber'
-          ? understand(answer, this.#config, clock.now())
-          : understand({ ...answer, headers: [], body: empty }, lenient(this.#config), clock.now())
-      noted(understood.result)
-      return { understood, headers: answer.headers, failedBody: { body: answer.body } }
-    } catch (error) {
-      // A message that can't even be sent would come again and again: it is a failure like others.
-      const result = { error: error instanceof Error ? error.message : 'unknown' }
-      noted(result)
-      return { understood: { result }, headers: [], failedBody: {} }
-    }
-  }
-
-  #traceOf({ sequence }: LoggedEvent, { trace }: StoredEvent): Trace {
-    const { channel, spans } = this.#deps
-    const place = { channel, sequence }
-    return traceOfDelivery(place, this.#config.uid, trace, spans?.sampled(place, trace))
-  }
-
-  #note(
-    event: LoggedEvent,
-    step: Omit<Step, 'channel' | 'sequence' | 'subscription' | 'atMs'>,
-  ): void {
-    const { journal, channel, clock, spans, traced } = this.#deps
-    const { sequence } = event
-    const atMs = clock.now()
-    journal({ channel, sequence, subscription: this.#config.uid, atMs, ...step })
-    if (spans?.on) traced?.(this.#config, event, { sequence, atMs, ...step })
-  }
-
   /** What is under way gets `graceMs` to end; what does not end is handed out again next time. */
   async close(graceMs: number): Promise<void> {
     const { clock, subscription } = this.#deps
@@ -523,12 +317,4 @@ export class Dispatcher implements AsyncDisposable {
   }
 }
 
-const empty = Buffer.alloc(0)
-
 const sizeOf = (event: LoggedEvent | undefined): number => event?.payload.length ?? 0
-
-/** What answers to replies and dead letters say besides their status is nobody's business. */
-const lenient = (config: SubscriptionConfig): SubscriptionConfig => ({
-  ...config,
-  kind: 'Subscription',
-})
