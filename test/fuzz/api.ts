@@ -7,13 +7,12 @@ import assert from 'node:assert/strict'
 import type { IncomingMessage } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { coreKinds } from '../../src/kube/api/kinds.ts'
 import { memoryStore } from '../../src/kube/store/memory-store.ts'
 import { randomInt, seededRandom } from '../../src/lib/random.ts'
 import { servingKinds } from '../../src/serving/api/kinds.ts'
 import { servedApi } from '../../src/testing/served-api.ts'
+import { collectGarbage } from '../../src/testing/garbage.ts'
 import { fuzzRequest, resources, type FuzzRequest } from './api-requests.ts'
 
 export interface ApiFuzzResult {
@@ -243,8 +242,6 @@ async function follow(stream: IncomingMessage, objects: Map<string, string>): Pr
 }
 
 function heapMb(): number {
-  setFlagsFromString('--expose-gc')
-  const gc: unknown = runInNewContext('gc')
-  if (typeof gc === 'function') gc()
+  collectGarbage()
   return Math.round(process.memoryUsage().heapUsed / 1e6)
 }

@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import { Engine } from '../../src/eventing/broker/engine.ts'
 import { select } from '../../src/eventing/broker/following/following.ts'
 import { checkEvent } from '../../src/eventing/cloudevents/cloud-event.ts'
+import { collectGarbage } from '../../src/testing/garbage.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { bufferedServer } from '../../src/lib/http1/buffered-server.ts'
 import { silent } from '../../src/lib/log.ts'
@@ -80,7 +81,10 @@ export async function fuzzEvents({
   }
 }
 
-const heapMb = () => Math.round(process.memoryUsage().heapUsed / 2 ** 20)
+function heapMb(): number {
+  collectGarbage()
+  return Math.round(process.memoryUsage().heapUsed / 2 ** 20)
+}
 
 /** What is in the log is an event by all rules, whatever came in. */
 async function everythingIsWhole(engine: Engine): Promise<void> {

@@ -4,11 +4,10 @@
  * only what was sent.
  */
 import assert from 'node:assert/strict'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { randomInt, seededRandom } from '../../src/lib/random.ts'
 import { get } from '../../src/serving/gateway/gateway.fixture.ts'
 import { settle } from '../../src/testing/sim-clock.ts'
+import { collectGarbage } from '../../src/testing/garbage.ts'
 import { pick } from './bytes.ts'
 import { spoilt, type Told, validHttp1, validHttp2 } from './connections.ts'
 import { fuzzParsers } from './parsers.ts'
@@ -119,9 +118,7 @@ async function patient<T>(what: string, work: Promise<T>): Promise<T> {
 }
 
 function heapMb(): number {
-  setFlagsFromString('--expose-gc')
-  const collect: unknown = runInNewContext('gc')
-  if (typeof collect === 'function') collect()
+  collectGarbage()
   const { heapUsed, arrayBuffers } = process.memoryUsage()
   return Math.round((heapUsed + arrayBuffers) / 1e6)
 }

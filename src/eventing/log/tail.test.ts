@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
+import { collectGarbage } from '../../testing/garbage.ts'
 import { headBytes, writeRecord } from './record.ts'
 import { Tail } from './tail.ts'
 
@@ -56,17 +55,15 @@ test('what is read stays as it was, however much comes behind it', () => {
 })
 
 test('a tail has its slabs and no more', () => {
-  setFlagsFromString('--expose-gc')
-  const collect = runInNewContext('gc') as () => void
   const tail = new Tail()
   const large = 'x'.repeat(256 << 10)
-  collect()
+  collectGarbage()
   const before = process.memoryUsage().arrayBuffers
   for (let sequence = 1; sequence <= 500; sequence++) {
     push(tail, sequence, large)
     if (sequence % 10 === 0) tail.from(sequence, 1)
   }
-  collect()
+  collectGarbage()
   // Slabs, and what was read last.
   const mebibytes = (process.memoryUsage().arrayBuffers - before) / 2 ** 20
   assert.ok(mebibytes < 24, `${mebibytes} MiB`)
