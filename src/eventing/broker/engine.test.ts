@@ -1,6 +1,7 @@
 /** Brokers and Channels end to end, in memory but for their logs: events in, subscribers out, in simulated time. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { diskAtRest } from '../../testing/disk.ts'
 import { broker, brokers, event, trigger, World } from './engine.fixture.ts'
 import type { ChannelConfig } from './feed.ts'
 import { SendError } from './delivery/sender.ts'
@@ -247,8 +248,8 @@ test('a subscriber that is gone for hours gets its events when it is back, each 
   await world.until(1)
   for (let i = 0; world.engine.stats[0]?.backlog !== 0; i++) {
     assert.ok(i < 3000, JSON.stringify(world.engine.stats))
+    await diskAtRest()
     await world.clock.advance(60_000)
-    await new Promise((resolve) => setImmediate(resolve))
   }
   const hours = (world.clock.now() - startMs) / 3_600_000
   // 1 + 2 + 4 … + 256 minutes.

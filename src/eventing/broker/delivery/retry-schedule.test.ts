@@ -1,6 +1,7 @@
 /** When and how often an event is tried, in simulated time, against Knative's DeliverySpec to the millisecond. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { diskAtRest } from '../../../testing/disk.ts'
 import { broker, event, trigger, World } from '../engine.fixture.ts'
 import type { DeliveryPolicy } from '../feed.ts'
 import type { Answer } from './sender.ts'
@@ -19,8 +20,8 @@ async function waits(
   await world.post('/default/b', event())
   for (let i = 0; world.engine.stats[0]?.backlog !== 0; i++) {
     assert.ok(i < 5000, JSON.stringify(world.engine.stats))
+    await diskAtRest()
     await world.clock.advance(world.clock.nextInMs ?? 0)
-    await new Promise((resolve) => setImmediate(resolve))
   }
   const at = world.steps
     .filter(({ kind, phase }) => kind === 'attempt' && phase === 'subscriber')
