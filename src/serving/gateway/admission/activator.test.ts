@@ -11,6 +11,7 @@ import type { RevisionTarget } from '../feed.ts'
 import { RevisionMetrics } from '../observability/metrics.ts'
 import type { Pod } from '../pod/pod.ts'
 import { Stats } from './stats.ts'
+import { createMemory, WorkerMemory } from '../workers/worker-memory.ts'
 
 const target = (names: readonly string[]): RevisionTarget => ({
   key: 'default/a',
@@ -24,7 +25,7 @@ const target = (names: readonly string[]): RevisionTarget => ({
   backends: names.map((pod, at) => ({ host: `10.0.0.${at + 1}`, port: 8080, pod })),
 })
 
-function setUp() {
+function setUp(memory?: WorkerMemory) {
   const clock = new SimClock()
   const drains = new Drains()
   const revision = new Revision(target(['one']), {
@@ -32,11 +33,12 @@ function setUp() {
     random: seededRandom(1),
     deadlines: new Deadlines(clock),
     stats: new Stats(),
-    budget: new QueueBudget(10),
+    budget: new QueueBudget(10, memory),
     queueCapacity: 10,
     drains,
     metrics: (of) => new RevisionMetrics(of),
     wake: () => {},
+    ...(memory && { memory }),
   })
   const granted: Pod[] = []
   const claimant = (): Claimant => ({
@@ -84,4 +86,37 @@ test('another pod of the same address begins with all its slots', () => {
   const pod = acquire(revision, claimant())
   revision.update(target(['another']))
   assert.notEqual(acquire(revision, claimant()), pod)
+})
+
+test('two workers that begin to wait at the same moment do not wait for each other', async () => {
+  const size = { workers: 2, revisions: 8, pods: 8, splits: 8 }
+  const buffer = createMemory(size)
+  const memories = [0, 1].map((worker) => new WorkerMemory(buffer, size, worker)) as [
+    WorkerMemory,
+    WorkerMemory,
+  ]
+  const [one, other] = [setUp(memories[0]), setUp(memories[1])]
+  for (const memory of memories) memory.listen()
+  const held = acquire(one.revision, one.claimant())
+  // The slot comes free before anybody sees that the other waits; the next request here does see it.
+  const startWaiting = memories[1].startWaiting.bind(memories[1])
+  memories[1].startWaiting = (revision) => {
+    memories[1].startWaiting = startWaiting
+    one.revision.release(held)
+    startWaiting(revision)
+    assert.equal(one.revision.acquire(one.claimant()), undefined)
+  }
+  const pod = other.revision.acquire(other.claimant())
+  assert.ok(pod === undefined || pod !== 'full')
+  if (pod) other.revision.release(pod)
+  const granted = () => [...one.granted, ...other.granted].length + (pod ? 1 : 0)
+  for (let turn = 0; turn < 10_000 && granted() < 1; turn++)
+    await new Promise((resolve) => setImmediate(resolve))
+  assert.ok(granted() >= 1, 'both wait beside a free slot')
+  for (const { revision, granted: pods } of [one, other])
+    for (const each of pods) revision.release(each)
+  for (let turn = 0; turn < 10_000 && granted() < 2; turn++)
+    await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(granted(), 2)
+  for (const memory of memories) memory.close()
 })

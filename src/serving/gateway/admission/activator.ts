@@ -105,16 +105,23 @@ export class Revision {
     }
     if (!this.queue.push(claimant)) return 'full'
     if (loans) loans.want(this.target.key)
-    // A slot may have come free at another worker before it could see that somebody waits here.
-    else if (this.#memory !== undefined && this.#waiting === 1) {
-      const pod = this.#take(claimant)
-      if (pod) {
-        this.queue.remove(claimant)
-        return pod
-      }
+    else if (this.#memory !== undefined && this.queue.size === 1) {
+      const pod = this.#lookAgain(this.#memory, claimant)
+      if (pod) return pod
     }
     if (!this.ready) this.wake()
     return undefined
+  }
+
+  /**
+   * The first that waits here: a slot may have come free at another worker before it could see that. Who waits at other
+   * workers comes first, but may not have been told of the slot either, when all began to wait at the same moment.
+   */
+  #lookAgain(memory: WorkerMemory, claimant: Claimant): Pod | undefined {
+    if (this.#choose() < 0 || memory.ringOthers(this.#place)) return undefined
+    const pod = this.#take(claimant)
+    if (pod) this.queue.remove(claimant)
+    return pod
   }
 
   /** Gives a slot back. */

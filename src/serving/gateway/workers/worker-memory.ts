@@ -200,6 +200,18 @@ export class WorkerMemory implements ShareCounters {
     Atomics.notify(words, this.#at.bells + worker)
   }
 
+  /** Rings at all other workers where somebody waits for the revision; false when nobody does. */
+  ringOthers(revision: number): boolean {
+    let someone = false
+    for (let worker = 0; worker < this.size.workers; worker++) {
+      if (worker === this.worker) continue
+      if (Atomics.load(this.#words, this.#waitingOf(worker, revision)) <= 0) continue
+      this.ring(worker, revision)
+      someone = true
+    }
+    return someone
+  }
+
   /** Hears the bells that other workers ring, until closed. */
   listen(): void {
     const bell = this.#at.bells + this.worker
