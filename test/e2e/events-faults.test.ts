@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { Agent, createServer, request, type IncomingHttpHeaders, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -207,7 +207,7 @@ describe('the event engine when things go wrong', () => {
     agent.destroy()
     server.closeAllConnections()
     server.close()
-    for (const each of folders) {
+    for (const each of folders.toReversed()) {
       spawnSync('umount', ['-l', each])
       rmSync(each, { recursive: true, force: true })
     }
@@ -257,26 +257,35 @@ describe('the event engine when things go wrong', () => {
   )
 
   test(
-    'a disk that can only be read: events are refused, others follow when it can be written again',
+    'a disk that can only be read: 503 with Retry-After, and it goes on when it can be written again',
     { skip: !mounts() && 'a small disk takes the right to mount' },
     async () => {
       taken.clear()
-      mood = 200
+      mood = 503
       const directory = folder()
-      assert.equal(spawnSync('mount', ['-t', 'tmpfs', 'tmpfs', directory]).status, 0)
-      const engine = await begin(directory, configOf(subscription('t', urlOf(server))))
+      const disk = join(directory, 'events')
+      mkdirSync(disk)
+      folders.push(disk)
+      const mount = (...args: readonly string[]) =>
+        assert.equal(spawnSync('mount', [...args, disk]).status, 0)
+      mount('-t', 'tmpfs', 'tmpfs')
+      const backoff = { policy: 'linear', delayMs: 50 } as const
+      const config = configOf(subscription('t', urlOf(server), { retry: 1000, backoff }))
+      let engine = await begin(directory, config)
       assert.equal((await send(engine, 'before')).status, 202)
-      await until('it is delivered', () => taken.has('before'))
-      const limited = spawnSync('mount', ['-o', 'remount,size=64k', directory])
-      assert.equal(limited.status, 0)
-      const refused = await until('it refuses', async () => {
-        const answer = await send(engine, 'refused', 60_000)
-        return answer.status === 202 ? undefined : answer
-      })
-      assert.ok([500, 503].includes(refused.status))
-      assert.equal(spawnSync('mount', ['-o', 'remount,size=16m', directory]).status, 0)
-      await until('it takes events', async () => (await send(engine, 'again')).status === 202)
-      await until('and delivers them', () => taken.has('again'))
+      await kill(engine)
+      mount('-o', 'remount,ro')
+      engine = await begin(directory, config)
+      const refused = await send(engine, 'refused')
+      assert.equal(refused.status, 503, refused.body)
+      assert.match(refused.headers['retry-after'] ?? '', /^\d+$/)
+      assert.match(refused.body, /EROFS/)
+      mount('-o', 'remount,rw')
+      mood = 200
+      // As the control plane does every two seconds.
+      assert.deepEqual(await ask(engine.socketPath, 'PUT', '/config', config), { problems: {} })
+      assert.equal((await send(engine, 'again')).status, 202)
+      await until('both are delivered', () => taken.has('before') && taken.has('again'))
     },
   )
 

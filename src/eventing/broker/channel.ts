@@ -54,6 +54,8 @@ export class Channel implements Inlet, AsyncDisposable {
   #gate = ''
   readonly #deps: ChannelDeps
   readonly #dispatchers = new Map<string, Dispatcher>()
+  /** Of subscriptions that were removed: what is under way ends. */
+  readonly #leaving = new Map<string, { dispatcher: Dispatcher; gone: Promise<void> }>()
   /** Of what subscriptions look at now: one event, decoded once for all of them. */
   readonly #decoded = new WeakMap<LoggedEvent, StoredEvent>()
 
@@ -140,13 +142,29 @@ export class Channel implements Inlet, AsyncDisposable {
         continue
       }
       this.#dispatchers.delete(uid)
-      await dispatcher.close(graceMs)
+      this.#leave(uid, dispatcher)
     }
     // Also those that were removed while nobody was looking.
     for (const uid of this.events.subscriptions())
-      if (!wanted.has(uid)) await this.events.unsubscribe(uid)
+      if (!wanted.has(uid) && !this.#leaving.has(uid)) await this.events.unsubscribe(uid)
     for (const each of config.subscriptions)
-      if (!this.#dispatchers.has(each.uid)) await this.#subscribe(each)
+      if (!this.#dispatchers.has(each.uid)) {
+        await this.#leaving.get(each.uid)?.gone
+        await this.#subscribe(each)
+      }
+  }
+
+  /** Nobody waits for it: a subscriber that hangs must not keep what else was changed. */
+  #leave(uid: string, dispatcher: Dispatcher): void {
+    const gone = dispatcher
+      .close(graceMs)
+      .then(() => this.events.unsubscribe(uid))
+      .catch((error: unknown) => {
+        // Tried again with the next configuration.
+        this.#deps.log.error('the place of a removed subscription stays', { uid, error })
+      })
+      .finally(() => this.#leaving.delete(uid))
+    this.#leaving.set(uid, { dispatcher, gone })
   }
 
   async #subscribe(config: SubscriptionConfig): Promise<void> {
@@ -189,14 +207,16 @@ export class Channel implements Inlet, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.dispatchers.map((each) => each.close(graceMs)))
+    const leaving = [...this.#leaving.values()].map(({ gone }) => gone)
+    await Promise.all([...leaving, ...this.dispatchers.map((each) => each.close(graceMs))])
     await this.deadLetters[Symbol.asyncDispose]()
     await this.events[Symbol.asyncDispose]()
   }
 
   /** Closes it and forgets its events. */
   async remove(): Promise<void> {
-    await Promise.all(this.dispatchers.map((each) => each.close(0)))
+    const leaving = [...this.#leaving.values()].map(({ dispatcher }) => dispatcher)
+    await Promise.all([...this.dispatchers, ...leaving].map((each) => each.close(0)))
     await this[Symbol.asyncDispose]()
     await rm(this.#deps.directory, { recursive: true, force: true })
   }

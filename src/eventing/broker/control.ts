@@ -126,15 +126,19 @@ async function answer(
   const again = { sender, clock, signal, journal: (step: Step) => deps.journal.note(step) }
   switch (route) {
     case 'GET /channels/UID/events':
-      return await lines(response, shown(select(channel, selectionOf(url))))
+      return await lines(response, shown(select(channel, selectionOf(url))), signal)
     case 'GET /channels/UID/tail':
-      return await lines(response, shown(follow(channel, selectionOf(url), { clock, signal })))
+      return await lines(
+        response,
+        shown(follow(channel, selectionOf(url), { clock, signal })),
+        signal,
+      )
     case 'GET /channels/UID/ways':
-      return await lines(response, ways(channel, selectionOf(url), deps.journal))
+      return await lines(response, ways(channel, selectionOf(url), deps.journal), signal)
     case 'GET /channels/UID/trace':
-      return await lines(response, trace(engine, channel, selectionOf(url), deps.journal))
+      return await lines(response, trace(engine, channel, selectionOf(url), deps.journal), signal)
     case 'GET /channels/UID/dead-letters':
-      return await lines(response, letters(channel))
+      return await lines(response, letters(channel), signal)
     case 'POST /channels/UID/replay': {
       const { selection, to, dryRun = false } = await body<Partial<ReplayRequest>>(request)
       if (!to)
@@ -220,12 +224,17 @@ async function* letters(channel: Channel) {
   }
 }
 
-async function lines(response: ServerResponse, values: AsyncIterable<unknown>): Promise<void> {
+/** `signal` = who asked is gone, also while it took nothing more. */
+async function lines(
+  response: ServerResponse,
+  values: AsyncIterable<unknown>,
+  signal: AbortSignal,
+): Promise<void> {
   response.writeHead(200, { 'Content-Type': 'application/x-ndjson' })
   response.flushHeaders()
   for await (const value of values) {
     if (response.destroyed) return
-    if (!response.write(`${JSON.stringify(value)}\n`)) await once(response, 'drain')
+    if (!response.write(`${JSON.stringify(value)}\n`)) await once(response, 'drain', { signal })
   }
   response.end()
 }

@@ -7,14 +7,15 @@ import { silent } from '../../lib/log.ts'
 import { diskAtRest } from '../../testing/disk.ts'
 import { SimClock } from '../../testing/sim-clock.ts'
 import { parseRequestHead } from '../../lib/http1/head.ts'
-import type { Headers, Message } from '../cloudevents/http-binding.ts'
+import type { Headers } from '../cloudevents/http-binding.ts'
 import { Engine } from './engine.ts'
-import type { Destination, EngineConfig, SubscriptionConfig } from './feed.ts'
+import type { EngineConfig, SubscriptionConfig } from './feed.ts'
 import type { Step } from './following/journal.ts'
 import type { Answer, Sender } from './delivery/sender.ts'
 import { EventSpans } from './following/spans.ts'
 
-export type Reply = Partial<Answer> | Error
+/** 'silent' = none, until the engine gives it up. */
+export type Reply = Partial<Answer> | Error | 'silent'
 export interface Sent {
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
@@ -46,7 +47,7 @@ export class World implements AsyncDisposable {
   }
 
   #start(): Engine {
-    const send = async (to: Destination, message: Message): Promise<Answer> => {
+    const send: Sender['send'] = async (to, message, options) => {
       this.sent.push({
         url: to.url,
         headers: Object.fromEntries(message.headers),
@@ -61,6 +62,10 @@ export class World implements AsyncDisposable {
       const answers = this.answers.get(to.url) ?? [{}]
       const answer = answers.length > 1 ? answers.shift() : answers[0]
       if (answer instanceof Error) throw answer
+      if (answer === 'silent')
+        return await new Promise((_, reject) =>
+          options?.signal?.addEventListener('abort', () => reject(new Error('given up'))),
+        )
       return { status: 200, headers: [], body: Buffer.alloc(0), ...answer }
     }
     const sender: Sender = { send, [Symbol.dispose]() {} }

@@ -237,6 +237,24 @@ test('a subscription that is removed drops its backlog, a channel its events', a
   assert.equal((await world.post('/default/b', event())).status, 404)
 })
 
+test('a Trigger that is removed while its subscriber hangs holds up nothing else', async () => {
+  await using world = await World.create()
+  for (const name of ['a', 'b']) world.answers.set(`http://${name}/`, ['silent'])
+  await world.engine.apply(broker(trigger('a'), trigger('b')))
+  await world.post('/default/b', event())
+  await world.until(2)
+  // Time stands still: nothing here waits for the end of what hangs.
+  await world.engine.apply(broker(trigger('next')))
+  await world.post('/default/b', event({ 'ce-id': 'next' }))
+  while (world.sent.length < 3) await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(world.sent.at(-1)?.url, 'http://next/')
+  const { events } = world.engine.channel('uid-b') ?? {}
+  assert.deepEqual(events?.subscriptions(), ['uid-a', 'uid-b', 'uid-next'])
+  await world.clock.advance(5_000)
+  while (events.subscriptions().length > 1) await new Promise((resolve) => setImmediate(resolve))
+  assert.deepEqual(events.subscriptions(), ['uid-next'])
+})
+
 test('a subscriber that is gone for hours gets its events when it is back, each retry at its time', async () => {
   await using world = await World.create()
   const down = new SendError('connection refused by work')

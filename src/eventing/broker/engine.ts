@@ -125,7 +125,7 @@ export class Engine implements AsyncDisposable {
         const { uid, namespace, name } = each
         const reason = error instanceof Error ? error.message : 'unknown'
         problems[uid] = `the log of ${namespace}/${name} can not be used: ${reason}`
-        this.#broken.set(uid, brokenInlet(each, problems[uid]))
+        this.#broken.set(uid, brokenInlet(each, new Error(problems[uid], { cause: error })))
         log.error('a log can not be used', { channel: `${namespace}/${name}`, error })
       }
     for (const uid of this.#broken.keys()) if (!wanted.has(uid)) this.#broken.delete(uid)
@@ -188,9 +188,9 @@ export class Engine implements AsyncDisposable {
   }
 }
 
-const brokenInlet = ({ kind }: ChannelConfig, reason: string): Inlet => ({
+const brokenInlet = ({ kind }: ChannelConfig, problem: Error): Inlet => ({
   kind,
-  append: () => Promise.reject(new Error(reason)),
+  append: () => Promise.reject(problem),
 })
 
 /** Uids are UUIDs, unless somebody made up others. */

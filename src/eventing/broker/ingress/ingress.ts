@@ -126,7 +126,7 @@ const accept = () => accepted
 
 function notStored(error: unknown): BufferedAnswer {
   const reason = error instanceof Error ? error.message : 'unknown'
-  if (error instanceof LogFullError || isFull(error))
+  if (error instanceof LogFullError || isOfDisk(error))
     return { ...refuse(503, reason), headers: [allow, ['Retry-After', '1']] }
   return refuse(500, `the event could not be stored: ${reason}`)
 }
@@ -138,11 +138,9 @@ function otherMethod(head: RequestHead, world: IngressWorld): BufferedAnswer {
   return refuse(405, `${head.method} is not possible here: events are sent by POST`)
 }
 
-/** The disk: there may be room again in a moment, so senders are to try again. */
-const isFull = (error: unknown): boolean =>
-  error instanceof Error &&
-  'code' in error &&
-  (error.code === 'ENOSPC' || error.code === 'EDQUOT' || error.code === 'EFBIG')
+/** The disk, full, read-only or gone: it may do again in a moment, so senders are to try again. */
+const isOfDisk = (error: unknown): boolean =>
+  error instanceof Error && ('syscall' in error || isOfDisk(error.cause))
 
 /** What is at an address: an inlet, nothing (told once the event is known to be one), or a refusal. */
 type Place = Inlet | { readonly missing: string } | BufferedAnswer
