@@ -47,7 +47,7 @@ test('a Node project becomes an image with its dependencies as a layer of their 
   await symlink('../server.js', join(project, 'lib', 'link.js'))
   const { store, manifest, root } = await build(t, project, 'gcr.io/some/app:v1')
   assert.equal(manifest.layers.length, 2)
-  assert.deepEqual(manifest.config.cmd, ['node', 'server.js'])
+  assert.deepEqual(manifest.config.entrypoint, ['node', 'server.js'])
   assert.equal(manifest.config.workingDir, '/app')
   assert.deepEqual(manifest.config.exposedPorts, [8080])
   assert.deepEqual((await readdir(join(root, 'app'), { recursive: true })).sort(), [
@@ -85,7 +85,7 @@ test('the same input makes the same digest, whenever it was written', async (t) 
 test('a single file is an image', async (t) => {
   const path = await folder(t, { 'app.ts': '1', 'other.ts': '2' })
   const { manifest, root } = await build(t, join(path, 'app.ts'))
-  assert.deepEqual(manifest.config.cmd, ['node', 'app.ts'])
+  assert.deepEqual(manifest.config.entrypoint, ['node', 'app.ts'])
   assert.deepEqual(await readdir(join(root, 'app')), ['app.ts'])
 })
 
@@ -94,7 +94,7 @@ test('a folder with a Procfile starts what it says', async (t) => {
     Procfile: 'worker: x\nweb: ./server --port 1\n',
     server: '#!/bin/sh\n',
   })
-  assert.deepEqual((await build(t, path)).manifest.config.cmd, ['./server', '--port', '1'])
+  assert.deepEqual((await build(t, path)).manifest.config.entrypoint, ['./server', '--port', '1'])
 })
 
 test('start scripts are run directly when they are plain, else by a shell', () => {

@@ -38,14 +38,14 @@ async function build(
   const manifest = await readManifest(store, digest)
   const rootfs = await unpackImage(store, digest, manifest.layers)
   const run = () => {
-    const [, ...args] = manifest.config.cmd
+    const [, ...args] = manifest.config.entrypoint
     return spawnSync(process.execPath, args, {
       cwd: join(rootfs, 'app'),
       encoding: 'utf8',
       env: { NODE_COMPILE_CACHE: compiledFolder(rootfs) },
     })
   }
-  return { digest, notes, rootfs, cmd: manifest.config.cmd, run }
+  return { digest, notes, rootfs, cmd: manifest.config.entrypoint, run }
 }
 
 const packages = {

@@ -54,7 +54,10 @@ export async function assemble(options: AssembleOptions): Promise<Descriptor> {
   )
 }
 
-/** What containers of the image begin with. A base keeps its user, variables and labels. */
+/**
+ * What containers of the image begin with: the program as entry point, so that `args` of a container are added to it, as
+ * they are with ko and buildpacks. A base keeps its user, variables and labels.
+ */
 function containerConfig(program: Program, base: Base | undefined): Record<string, unknown> {
   const { command, runtime, labels = {} } = program
   const isWhole = base !== undefined || runtime === undefined
@@ -68,7 +71,7 @@ function containerConfig(program: Program, base: Base | undefined): Record<strin
     return {
       ...common,
       Env: own,
-      Cmd: command,
+      Entrypoint: command,
       Labels: { ...labels, [hostRuntimeLabel]: runtime },
     }
   const inherited = (base?.env ?? []).filter((item) => !((item.split('=')[0] ?? '') in env))

@@ -85,7 +85,7 @@ test(
     assert.equal(one.kind, 'python')
     assert.equal(hostRuntimeOf(one.manifest.config), 'python')
     assert.match(one.manifest.config.labels['dev.ebb.python'] ?? '', /^3\.\d+$/)
-    assert.deepEqual(one.manifest.config.cmd, ['python3', 'app.py'])
+    assert.deepEqual(one.manifest.config.entrypoint, ['python3', 'app.py'])
     assert.equal(one.manifest.layers.length, 2)
     const there = await tree(one.root)
     assert.deepEqual(
@@ -116,7 +116,11 @@ test(
     const other = await build(t, elsewhere, { store: one.store })
     assert.equal(other.manifest.layers[0]?.digest, one.manifest.layers[0]?.digest)
     assert.notEqual(other.manifest.layers[1]?.digest, one.manifest.layers[1]?.digest)
-    assert.deepEqual(other.manifest.config.cmd, ['python3', '.python_packages/bin/greet', '--loud'])
+    assert.deepEqual(other.manifest.config.entrypoint, [
+      'python3',
+      '.python_packages/bin/greet',
+      '--loud',
+    ])
   },
 )
 
@@ -151,7 +155,7 @@ const commands: Readonly<Record<string, readonly [Files, readonly string[]]>> = 
 for (const [what, [files, command]] of Object.entries(commands)) {
   test(`how Python is started: ${what}`, { skip: withoutPip }, async (t) => {
     const { manifest } = await build(t, await folder(t, files))
-    assert.deepEqual(manifest.config.cmd, command)
+    assert.deepEqual(manifest.config.entrypoint, command)
   })
 }
 
@@ -211,7 +215,7 @@ test('a static folder: the files, what may be served, and a server', async (t) =
   }
   const one = await build(t, await folder(t, files))
   assert.equal(one.kind, 'static')
-  assert.deepEqual(one.manifest.config.cmd, ['node', 'server.mjs'])
+  assert.deepEqual(one.manifest.config.entrypoint, ['node', 'server.mjs'])
   assert.deepEqual(await tree(one.root), [
     'app/server.mjs',
     'app/site.json',
