@@ -261,6 +261,36 @@ test('no text crashes it, and nothing an event says does', () => {
   )
 })
 
+test('operators in a row nest as parentheses do: too many are told, not run out of stack', () => {
+  assert.equal(compileCesql(`0${' + 1'.repeat(400)}`)({}).value, 400)
+  for (const text of [
+    `1${'=1'.repeat(8000)}`,
+    `${'('.repeat(50)}1${`${'=1'.repeat(150)})`.repeat(50)}`,
+  ])
+    assert.throws(() => compileCesql(text), {
+      name: 'CesqlSyntaxError',
+      message: /deeper than 500/,
+    })
+  assert.throws(() => compileCesql(`a${" LIKE 'a'".repeat(1800)}`), /deeper than 500/)
+})
+
+test('what is put together of long texts has a bound', () => {
+  const { value, problem } = compileCesql(`CONCAT(${'x, '.repeat(600)}'')`)({
+    x: 'y'.repeat(1 << 20),
+  })
+  assert.equal(value, '')
+  assert.match(problem?.message ?? '', /^CONCAT: 629145600 characters are too many: at most/)
+  assert.equal(compileCesql(`CONCAT_WS('-', x, 'a')`)({ x: 'y' }).value, 'y-a')
+})
+
+test('a pattern that would look at a long text again and again is given up', () => {
+  const { value, problem } = compileCesql(`x LIKE '%${'a'.repeat(10_000)}b%'`)({
+    x: 'a'.repeat(1 << 20),
+  })
+  assert.equal(value, false)
+  assert.match(problem?.message ?? '', /^LIKE: /)
+})
+
 test('a pattern of many wildcards takes no time', () => {
   const pattern = `${'%a'.repeat(2000)}%b`
   assert.equal(compileCesql(`ext LIKE '${pattern}'`)({ ext: 'a'.repeat(4000) }).value, false)

@@ -6,7 +6,7 @@ import { failed, fits, ok, toBoolean, toInteger, toText, toTypeOf } from './outc
 import type { Outcome } from './outcome.ts'
 import { functionOf, type Signature } from './functions.ts'
 import { likePattern } from './like.ts'
-import { parse } from './syntax.ts'
+import { CesqlSyntaxError, parse } from './syntax.ts'
 import type { BinaryOperator, Expression, Value } from './syntax.ts'
 
 export type Attributes = Readonly<Record<string, Value>>
@@ -19,11 +19,16 @@ export type Functions = Readonly<Record<string, Signature>>
 
 /** Throws CesqlSyntaxError when the text is no expression. */
 export function compileCesql(text: string, functions: Functions = {}): Evaluate {
-  return compile(parse(text), functions)
+  return compile(parse(text), functions, 0)
 }
 
-function compile(expression: Expression, functions: Functions): Evaluate {
-  const inner = (each: Expression) => compile(each, functions)
+/** Each level is a call within a call: operators in a row are levels too, and the stack has an end. */
+const maxLevels = 500
+
+function compile(expression: Expression, functions: Functions, level: number): Evaluate {
+  if (level > maxLevels)
+    throw new CesqlSyntaxError(`operators lie deeper than ${maxLevels} levels in one another`)
+  const inner = (each: Expression) => compile(each, functions, level + 1)
   switch (expression.kind) {
     case 'literal': {
       const value = ok(expression.value)
@@ -46,9 +51,17 @@ function compile(expression: Expression, functions: Functions): Evaluate {
       )
     case 'like': {
       const matches = likePattern(expression.pattern)
-      return unary(inner(expression.operand), false, (value) =>
-        ok(matches(toText(value)) !== expression.negated),
-      )
+      return unary(inner(expression.operand), false, (value) => {
+        const text = toText(value)
+        const found = matches(text)
+        return found === undefined
+          ? failed(
+              false,
+              'functionEvaluation',
+              `LIKE: it takes too long to hold the pattern against ${text.length} characters`,
+            )
+          : ok(found !== expression.negated)
+      })
     }
     case 'in':
       return membership(inner(expression.operand), expression.set.map(inner), expression.negated)

@@ -51,19 +51,37 @@ function substring(value: Value | undefined, from: Value | undefined, count?: Va
   return ok(points.slice(start, start + whole(count)).join(''))
 }
 
+/** Characters of a text that is put together: an expression may name a long attribute thousands of times. */
+const maxJoined = 1 << 20
+
+function joined(
+  name: string,
+  values: readonly (Value | undefined)[],
+  separator: Value | undefined = '',
+): Outcome {
+  const texts = values.map(text)
+  const between = text(separator)
+  const length = texts.reduce((sum, each) => sum + each.length + between.length, 0)
+  if (length > maxJoined)
+    return failed(
+      '',
+      'functionEvaluation',
+      `${name}: ${length} characters are too many: at most ${maxJoined}`,
+    )
+  return ok(texts.join(between))
+}
+
 const functions: Readonly<Record<string, readonly Signature[]>> = {
   LENGTH: [
     { parameters: ['string'], zero: 0, call: (value) => ok(Array.from(text(value)).length) },
   ],
-  CONCAT: [
-    { parameters: [], rest: 'string', zero: '', call: (...all) => ok(all.map(text).join('')) },
-  ],
+  CONCAT: [{ parameters: [], rest: 'string', zero: '', call: (...all) => joined('CONCAT', all) }],
   CONCAT_WS: [
     {
       parameters: ['string'],
       rest: 'string',
       zero: '',
-      call: (separator, ...all) => ok(all.map(text).join(text(separator))),
+      call: (separator, ...all) => joined('CONCAT_WS', all, separator),
     },
   ],
   LOWER: [onText((value) => value.toLowerCase())],

@@ -106,6 +106,8 @@ test('0.1 and 0.2 become 1.0, 0.3 stays', () => {
     colorname: 'red',
     datacontenttype: 'application/json',
   })
+  const named = only(binary({ ...plain, 'ce-specversion': '0.2', 'ce-constructor': 'x' }))
+  assert.equal(named.attributes['constructor'], 'x')
   const second = only(binary({ ...plain, 'ce-specversion': '"0.2"', 'ce-type': '"t"' }))
   assert.deepEqual(second.attributes, { ...json, type: 't' })
   const secondJson = only(

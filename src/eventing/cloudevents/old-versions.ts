@@ -2,15 +2,14 @@
 import { CloudEventError, type AttributeValue } from './cloud-event.ts'
 
 /** Names that changed on the way to 1.0. */
-const renamed: Readonly<Record<string, string>> = {
-  cloudeventsversion: 'specversion',
-  eventtype: 'type',
-  eventtypeversion: 'eventtypeversion',
-  eventid: 'id',
-  eventtime: 'time',
-  schemaurl: 'dataschema',
-  contenttype: 'datacontenttype',
-}
+const renamed: ReadonlyMap<string, string> = new Map([
+  ['cloudeventsversion', 'specversion'],
+  ['eventtype', 'type'],
+  ['eventid', 'id'],
+  ['eventtime', 'time'],
+  ['schemaurl', 'dataschema'],
+  ['contenttype', 'datacontenttype'],
+])
 
 /** Attributes of a JSON event of an old version, by their names of today; undefined for others. */
 export function fromOldMembers(
@@ -57,7 +56,7 @@ function speaksOld(headers: Iterable<readonly [name: string, value: string]>): b
 
 function modernName(name: string): string {
   const plain = name.toLowerCase().replaceAll(/[^a-z0-9]/g, '')
-  return renamed[plain] ?? plain
+  return renamed.get(plain) ?? plain
 }
 
 /** Values could be JSON: strings in quotes. */
