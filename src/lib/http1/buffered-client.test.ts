@@ -8,6 +8,8 @@ interface World extends AsyncDisposable {
   readonly clock: SimClock
   /** The connections that came, in order. */
   readonly sockets: Socket[]
+  /** Ends the client. */
+  close(): void
   ask(more?: Partial<ClientRequest>, limitMs?: number, signal?: AbortSignal): Promise<ClientAnswer>
 }
 
@@ -42,6 +44,7 @@ async function world(answer: (number: number, socket: Socket) => string | void):
   return {
     clock,
     sockets,
+    close: () => client[Symbol.dispose](),
     ask: (more = {}, limitMs = 1000, signal?) =>
       client.exchange(
         { host: '127.0.0.1', port },
@@ -101,6 +104,17 @@ test('a connection that was closed while it lay idle costs no failure; a new one
   assert.equal((await at.ask()).body.toString(), '3')
   assert.equal(at.sockets.length, 2)
   await assert.rejects(at.ask(), /hang up|ECONNRESET/)
+})
+
+test('the end of the client is the end of what is under way, on connections that were used before too', async () => {
+  let asked = 0
+  await using at = await world((n) => ((asked = n) === 1 ? ok() : undefined))
+  await at.ask()
+  const second = assert.rejects(at.ask(), /stopped|hang up/)
+  await until(() => asked === 2)
+  at.close()
+  await second
+  await assert.rejects(at.ask(), /stopped/)
 })
 
 test('connections are not used again when their server says so, or says more than was asked', async () => {

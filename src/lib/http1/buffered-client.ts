@@ -100,9 +100,9 @@ export class BufferedClient implements Disposable {
           end: (result) => {
             stopped?.delete(connection)
             if (!(result instanceof Error)) resolve(result)
-            else if (result instanceof StaleConnection)
-              begin(this.#open(endpoint, key), limitMs - (clock.monotonic() - startMs))
-            else reject(result)
+            else if (!(result instanceof StaleConnection)) reject(result)
+            else if (this.#closed) reject(new Error('stopped'))
+            else begin(this.#open(endpoint, key), limitMs - (clock.monotonic() - startMs))
           },
         })
       }
@@ -161,10 +161,13 @@ export class BufferedClient implements Disposable {
   #forget(key: string, connection: Connection): void {
     this.#busy.delete(connection)
     const list = this.#idle.get(key)
-    const at = list?.indexOf(connection) ?? -1
-    if (!list || at < 0) return
-    list.splice(at, 1)
-    this.#idleCount--
+    if (!list) return
+    const at = list.indexOf(connection)
+    if (at >= 0) {
+      list.splice(at, 1)
+      this.#idleCount--
+    }
+    // Pods come and go, and with them endpoints.
     if (list.length === 0) this.#idle.delete(key)
   }
 
