@@ -105,6 +105,7 @@ export const architecture: Readonly<Record<string, readonly string[]>> = {
     'serving/api',
     'eventing/api',
     'eventing/broker', // only shapes: what following answers
+    'eventing/cesql', // whether a --filter can be read
     'image',
     'platform',
   ],

@@ -1,6 +1,7 @@
 /** Flags that say which events are meant. */
 import type { Selection } from '../eventing/broker/following/following.ts'
 import type { FilterSpec } from '../eventing/broker/delivery/filters.ts'
+import { CesqlSyntaxError, parse } from '../eventing/cesql/syntax.ts'
 import { UsageError, type Arguments } from './command.ts'
 
 /** Throws UsageError. */
@@ -11,15 +12,29 @@ export function selectionOf(args: Arguments, nowMs: number): Selection {
     if (value !== undefined) filters.push({ exact: { [name]: value } })
   }
   const cesql = args.string('filter')
-  if (cesql !== undefined) filters.push({ cesql })
+  if (cesql !== undefined) filters.push({ cesql: readable(cesql) })
   const id = args.string('id')
   const sinceMs = momentOf(args, 'since', nowMs)
   const untilMs = momentOf(args, 'until', nowMs)
+  if (sinceMs !== undefined && untilMs !== undefined && sinceMs > untilMs)
+    throw new UsageError(
+      `--since ${args.string('since')} is later than --until ${args.string('until')}: nothing lies between them`,
+    )
   return {
     ...(id !== undefined && { id }),
     ...(sinceMs !== undefined && { sinceMs }),
     ...(untilMs !== undefined && { untilMs }),
     ...(filters.length > 0 && { filter: { filters } }),
+  }
+}
+
+function readable(cesql: string): string {
+  try {
+    parse(cesql)
+    return cesql
+  } catch (error) {
+    if (error instanceof CesqlSyntaxError) throw new UsageError(`--filter: ${error.message}`)
+    throw error
   }
 }
 

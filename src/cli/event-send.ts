@@ -12,6 +12,8 @@ export interface Post {
   readonly dial?: { readonly host: string; readonly port: number }
   /** Who sends, where it is asked. */
   readonly token?: string
+  /** What to do about 401. */
+  readonly whenAsked?: string
 }
 
 /** Throws an Error with what the receiver said unless it took the event. */
@@ -44,7 +46,13 @@ export async function sendEvent(args: Arguments, to: Post, out: Output): Promise
     ...(to.token !== undefined && { authorization: `Bearer ${to.token}` }),
   })
   if (status < 200 || status >= 300)
-    throw new Error(`${to.url} answered ${status}${body === '' ? '' : `: ${body.trim()}`}`)
+    throw new Error(
+      [
+        `${to.url} answered ${status}`,
+        ...(body === '' ? [] : [body.trim()]),
+        ...(status === 401 && to.whenAsked !== undefined ? [to.whenAsked] : []),
+      ].join(': '),
+    )
   out.print(id)
   out.note(
     status === 202 ? `${to.url} has it (202): it is on disk` : `${to.url} answered ${status}`,

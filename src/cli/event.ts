@@ -82,7 +82,13 @@ async function postTo(session: Session): Promise<Post> {
     account !== undefined && audience !== undefined
       ? await tokenOf(session, { namespace: inlet.namespace, name: account }, audience)
       : undefined
-  return { url, dial: await localGateway(session), ...(token !== undefined && { token }) }
+  return {
+    url,
+    dial: await localGateway(session, url),
+    ...(token === undefined
+      ? { whenAsked: `give --account NAME, a ServiceAccount of namespace ${inlet.namespace}` }
+      : { token }),
+  }
 }
 
 /** As `kubectl create token NAME --audience AUDIENCE`. */
@@ -101,14 +107,20 @@ const addressEveryMs = 250
 
 /** Names of the cluster, and those below localhost, are not known to every resolver. */
 async function postToUrl(session: Session, url: string): Promise<Post> {
-  const { hostname = '', port = '' } = URL.parse(url) ?? {}
-  if (/\.svc(\.cluster\.local)?$/.test(hostname)) return { url, dial: await localGateway(session) }
+  const { hostname = '', port = '', protocol = '' } = URL.parse(url) ?? {}
+  if (/\.svc(\.cluster\.local)?$/.test(hostname))
+    return { url, dial: await localGateway(session, url) }
   return hostname.endsWith('.localhost')
-    ? { url, dial: { host: '127.0.0.1', port: Number(port || 80) } }
+    ? { url, dial: { host: '127.0.0.1', port: Number(port || (protocol === 'https:' ? 443 : 80)) } }
     : { url }
 }
 
-async function localGateway(session: Session): Promise<NonNullable<Post['dial']>> {
+/** It serves plainly. */
+async function localGateway(session: Session, url: string): Promise<NonNullable<Post['dial']>> {
+  if (url.startsWith('https:'))
+    throw new Error(
+      `${url} is served over TLS, to pods alone, and this command speaks plainly: send from a pod, or set transport-encryption in config-features of knative-eventing to permissive`,
+    )
   const { gatewayLocal = '' } = JSON.parse(await endpointsOf(session)) as {
     readonly gatewayLocal?: string
   }

@@ -226,7 +226,7 @@ spec:
       ebb.ebb('event', 'send', '--broker', 'front', '--id', 'by-cli', ...args)
     const refused = await send()
     assert.notEqual(refused.code, 0)
-    assert.match(refused.stderr, /answered 401: .*Authorization: Bearer/)
+    assert.match(refused.stderr, /answered 401: .*Authorization: Bearer.*: give --account NAME/)
     assert.equal((await send('--account', 'sender')).stderr.includes('202'), true)
     await one('/out', 'by-cli')
   })

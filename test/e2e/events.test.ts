@@ -292,6 +292,10 @@ spec:
     const redriven = await ok('dead-letters', 'redrive', '--all', '--yes', '--broker', 'default')
     assert.match(redriven, /^1 of 1/)
     assert.equal((await ok('dead-letters')).trim(), '')
+    const mistaken = ['--trigger', 'lonly', '--broker', 'default'] as const
+    const nobody = await ebb.ebb('event', 'dead-letters', 'discard', ...mistaken)
+    assert.match(nobody.stderr, /no Trigger lonly of Broker default; there are .*lonely/)
+    assert.equal(nobody.code, 1)
     assert.match(await ok('trace', 'e3'), /lonely: done[^]*attempt 1: 400[^]*sent again 1 .*: 202/)
     assert.deepEqual(await ok('list', '--id', 'e3', '-o', 'name'), 'e3\n')
     assert.match((await ebb.ebb('event', 'trace', 'e')).stderr, /\d ids begin with e: e1, /)

@@ -24,6 +24,7 @@ import {
   replay,
   seen,
   select,
+  subscriptionOf,
   type AgainDeps,
   type Selection,
 } from './following/following.ts'
@@ -168,9 +169,13 @@ async function redriven(
     (subscription === undefined ||
       subscription === letter.subscription ||
       subscription === nameOf(channel, letter.subscription))
-  return letGo && !dryRun
-    ? await discard(channel, wanted, deps)
-    : await redrive(channel, wanted, { ...deps, dryRun })
+  const result =
+    letGo && !dryRun
+      ? await discard(channel, wanted, deps)
+      : await redrive(channel, wanted, { ...deps, dryRun })
+  // One that is gone may have left some; a name that nobody has is a mistake.
+  if (subscription !== undefined && result.selected === 0) subscriptionOf(channel, subscription)
+  return result
 }
 
 const numbers = ['fromSequence', 'toSequence', 'sinceMs', 'untilMs', 'limit', 'last']

@@ -165,6 +165,10 @@ test('replay counts first, then sends again, to a subscription or elsewhere', as
   const url = { url: 'http://elsewhere' }
   const failed = await replay(at.channel, { id: '1' }, { url }, options(at))
   assert.deepEqual(failed.failures, [{ sequence: 1, reason: 'answered 503' }])
+  await assert.rejects(
+    replay(at.channel, some, { subscription: 'nobody' }, options(at, true)),
+    /^RangeError: there is no Trigger nobody of Broker b; there are all, some$/,
+  )
   assert.deepEqual(at.sent, [
     { url: 'http://all', id: '2' },
     { url: 'http://all', id: '3' },

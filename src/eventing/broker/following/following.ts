@@ -313,12 +313,25 @@ function targetOf(
       subscriber: target.url,
       delivery: { retry: 0 },
     }
-  const found = channel.dispatchers.find(
-    ({ config: { uid, name } }) => uid === target.subscription || name === target.subscription,
-  )
-  if (!found) throw new RangeError(`there is no subscription ${target.subscription} here`)
-  return found.config
+  return subscriptionOf(channel, target.subscription)
 }
+
+/** By uid or name. Throws RangeError with the names there are. */
+export function subscriptionOf(
+  { config, dispatchers }: Channel,
+  named: string,
+): SubscriptionConfig {
+  const found = dispatchers.find(({ config: { uid, name } }) => uid === named || name === named)
+  if (found) return found.config
+  const noun = config.kind === 'Broker' ? 'Trigger' : 'Subscription'
+  const names = dispatchers.map(({ config: { name } }) => name)
+  const shown = [...names.slice(0, shownNames), ...(names.length > shownNames ? ['…'] : [])]
+  throw new RangeError(
+    `there is no ${noun} ${named} of ${config.kind} ${config.name}; ${shown.length > 0 ? `there are ${shown.join(', ')}` : 'there is none at all'}`,
+  )
+}
+
+const shownNames = 10
 
 /** Undefined = it was taken; else why not. */
 async function deliver(
@@ -376,7 +389,7 @@ export async function redrive(
     )?.config
     const reason = config
       ? await deliver(channel, letter, config, deps)
-      : 'its subscription is gone: name another target, or let it go'
+      : 'its Trigger or Subscription is gone: replay the event to another, or discard the dead letter'
     if (reason === undefined) {
       delivered++
       settleLetter(channel, letter, 'done', deps)
