@@ -362,6 +362,8 @@ spec:
     await features({ 'transport-encryption': 'strict' })
     await until('names lead nowhere plainly', async () => (await post('plain', token)) === 404)
     assert.match(await field('broker', 'front', '.status.address.url'), /^https:/)
+    const byCommand = await ebb.ebb('event', 'send', '--broker', 'front', '--account', 'sender')
+    assert.match(byCommand.stderr, /is served over TLS.*transport-encryption/)
     const before = taken.length
     await until('a ping comes through two Brokers', () =>
       taken
