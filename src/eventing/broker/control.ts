@@ -9,17 +9,14 @@ import type { Channel } from './channel.ts'
 import type { Engine } from './engine.ts'
 import type {
   ChannelTypes,
-  Destination,
   EngineConfig,
   EngineReport,
   SendingToken,
   ServerCertificate,
 } from './feed.ts'
-import { compileFilter } from './delivery/filters.ts'
 import {
   discard,
   follow,
-  maxLast,
   redrive,
   replay,
   seen,
@@ -28,6 +25,13 @@ import {
   type AgainDeps,
   type Selection,
 } from './following/following.ts'
+import {
+  redriveIn,
+  replayIn,
+  RequestError,
+  selectionIn,
+  type RedriveRequest,
+} from './following/requests.ts'
 import { trace, ways } from './following/ways.ts'
 import type { Step } from './following/journal.ts'
 import type { JournalFile } from './following/journal-file.ts'
@@ -52,29 +56,14 @@ export interface ControlDeps {
   readonly stop: () => void
 }
 
-/** `POST /channels/UID/replay`. */
-export interface ReplayRequest {
-  readonly selection: Selection
-  readonly to: { readonly subscription: string } | { readonly url: Destination }
-  readonly dryRun?: boolean
-}
-
-/** `POST /channels/UID/redrive`. Neither numbers nor subscription = all. */
-export interface RedriveRequest {
-  readonly numbers?: readonly number[]
-  readonly subscription?: string
-  readonly dryRun?: boolean
-  /** They are let go instead of sent. */
-  readonly discard?: boolean
-}
-
 const maxBodyBytes = 64 << 20
 
 export function control(deps: ControlDeps): RequestListener {
   return (request, response) => {
     answer(request, response, deps).catch((error: unknown) => {
       if (response.headersSent) return response.destroy()
-      const asked = error instanceof RangeError || error instanceof SyntaxError
+      const asked =
+        error instanceof RequestError || error instanceof RangeError || error instanceof SyntaxError
       const status = error instanceof Refusal ? error.status : asked ? 400 : 500
       send(response, status, { error: error instanceof Error ? error.message : 'unknown' })
     })
@@ -141,14 +130,11 @@ async function answer(
     case 'GET /channels/UID/dead-letters':
       return await lines(response, letters(channel), signal)
     case 'POST /channels/UID/replay': {
-      const { selection, to, dryRun = false } = await body<Partial<ReplayRequest>>(request)
-      if (!to)
-        throw new Refusal(400, 'to: expected {"subscription": NAME} or {"url": {"url": URL}}')
-      const wanted = checked(selection ?? {})
-      return send(response, 200, await replay(channel, wanted, to, { ...again, dryRun }))
+      const { selection, to, dryRun } = replayIn(await body(request))
+      return send(response, 200, await replay(channel, selection, to, { ...again, dryRun }))
     }
     case 'POST /channels/UID/redrive':
-      return send(response, 200, await redriven(channel, await body(request), again))
+      return send(response, 200, await redriven(channel, redriveIn(await body(request)), again))
     default:
       throw new Refusal(404, `${route} is not known here`)
   }
@@ -161,7 +147,7 @@ function typesOf({ config, types }: Channel): ChannelTypes {
 
 async function redriven(
   channel: Channel,
-  { numbers, subscription, dryRun = false, discard: letGo = false }: RedriveRequest,
+  { numbers, subscription, dryRun, discard: letGo }: RedriveRequest,
   deps: Omit<AgainDeps, 'dryRun'>,
 ) {
   const wanted = (letter: { readonly number: number; readonly subscription: string }) =>
@@ -178,39 +164,9 @@ async function redriven(
   return result
 }
 
-const numbers = ['fromSequence', 'toSequence', 'sinceMs', 'untilMs', 'limit', 'last']
-const texts = ['id', 'idPrefix', 'traceId']
-
-/** Before anything is answered, so that what is wrong can be said. */
-function checked(found: unknown): Selection {
-  const fields = Object(found) as Readonly<Record<string, unknown>>
-  for (const [name, value] of Object.entries(fields)) {
-    const expected = numbers.includes(name) ? 'number' : texts.includes(name) ? 'string' : 'object'
-    if (expected === 'object' && name !== 'filter')
-      throw new Refusal(
-        400,
-        `selection.${name} is not known; there are ${[...numbers, ...texts, 'filter'].join(', ')}`,
-      )
-    if (typeof value !== expected || value === null)
-      throw new Refusal(400, `selection.${name}: expected a ${expected}`)
-  }
-  const selection = fields as Selection
-  if ((selection.last ?? 0) > maxLast)
-    throw new Refusal(400, `selection.last: at most ${maxLast}; sinceMs takes any number`)
-  try {
-    compileFilter(selection.filter ?? {})
-  } catch (error) {
-    throw new Refusal(
-      400,
-      `selection.filter: ${error instanceof Error ? error.message : 'unknown'}`,
-    )
-  }
-  return selection
-}
-
 function selectionOf({ searchParams }: URL): Selection {
   const text = searchParams.get('selection')
-  return text === null ? {} : checked(JSON.parse(text))
+  return text === null ? {} : selectionIn(JSON.parse(text))
 }
 
 async function* shown(found: ReturnType<typeof select>) {
@@ -249,7 +205,7 @@ function send(response: ServerResponse, status: number, value: unknown): void {
   response.end(JSON.stringify(value))
 }
 
-async function body<T>(request: IncomingMessage): Promise<T> {
+async function body<T = unknown>(request: IncomingMessage): Promise<T> {
   const chunks: Buffer[] = []
   let size = 0
   for await (const chunk of request as AsyncIterable<Buffer>) {

@@ -1,0 +1,129 @@
+/**
+ * What people ask of following, as it comes: every field is looked at before anything is answered or sent. One that is
+ * misspelt would mean all events, or all dead letters.
+ */
+import { compileFilter } from '../delivery/filters.ts'
+import type { Destination } from '../feed.ts'
+import { maxLast, type Selection } from './following.ts'
+
+/** `POST /channels/UID/replay`. */
+export interface ReplayRequest {
+  readonly selection: Selection
+  readonly to: { readonly subscription: string } | { readonly url: Destination }
+  readonly dryRun: boolean
+}
+
+/** `POST /channels/UID/redrive`. Neither numbers nor subscription = all. */
+export interface RedriveRequest {
+  readonly numbers?: readonly number[]
+  readonly subscription?: string
+  readonly dryRun: boolean
+  /** They are let go instead of sent. */
+  readonly discard: boolean
+}
+
+/** What is asked for can not be understood; the message names the field. */
+export class RequestError extends Error {
+  override readonly name = 'RequestError'
+}
+
+type Fields = Readonly<Record<string, unknown>>
+
+interface Expected {
+  readonly text: string
+  readonly holds: (value: unknown) => boolean
+}
+
+const isFields = (value: unknown): value is Fields =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+const isNumber = (value: unknown): boolean => typeof value === 'number'
+
+const aNumber: Expected = { text: 'a number', holds: isNumber }
+const aText: Expected = { text: 'a string', holds: (value) => typeof value === 'string' }
+const aTruth: Expected = { text: 'true or false', holds: (value) => typeof value === 'boolean' }
+const anObject: Expected = { text: 'an object', holds: isFields }
+const numbers: Expected = {
+  text: 'a list of numbers',
+  holds: (value) => Array.isArray(value) && value.every(isNumber),
+}
+
+/** `found` with these fields and no others, each of its type. Throws RequestError. */
+function fieldsIn<T>(
+  found: unknown,
+  path: string,
+  known: Readonly<Record<keyof T & string, Expected>>,
+): T {
+  if (!isFields(found)) throw new RequestError(`${path || 'the request'}: expected an object`)
+  const under = path === '' ? '' : `${path}.`
+  const expected = new Map<string, Expected>(Object.entries(known))
+  for (const [name, value] of Object.entries(found)) {
+    const wanted = expected.get(name)
+    if (!wanted)
+      throw new RequestError(
+        `${under}${name} is not known; there are ${[...expected.keys()].join(', ')}`,
+      )
+    if (!wanted.holds(value)) throw new RequestError(`${under}${name}: expected ${wanted.text}`)
+  }
+  return found as T
+}
+
+/** Throws RequestError. */
+export function selectionIn(found: unknown): Selection {
+  const selection = fieldsIn<Selection>(found, 'selection', {
+    fromSequence: aNumber,
+    toSequence: aNumber,
+    sinceMs: aNumber,
+    untilMs: aNumber,
+    limit: aNumber,
+    last: aNumber,
+    id: aText,
+    idPrefix: aText,
+    traceId: aText,
+    filter: anObject,
+  })
+  if ((selection.last ?? 0) > maxLast)
+    throw new RequestError(`selection.last: at most ${maxLast}; sinceMs takes any number`)
+  try {
+    compileFilter(selection.filter ?? {})
+  } catch (error) {
+    throw new RequestError(
+      `selection.filter: ${error instanceof Error ? error.message : 'unknown'}`,
+    )
+  }
+  return selection
+}
+
+/** Throws RequestError. */
+export function replayIn(found: unknown): ReplayRequest {
+  const {
+    selection = {},
+    to,
+    dryRun = false,
+  } = fieldsIn<Partial<ReplayRequest>>(found, '', {
+    selection: anObject,
+    to: anObject,
+    dryRun: aTruth,
+  })
+  const target: unknown = to
+  const isSubscription = isFields(target) && typeof target['subscription'] === 'string'
+  const url = isFields(target) ? target['url'] : undefined
+  const isUrl = isFields(url) && typeof url['url'] === 'string'
+  if (!to || isSubscription === isUrl)
+    throw new RequestError('to: expected {"subscription": NAME} or {"url": {"url": URL}}')
+  return { selection: selectionIn(selection), to, dryRun }
+}
+
+/** Throws RequestError. */
+export function redriveIn(found: unknown): RedriveRequest {
+  const {
+    dryRun = false,
+    discard = false,
+    ...which
+  } = fieldsIn<Partial<RedriveRequest>>(found, '', {
+    numbers,
+    subscription: aText,
+    dryRun: aTruth,
+    discard: aTruth,
+  })
+  return { ...which, dryRun, discard }
+}
