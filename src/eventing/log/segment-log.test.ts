@@ -152,6 +152,29 @@ test('retention removes what is old or too much, and never what is not settled',
   assert.equal(log.oldest, 3)
 })
 
+test('little is kept beyond what is to be kept, however large a file may be', async () => {
+  await using at = await place()
+  await using log = await at.open({ maxAgeMs: 3_600_000, maxBytes: 8 << 20 })
+  const event = 'x'.repeat(64 << 10)
+  for (let i = 0; i < 320; i++) await append(log, event)
+  await log.retain()
+  assert.ok(log.bytes > 5 << 20 && log.bytes < 11 << 20, `${log.bytes} bytes`)
+  // A few now and then, for hours.
+  for (let i = 0; i < 30; i++) {
+    await at.clock.advance(600_000)
+    await append(log, 'x')
+  }
+  await log.retain()
+  assert.ok(log.newest - log.oldest < 9, `${log.newest - log.oldest + 1} events are there`)
+  // And none any more.
+  await at.clock.advance(3_600_001)
+  await log.retain()
+  await append(log, 'next')
+  await log.retain()
+  assert.deepEqual(await all(log), ['next'])
+  assert.equal(log.newest, 351)
+})
+
 test('a log that may not grow says who is behind', async () => {
   await using at = await place()
   await using log = await at.open({ limitBytes: 100 })

@@ -45,6 +45,12 @@ const defaults = {
   maxWaitingBytes: 64 * mebibyte,
   onDamage: () => {},
 }
+/** Retention removes whole files: so that little is kept beyond it, each has no more than this share of what is kept. */
+const keptFiles = 4
+const smallestFileBytes = mebibyte
+const shortestFileMs = 60_000
+/** Beyond so many, as subscriptions that are far behind make them, files are as large as they may be. */
+const fewFiles = 16
 /** Written before one `fdatasync`. */
 const batchBytes = 8 * mebibyte
 /** For each subscription: so that a few are saved soon, and many take no more of the machine than a few. */
@@ -227,8 +233,7 @@ export class SegmentLog implements EventLog {
     const timeMs = this.#options.clock.now()
     let sound = { segment: this.#active, last: this.#active.last, size: this.#active.size }
     try {
-      const { first, last, size } = this.#active
-      if (size >= this.#options.segmentBytes && last >= first) await this.#roll()
+      if (this.#isFull(this.#active)) await this.#roll()
       const segment = this.#active
       const before = segment.last
       sound = { segment, last: before, size: segment.size }
@@ -244,6 +249,19 @@ export class SegmentLog implements EventLog {
       for (const { reject } of batch) reject(error)
       await this.#giveUp(sound)
     }
+  }
+
+  #isFull({ first, last, size, firstTimeMs }: Segment): boolean {
+    const { segmentBytes, clock } = this.#options
+    if (last < first) return false
+    if (size >= segmentBytes) return true
+    if (this.#segments.length >= fewFiles) return false
+    const { maxAgeMs, maxBytes } = this.#retention
+    const ageMs = clock.now() - firstTimeMs
+    return (
+      size >= Math.max(maxBytes / keptFiles, smallestFileBytes) ||
+      ageMs >= Math.max(maxAgeMs / keptFiles, shortestFileMs)
+    )
   }
 
   /** All in one piece: copying them costs less than handing many to the kernel. */
@@ -273,6 +291,16 @@ export class SegmentLog implements EventLog {
     await syncFolder(this.#options.directory)
     // At once, as events may come faster than anybody looks now and then; what fails is tried again with the next.
     this.#retaining = this.#retaining.then(() => this.retain()).catch(() => {})
+  }
+
+  /** Begins the next file while nothing is appended. */
+  #rollAside(): void {
+    if (this.#closed || this.#committing) return
+    this.#committing = new Promise<void>((done) => {
+      const commitAll = () => void this.#commitAll(done)
+      // What fails is tried again the next time.
+      this.#roll().then(commitAll, commitAll)
+    })
   }
 
   get #active(): Segment {
@@ -374,7 +402,12 @@ export class SegmentLog implements EventLog {
     const oldMs = this.#options.clock.now() - maxAgeMs
     for (;;) {
       const [oldest, next] = this.#segments
-      if (!oldest || !next || oldest.last >= settled) return
+      if (!oldest || oldest.last >= settled) return
+      if (!next) {
+        // Nothing comes any more: what was last grows old too.
+        if (oldest.last >= oldest.first && oldest.lastTimeMs < oldMs) this.#rollAside()
+        return
+      }
       if (oldest.lastTimeMs >= oldMs && this.bytes <= maxBytes) return
       this.#segments.shift()
       await oldest.close()

@@ -39,6 +39,8 @@ export class Segment {
   readonly first: number
   /** The last sequence in it; `first - 1` while it is empty. */
   last: number
+  /** When its first event was appended, as far as it was read; Infinity = not known. */
+  firstTimeMs = Infinity
   /** When its last event was appended. */
   lastTimeMs = 0
   /** Bytes that are whole records, with the head. */
@@ -111,6 +113,7 @@ export class Segment {
     const mark = this.#marks.at(-1)
     if (!mark || this.size - mark.offset >= strideBytes)
       this.#marks.push({ sequence: this.last + 1, offset: this.size })
+    if (this.last < this.first) this.firstTimeMs = last.timeMs
     this.size += records.length
     this.last = last.sequence
     this.lastTimeMs = last.timeMs
@@ -178,6 +181,7 @@ export class Segment {
         at = parsed.end
         end = offset
         expected = sequence + 1
+        if (this.firstTimeMs === Infinity) this.firstTimeMs = timeMs
         this.lastTimeMs = timeMs
         continue
       }
