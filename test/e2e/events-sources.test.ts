@@ -84,6 +84,17 @@ describe('sources of events', { skip: withoutKubectl }, () => {
     assert.equal(new Set(ids).size, ids.length)
     // The time of an event is that of its tick.
     assert.equal(new Set(times).size, times.length, times.join(' '))
+    // Programs find the Service as well: port 80 of its name, which is 8080 of its pods.
+    await apply(`
+apiVersion: sources.knative.dev/v1
+kind: ContainerSource
+metadata: {name: plain}
+spec:
+  sink: {ref: {apiVersion: v1, kind: Service, name: event-display}}
+  template: {spec: {containers: [{name: sender, image: event-sender, args: [--period=1]}]}}
+`)
+    await until('what a pod sends', async () => (await shown()).includes('type: sent'), 60_000)
+    await ebb.ok('delete', 'containersource', 'plain')
     await ebb.ok('delete', '-f', book('19-pingsource-display', 'ping-source.yaml'))
     await ebb.ok('delete', '-f', book('19-pingsource-display', 'event-display.yaml'))
   })
@@ -133,7 +144,8 @@ describe('sources of events', { skip: withoutKubectl }, () => {
     assert.match(text, /"message": "Started container/)
     assert.match(text, /"component": "kubelet"/)
     assert.match(text, /"type": "Normal"/)
-    await until('busybox is done', async () => / Completed /.test(await ebb.ok('get', 'pods')))
+    // Its stand-in ends with an error, whatever it is told.
+    await until('busybox is over', async () => / Error /.test(await ebb.ok('get', 'pods')))
     await ebb.ok('delete', 'pod', 'busybox')
     await ebb.ok('delete', source)
   })
