@@ -72,9 +72,11 @@ export async function run(argv: readonly string[], out: Output): Promise<number>
   }
 }
 
-/** What the system says of a full disk names neither the disk nor the way out. */
+/** What the system says of a full disk, or of a port where nobody listens, names no way out. */
 function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
+  if (error.message.startsWith("can't reach the API server"))
+    return `${error.message}: is \`ebb up\` running?`
   const full = 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT')
   return full ? `the disk is full; free some space and try again (${error.message})` : error.message
 }

@@ -1,0 +1,38 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { layoutOf } from '../platform/config.ts'
+import { run } from './main.ts'
+
+const nobodyListens = `apiVersion: v1
+kind: Config
+clusters: [{name: ebb, cluster: {server: "http://127.0.0.1:1"}}]
+users: [{name: ebb, user: {token: none}}]
+contexts: [{name: ebb, context: {cluster: ebb, user: ebb}}]
+current-context: ebb
+`
+
+test('who asks while no platform runs is told what to do', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'ebb-cli-'))
+  try {
+    const told: string[] = []
+    const out = { print: () => {}, note: (line: string) => void told.push(line) }
+    const list = ['event', 'list', '--data-dir', directory]
+    assert.equal(await run(list, out), 1)
+    assert.match(
+      told.join('\n'),
+      /^ebb event: no platform has been started in .*: run `ebb up` first/,
+    )
+    told.length = 0
+    await writeFile(layoutOf(directory).kubeconfig, nobodyListens)
+    assert.equal(await run(list, out), 1)
+    assert.match(
+      told.join('\n'),
+      /^ebb event: can't reach the API server .*: is `ebb up` running\?$/,
+    )
+  } finally {
+    await rm(directory, { recursive: true })
+  }
+})
