@@ -4,11 +4,17 @@ import { test } from 'node:test'
 import { benchHttp2, parseH2load } from './http2.bench.ts'
 
 test('the bench of HTTP/2 measures requests', async () => {
-  const rows = await benchHttp2({ loads: [[2, 2]], seconds: 0.1, rounds: 1 })
-  for (const server of ['server', 'server on node:http2', 'proxy', 'proxy on node:http2']) {
-    const requests = rows.find(({ name }) => name === `h2, 2 × 2: ${server}, requests`)
-    assert.ok(requests && requests.value > 10, JSON.stringify(rows))
+  const servers = ['server', 'server on node:http2', 'proxy', 'proxy on node:http2']
+  let measured: readonly string[] = []
+  // Where much else runs, a tenth of a second may pass before the first request goes out.
+  for (const seconds of [0.1, 1, 10]) {
+    const rows = await benchHttp2({ loads: [[2, 2]], seconds, rounds: 1 })
+    measured = servers.filter((server) =>
+      rows.some(({ name, value }) => name === `h2, 2 × 2: ${server}, requests` && value > 0),
+    )
+    if (measured.length === servers.length) break
   }
+  assert.deepEqual(measured, servers)
 })
 
 test('reads what h2load prints', () => {
