@@ -26,6 +26,7 @@ import type { FeedPart } from '../serving/controllers/ingress/feed-part.ts'
 import { createIngressView } from '../serving/controllers/ingress/ingress-view.ts'
 import { localCertificates } from '../serving/controllers/certificate/local-certificates.ts'
 import { servingCertificates } from '../serving/controllers/certificate/serving-certificates.ts'
+import { createServiceHosts } from '../serving/controllers/ingress/service-hosts.ts'
 import { createServiceTargets } from '../serving/controllers/ingress/service-targets.ts'
 import type { ImageIdentity } from '../serving/controllers/revision/digest-resolver.ts'
 import { settingsPart } from '../serving/controllers/ingress/settings.ts'
@@ -75,6 +76,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
     },
   }
   const targets = started.use(createServiceTargets(source))
+  const serviceHosts = started.use(createServiceHosts(source, targets))
   const settings = started.use(settingsPart(source))
   const certificates = started.use(servingCertificates(source, log.child({ part: 'tls' })))
   const signing = createCertificateIssuance(options)
@@ -95,6 +97,7 @@ export async function startServing(options: ServingOptions): Promise<Serving> {
       ingresses,
       parts: [
         targets,
+        serviceHosts,
         settings,
         shared,
         certificates,

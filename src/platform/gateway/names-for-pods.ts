@@ -11,6 +11,7 @@ import type { DnsServer } from '../../kube/kubelet/dns/dns-server.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import { label } from '../../serving/api/names.ts'
+import { needsGateway } from '../../serving/controllers/ingress/service-hosts.ts'
 import type { Address } from '../config.ts'
 
 export interface NamesOptions {
@@ -50,7 +51,8 @@ export function namesForPods({ hostIP, informers, clock, log }: NamesOptions): N
   let secureTo: Address | undefined
   const connections = new Set<Socket>()
   const read = informers.reader()
-  const find = (name: string) => findName(name, { read, hostIP, isGateway })
+  const find = (name: string) =>
+    findName(name, { read, hostIP, isGateway, isBehindGateway: needsGateway })
   const opening = import('../../kube/kubelet/dns/dns-server.ts')
     .then(({ startDnsServer }) => startDnsServer({ address: hostIP, find, clock, log }))
     .then((server) => void (dns = server))

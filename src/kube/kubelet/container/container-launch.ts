@@ -118,8 +118,16 @@ function processesOf(pod: Pod, { name }: ContainerDefinition): Pick<Launch, 'pro
 /** Where the node agent keeps what belongs to one pod. */
 export const podFolder = (dataDir: string, podUid: string): string => join(dataDir, 'pods', podUid)
 
-/** A variable that says where something of the cluster is (`K_SINK`): the program will look the name up. */
-const ofCluster = /\.svc(\.cluster\.local)?(?=[:/\s,]|$)/
+/** A variable or argument that says where something of the cluster is (`K_SINK`): the program will look the name up. */
+const ofCluster = /\.svc(\.cluster\.local)?(?=[:/?\s,'"]|$)/
+
+/** Somebody at the terminal of a container will call what is in the cluster, too. */
+const callsCluster = (
+  { command = [], args = [], tty, stdin }: ContainerDefinition,
+  env: Readonly<Record<string, string>>,
+): boolean =>
+  Boolean(tty || stdin) ||
+  [...command, ...args, ...Object.values(env)].some((value) => ofCluster.test(value))
 
 /** Everything a container finds placed: volumes, names of hosts, the file for its last words. */
 async function mountsOf(
@@ -138,7 +146,7 @@ async function mountsOf(
   const asks =
     volumeMounts.length > 0 ||
     asksForNames(pod) ||
-    Object.values(env).some((value) => ofCluster.test(value)) ||
+    callsCluster(definition, env) ||
     (lastWords !== defaultTerminationPath && lastWords !== '')
   if (shares && !asks) return []
   const folder = podFolder(deps.dataDir, pod.metadata.uid ?? '')

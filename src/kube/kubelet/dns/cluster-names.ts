@@ -1,6 +1,7 @@
 /**
  * Names below `cluster.local` as programs in pods ask for them (Kubernetes' DNS specification): Services lead to their
- * ready pods, one by one; those that stand for the gateway, and the API server, to this machine.
+ * ready pods, one by one; those that stand for the gateway, and the API server, to this machine; those whose port 80 is
+ * another one of their pods to both.
  */
 import { EndpointSlice } from '../../api/endpoint-slice.ts'
 import { Namespace } from '../../api/namespace.ts'
@@ -14,6 +15,8 @@ export interface ClusterNamesOptions {
   readonly hostIP: string
   /** True for a Service that stands for the gateway. */
   readonly isGateway: (service: Service) => boolean
+  /** True for a Service with pods whose port 80 is found at the gateway; its other ports are at the pods. */
+  readonly isBehindGateway?: (service: Service) => boolean
 }
 
 /** Addresses of a name, or why there are none: it is not there, or it is none of the cluster's. */
@@ -57,7 +60,9 @@ export function findName(name: string, options: ClusterNamesOptions, depth = 0):
     .flatMap(({ addresses }) => addresses)
     .filter((address) => /^\d+\.\d+\.\d+\.\d+$/.test(address))
   if (host !== undefined && addresses.length === 0) return 'missing'
-  return [...new Set(addresses)].slice(0, mostAddresses)
+  // Programs try one address after the other: whichever port they ask for, one has it.
+  const first = host === undefined && options.isBehindGateway?.(found) ? [hostIP] : []
+  return [...new Set([...first, ...addresses])].slice(0, mostAddresses)
 }
 
 /** `10-88-0-2.ns.pod.cluster.local`. */

@@ -123,16 +123,31 @@ test('services lead to their ready pods, the gateway and the API server to this 
     ],
     ports: [],
   })
+  await service('mapped', { ports: [{ port: 80, targetPort: 8080 }] })
+  await client.create(EndpointSlice, {
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: {
+      name: 'mapped-1',
+      namespace: 'default',
+      labels: { 'kubernetes.io/service-name': 'mapped' },
+    },
+    addressType: 'IPv4',
+    endpoints: [{ addresses: ['10.0.0.7'], conditions: { ready: true } }],
+    ports: [],
+  })
   await informers.synced([Service, EndpointSlice, Namespace])
   const look = (name: string) =>
     findName(`${name}.cluster.local`, {
       read: informers.reader(),
       hostIP: '10.88.0.1',
       isGateway: ({ metadata }) => metadata.labels?.['route'] !== undefined,
+      isBehindGateway: ({ metadata }) => metadata.name === 'mapped',
     })
   assert.deepEqual(look('web.default.svc'), ['10.0.0.1'])
   assert.deepEqual(look('web-0.web.default.svc'), ['10.0.0.1'])
   assert.equal(look('web-1.web.default.svc'), 'missing')
+  assert.deepEqual(look('mapped.default.svc'), ['10.88.0.1', '10.0.0.7'])
   assert.deepEqual(look('alias.default.svc'), ['10.0.0.1'])
   assert.equal(look('loop.default.svc'), 'missing')
   assert.equal(look('out.default.svc'), 'elsewhere')
