@@ -32,7 +32,7 @@ const complainEveryMs = 60_000
 
 export class SpanExporter implements AsyncDisposable {
   readonly #options: SpanExporterOptions
-  #waiting: { readonly resource: SpanResource; readonly spans: readonly Span[] }[] = []
+  #waiting: SpanBatch[] = []
   #size = 0
   #dropped = 0
   #cancelTimer: (() => void) | undefined
@@ -76,10 +76,12 @@ export class SpanExporter implements AsyncDisposable {
   async #send(): Promise<void> {
     while (this.#waiting.length > 0) {
       const batches = byResource(this.#waiting.splice(0))
+      const size = this.#size
       this.#size = 0
       try {
         await post(this.#options.settings, exportRequest(batches))
       } catch (error) {
+        this.#dropped += size
         this.#complain(error)
       }
     }
