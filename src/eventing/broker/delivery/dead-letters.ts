@@ -37,9 +37,14 @@ export class DeadLetters implements AsyncDisposable {
     this.#open = open
   }
 
-  /** `log` is closed with it. */
+  /** `log` is closed with it, or at once when this rejects. */
   static async open(log: EventLog): Promise<DeadLetters> {
-    return new DeadLetters(log, await log.subscribe('open', 'earliest'))
+    try {
+      return new DeadLetters(log, await log.subscribe('open', 'earliest'))
+    } catch (error) {
+      await log[Symbol.asyncDispose]()
+      throw error
+    }
   }
 
   get count(): number {

@@ -125,6 +125,7 @@ export class Dispatcher implements AsyncDisposable {
     while (this.#awaitedInFlight < most) {
       const task = this.#awaited.shift()
       if (!task) break
+      this.#queuedBytes -= sizeOf(task.event)
       this.#awaitedInFlight++
       void this.#run(task).finally(() => {
         this.#awaitedInFlight--
@@ -205,9 +206,9 @@ export class Dispatcher implements AsyncDisposable {
     )
     const task = { sequence: event.sequence, event, state, key }
     if (before && waitMs > 0) this.#defer(task, waitMs)
-    else if (this.#isAwaited(stored)) this.#awaited.push(task)
     else {
-      this.#queue.push(task)
+      const list = this.#isAwaited(stored) ? this.#awaited : this.#queue
+      list.push(task)
       this.#queuedBytes += sizeOf(event)
     }
   }
@@ -298,6 +299,7 @@ export class Dispatcher implements AsyncDisposable {
     this.#closing = true
     for (const cancel of this.#deferred.values()) cancel()
     this.#queue = []
+    this.#awaited = []
     this.#queuedBytes = 0
     this.#ready = []
     if (this.#inFlight > 0 && graceMs > 0)

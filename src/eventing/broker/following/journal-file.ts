@@ -73,6 +73,9 @@ export class JournalFile {
         }
       } catch (error) {
         if (!isMissing(error)) throw error
+      } finally {
+        // Also when who reads has enough, or failed.
+        input.destroy()
       }
     }
   }

@@ -28,6 +28,20 @@ describe('over TLS', () => {
     accept: (socket) => void plain.emit('connection', socket),
     onProblem: (hosts) => problems.push(...hosts),
   })
+  test('a listener that could not be opened is tried again with the next certificates', async () => {
+    // The first is nobody's (RFC 5737).
+    const places = ['192.0.2.1', '127.0.0.1']
+    using late = new SecureIngress({
+      get host() {
+        return places.shift() ?? ''
+      },
+      accept: (socket) => socket.destroy(),
+    })
+    const given = [await certificate(host, ca)]
+    await assert.rejects(late.apply(given), { code: 'EADDRNOTAVAIL' })
+    assert.ok(Number(await late.apply(given)) > 0)
+  })
+
   const certificate = async (
     name: string,
     issuer: Issued,

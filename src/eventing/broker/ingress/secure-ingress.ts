@@ -45,7 +45,11 @@ export class SecureIngress implements Disposable {
       }),
     )
     if (this.#served.size === 0 && !this.#server) return undefined
-    const server = await (this.#server ??= this.#listen())
+    // One that could not listen is tried again with the next.
+    const server = await (this.#server ??= this.#listen().catch((error: unknown) => {
+      this.#server = undefined
+      throw error
+    }))
     return this.#served.size === 0 ? undefined : (server.address() as AddressInfo).port
   }
 
