@@ -1,7 +1,8 @@
 /** Flags that say which events are meant. */
 import type { Selection } from '../eventing/broker/following/following.ts'
 import type { FilterSpec } from '../eventing/broker/delivery/filters.ts'
-import { CesqlSyntaxError, parse } from '../eventing/cesql/syntax.ts'
+import { compileCesql } from '../eventing/cesql/cesql.ts'
+import { CesqlSyntaxError } from '../eventing/cesql/syntax.ts'
 import { UsageError, type Arguments } from './command.ts'
 
 /** Throws UsageError. */
@@ -30,7 +31,7 @@ export function selectionOf(args: Arguments, nowMs: number): Selection {
 
 function readable(cesql: string): string {
   try {
-    parse(cesql)
+    compileCesql(cesql)
     return cesql
   } catch (error) {
     if (error instanceof CesqlSyntaxError) throw new UsageError(`--filter: ${error.message}`)

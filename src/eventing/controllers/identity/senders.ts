@@ -24,7 +24,6 @@ function* destinationsOf({
   for (const { sink } of pings) yield sink
   for (const { sink } of transforms) yield sink
   for (const { broker } of requestReplies) yield broker
-  for (const { broker } of requestReplies) yield broker
 }
 
 /** Each once. */

@@ -11,7 +11,10 @@ import type { WatchEvent } from '../../../kube/api/protocol.ts'
 import { hasReason } from '../../../kube/api/status-error.ts'
 import type { Client } from '../../../kube/client/client.ts'
 
-/** What of it a source wants. All plain values: equal ones are the same wish. */
+/**
+ * What of it a source wants. All plain values: equal ones are the same wish. Whom to tell is no part of it, and is read
+ * when there is something to tell.
+ */
 export interface Wish {
   /** Whose: one that is made again under its name begins anew. */
   readonly uid?: string
@@ -21,7 +24,6 @@ export interface Wish {
   /** '' = all. */
   readonly namespaces: readonly string[]
   readonly resources: readonly Resource[]
-  /** Whom to tell is not a part of what is followed, and read when there is something to tell. */
 }
 
 export interface Resource {
@@ -112,8 +114,7 @@ export function createFollowers(options: FollowersOptions): Followers {
         for (const listener of listeners) listener(key)
       }
       const known = places.get(name)
-      const place =
-        known?.uid === wish.uid && known ? known : { uid: wish.uid, versions: new Map() }
+      const place = known && known.uid === wish.uid ? known : { uid: wish.uid, versions: new Map() }
       places.set(name, place)
       running.set(name, new Follower(wish, tell, changed, place.versions, options))
     },
