@@ -5,7 +5,7 @@ import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { ebbScript, processesMentioning, run, startEbb, until } from './platform.ts'
+import { ebbScript, processesMentioning, run, startEbb, until, withoutKubectl } from './platform.ts'
 
 async function inUse(): Promise<{ readonly address: string } & Disposable> {
   const server = createServer()
@@ -52,6 +52,8 @@ test('a data directory that is none is named, and nothing stays running', async 
   } finally {
     await rm(folder, { recursive: true })
   }
+  // What follows takes a kubectl.
+  if (withoutKubectl) return
   const { dataDir } = ebb
   const pod = {
     apiVersion: 'v1',

@@ -8,6 +8,7 @@ import { run, startEbb, until, withoutKubectl, type Ebb, type Ran } from './plat
 
 const knPath = goProgram(kn)
 const helmPath = goProgram(helm)
+const withoutKn = withoutProgram(kn, knPath)
 const image = 'dev.local/hello'
 
 let ebb: Ebb
@@ -34,54 +35,50 @@ const fails = async (line: string): Promise<string> => {
   return stderr
 }
 
-test(
-  'kn: services from their creation to their end',
-  { skip: withoutProgram(kn, knPath) },
-  async () => {
-    assert.match(await say('service list'), /^No services found\.\n$/)
-    const created = await say(`service create hello --image ${image} --env TARGET=a --label app=x`)
-    assert.match(created, /^Creating service 'hello' in namespace 'default':\n/)
-    assert.match(created, /Ready to serve\.\n/)
-    assert.match(
-      created,
-      /Service 'hello' created to latest revision 'hello-00001' is available at URL:\nhttp:\/\/hello\.default\./,
-    )
-    assert.match(
-      await fails(`service create hello --image ${image}`),
-      /because the service already exists and no --force option was given/,
-    )
-    const updated = await say(
-      'service update hello --env TARGET=b --tag hello-00001=old --traffic hello-00001=20 --traffic @latest=80',
-    )
-    assert.match(updated, /Service 'hello' updated to latest revision 'hello-00002'/)
-    const apply = `service apply hello --image ${image} --env TARGET=c`
-    assert.match(await say(apply), /Service 'hello' applied to latest revision 'hello-00003'/)
-    assert.match(await say(apply), /No changes to apply to service 'hello'\./)
-    assert.match(
-      await say('service list'),
-      /^NAME +URL +LATEST +AGE +CONDITIONS +READY +REASON\s*\nhello +http\S+ +hello-00003 +\S+ +3 OK \/ 3 +True/,
-    )
-    const described = await say('service describe hello --verbose')
-    assert.match(described, /80% +@latest \(hello-00003\) \[3\]/)
-    assert.match(described, /20% +hello-00001 #old \[1\]/)
-    assert.match(described, /\+ +hello-00002 \[2\]/)
-    assert.match(described, /\+\+ Ready/)
-    assert.match(await say('service wait hello'), /is ready\.\n$/)
+test('kn: services from their creation to their end', { skip: withoutKn }, async () => {
+  assert.match(await say('service list'), /^No services found\.\n$/)
+  const created = await say(`service create hello --image ${image} --env TARGET=a --label app=x`)
+  assert.match(created, /^Creating service 'hello' in namespace 'default':\n/)
+  assert.match(created, /Ready to serve\.\n/)
+  assert.match(
+    created,
+    /Service 'hello' created to latest revision 'hello-00001' is available at URL:\nhttp:\/\/hello\.default\./,
+  )
+  assert.match(
+    await fails(`service create hello --image ${image}`),
+    /because the service already exists and no --force option was given/,
+  )
+  const updated = await say(
+    'service update hello --env TARGET=b --tag hello-00001=old --traffic hello-00001=20 --traffic @latest=80',
+  )
+  assert.match(updated, /Service 'hello' updated to latest revision 'hello-00002'/)
+  const apply = `service apply hello --image ${image} --env TARGET=c`
+  assert.match(await say(apply), /Service 'hello' applied to latest revision 'hello-00003'/)
+  assert.match(await say(apply), /No changes to apply to service 'hello'\./)
+  assert.match(
+    await say('service list'),
+    /^NAME +URL +LATEST +AGE +CONDITIONS +READY +REASON\s*\nhello +http\S+ +hello-00003 +\S+ +3 OK \/ 3 +True/,
+  )
+  const described = await say('service describe hello --verbose')
+  assert.match(described, /80% +@latest \(hello-00003\) \[3\]/)
+  assert.match(described, /20% +hello-00001 #old \[1\]/)
+  assert.match(described, /\+ +hello-00002 \[2\]/)
+  assert.match(described, /\+\+ Ready/)
+  assert.match(await say('service wait hello'), /is ready\.\n$/)
 
-    assert.match(await say('revision list -s hello'), /hello-00001 +hello +20% +old +1 .*4 OK \/ 4/)
-    assert.match(await say('revision describe hello-00002'), /Env: +TARGET=b/)
-    assert.match(await say('route list'), /hello +http\S+ +True/)
-    assert.match(await say('route describe hello'), /20% +hello-00001 #old/)
-    await say('revision delete hello-00002 --wait')
-    assert.match(await say('service delete hello --wait'), /'hello' successfully deleted/)
-    assert.match(
-      await fails('service describe hello'),
-      /services\.serving\.knative\.dev "hello" not found/,
-    )
-  },
-)
+  assert.match(await say('revision list -s hello'), /hello-00001 +hello +20% +old +1 .*4 OK \/ 4/)
+  assert.match(await say('revision describe hello-00002'), /Env: +TARGET=b/)
+  assert.match(await say('route list'), /hello +http\S+ +True/)
+  assert.match(await say('route describe hello'), /20% +hello-00001 #old/)
+  await say('revision delete hello-00002 --wait')
+  assert.match(await say('service delete hello --wait'), /'hello' successfully deleted/)
+  assert.match(
+    await fails('service describe hello'),
+    /services\.serving\.knative\.dev "hello" not found/,
+  )
+})
 
-test('kn: export and import, failures, domains', { skip: withoutProgram(kn, knPath) }, async () => {
+test('kn: export and import, failures, domains', { skip: withoutKn }, async () => {
   await say(`service create pair --image ${image} --revision-name one`)
   await say(
     'service update pair --env A=b --revision-name two --traffic pair-one=50 --traffic @latest=50',
@@ -115,7 +112,7 @@ spec: {namespace: default}
   await say('service delete pair gone')
 })
 
-test('kn: the nouns of Eventing', { skip: withoutProgram(kn, knPath) }, async () => {
+test('kn: the nouns of Eventing', { skip: withoutKubectl || withoutKn }, async () => {
   assert.match(await say('source list-types'), /PingSource +X +pingsources\.sources\.knative\.dev/)
   assert.match(await say('channel list-types'), /InMemoryChannel/)
   await say('broker create default')

@@ -8,7 +8,7 @@ import { cp, mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { run, startEbb, until, type Ebb } from './platform.ts'
+import { run, startEbb, until, withoutKubectl, type Ebb } from './platform.ts'
 
 const root = join(import.meta.dirname, '..', '..')
 const tsc = join(root, 'node_modules', '.bin', 'tsc')
@@ -56,7 +56,7 @@ test('the examples type-check against the published types', async () => {
   assert.equal(code, 0, stdout)
 })
 
-test('a controller of 70 lines follows Services', async () => {
+test('a controller of 70 lines follows Services', { skip: withoutKubectl }, async () => {
   const env = { ...process.env, KUBECONFIG: ebb.kubeconfig }
   const controller = spawn(process.execPath, [join(folder, 'controller.ts')], { env })
   let output = ''
