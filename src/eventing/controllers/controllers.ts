@@ -22,6 +22,7 @@ import { startApiServerSources } from './api-server-source/start.ts'
 import { brokerReconciler } from './broker/broker.ts'
 import { channelReconciler } from './channel/channel.ts'
 import type { DialAddress } from './dial.ts'
+import type { EngineConfig } from '../broker/feed.ts'
 import { engineConfig } from './engine/engine-config.ts'
 import { connectEngine, type EngineLink, type EngineLinkOptions } from './engine/engine-link.ts'
 import { isForEngine } from './feature-watch.ts'
@@ -68,6 +69,8 @@ export interface EventingDeps extends ControllerDeps {
   readonly gateway: () => DialAddress | undefined
   /** Hears what an engine at this address has taken. */
   readonly onTold?: EngineLinkOptions['onTold']
+  /** Hears what an engine is going to be told, before one is there. */
+  readonly onWanted?: (config: EngineConfig) => void
   /** Requests to the API come from this user: what sources see is what their accounts may see. */
   readonly clientAs: (user: UserInfo) => Client
   /** Where JobSinks take events. */
@@ -117,12 +120,13 @@ export async function startEventingControllers(deps: EventingDeps): Promise<Even
   const tokens = started.use(
     createTokens({ clock, log: log.child({ part: 'tokens' }), read, request: requestToken }),
   )
+  const wanted = () => engineConfig(read, dialWorld(), (baseUrl) => issuers.of(baseUrl))
   const link: EngineLink = started.use(
     connectEngine({
       socketPath: deps.engineSocket,
       startEngine: deps.startEngine,
       ...(deps.onTold && { onTold: deps.onTold }),
-      wanted: () => engineConfig(read, dialWorld(), (baseUrl) => issuers.of(baseUrl)),
+      wanted,
       tokensFor: (config) => tokensFor(config, tokens),
       certificates: () =>
         featuresIn(read).transportEncryption === 'disabled'
@@ -132,6 +136,7 @@ export async function startEventingControllers(deps: EventingDeps): Promise<Even
       log: log.child({ part: 'engine-link' }),
     }),
   )
+  deps.onWanted?.(wanted())
   for (const source of sources) started.use(source.subscribe(() => link.changed()))
   // Of Secrets, and there are many, the engine is told one.
   started.use(

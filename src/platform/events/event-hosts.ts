@@ -7,6 +7,11 @@ import type { EngineConfig } from '../../eventing/broker/feed.ts'
 import type { Address } from '../config.ts'
 
 export interface EventHosts extends FeedPart {
+  /**
+   * What the engine is going to be told: until it has taken it these hosts are known and have nobody behind them (503),
+   * as "no such host" would tell senders to give up. What is told is complete from now on.
+   */
+  expect(config: EngineConfig): void
   /** From now on these hosts lead there. */
   lead(config: EngineConfig, engine: Address): void
   /** This host leads there, whatever the engine has. */
@@ -45,9 +50,26 @@ const rule = (hosts: readonly string[], service: string) => ({
 
 export function createEventHosts(): EventHosts {
   const facts = createFacts()
-  facts.complete()
+  const tellRules = ({
+    brokerHosts,
+    channels,
+    transforms = [],
+    requestReplyHosts = [],
+  }: EngineConfig) => {
+    const hosts = [
+      ...brokerHosts,
+      ...channels.flatMap((each) => each.hosts ?? []),
+      ...transforms.flatMap((each) => each.hosts),
+    ]
+    const rules = [rule(hosts, target), rule(requestReplyHosts, requestReplyTarget)]
+    facts.tell({ type: 'ingress', ingress: { key: route, hash: '', rules } })
+  }
   return {
     ...facts,
+    expect(config) {
+      if (config.channels.length > 0 || (config.transforms ?? []).length > 0) tellRules(config)
+      facts.complete()
+    },
     leadHost(host, to) {
       const key = `knative-eventing/${host.split('.')[0] ?? ''}:80`
       facts.tell(backend(key, host, 60_000, to, 'control-plane'))
@@ -57,16 +79,10 @@ export function createEventHosts(): EventHosts {
         ingress: { key: `${route}/${host}`, hash: '', rules: [rule(hosts, key)] },
       })
     },
-    lead({ brokerHosts, channels, transforms = [], requestReplyHosts = [] }, engine) {
+    lead(config, engine) {
       facts.tell(backend(target, 'broker-ingress', 60_000, engine, 'event-engine'))
       facts.tell(backend(requestReplyTarget, 'request-reply', unlimitedMs, engine, 'event-engine'))
-      const hosts = [
-        ...brokerHosts,
-        ...channels.flatMap((each) => each.hosts ?? []),
-        ...transforms.flatMap((each) => each.hosts),
-      ]
-      const rules = [rule(hosts, target), rule(requestReplyHosts, requestReplyTarget)]
-      facts.tell({ type: 'ingress', ingress: { key: route, hash: '', rules } })
+      tellRules(config)
     },
   }
 }

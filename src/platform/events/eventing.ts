@@ -12,7 +12,7 @@ import { featuresIn } from '../../eventing/api/config/read.ts'
 import { EventPolicy } from '../../eventing/api/event-policy.ts'
 import { JobSink, jobSinkHost } from '../../eventing/api/job-sink.ts'
 import { createGuards } from '../../eventing/broker/authorization/guard.ts'
-import type { TokenIssuer } from '../../eventing/broker/feed.ts'
+import type { EngineConfig, TokenIssuer } from '../../eventing/broker/feed.ts'
 import { startEventingControllers } from '../../eventing/controllers/controllers.ts'
 import { gateOf } from '../../eventing/controllers/identity/gate.ts'
 import { createIssuers } from '../../eventing/controllers/identity/issuer.ts'
@@ -76,13 +76,9 @@ export async function startEventing(options: EventingOptions): Promise<AsyncDisp
     jobSink: () => jobSink.address,
     issuers,
     requestToken: tokenRequests(clientAs(tokenUser)),
+    onWanted: (config) => hosts.expect(plainly(config)),
     onTold(config, engine, secure) {
-      // Names of the cluster lead to the engine plainly, unless TLS alone is to be served.
-      const isStrict = config.transport === 'strict'
-      hosts.lead(
-        isStrict ? { ...config, brokerHosts: [], channels: [], requestReplyHosts: [] } : config,
-        engine,
-      )
+      hosts.lead(plainly(config), engine)
       options.leadSecureTo(secure)
     },
     signServer: async (names) => (await authority()).sign(names),
@@ -96,6 +92,12 @@ export async function startEventing(options: EventingOptions): Promise<AsyncDisp
     },
   }
 }
+
+/** Names of the cluster lead to the engine plainly, unless TLS alone is to be served. */
+const plainly = (config: EngineConfig): EngineConfig =>
+  config.transport === 'strict'
+    ? { ...config, brokerHosts: [], channels: [], requestReplyHosts: [] }
+    : config
 
 /** Who the controllers are: alone may change the subscribers of channels, and asks for tokens of senders. */
 const tokenUser: UserInfo = {

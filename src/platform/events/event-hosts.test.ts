@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { EngineConfig } from '../../eventing/broker/feed.ts'
+import { createEventHosts } from './event-hosts.ts'
+
+const channel = { uid: 'u', namespace: 'a', name: 'b', subscriptions: [] } as const
+const config: EngineConfig = {
+  brokerHosts: ['brokers'],
+  channels: [
+    { ...channel, kind: 'Broker' },
+    { ...channel, uid: 'c', kind: 'Channel', hosts: ['channel'] },
+  ],
+}
+const told = (hosts: ReturnType<typeof createEventHosts>) =>
+  [...hosts.all()].flatMap((fact) =>
+    fact.type === 'ingress'
+      ? fact.ingress.rules.flatMap((rule) => rule.hosts)
+      : fact.type === 'revision'
+        ? `${fact.revision.key} ${fact.revision.backends.length}`
+        : [],
+  )
+
+test('hosts of Brokers are known before the gateway is told anything, and have somebody with the engine', async () => {
+  const hosts = createEventHosts()
+  let isComplete = false
+  const synced = hosts.synced().then(() => (isComplete = true))
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(isComplete, false)
+  hosts.expect(config)
+  await synced
+  assert.deepEqual(told(hosts), ['brokers', 'channel'])
+  hosts.lead(config, { host: '127.0.0.1', port: 1 })
+  assert.deepEqual(told(hosts).toSorted(), [
+    'brokers',
+    'channel',
+    'knative-eventing/broker-ingress:80 1',
+    'knative-eventing/request-reply:80 1',
+  ])
+})
+
+test('without a Broker or channel their hosts are not known', async () => {
+  const hosts = createEventHosts()
+  hosts.expect({ ...config, channels: [] })
+  await hosts.synced()
+  assert.deepEqual(told(hosts), [])
+})
