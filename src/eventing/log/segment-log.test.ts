@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import {
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  readlink,
+  rm,
+  stat,
+  truncate,
+  writeFile,
+} from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -173,6 +183,29 @@ test('little is kept beyond what is to be kept, however large a file may be', as
   await log.retain()
   assert.deepEqual(await all(log), ['next'])
   assert.equal(log.newest, 351)
+})
+
+/** Files below `directory` that this process has open. */
+async function openFiles(directory: string): Promise<readonly string[]> {
+  const all = await readdir('/proc/self/fd')
+  const paths = await Promise.all(all.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')))
+  return paths.filter((path) => path.startsWith(directory))
+}
+
+test('a log that can not be opened leaves no file open, however often it is tried', async () => {
+  await using at = await place()
+  {
+    await using log = await at.open()
+    await append(log, 'first')
+  }
+  await mkdir(join(at.directory, '0000000000000009.log'))
+  await assert.rejects(at.open(), { code: 'EISDIR' })
+  assert.deepEqual(await openFiles(at.directory), [])
+  // Another time it is not the segments that are wrong.
+  await rm(join(at.directory, '0000000000000009.log'), { recursive: true })
+  await writeFile(join(at.directory, 'cursors', '%.a'), '')
+  await assert.rejects(at.open(), URIError)
+  assert.deepEqual(await openFiles(at.directory), [])
 })
 
 test('a log that may not grow says who is behind', async () => {

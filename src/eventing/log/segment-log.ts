@@ -70,7 +70,20 @@ export async function openSegmentLog(options: SegmentLogOptions): Promise<Segmen
   const whole: Settings = { ...defaults, ...options }
   const { directory } = whole
   await mkdir(join(directory, 'cursors'), { recursive: true, mode: 0o700 })
-  const segments = await openSegments(directory, whole.onDamage)
+  const segments: Segment[] = []
+  try {
+    await openSegments(directory, segments, whole.onDamage)
+    const floors = await floorsIn(directory, segments)
+    return new SegmentLog(whole, segments, floors)
+  } catch (error) {
+    // It may be tried again and again.
+    for (const segment of segments) await segment.close().catch(() => {})
+    throw error
+  }
+}
+
+/** The lowest sequence each subscription has not settled; the log goes on behind all that they know of. */
+async function floorsIn(directory: string, segments: Segment[]): Promise<Map<string, number>> {
   const floors = new Map<string, number>()
   let known = 0
   for (const file of await readdir(join(directory, 'cursors'))) {
@@ -82,7 +95,7 @@ export async function openSegmentLog(options: SegmentLogOptions): Promise<Segmen
     known = Math.max(known, cursor?.highest ?? 0)
   }
   await numberBeyond(known, segments, directory)
-  return new SegmentLog(whole, segments, floors)
+  return floors
 }
 
 /**
@@ -102,15 +115,16 @@ async function numberBeyond(known: number, segments: Segment[], directory: strin
   await syncFolder(directory)
 }
 
+/** Into `segments`, the oldest first. */
 async function openSegments(
   directory: string,
+  segments: Segment[],
   onDamage: (damage: Damage) => void,
-): Promise<Segment[]> {
+): Promise<void> {
   const firsts = (await readdir(directory))
     .map(firstOf)
     .filter((first) => first !== undefined)
     .toSorted((a, b) => a - b)
-  const segments: Segment[] = []
   for (const [i, first] of firsts.entries()) {
     const next = firsts[i + 1]
     const last = next === undefined ? undefined : next - 1
@@ -120,7 +134,7 @@ async function openSegments(
   if (!newest) {
     segments.push(await Segment.create(directory, 1))
     await syncFolder(directory)
-    return segments
+    return
   }
   const damages = await newest.scan()
   if (damages.some(({ fromByte }) => fromByte === 0)) {
@@ -133,7 +147,6 @@ async function openSegments(
     }
     await syncFolder(directory)
   } else if (damages.some(({ toByte }) => toByte === undefined)) await newest.cut()
-  return segments
 }
 
 export class SegmentLog implements EventLog {

@@ -80,7 +80,10 @@ export class Segment {
     return segment
   }
 
-  /** A segment that was written before; `onDamage` hears what is not as it was written, when it is read.  `last` is known from the one that follows it; else `scan` finds it. */
+  /**
+   * A segment that was written before; `onDamage` hears what is not as it was written, when it is read. `last` is known
+   * from the one that follows it; else `scan` finds it.
+   */
   static async open(
     directory: string,
     first: number,
@@ -143,7 +146,12 @@ export class Segment {
    * are a write that a crash cut short, and are cut off.
    */
   scan(): Promise<readonly Damage[]> {
-    return (this.#scanning ??= this.#scan())
+    return (this.#scanning ??= this.#scan().catch((error: unknown) => {
+      // A disk that could not be read at the moment is asked again.
+      this.#scanning = undefined
+      this.#marks.length = 0
+      throw error
+    }))
   }
 
   async #scan(): Promise<readonly Damage[]> {
