@@ -67,6 +67,13 @@ export const definitionLabels = {
   binding: { ...source, 'duck.knative.dev/binding': 'true' },
 } as const
 
+/** As clients may write it: `a.b.svc.cluster.local`, `a.b.svc` and `a.b`. */
+export const hostNames = (host: string): readonly string[] => [
+  host,
+  host.replace(`.${clusterDomain}`, ''),
+  host.replace(/\.svc\..*$/, ''),
+]
+
 /** Where all RequestReplies are. */
 export const requestReplyHost = `request-reply.${systemNamespace}.svc.${clusterDomain}`
 

@@ -7,6 +7,7 @@ import { Service as CoreService } from '../../kube/api/service.ts'
 import type { Reader } from '../../kube/controller/reconciler.ts'
 import { jobSinkHost } from '../api/job-sink.ts'
 import { brokerIngressHost, label, requestReplyHost, transformLabel } from '../api/names.ts'
+import type { Destination } from '../broker/feed.ts'
 import { serverSecrets } from './transport/server-secrets.ts'
 
 export interface DialAddress {
@@ -24,6 +25,15 @@ export interface DialWorld {
   /** Where JobSinks take events. */
   readonly jobSink?: DialAddress | undefined
 }
+
+/** A resolved sink as the engine is told of it, with where to connect to; undefined = there is no URL. */
+export type ToDestination = (
+  url: string | undefined,
+  caCerts?: string,
+  audience?: string,
+  /** `namespace/name` of the ServiceAccount that sends. */
+  account?: string,
+) => Destination | undefined
 
 /** Undefined = as the URL says. */
 export function dialOf(

@@ -10,15 +10,14 @@ import type { Apply, Reader } from '../../../kube/controller/reconciler.ts'
 import { Broker } from '../../api/broker.ts'
 import { templateKey } from '../../api/config/br-channel.ts'
 import { legacyConfigName, legacyTemplate } from '../../api/conversion/broker.ts'
-import { brokerIngressHost, clusterDomain, label } from '../../api/names.ts'
+import { brokerIngressHost, clusterDomain, hostNames, label } from '../../api/names.ts'
 import { ownedMetadata } from '../flow/flow-objects.ts'
 
 export const formerServiceName = (broker: string): string => `${broker}-broker`
 
 /** Hosts under which such a Broker is found at `/`. */
 export function formerHosts(namespace: string, broker: string): readonly string[] {
-  const short = `${formerServiceName(broker)}.${namespace}`
-  return [`${short}.svc.${clusterDomain}`, `${short}.svc`, short]
+  return hostNames(`${formerServiceName(broker)}.${namespace}.svc.${clusterDomain}`)
 }
 
 /** Brokers that are made by old manifests, by injection, or have the name that tutorials use. */

@@ -11,6 +11,7 @@ import {
   brokerIngressHost,
   annotation,
   clusterDomain,
+  hostNames,
   requestReplyHost,
 } from '../../api/names.ts'
 import { Broker, classOf } from '../../api/broker.ts'
@@ -32,7 +33,7 @@ import type {
 } from '../../broker/feed.ts'
 import { formerHosts, hasFormerAddress } from '../broker/former-broker.ts'
 import { deliveryPolicy } from '../delivery-policy.ts'
-import { dialOf, type DialWorld } from '../dial.ts'
+import { dialOf, type DialWorld, type ToDestination } from '../dial.ts'
 import { dispatcherHost } from '../transport/server-secrets.ts'
 import { trustBundle } from '../transport/trust-bundle.ts'
 import { gateIn } from '../identity/gate.ts'
@@ -66,12 +67,7 @@ export function engineConfig(
   } = featuresIn(read)
   const trusted = trustBundle(read)
   const issuer = identified ? issuerAt(oidcDiscoveryBaseUrl) : undefined
-  const to = (
-    url: string | undefined,
-    caCerts?: string,
-    audience?: string,
-    account?: string,
-  ): Destination | undefined => {
+  const to: ToDestination = (url, caCerts, audience, account) => {
     if (!url) return undefined
     const dial = dialOf(url, read, world)
     return {
@@ -122,7 +118,7 @@ export function engineConfig(
         kind: 'Channel',
         namespace,
         name,
-        hosts: [host, host.replace(`.${clusterDomain}`, ''), host.replace(/\.svc\..*$/, '')],
+        hosts: hostNames(host),
         ...gateIn(InMemoryChannel, channel, read),
         retention: retentionOf(metadata),
         places: [`${dispatcherHost}/${namespace}/${name}`],
@@ -132,7 +128,7 @@ export function engineConfig(
       }
     })
   return {
-    brokerHosts: [brokerIngressHost, ...shorter(brokerIngressHost)],
+    brokerHosts: hostNames(brokerIngressHost),
     ...(issuer && { issuer }),
     ...(transportEncryption !== 'disabled' && { transport: transportEncryption }),
     ...(trusted !== undefined && { trusted }),
@@ -146,7 +142,7 @@ export function engineConfig(
       .list(EventTransform, '')
       .map((transform) => transformConfig(transform, to, gateIn(EventTransform, transform, read)))
       .filter((each) => each !== undefined),
-    requestReplyHosts: [requestReplyHost, ...shorter(requestReplyHost)],
+    requestReplyHosts: hostNames(requestReplyHost),
     requestReplies: read
       .list(RequestReply, '')
       .map((each) => requestReplyConfig(each, read, to))
@@ -175,13 +171,6 @@ function waiting(config: SubscriptionConfig, identified: boolean): SubscriptionC
   const { subscriber: _, ...rest } = config
   return rest
 }
-
-type ToDestination = (
-  url: string | undefined,
-  caCerts?: string,
-  audience?: string,
-  account?: string,
-) => Destination | undefined
 
 function triggerConfig(
   { metadata, spec, status }: Trigger,
@@ -257,9 +246,3 @@ function subscriberConfig(
     ...(metadata && created(metadata)),
   }
 }
-
-/** `a.b.svc` and `a.b` for `a.b.svc.cluster.local`. */
-const shorter = (host: string): readonly string[] => [
-  host.replace(`.${clusterDomain}`, ''),
-  host.replace(/\.svc\..*$/, ''),
-]

@@ -14,8 +14,9 @@ import {
   eventTransformConditions as conditions,
   type EventTransformStatus,
 } from '../../api/event-transform.ts'
-import { brokerIngressHost, clusterDomain, transformLabel } from '../../api/names.ts'
-import type { Destination, TransformConfig } from '../../broker/feed.ts'
+import { brokerIngressHost, clusterDomain, hostNames, transformLabel } from '../../api/names.ts'
+import type { TransformConfig } from '../../broker/feed.ts'
+import type { ToDestination } from '../dial.ts'
 import type { EngineLink } from '../engine/engine-link.ts'
 import { createEngineStates, type EngineState } from '../engine/engine-state.ts'
 import { audienceIn } from '../identity/audience.ts'
@@ -197,12 +198,7 @@ function service(transform: EventTransform): KubeObject {
 /** Undefined = it waits for its sink. */
 export function transformConfig(
   { metadata, spec, status }: EventTransform,
-  to: (
-    url: string | undefined,
-    caCerts?: string,
-    audience?: string,
-    account?: string,
-  ) => Destination | undefined,
+  to: ToDestination,
   gate: Pick<TransformConfig, 'gate'> = {},
 ): TransformConfig | undefined {
   const { uid = '', namespace = '', name, deletionTimestamp } = metadata
@@ -215,7 +211,7 @@ export function transformConfig(
     uid,
     namespace,
     name,
-    hosts: [host, host.replace(`.${clusterDomain}`, ''), host.replace(/\.svc\..*$/, '')],
+    hosts: hostNames(host),
     expression: spec.jsonata.expression,
     ...(reply && { replyExpression: reply }),
     ...(spec.reply?.discard && { discardReply: true }),

@@ -6,7 +6,8 @@ import type { CloudEventOverrides, SourceStatus } from '../../api/source-spec.ts
 import { listedFields } from '../../../kube/api/cron-schedule.ts'
 import type { KubeObject } from '../../../kube/api/meta.ts'
 import { accountText } from '../identity/senders.ts'
-import type { Destination, PingConfig } from '../../broker/feed.ts'
+import type { PingConfig } from '../../broker/feed.ts'
+import type { ToDestination } from '../dial.ts'
 
 export const pingAttributes = ({ metadata }: PingSource) => ({
   type: pingEventType,
@@ -52,12 +53,7 @@ interface Emitting extends KubeObject {
 export function pingConfig(
   { metadata, spec, status }: Emitting,
   ping: Ping,
-  to: (
-    url: string | undefined,
-    caCerts?: string,
-    audience?: string,
-    account?: string,
-  ) => Destination | undefined,
+  to: ToDestination,
 ): PingConfig | undefined {
   const account = accountText(metadata.namespace ?? '', status?.auth)
   const sink = to(status?.sinkUri, status?.sinkCACerts, status?.sinkAudience, account)

@@ -17,7 +17,8 @@ import {
   type RequestReplyStatus,
 } from '../../api/request-reply.ts'
 import { brokerOf, Trigger } from '../../api/trigger.ts'
-import type { Destination, RequestReplyConfig } from '../../broker/feed.ts'
+import type { RequestReplyConfig } from '../../broker/feed.ts'
+import type { ToDestination } from '../dial.ts'
 import type { EngineLink } from '../engine/engine-link.ts'
 import { createServedKeys } from '../engine/served-keys.ts'
 import { deletion } from '../flow/flow-objects.ts'
@@ -303,12 +304,7 @@ export function awaitedIn(
 export function requestReplyConfig(
   object: RequestReply,
   read: Pick<Reader, 'get'>,
-  to: (
-    url: string | undefined,
-    caCerts?: string,
-    audience?: string,
-    account?: string,
-  ) => Destination | undefined,
+  to: ToDestination,
 ): RequestReplyConfig | undefined {
   const { metadata, spec, status } = object
   const { uid = '', namespace = '', name, deletionTimestamp } = metadata

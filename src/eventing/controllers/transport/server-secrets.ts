@@ -10,6 +10,7 @@ import { jobSinkHost } from '../../api/job-sink.ts'
 import {
   brokerIngressHost,
   clusterDomain,
+  hostNames,
   requestReplyHost,
   systemNamespace,
 } from '../../api/names.ts'
@@ -28,13 +29,6 @@ export const serverSecrets = {
 export const isServerSecret = ({ metadata }: Secret): boolean =>
   metadata.namespace === systemNamespace &&
   Object.values(serverSecrets).some(({ name }) => name === metadata.name)
-
-/** As clients may write it. */
-export const namesOf = (host: string): readonly string[] => [
-  host,
-  host.replace(`.${clusterDomain}`, ''),
-  host.replace(/\.svc\..*$/, ''),
-]
 
 const textOf = (secret: Secret | undefined, key: string): string | undefined => {
   const value = secret?.data?.[key]
@@ -62,7 +56,7 @@ export function serverCertificates(
     if (cert === undefined || key === undefined) return []
     const relay = host === jobSinkHost ? jobSink : undefined
     if (host === jobSinkHost && !relay) return []
-    return [{ hosts: namesOf(host), cert, key, ...(relay && { relay }) }]
+    return [{ hosts: hostNames(host), cert, key, ...(relay && { relay }) }]
   })
 }
 

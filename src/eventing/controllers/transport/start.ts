@@ -7,15 +7,9 @@ import { hasReason } from '../../../kube/api/status-error.ts'
 import type { Client } from '../../../kube/client/client.ts'
 import type { Informers } from '../../../kube/client/informer.ts'
 import { featuresIn } from '../../api/config/read.ts'
-import { systemNamespace } from '../../api/names.ts'
+import { hostNames, systemNamespace } from '../../api/names.ts'
 import { isFeatures } from '../feature-watch.ts'
-import {
-  isServerSecret,
-  missingSecrets,
-  namesOf,
-  ownLabel,
-  serverSecrets,
-} from './server-secrets.ts'
+import { isServerSecret, missingSecrets, ownLabel, serverSecrets } from './server-secrets.ts'
 
 /** A certificate for these names. PEM texts. */
 export type Sign = (names: readonly string[]) => Promise<{
@@ -77,7 +71,7 @@ export function startServerSecrets(deps: ServerSecretsDeps): Disposable {
 }
 
 async function write(name: string, host: string, { client, informers, sign }: ServerSecretsDeps) {
-  const { chain, privateKey, ca = '' } = await sign(namesOf(host))
+  const { chain, privateKey, ca = '' } = await sign(hostNames(host))
   const base64 = (text: string) => Buffer.from(text).toString('base64')
   const data = {
     'tls.crt': base64(chain),
