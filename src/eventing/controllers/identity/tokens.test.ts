@@ -10,7 +10,15 @@ import { createTokens } from './tokens.ts'
 const hour = 3_600_000
 
 function world() {
-  const clock = new SimClock()
+  const sim = new SimClock()
+  const clock = {
+    /** How wrong the wall clock is. */
+    skewMs: 0,
+    now: () => sim.now() + clock.skewMs,
+    monotonic: () => sim.monotonic(),
+    after: (delayMs: number, fn: () => void) => sim.after(delayMs, fn),
+    advance: (byMs: number) => sim.advance(byMs),
+  }
   const uids = new Map([['ns/a', 'uid-1']])
   const asked: string[] = []
   let refuse = false
@@ -85,6 +93,22 @@ test('what was refused is asked for again later; an expired token is never given
   refuse(true)
   await clock.advance(hour + 1_000)
   assert.equal(tokens.of(wish), undefined)
+})
+
+test('whoever sleeps, or has its clock set, has new tokens soon', async () => {
+  const { clock, asked, tokens } = world()
+  tokens.onChange(() => void tokens.of(wish))
+  await tokens.ready([wish])
+  clock.skewMs = 2 * hour
+  await clock.advance(5_000)
+  assert.equal(tokens.of(wish), 'a for x, 2')
+  clock.skewMs = -hour
+  await clock.advance(5_000)
+  assert.equal(tokens.of(wish), 'a for x, 3')
+  await clock.advance(hour / 2 - 10_000)
+  assert.equal(asked.length, 3, 'and else at half of their life')
+  await clock.advance(20_000)
+  assert.equal(asked.length, 4)
 })
 
 test('an issuer is found by its discovery document, and asked again', async () => {

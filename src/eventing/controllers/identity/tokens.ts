@@ -42,6 +42,10 @@ export interface TokensOptions {
 const lifeSeconds = 3_600
 /** One that was refused is asked for again so much later. */
 const againMs = 5_000
+/** The wall clock is looked at so often: a machine that slept, or whose clock was set, has other times than its alarms. */
+const lookMs = 5_000
+/** One that was set back by more has tokens that are not valid yet. */
+const setBackMs = 5_000
 /** More senders and audiences than that have no token at all: nobody has them. */
 const capacity = 100_000
 
@@ -64,20 +68,31 @@ export function createTokens({ clock, log, read, request }: TokensOptions): Toke
   const tell = () => {
     for (const listener of listeners) listener()
   }
-  /** One alarm for all: at the first that is due. */
-  const arm = (dueMs: number) => {
-    if (closed || dueMs >= armedMs) return
+  let seenMs = -Infinity
+  const look = () => {
     cancel()
-    armedMs = dueMs
-    cancel = clock.after(Math.max(dueMs - clock.now(), 0), () => {
-      armedMs = Infinity
+    if (closed || armedMs === Infinity) return
+    seenMs = clock.now()
+    cancel = clock.after(Math.max(Math.min(armedMs - seenMs, lookMs), 0), () => {
       const nowMs = clock.now()
-      for (const [key, { issued, asking }] of entries)
+      const isSetBack = nowMs < seenMs - setBackMs
+      if (nowMs < armedMs && !isSetBack) return look()
+      armedMs = Infinity
+      for (const [key, entry] of entries) {
+        const { issued, asking } = entry
         // Nobody has asked for it for half of its life.
         if (!asking && issued && issued.expiresMs <= nowMs) entries.delete(key)
+        else if (isSetBack) entry.dueMs = -Infinity
+      }
       tell()
       for (const { dueMs: next } of entries.values()) if (next > nowMs) arm(next)
     })
+  }
+  /** One alarm for all: at the first that is due. */
+  const arm = (dueMs: number) => {
+    if (closed || dueMs >= armedMs) return
+    armedMs = dueMs
+    look()
   }
   const ask = async (entry: Entry, wish: TokenWish) => {
     try {
