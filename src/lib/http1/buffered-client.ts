@@ -10,7 +10,7 @@ import type { Clock } from '../clock.ts'
 import { Deadline } from '../deadline.ts'
 import { Body, responseFraming } from './body.ts'
 import { tokenLower, valueByte } from './fields.ts'
-import { findHeadEnd, parseResponseHead, type ResponseHead } from './head.ts'
+import { findHeadEnd, headersOf, parseResponseHead, type ResponseHead } from './head.ts'
 
 export interface Endpoint {
   readonly host: string
@@ -403,13 +403,6 @@ function parsed(bytes: Buffer, end: number): ResponseHead {
 const isHangUp = (error: Error): boolean =>
   error.message === 'socket hang up' ||
   ('code' in error && (error.code === 'ECONNRESET' || error.code === 'EPIPE'))
-
-function headersOf({ names, values }: ResponseHead): ClientAnswer['headers'] {
-  const headers: [string, string][] = []
-  for (let i = 0; i < names.length; i++)
-    headers.push([names[i]?.toLowerCase() ?? '', values[i] ?? ''])
-  return headers
-}
 
 /** Whatever a name or value has in it, it must not become a second line. */
 function checkHeaders(headers: ClientRequest['headers']): void {

@@ -46,6 +46,21 @@ export interface ResponseHead extends Fields {
   keepAliveSeconds: number
 }
 
+/** The fields as pairs, names in lower case. */
+export function headersOf({
+  names,
+  values,
+}: Pick<Fields, 'names' | 'values'>): readonly (readonly [name: string, value: string])[] {
+  const headers: [string, string][] = []
+  for (let i = 0; i < names.length; i++)
+    headers.push([names[i]?.toLowerCase() ?? '', values[i] ?? ''])
+  return headers
+}
+
+/** Whom the request is for, in lower case and without port. */
+export const hostNameOf = ({ host }: Pick<RequestHead, 'host'>): string =>
+  host.replace(/:\d+$/, '').toLowerCase()
+
 const CR = 13
 const LF = 10
 const SP = 32

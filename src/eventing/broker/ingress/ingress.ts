@@ -7,7 +7,7 @@ import type { CloudEvent } from '../../cloudevents/cloud-event.ts'
 import { decodeMessage, type Headers } from '../../cloudevents/http-binding.ts'
 import type { BufferedAnswer, BufferedRequest } from '../../../lib/http1/buffered-server.ts'
 import { Field } from '../../../lib/http1/fields.ts'
-import type { RequestHead } from '../../../lib/http1/head.ts'
+import { headersOf, hostNameOf, type RequestHead } from '../../../lib/http1/head.ts'
 import { LogFullError } from '../../log/event-log.ts'
 import type { Guard } from '../authorization/guard.ts'
 import { enterBroker } from '../delivery/delivery.ts'
@@ -133,7 +133,7 @@ function notStored(error: unknown): BufferedAnswer {
 
 function otherMethod(head: RequestHead, world: IngressWorld): BufferedAnswer {
   if (head.method === 'OPTIONS') return preflight
-  if (head.method === 'GET' && head.target === '/metrics' && world.isBrokerHost(hostOf(head)))
+  if (head.method === 'GET' && head.target === '/metrics' && world.isBrokerHost(hostNameOf(head)))
     return { status: 200, headers: [prometheus], body: world.metrics() }
   return refuse(405, `${head.method} is not possible here: events are sent by POST`)
 }
@@ -150,7 +150,7 @@ function placeOf(head: RequestHead, world: IngressWorld): Place {
   // As nearly every request is: nothing has to be taken apart.
   const broker = world.isBrokerHost(head.host) ? world.broker(target.slice(1)) : undefined
   if (broker) return broker
-  const host = hostOf(head)
+  const host = hostNameOf(head)
   if (!world.isBrokerHost(host)) {
     const channel = world.channel(host)
     const byPath = channel ? undefined : world.channel(host + target.replace(/\/$/, ''))
@@ -177,14 +177,4 @@ function isProbe({ ids, values }: RequestHead): boolean {
 function valueOf(headers: Headers, wanted: string): string | undefined {
   for (const [name, value] of headers) if (name === wanted) return value
   return undefined
-}
-
-/** Without port, lower case. */
-const hostOf = ({ host }: RequestHead): string => host.replace(/:\d+$/, '').toLowerCase()
-
-function headersOf({ names, values }: RequestHead): Headers {
-  const headers: [string, string][] = []
-  for (let i = 0; i < names.length; i++)
-    headers.push([names[i]?.toLowerCase() ?? '', values[i] ?? ''])
-  return headers
 }

@@ -11,6 +11,7 @@ import type { Client } from '../../../kube/client/client.ts'
 import { childName } from '../../../knative/child-name.ts'
 import { md5 } from '../../../knative/hash.ts'
 import type { BufferedAnswer, BufferedRequest } from '../../../lib/http1/buffered-server.ts'
+import { headersOf } from '../../../lib/http1/head.ts'
 import { eventVolume as volume, JobSink, jobSinkIdLabel, jobSinkLabel } from '../../api/job-sink.ts'
 import { CloudEventError, textOf, type CloudEvent } from '../../cloudevents/cloud-event.ts'
 import { decodeMessage, modeOf, type Headers } from '../../cloudevents/http-binding.ts'
@@ -33,12 +34,8 @@ export const jobSinkHandler =
   (client: Client, guard?: JobSinkGuard): JobSinkHandler =>
   async ({ head, body }) => {
     try {
-      if (head.method === 'POST') {
-        const headers = head.names.map(
-          (name, i) => [name.toLowerCase(), head.values[i] ?? ''] as const,
-        )
-        return await take(head.target, headers, body, client, guard)
-      }
+      if (head.method === 'POST')
+        return await take(head.target, headersOf(head), body, client, guard)
       if (head.method === 'GET') return await show(head.target, client)
       return refuse(400, `${head.method} is not possible here: events are sent by POST`)
     } catch (error) {

@@ -5,6 +5,7 @@
  */
 import type { Clock } from '../../../lib/clock.ts'
 import type { BufferedAnswer, BufferedRequest } from '../../../lib/http1/buffered-server.ts'
+import { headersOf, hostNameOf } from '../../../lib/http1/head.ts'
 import {
   isMark,
   keysOf,
@@ -74,8 +75,8 @@ export class RequestReplies implements Disposable {
 
   /** The answer, or undefined when the request is for somebody else. */
   handle({ head, body }: BufferedRequest): Promise<BufferedAnswer> | BufferedAnswer | undefined {
-    if (!this.#hosts.has(head.host.replace(/:\d+$/, '').toLowerCase())) return undefined
-    const headers = head.names.map((name, i) => [name.toLowerCase(), head.values[i] ?? ''] as const)
+    if (!this.#hosts.has(hostNameOf(head))) return undefined
+    const headers = headersOf(head)
     if (isProbe(headers)) return { status: 200 }
     if (head.method === 'OPTIONS') return preflight
     if (head.method !== 'POST')

@@ -3,6 +3,7 @@
  * (contract eventing §2.5). An event is its structured JSON object to the expression, anything else its JSON or its text.
  */
 import type { BufferedAnswer, BufferedRequest } from '../../../lib/http1/buffered-server.ts'
+import { headersOf, hostNameOf } from '../../../lib/http1/head.ts'
 import type { Clock } from '../../../lib/clock.ts'
 import { CloudEventError } from '../../cloudevents/cloud-event.ts'
 import { decodeMessage, modeOf, type Headers } from '../../cloudevents/http-binding.ts'
@@ -69,18 +70,19 @@ export class Transforms implements AsyncDisposable {
   /** The answer, or undefined when the request is for somebody else. */
   handle({ head, body }: BufferedRequest): Promise<BufferedAnswer> | BufferedAnswer | undefined {
     if (this.#hosts.size === 0) return undefined
-    const transform = this.#hosts.get(head.host.replace(/:\d+$/, '').toLowerCase())
+    const transform = this.#hosts.get(hostNameOf(head))
     if (!transform) return undefined
     if (head.method === 'GET' && /^\/(healthz|readyz)$/.test(head.target)) return { status: 200 }
     if (head.method !== 'POST')
       return refuse(405, `${head.method} is not possible here: events are sent by POST`)
-    const headers = head.names.map((name, i) => [name.toLowerCase(), head.values[i] ?? ''] as const)
-    return guarded(transform, headers, body, this.#options.sender).catch((error: unknown) => {
-      if (error instanceof CloudEventError) return refuse(400, error.message)
-      if (error instanceof EvaluationError) return refuse(500, error.message)
-      if (error instanceof SendError) return refuse(502, error.message)
-      throw error
-    })
+    return guarded(transform, headersOf(head), body, this.#options.sender).catch(
+      (error: unknown) => {
+        if (error instanceof CloudEventError) return refuse(400, error.message)
+        if (error instanceof EvaluationError) return refuse(500, error.message)
+        if (error instanceof SendError) return refuse(502, error.message)
+        throw error
+      },
+    )
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
