@@ -158,7 +158,8 @@ function stepsText(steps: readonly Step[]): readonly (readonly string[])[] {
         counts.set(phase, count)
         const said =
           step.status === undefined ? plain(step.error ?? 'no answer') : String(step.status)
-        const more = step.status !== undefined && step.error !== undefined ? `, ${step.error}` : ''
+        const more =
+          step.status !== undefined && step.error !== undefined ? `, ${plain(step.error)}` : ''
         const where = phase === phases.subscriber ? '' : ` to ${step.url ?? ''}`
         const took = Math.max(step.tookMs ?? 0, 0).toFixed(0)
         return [

@@ -88,6 +88,21 @@ export function errorExtensions({ url, result, body }: Failure): Readonly<Record
   }
 }
 
+/** Bytes of an answer that are looked at, and characters that are shown of them. */
+const lookedAt = 1024
+const shown = 150
+
+/** What the body of an answer says of its failure, for who follows the event: its first line, if it is text. */
+export function complaintOf(body: Buffer): string | undefined {
+  const text = body.toString('utf8', 0, lookedAt).trimStart()
+  const [line = ''] = text.split(/[\r\n]/, 1)
+  // Of a page the first line says nothing, and what is no text even less.
+  if (line.startsWith('<') || /^[^\uFFFD]{0,100}\uFFFD/.test(line)) return undefined
+  const plain = line.replaceAll(/\p{Cc}+/gu, ' ').trim()
+  if (plain === '') return undefined
+  return plain.length > shown ? `${plain.slice(0, shown)}…` : plain
+}
+
 function message(event: CloudEvent, { delivery }: SubscriptionConfig, more: Headers): Message {
   const { headers, body } =
     delivery.format === 'json' ? encodeStructured(event) : encodeBinary(event)

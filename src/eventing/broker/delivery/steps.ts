@@ -14,7 +14,14 @@ import type { EventSpans } from '../following/spans.ts'
 import { withHop } from '../hops.ts'
 import type { StoredEvent } from '../stored-event.ts'
 import { traceHeaders, traceOfDelivery, type Trace } from '../trace.ts'
-import { inheritTtl, toDeadLetter, toReply, toSubscriber, understand } from './delivery.ts'
+import {
+  complaintOf,
+  inheritTtl,
+  toDeadLetter,
+  toReply,
+  toSubscriber,
+  understand,
+} from './delivery.ts'
 import type { Failure, Understood } from './delivery.ts'
 import { judge, type AttemptResult } from './retry.ts'
 import type { Sender } from './sender.ts'
@@ -203,18 +210,18 @@ export class Steps {
     const message = isInlet?.(to.url) ? withHop(first, stored.passed) : first
     const { timeoutMs } = this.config.delivery
     const startMs = clock.monotonic()
-    const noted = (result: AttemptResult) => {
+    const noted = (result: AttemptResult, body: Buffer = empty) => {
       const tookMs = clock.monotonic() - startMs
       this.durations.note(type, result.status ?? 0, tookMs)
+      const { error, unusable, status = 0 } = result
+      const problem = error ?? unusable ?? (status >= 300 ? complaintOf(body) : undefined)
       this.note(event, {
         kind: 'attempt',
         phase,
         url: to.url,
         tookMs,
         ...(result.status !== undefined && { status: result.status }),
-        ...((result.error ?? result.unusable) !== undefined && {
-          error: result.error ?? result.unusable ?? '',
-        }),
+        ...(problem !== undefined && { error: problem }),
       })
     }
     try {
@@ -226,7 +233,7 @@ export class Steps {
         phase === 'subscriber'
           ? understand(answer, this.config, clock.now())
           : understand({ ...answer, headers: [], body: empty }, lenient(this.config), clock.now())
-      noted(understood.result)
+      noted(understood.result, answer.body)
       return { understood, headers: answer.headers, failedBody: { body: answer.body } }
     } catch (error) {
       // A message that can't even be sent would come again and again: it is a failure like others.
