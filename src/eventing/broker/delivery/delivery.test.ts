@@ -5,7 +5,7 @@ import { complaintOf } from './delivery.ts'
 test('what an answer says of its failure is one short line of text, or nothing', () => {
   const said = (text: string | Buffer) => complaintOf(Buffer.from(text))
   assert.equal(said(''), undefined)
-  assert.equal(said('\r\n 404: no such host \nand more'), '404: no such host')
+  assert.equal(said('\r\n 404: no such host \nand more'), 'no such host')
   assert.equal(said('<!doctype html><p>Oh'), undefined)
   assert.equal(said(Buffer.from([0xff, 0xfe, 0x00, 0x41])), undefined)
   assert.equal(said('{"error":"out of stock"}'), '{"error":"out of stock"}')

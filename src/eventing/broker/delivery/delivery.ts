@@ -98,7 +98,11 @@ export function complaintOf(body: Buffer): string | undefined {
   const [line = ''] = text.split(/[\r\n]/, 1)
   // Of a page the first line says nothing, and what is no text even less.
   if (line.startsWith('<') || /^[^\uFFFD]{0,100}\uFFFD/.test(line)) return undefined
-  const plain = line.replaceAll(/\p{Cc}+/gu, ' ').trim()
+  // The status stands beside it.
+  const plain = line
+    .replaceAll(/\p{Cc}+/gu, ' ')
+    .replace(/^\d{3}:? /, '')
+    .trim()
   if (plain === '') return undefined
   return plain.length > shown ? `${plain.slice(0, shown)}…` : plain
 }
