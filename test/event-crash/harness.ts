@@ -1,8 +1,9 @@
 /**
  * Kills the event engine with -9 at random points while events come in and its subscribers misbehave, and counts: every
  * event that was acknowledged, and every answer of a subscriber, has been taken by each subscriber that wants it or is a
- * dead letter in the end, with the reason. What happens is drawn from a seed; when it happens is up to the machine. Files of the log are small, so that kills meet their change too;
- * now and then what a torn write leaves is put behind the last one.
+ * dead letter in the end, with the reason. What happens is drawn from a seed; when it happens is up to the machine. Files
+ * of the log are small, so that kills meet their change too; now and then what a torn write leaves is put behind the last
+ * one.
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { appendFile, mkdtemp, readdir, rm } from 'node:fs/promises'
@@ -178,7 +179,8 @@ async function start(
   let said = ''
   child.stderr.on('data', (chunk: Buffer) => (said += chunk))
   while (!said.includes('listens')) {
-    if (child.exitCode !== null) throw new Error(`the engine ended: ${said}`)
+    if (child.exitCode !== null || child.signalCode !== null)
+      throw new Error(`the engine ended with ${child.signalCode ?? child.exitCode}: ${said}`)
     await sleep(5)
   }
   const running = { process: child, socketPath, port: 0 }
@@ -227,6 +229,8 @@ function asked(
     const sending = request({ socketPath, method, path, agent }, (response) => {
       let text = ''
       response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
+      // It died in the middle.
+      response.on('error', reject)
       response.on('end', () =>
         response.statusCode === 200 ? resolve(text) : reject(new Error(`${path}: ${text}`)),
       )

@@ -87,6 +87,7 @@ const ingress = bufferedServer({
   handle: (request) =>
     transforms.handle(request) ?? requestReplies.handle(request) ?? engine.handle(request),
   maxBodyBytes: maxEventBytes,
+  onFault: (error) => log.error('a request could not be answered', { error }),
 })
 await new Promise<void>((resolve, reject) => {
   ingress.once('error', reject)

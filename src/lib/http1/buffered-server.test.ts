@@ -121,15 +121,18 @@ test('what is malformed, too large or too slow ends with a reason', async () => 
 })
 
 test('a handler that fails is an answer of 500, and the connection goes on', async () => {
+  const faults: unknown[] = []
   await using at = await world({
     handle: ({ head }) => {
-      if (head.target === '/throw') throw new Error('no')
-      return head.target === '/reject' ? Promise.reject(new Error('no')) : { status: 200 }
+      if (head.target === '/throw') throw new Error('thrown')
+      return head.target === '/reject' ? Promise.reject(new Error('rejected')) : { status: 200 }
     },
+    onFault: (error) => faults.push(error),
   })
   const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: h\r\n\r\n`
   const text = await at.talk(get('/throw') + get('/reject') + get('/ok'), / 200 OK/)
   assert.equal(text.match(/HTTP\/1.1 (\d+)/g)?.join(), 'HTTP/1.1 500,HTTP/1.1 500,HTTP/1.1 200')
+  assert.deepEqual(faults.map(String), ['Error: thrown', 'Error: rejected'])
 })
 
 test('one connection has a bounded number of requests waiting', async () => {

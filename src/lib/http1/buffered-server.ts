@@ -25,6 +25,8 @@ export interface BufferedAnswer {
 export interface BufferedServerOptions {
   readonly clock: Clock
   readonly handle: (request: BufferedRequest) => BufferedAnswer | Promise<BufferedAnswer>
+  /** Hears why `handle` failed; its client hears 500 and no more. */
+  readonly onFault?: (error: unknown) => void
   /** Of one body. */
   readonly maxBodyBytes: number
   /** Requests of one connection that wait for their answers; beyond it reading pauses. Default 64. */
@@ -229,11 +231,17 @@ class Connection {
     }
     try {
       const answer = this.#options.handle({ head, body })
-      if (answer instanceof Promise) answer.then(answered, () => answered(broken))
+      if (answer instanceof Promise)
+        answer.then(answered, (error: unknown) => answered(this.#fault(error)))
       else answered(answer)
-    } catch {
-      answered(broken)
+    } catch (error) {
+      answered(this.#fault(error))
     }
+  }
+
+  #fault(error: unknown): BufferedAnswer {
+    this.#options.onFault?.(error)
+    return broken
   }
 
   #flush(): void {

@@ -120,12 +120,13 @@ interface RunningJobSink extends AsyncDisposable {
 
 /** The endpoint of all JobSinks, on this machine's loopback; its code is loaded by the first event. */
 async function startJobSink(
-  { clientAs, clock }: EventingOptions,
+  { clientAs, clock, log }: EventingOptions,
   guard: JobSinkGuard,
 ): Promise<RunningJobSink> {
   const server = bufferedServer({
     clock,
     maxBodyBytes: maxJobEventBytes,
+    onFault: (error) => log.error('an event for a JobSink could not be answered', { error }),
     handle: async (request) => {
       const { jobSinkHandler } = await import('../../eventing/sources/job-sink/endpoint.ts')
       return await jobSinkHandler(clientAs(jobSinkUser, true), guard)(request)
