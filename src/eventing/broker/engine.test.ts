@@ -221,6 +221,39 @@ test('first attempts are in order; ordered keys also through their retries', asy
   assert.ok(slowIds.indexOf('3') < slowIds.indexOf('2'), slowIds.join())
 })
 
+test('an event that is tried again at once lets others in between', async () => {
+  await using world = await World.create()
+  world.answers.set('http://t/', [...Array.from({ length: 4 }, () => ({ status: 500 })), {}])
+  await world.engine.apply(broker(trigger('t', { delivery: { retry: 9 } })))
+  for (const id of ['bad', 'good', 'next']) await world.post('/default/b', event({ 'ce-id': id }))
+  await world.settled('uid-t')
+  const ids = world.sent.map(({ headers }) => headers['ce-id'])
+  // Four failures in all, and nobody has to wait until one event has had its own.
+  assert.ok(ids.indexOf('good') <= 2, ids.join())
+  assert.equal(ids.length, 7)
+})
+
+test('a key that is stuck for hours holds up no other, however many events it has', async () => {
+  await using world = await World.create()
+  const delivery = { retry: 9, backoff: { policy: 'linear', delayMs: 3_600_000 } } as const
+  world.answers.set('http://t/', [{ status: 500 }, { status: 500 }, {}])
+  await world.engine.apply(broker(trigger('t', { order: 'ordered', delivery })))
+  const key = (id: string, partitionkey: string) =>
+    world.post('/default/b', event({ 'ce-id': id, 'ce-partitionkey': partitionkey }))
+  await key('0', 'stuck')
+  await world.until(2)
+  await Promise.all(Array.from({ length: 1000 }, (_, i) => key(`${i + 1}`, 'stuck')))
+  await key('other', 'free')
+  await world.until(3)
+  assert.equal(world.sent[2]?.headers['ce-id'], 'other')
+  await world.clock.advance(3_600_000)
+  await world.settled('uid-t')
+  assert.deepEqual(
+    world.sent.slice(3).map(({ headers }) => headers['ce-id']),
+    Array.from({ length: 1001 }, (_, i) => String(i)),
+  )
+})
+
 test('a subscription that is removed drops its backlog, a channel its events', async () => {
   await using world = await World.create()
   const { subscriber: _, ...unresolved } = trigger('t')

@@ -27,8 +27,8 @@ interface Task {
   /** Absent = it waited, and is read again: they may be many and large, and wait for hours. */
   readonly event?: LoggedEvent
   readonly state: State
-  /** Of its order; '' for all where order is not asked for. */
-  readonly key: string
+  /** Of its order; undefined where order is not asked for. */
+  readonly key: string | undefined
 }
 
 /** Read ahead and filtered, to be sent. */
@@ -36,7 +36,7 @@ const queueLength = 256
 /** Of what is read ahead, and of what is under way, beyond which no more is begun. */
 const maxQueuedBytes = 16 << 20
 const maxInFlightBytes = 64 << 20
-/** Waiting to be tried again; more are not begun. */
+/** Waiting to be tried again, or for one that does; more are not begun. */
 const maxDeferred = 10_000
 /** Behind by more than this, several first attempts are made at a time. */
 const smallBacklog = 8
@@ -55,7 +55,10 @@ export class Dispatcher implements AsyncDisposable {
   readonly #deferred = new Map<number, () => void>()
   /** How the events that were deferred before a restart stand. */
   readonly #before: Map<number, { readonly attempts: number; readonly notBeforeMs: number }>
-  readonly #busyKeys = new Set<string>()
+  /** Keys of order that have an event on its way, and those that wait until it is settled. */
+  readonly #lines = new Map<string, Task[]>()
+  /** In all lines together. */
+  #inLine = 0
   #queuedBytes = 0
   #inFlight = 0
   #inFlightBytes = 0
@@ -127,7 +130,7 @@ export class Dispatcher implements AsyncDisposable {
       if (!task) break
       this.#queuedBytes -= sizeOf(task.event)
       this.#awaitedInFlight++
-      void this.#run(task).finally(() => {
+      void this.#run(task, 'awaited').finally(() => {
         this.#awaitedInFlight--
         this.#pump()
       })
@@ -144,7 +147,7 @@ export class Dispatcher implements AsyncDisposable {
     const room =
       this.#queue.length + this.#awaited.length < queueLength / 2 &&
       this.#queuedBytes < maxQueuedBytes &&
-      this.#deferred.size < maxDeferred
+      this.#deferred.size + this.#inLine < maxDeferred
     if (!this.#taking && room) void this.#take()
   }
 
@@ -156,18 +159,9 @@ export class Dispatcher implements AsyncDisposable {
   }
 
   #nextTask(): Task | undefined {
-    for (const list of [this.#ready, this.#queue]) {
-      const at =
-        this.#config.order === 'ordered'
-          ? list.findIndex(({ key }) => list === this.#ready || !this.#busyKeys.has(key))
-          : 0
-      const task = at < 0 ? undefined : list[at]
-      if (!task) continue
-      list.splice(at, 1)
-      if (list === this.#queue) this.#queuedBytes -= sizeOf(task.event)
-      return task
-    }
-    return undefined
+    const task = this.#ready.shift() ?? this.#queue.shift()
+    this.#queuedBytes -= sizeOf(task?.event)
+    return task
   }
 
   async #take(): Promise<void> {
@@ -195,10 +189,11 @@ export class Dispatcher implements AsyncDisposable {
       return
     }
     const key =
-      this.#config.order === 'ordered' ? textOf(stored.event.attributes['partitionkey']) : ''
+      this.#config.order === 'ordered' ? textOf(stored.event.attributes['partitionkey']) : undefined
     const before = this.#before.get(event.sequence)
     this.#before.delete(event.sequence)
     const state: State = { phase: 'subscriber', attempts: before?.attempts ?? 0 }
+    if (key !== undefined && this.#stoodInLine(key, event, state)) return
     const waitMs = Math.min(
       (before?.notBeforeMs ?? 0) - this.#deps.clock.now(),
       // Whatever the clock of the machine was when that was noted.
@@ -211,6 +206,35 @@ export class Dispatcher implements AsyncDisposable {
       list.push(task)
       this.#queuedBytes += sizeOf(event)
     }
+  }
+
+  /** False = the key was free, and is not any more. */
+  #stoodInLine(key: string, event: LoggedEvent, state: State): boolean {
+    const line = this.#lines.get(key)
+    if (!line) {
+      this.#lines.set(key, [])
+      return false
+    }
+    const { sequence } = event
+    // A few are kept, the others are read again: a key that is stuck may have thousands, and hold up no other.
+    const bytes = sizeOf(event)
+    const isKept = this.#inLine < queueLength && this.#queuedBytes + bytes < maxQueuedBytes / 2
+    line.push({ sequence, state, key, ...(isKept && { event }) })
+    this.#inLine++
+    if (isKept) this.#queuedBytes += bytes
+    return true
+  }
+
+  /** The next of its key goes. */
+  #release(key: string | undefined): void {
+    if (key === undefined) return
+    const next = this.#lines.get(key)?.shift()
+    if (!next) {
+      this.#lines.delete(key)
+      return
+    }
+    this.#inLine--
+    this.#ready.push(next)
   }
 
   #isAwaited({ event: { attributes } }: StoredEvent): boolean {
@@ -228,10 +252,9 @@ export class Dispatcher implements AsyncDisposable {
     }
   }
 
-  async #run(task: Task): Promise<void> {
+  async #run(task: Task, awaited?: 'awaited'): Promise<void> {
     const { sequence, key } = task
     this.#inFlight++
-    this.#busyKeys.add(key)
     let { event, state } = task
     let bytes = 0
     try {
@@ -239,7 +262,7 @@ export class Dispatcher implements AsyncDisposable {
       if (!event) {
         // Damage took it meanwhile: there is nothing left to do.
         this.#deps.subscription.settle(sequence)
-        this.#busyKeys.delete(key)
+        this.#release(key)
         return
       }
       bytes = sizeOf(event)
@@ -250,12 +273,14 @@ export class Dispatcher implements AsyncDisposable {
         if (next === 'done' || next === 'parked') {
           if (next === 'done') this.#steps.note(event, { kind: 'done' })
           this.#deps.subscription.settle(event.sequence)
-          this.#busyKeys.delete(key)
+          this.#release(key)
           return
         }
         state = next.state
-        if (next.waitMs === 0) continue
-        this.#steps.note(event, { kind: 'waits', nextMs: this.#deps.clock.now() + next.waitMs })
+        // A subscriber that is called again gives the others a turn, unless somebody waits for this one.
+        if (next.waitMs === 0 && (awaited || state.phase !== 'subscriber')) continue
+        if (next.waitMs > 0)
+          this.#steps.note(event, { kind: 'waits', nextMs: this.#deps.clock.now() + next.waitMs })
         this.#defer({ sequence, state, key }, next.waitMs)
         return
       }
@@ -275,7 +300,6 @@ export class Dispatcher implements AsyncDisposable {
     const notBeforeMs = clock.now() + waitMs
     if (state.phase === 'subscriber')
       subscription.defer({ sequence, attempts: state.attempts, notBeforeMs })
-    if (this.#config.order === 'ordered') this.#busyKeys.add(key)
     this.#wait({ sequence, state, key }, waitMs)
   }
 
@@ -302,6 +326,7 @@ export class Dispatcher implements AsyncDisposable {
     this.#awaited = []
     this.#queuedBytes = 0
     this.#ready = []
+    this.#lines.clear()
     if (this.#inFlight > 0 && graceMs > 0)
       await new Promise<void>((resolve) => {
         const cancel = clock.after(graceMs, resolve)
