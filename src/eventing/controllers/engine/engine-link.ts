@@ -81,7 +81,7 @@ export function connectEngine({
   let address: DialAddress | undefined
   let pid: number | undefined
   let served: ReadonlySet<string> = new Set()
-  let problems: Readonly<Record<string, string>> = {}
+  let problems: ReadonlyMap<string, string> = new Map()
   let told = ''
   let tokensTold = '[]'
   let certificatesTold = '[]'
@@ -150,9 +150,9 @@ export function connectEngine({
     const text = JSON.stringify(config)
     if (text !== told || moved) {
       const report = (await ask('PUT', '/config', text)) as EngineReport
-      problems = report.problems ?? {}
+      problems = new Map(Object.entries(report.problems ?? {}))
       told = text
-      const usable = config.channels.filter(({ uid }) => !(uid in problems))
+      const usable = config.channels.filter(({ uid }) => !problems.has(uid))
       // A disk that is full or gone may be there again: it is told the same once more.
       if (usable.length < config.channels.length) told = ''
       served = new Set([
@@ -194,7 +194,7 @@ export function connectEngine({
       return secure
     },
     serves: (uid) => served.has(uid),
-    problemOf: (uid) => problems[uid],
+    problemOf: (uid) => problems.get(uid),
     changed() {
       dirty = true
       // Not put off by the next change: changes that don't end must not keep it waiting.

@@ -34,6 +34,8 @@ export function startServerSecrets(deps: ServerSecretsDeps): Disposable {
   const { informers, clock, log } = deps
   const read = informers.reader()
   let running: Promise<void> | undefined
+  /** Something has changed since the look that runs began. */
+  let missed = false
   let closed = false
   let cancel = () => {}
   const later = (delayMs: number) => {
@@ -45,7 +47,9 @@ export function startServerSecrets(deps: ServerSecretsDeps): Disposable {
     await write(name, host, deps)
   }
   function look(): void {
-    if (running || closed || featuresIn(read).transportEncryption === 'disabled') return
+    if (closed || featuresIn(read).transportEncryption === 'disabled') return
+    missed = running !== undefined
+    if (missed) return
     running = Promise.all(missingSecrets(read, clock.now()).map(make))
       .then(
         () => later(lookEveryMs),
@@ -54,7 +58,10 @@ export function startServerSecrets(deps: ServerSecretsDeps): Disposable {
           later(againMs)
         },
       )
-      .finally(() => (running = undefined))
+      .finally(() => {
+        running = undefined
+        if (missed) look()
+      })
   }
   const features = informers.for(ConfigMap).subscribe((_, map) => void (isFeatures(map) && look()))
   const secrets = informers.for(Secret).subscribe((type, secret) => {

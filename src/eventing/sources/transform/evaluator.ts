@@ -33,14 +33,16 @@ interface Task {
 const defaultLimitMs = 5_000
 /** Of the start of a process, which is nobody's expression's fault. */
 const startMs = 30_000
-/** Evaluations that wait. */
+/** Evaluations that wait, and what all of them say: beyond it no more are taken. */
 const capacity = 256
+const maxWaitingChars = 32 << 20
 /** A process that nothing is asked of ends. */
 const idleMs = 60_000
 
 export class Evaluator implements AsyncDisposable {
   readonly #options: EvaluatorOptions
   readonly #waiting: Task[] = []
+  #waitingChars = 0
   #jail: ChildProcess | undefined
   #isReady = false
   #current: Task | undefined
@@ -55,8 +57,13 @@ export class Evaluator implements AsyncDisposable {
   evaluate(expression: string, input: string): Promise<string> {
     return new Promise((done, failed) => {
       if (this.#closed) return failed(new EvaluationError('the engine is being stopped'))
-      if (this.#waiting.length >= capacity)
-        return failed(new EvaluationError(`${capacity} events wait for this transform already`))
+      if (this.#waiting.length >= capacity || this.#waitingChars > maxWaitingChars)
+        return failed(
+          new EvaluationError(
+            `${this.#waiting.length} events wait for this transform already: try again later`,
+          ),
+        )
+      this.#waitingChars += input.length
       this.#waiting.push({ asked: { expression, input }, done, failed })
       this.#next()
     })
@@ -66,6 +73,7 @@ export class Evaluator implements AsyncDisposable {
     if (this.#current) return
     this.#cancel()
     const task = (this.#current = this.#waiting.shift())
+    this.#waitingChars -= task?.asked.input.length ?? 0
     if (!task) {
       this.#cancel = this.#options.clock.after(idleMs, () => this.#end())
       return
@@ -79,9 +87,10 @@ export class Evaluator implements AsyncDisposable {
   #limit(): void {
     this.#cancel()
     const { clock, limitMs = defaultLimitMs } = this.#options
-    this.#cancel = clock.after(this.#isReady ? limitMs : startMs, () =>
-      this.#lose(`the expression took longer than ${limitMs} ms and was stopped`),
-    )
+    const [ms, what] = this.#isReady
+      ? [limitMs, 'the expression took longer than']
+      : [startMs, 'the process that evaluates expressions was not there within']
+    this.#cancel = clock.after(ms, () => this.#lose(`${what} ${ms} ms and was stopped`))
   }
 
   #start(): ChildProcess {
@@ -141,6 +150,7 @@ export class Evaluator implements AsyncDisposable {
     this.#cancel()
     const ended = new EvaluationError('the transform was changed or removed')
     for (const task of [this.#current, ...this.#waiting.splice(0)]) task?.failed(ended)
+    this.#waitingChars = 0
     this.#current = undefined
     this.#end()
   }
