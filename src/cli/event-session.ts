@@ -1,9 +1,10 @@
 /** What every verb of `ebb event` begins with: which API, which namespace, which Brokers and Channels are meant. */
 import { existsSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { Broker } from '../eventing/api/broker.ts'
+import { Broker, classOf } from '../eventing/api/broker.ts'
 import { Channel } from '../eventing/api/channel.ts'
 import { InMemoryChannel } from '../eventing/api/in-memory-channel.ts'
+import { brokerClass } from '../eventing/api/names.ts'
 import type { Kind } from '../kube/api/kind.ts'
 import type { KubeObject } from '../kube/api/meta.ts'
 import { dataDirOf, layoutOf, type Layout } from '../platform/config.ts'
@@ -57,18 +58,25 @@ function named({ args, namespace }: Session): Inlet | undefined {
   return undefined
 }
 
-/** All there are; `''` = of all namespaces. */
+/** All there are that have events here; `''` = of all namespaces. */
 export async function inletsIn(
   { client }: Pick<Session, 'client'>,
   namespace: string,
 ): Promise<readonly Inlet[]> {
-  const of = async <T extends KubeObject>(kind: Kind<T>, resource: Inlet['resource']) =>
-    (await client.list(kind, namespace)).items.map(({ metadata }): Inlet => ({
+  const of = async <T extends KubeObject>(
+    kind: Kind<T>,
+    resource: Inlet['resource'],
+    isServed: (object: T) => boolean = () => true,
+  ) =>
+    (await client.list(kind, namespace)).items.filter(isServed).map(({ metadata }): Inlet => ({
       resource,
       namespace: metadata.namespace ?? namespace,
       name: metadata.name,
     }))
-  const found = await Promise.all([of(Broker, 'brokers'), of(InMemoryChannel, 'inmemorychannels')])
+  const found = await Promise.all([
+    of(Broker, 'brokers', (broker) => classOf(broker) === brokerClass.multiTenant),
+    of(InMemoryChannel, 'inmemorychannels'),
+  ])
   return found.flat()
 }
 

@@ -299,6 +299,16 @@ spec:
     assert.match(await ok('trace', 'e3'), /lonely: done[^]*attempt 1: 400[^]*sent again 1 .*: 202/)
     assert.deepEqual(await ok('list', '--id', 'e3', '-o', 'name'), 'e3\n')
     assert.match((await ebb.ebb('event', 'trace', 'e')).stderr, /\d ids begin with e: e1, /)
+    const elsewhere = {
+      name: 'of-kafka',
+      annotations: { 'eventing.knative.dev/broker.class': 'Kafka' },
+    }
+    const other = { apiVersion: 'eventing.knative.dev/v1', kind: 'Broker', metadata: elsewhere }
+    await ebb.ok('create', '-f', await ebb.file('other.yaml', JSON.stringify(other)))
+    assert.equal(await ok('list', '--id', 'e3', '-o', 'name'), 'e3\n')
+    const unserved = await ebb.ebb('event', 'list', '--broker', 'of-kafka')
+    assert.match(unserved.stderr, /Broker of-kafka is of class Kafka, so its events are not here/)
+    await ebb.ok('delete', 'broker', 'of-kafka')
     assert.match(
       (await ebb.ebb('event', 'list', '-n', 'kube-system')).stderr,
       /no Broker and no Channel in namespace kube-system; there are in default/,

@@ -11,11 +11,11 @@ import { StatusError } from '../../kube/api/status-error.ts'
 import type { AnswerStream } from '../../kube/apiserver/http/http.ts'
 import { methodNotAllowed } from '../../kube/apiserver/machinery.ts'
 import type { Client } from '../../kube/client/client.ts'
-import { Broker } from '../../eventing/api/broker.ts'
+import { Broker, classOf } from '../../eventing/api/broker.ts'
 import { Channel } from '../../eventing/api/channel.ts'
 import { acts as acting, looks as looking } from '../../eventing/api/following.ts'
 import { InMemoryChannel } from '../../eventing/api/in-memory-channel.ts'
-import { eventingGroup, messagingGroup } from '../../eventing/api/names.ts'
+import { brokerClass, eventingGroup, messagingGroup } from '../../eventing/api/names.ts'
 import type { Address } from '../config.ts'
 
 const looks: ReadonlySet<string> = new Set(looking)
@@ -71,7 +71,7 @@ async function uidOf({ path }: Call, client: Client): Promise<string> {
   const { namespace, name, resource } = path
   const get = <T extends Broker | InMemoryChannel | Channel>(kind: KindDefinition<T>, of = name) =>
     client.get(kind, { namespace, name: of })
-  if (resource === 'brokers') return (await get(Broker)).metadata.uid ?? ''
+  if (resource === 'brokers') return uidOfServed(await get(Broker))
   if (resource === 'inmemorychannels') return (await get(InMemoryChannel)).metadata.uid ?? ''
   const { status } = await get(Channel)
   const behind = status?.channel
@@ -82,6 +82,15 @@ async function uidOf({ path }: Call, client: Client): Promise<string> {
       { retryAfterSeconds: 1 },
     )
   return (await get(InMemoryChannel, behind.name)).metadata.uid ?? ''
+}
+
+function uidOfServed(broker: Broker): string {
+  const { name, uid = '' } = broker.metadata
+  if (classOf(broker) === brokerClass.multiTenant) return uid
+  throw new StatusError(
+    'BadRequest',
+    `Broker ${name} is of class ${classOf(broker)}, so its events are not here; those of ${brokerClass.multiTenant} are`,
+  )
 }
 
 const maxBodyBytes = 8 << 20
