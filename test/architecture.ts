@@ -106,6 +106,7 @@ export const architecture: Readonly<Record<string, readonly string[]>> = {
     'eventing/api',
     'eventing/broker', // only shapes: what following answers
     'eventing/cesql', // whether a --filter can be read
+    'eventing/cloudevents', // how headers say what --ext says
     'image',
     'platform',
   ],

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { text } from 'node:stream/consumers'
+import { encodeHeader } from '../eventing/cloudevents/header-value.ts'
 import { UsageError, type Arguments, type Output } from './command.ts'
 
 export interface Post {
@@ -15,6 +16,9 @@ export interface Post {
   /** What to do about 401. */
   readonly whenAsked?: string
 }
+
+/** What is said by other flags, or by none. */
+const own = new Set(['id', 'type', 'source', 'subject', 'specversion', 'data', 'datacontenttype'])
 
 /** Throws an Error with what the receiver said unless it took the event. */
 export async function sendEvent(args: Arguments, to: Post, out: Output): Promise<void> {
@@ -35,10 +39,14 @@ export async function sendEvent(args: Arguments, to: Post, out: Output): Promise
       throw new UsageError(
         `--ext: expected NAME=VALUE with a name of letters a to z and digits, found "${each}"`,
       )
+    if (own.has(name))
+      throw new UsageError(
+        `--ext: expected a further attribute, found "${each}"; there are --id, --type, --source, --subject and --data`,
+      )
     attributes[name] = value
   }
   const headers = Object.entries(attributes).map(
-    ([name, value]) => [`ce-${name}`, headerValue(value)] as const,
+    ([name, value]) => [`ce-${name}`, encodeHeader(value)] as const,
   )
   const { status, body } = await post(to, data, {
     ...Object.fromEntries(headers),
@@ -78,15 +86,6 @@ function guess(data: Buffer): string {
     return 'text/plain'
   }
 }
-
-/** Percent-encoded where a header can't say it (CloudEvents 1.0.2, HTTP binding 3.1.3.2). */
-const headerValue = (value: string): string =>
-  value.replaceAll(/[^\x21\x23\x24\x26-\x7E]+/gu, (run) =>
-    Array.from(
-      Buffer.from(run),
-      (byte) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`,
-    ).join(''),
-  )
 
 const answerMs = 60_000
 

@@ -1,6 +1,6 @@
 /** Channel: makes a channel of the kind that its template names and repeats what that says (contract eventing §2.7). */
 import { apiVersionOf, type Kind } from '../../../kube/api/kind.ts'
-import { controllerOf, keyOf, type KubeObject } from '../../../kube/api/meta.ts'
+import { controllerOf, controllerRef, keyOf, type KubeObject } from '../../../kube/api/meta.ts'
 import type { Reconciler } from '../../../kube/controller/reconciler.ts'
 import { conditionOf, finish, type ConditionedObject } from '../../../knative/conditions.ts'
 import { Channel, channelConditions as conditions, type ChannelStatus } from '../../api/channel.ts'
@@ -138,7 +138,7 @@ function decide(
 
 /** Subscribers are the Subscriptions' affair. */
 function applyBacking(channel: Channel, kind: Kind) {
-  const { name, namespace = '', uid = '' } = channel.metadata
+  const { name, namespace = '' } = channel.metadata
   const { channelTemplate, delivery } = channel.spec
   const spec = { ...channelTemplate?.spec, ...(delivery && { delivery }) }
   const desired = {
@@ -148,16 +148,7 @@ function applyBacking(channel: Channel, kind: Kind) {
       name,
       namespace,
       annotations: handedOn({ [annotation.subscribable]: 'v1' }, channel.metadata),
-      ownerReferences: [
-        {
-          apiVersion: apiVersionOf(Channel),
-          kind: Channel.kind,
-          name,
-          uid,
-          controller: true,
-          blockOwnerDeletion: true,
-        },
-      ],
+      ownerReferences: [controllerRef(channel)],
     },
     spec,
   }

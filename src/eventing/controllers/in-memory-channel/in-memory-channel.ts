@@ -1,6 +1,5 @@
 /** InMemoryChannel: a Service with its address, and how each subscriber stands with the engine (contract eventing §2.8). */
-import { apiVersionOf } from '../../../kube/api/kind.ts'
-import { keyOf, type KubeObject } from '../../../kube/api/meta.ts'
+import { controllerRef, keyOf, type KubeObject } from '../../../kube/api/meta.ts'
 import { Service as CoreService } from '../../../kube/api/service.ts'
 import type { Reconciler } from '../../../kube/controller/reconciler.ts'
 import { finish } from '../../../knative/conditions.ts'
@@ -149,7 +148,7 @@ function standing(
 
 /** The Service whose name is the channel's host. */
 function service(channel: InMemoryChannel): KubeObject {
-  const { name, namespace = '', uid = '' } = channel.metadata
+  const { name, namespace = '' } = channel.metadata
   const desired = {
     apiVersion: 'v1',
     kind: 'Service',
@@ -157,16 +156,7 @@ function service(channel: InMemoryChannel): KubeObject {
       name: channelServiceName(name),
       namespace,
       labels: { [label.role]: 'in-memory-channel' },
-      ownerReferences: [
-        {
-          apiVersion: apiVersionOf(InMemoryChannel),
-          kind: InMemoryChannel.kind,
-          name,
-          uid,
-          controller: true,
-          blockOwnerDeletion: true,
-        },
-      ],
+      ownerReferences: [controllerRef(channel)],
     },
     spec: {
       type: 'ExternalName',
