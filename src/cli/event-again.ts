@@ -7,6 +7,7 @@ import { countOf, selectionOf } from './event-selection.ts'
 import {
   documentPrinter,
   isAsked,
+  linesOf,
   lookedAt,
   noMore,
   oneInlet,
@@ -60,27 +61,31 @@ interface ShownLetter extends SeenEvent {
 }
 
 async function listDeadLetters(session: Session): Promise<number> {
-  const { args, out, api } = session
+  const { args, out } = session
   const trigger = args.string('trigger')
   const print = await documentPrinter(session)
   let count = 0
-  for (const inlet of await lookedAt(session))
-    for await (const letter of api.lines<ShownLetter>(inlet, 'dead-letters')) {
-      const subscription = letter.name ?? letter.subscription
-      if (trigger !== undefined && trigger !== subscription) continue
-      count++
-      if (print) {
-        print(letter, String(letter.number))
-        continue
-      }
-      const { knativeerrordest = '', knativeerrorcode = '', knativeerrordata = '' } = letter.reason
-      const said = Buffer.from(knativeerrordata, 'base64').toString('utf8').trim().slice(0, 200)
-      const [row = ''] = tableText([eventRow(letter, `${inlet.namespace}/${inlet.name}`)])
-      out.print(`${letter.number}  ${row}`)
-      out.print(
-        `   ${subscription} → ${plain(knativeerrordest)}: ${plain(knativeerrorcode)}${said === '' ? '' : ` ${plain(JSON.stringify(said))}`}`,
-      )
+  const inlets = await lookedAt(session)
+  for await (const { inlet, found: letter } of linesOf<ShownLetter>(
+    session,
+    inlets,
+    'dead-letters',
+  )) {
+    const subscription = letter.name ?? letter.subscription
+    if (trigger !== undefined && trigger !== subscription) continue
+    count++
+    if (print) {
+      print(letter, String(letter.number))
+      continue
     }
+    const { knativeerrordest = '', knativeerrorcode = '', knativeerrordata = '' } = letter.reason
+    const said = Buffer.from(knativeerrordata, 'base64').toString('utf8').trim().slice(0, 200)
+    const [row = ''] = tableText([eventRow(letter, `${inlet.namespace}/${inlet.name}`)])
+    out.print(`${letter.number}  ${row}`)
+    out.print(
+      `   ${subscription} → ${plain(knativeerrordest)}: ${plain(knativeerrorcode)}${said === '' ? '' : ` ${plain(JSON.stringify(said))}`}`,
+    )
+  }
   if (!print && count === 0) out.note('No dead letters: everything was taken, or is being tried.')
   return 0
 }

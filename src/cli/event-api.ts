@@ -15,6 +15,11 @@ export class Unreached extends Error {
   override readonly name = 'Unreached'
 }
 
+/** This one can't be looked at; others can. */
+export class OutOfOrder extends Error {
+  override readonly name = 'OutOfOrder'
+}
+
 /** The API server itself is not there. */
 export class ApiAway extends Error {
   override readonly name = 'ApiAway'
@@ -138,7 +143,7 @@ function ask(
     asking.on('response', (answer) => {
       if (answer.statusCode === 200) return resolve(answer)
       const { statusCode } = answer
-      const Refused = statusCode === 503 ? Unreached : Error
+      const Refused = statusCode === 503 ? Unreached : statusCode === 500 ? OutOfOrder : Error
       text(answer).then((said) => reject(new Refused(messageIn(said, statusCode))), reject)
     })
     asking.end(body)

@@ -6,9 +6,16 @@ import { brokerNamespaceOf, brokerOf, Trigger } from '../eventing/api/trigger.ts
 import { Subscription } from '../eventing/api/subscription.ts'
 import type { SeenEvent, Selection, Way } from '../eventing/broker/following/following.ts'
 import { UsageError } from './command.ts'
-import { ApiAway, Unreached, type Inlet } from './event-api.ts'
+import { ApiAway, OutOfOrder, Unreached, type Inlet } from './event-api.ts'
 import { countOf, selectionOf } from './event-selection.ts'
-import { documentPrinter, inletsIn, lookedAt, noMore, type Session } from './event-session.ts'
+import {
+  documentPrinter,
+  inletsIn,
+  linesOf,
+  lookedAt,
+  noMore,
+  type Session,
+} from './event-session.ts'
 import {
   attributesOf,
   eventColumns,
@@ -82,7 +89,7 @@ async function* followed(
         from = found.sequence + 1
       }
     } catch (error) {
-      const isAway = error instanceof ApiAway && from !== undefined
+      const isAway = error instanceof OutOfOrder || (error instanceof ApiAway && from !== undefined)
       if (!isAway && !(error instanceof Unreached)) throw error
       if (isAway) tellAway(error.message)
     }
@@ -93,13 +100,12 @@ async function* followed(
 
 export async function list(session: Session, rest: readonly string[]): Promise<number> {
   noMore(rest)
-  const { args, api, out } = session
+  const { args, out } = session
   const last = countOf(args, 'limit', 20)
   const selection = { ...selectionOf(args, systemClock.now()), last }
   const all: { readonly inlet: Inlet; readonly found: SeenEvent }[] = []
-  for (const inlet of await lookedAt(session))
-    for await (const found of api.lines<SeenEvent>(inlet, 'events', selection))
-      all.push({ inlet, found })
+  const inlets = await lookedAt(session)
+  for await (const each of linesOf<SeenEvent>(session, inlets, 'events', selection)) all.push(each)
   all.sort((a, b) => a.found.atMs - b.found.atMs)
   const shown = all.slice(-last)
   const print = await documentPrinter(session)
@@ -162,15 +168,14 @@ async function waysOf(
 }
 
 async function gathered(
-  { api }: Session,
+  session: Session,
   inlets: readonly Inlet[],
   subresource: 'ways' | 'trace',
   selection: Selection,
 ): Promise<readonly Way[]> {
   const found = new Map<string, Way>()
-  for (const inlet of inlets)
-    for await (const way of api.lines<Way>(inlet, subresource, selection))
-      found.set(`${way.channel.uid}/${way.sequence}`, way)
+  for await (const { found: way } of linesOf<Way>(session, inlets, subresource, selection))
+    found.set(`${way.channel.uid}/${way.sequence}`, way)
   return inOrder([...found.values()])
 }
 
@@ -182,19 +187,15 @@ const mostOfPrefix = 1000
 
 /** The only id that begins so; undefined = there is none. */
 async function wholeId(
-  { api }: Session,
+  session: Session,
   inlets: readonly Inlet[],
   selection: Selection,
   idPrefix: string,
 ): Promise<string | undefined> {
   const ids = new Set<string>()
-  for (const inlet of inlets)
-    for await (const found of api.lines<SeenEvent>(inlet, 'events', {
-      ...selection,
-      idPrefix,
-      last: mostOfPrefix,
-    }))
-      ids.add(idOf(found))
+  const wanted = { ...selection, idPrefix, last: mostOfPrefix }
+  for await (const { found } of linesOf<SeenEvent>(session, inlets, 'events', wanted))
+    ids.add(idOf(found))
   const [only, ...others] = ids
   if (only === undefined || others.length === 0) return only
   const shown = [only, ...others].slice(0, 5).map(plain).join(', ')

@@ -10,7 +10,8 @@ import type { KubeObject } from '../kube/api/meta.ts'
 import { dataDirOf, layoutOf, type Layout } from '../platform/config.ts'
 import { clientOf, type ConnectedClient } from './api-client.ts'
 import { UsageError, type Arguments, type Output } from './command.ts'
-import { eventApi, type EventApi, type Inlet } from './event-api.ts'
+import { eventApi, OutOfOrder, type EventApi, type Inlet } from './event-api.ts'
+import type { Selection } from '../eventing/broker/following/following.ts'
 
 export interface Session extends AsyncDisposable {
   readonly api: EventApi
@@ -19,6 +20,8 @@ export interface Session extends AsyncDisposable {
   readonly namespace: string
   readonly args: Arguments
   readonly out: Output
+  /** What was told to be left out. */
+  readonly leftOut: Set<string>
 }
 
 export async function openSession(args: Arguments, out: Output): Promise<Session> {
@@ -43,6 +46,7 @@ export async function openSession(args: Arguments, out: Output): Promise<Session
     namespace: args.string('namespace') ?? connection.namespace,
     args,
     out,
+    leftOut: new Set(),
     [Symbol.asyncDispose]: () => connection[Symbol.asyncDispose](),
   }
 }
@@ -94,6 +98,23 @@ export async function lookedAt(session: Session): Promise<readonly Inlet[]> {
       ? `there is no Broker and no Channel in namespace ${namespace}; there are in ${elsewhere.join(', ')}: give --namespace`
       : `there is no Broker and no Channel ${isAll ? 'yet' : `in namespace ${namespace}`}: \`kubectl label namespace ${namespace} eventing.knative.dev/injection=enabled\` makes Broker default there`,
   )
+}
+
+/** Documents of each in turn. Of several, one that is out of order is told of and left out. */
+export async function* linesOf<T>(
+  { api, out, leftOut }: Pick<Session, 'api' | 'out' | 'leftOut'>,
+  inlets: readonly Inlet[],
+  subresource: Parameters<EventApi['lines']>[1],
+  selection?: Selection,
+): AsyncGenerator<{ readonly inlet: Inlet; readonly found: T }> {
+  for (const inlet of inlets)
+    try {
+      for await (const found of api.lines<T>(inlet, subresource, selection)) yield { inlet, found }
+    } catch (error) {
+      if (!(error instanceof OutOfOrder) || inlets.length === 1) throw error
+      if (!leftOut.has(error.message)) out.note(`left out: ${error.message}`)
+      leftOut.add(error.message)
+    }
 }
 
 const shownNamespaces = 10

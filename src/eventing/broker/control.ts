@@ -111,6 +111,8 @@ async function answer(
   }
   const uid = decodeURIComponent(url.pathname.split('/')[2] ?? '')
   const channel = engine.channel(uid)
+  const problem = engine.problemOf(uid)
+  if (problem) throw new Refusal(500, problem.message)
   if (!channel) throw new Refusal(404, `there is no channel ${uid} here`)
   const signal = gone.signal
   const again = { sender, clock, signal, journal: (step: Step) => deps.journal.note(step) }

@@ -40,7 +40,7 @@ export class Engine implements AsyncDisposable {
   readonly #options: EngineOptions
   readonly #channels = new Map<string, Channel>()
   /** Stand for those whose log can't be opened, by uid. */
-  readonly #broken = new Map<string, Inlet>()
+  readonly #broken = new Map<string, Inlet & { readonly problem: Error }>()
   #brokerHosts = new Set<string>()
   /** Uid by `namespace/name`. */
   #brokers = new Map<string, string>()
@@ -83,6 +83,11 @@ export class Engine implements AsyncDisposable {
 
   channel(uid: string): Channel | undefined {
     return this.#channels.get(uid)
+  }
+
+  /** Why a channel that is wanted is not there. */
+  problemOf(uid: string): Error | undefined {
+    return this.#broken.get(uid)?.problem
   }
 
   get stats(): readonly SubscriptionStats[] {
@@ -188,8 +193,9 @@ export class Engine implements AsyncDisposable {
   }
 }
 
-const brokenInlet = ({ kind }: ChannelConfig, problem: Error): Inlet => ({
+const brokenInlet = ({ kind }: ChannelConfig, problem: Error) => ({
   kind,
+  problem,
   append: () => Promise.reject(problem),
 })
 

@@ -117,6 +117,7 @@ test('a Broker whose files are broken does not take the others with it', async (
   const problems = await world.engine.apply(config)
   assert.deepEqual(Object.keys(problems), ['uid-broken'])
   assert.match(problems['uid-broken'] ?? '', /a\/x.*ENOTDIR/)
+  assert.equal(world.engine.problemOf('uid-broken')?.message, problems['uid-broken'])
   assert.equal(await refusal(world, event()), '202 ')
   await world.settled('uid-t')
   const refused = await world.post('/a/x', event())
@@ -125,6 +126,13 @@ test('a Broker whose files are broken does not take the others with it', async (
     refused.headers?.find(([name]) => name === 'Retry-After'),
     ['Retry-After', '1'],
   )
+})
+
+test('an engine that is being stopped asks senders to come again', async () => {
+  await using world = await World.create()
+  await world.engine.apply(broker())
+  await world.engine[Symbol.asyncDispose]()
+  assert.match(await refusal(world, event()), /^503 .*closed/)
 })
 
 test('events behind a damaged end of the log are delivered, though places in it say they were', async () => {
