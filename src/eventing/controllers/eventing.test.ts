@@ -20,7 +20,7 @@ import { Sequence } from '../api/sequence.ts'
 import { Subscription } from '../api/subscription.ts'
 import { Trigger } from '../api/trigger.ts'
 import { wantedEventTypes } from './event-type/auto-create.ts'
-import { broker, kinds, service, start, toService } from './world.fixture.ts'
+import { broker, kinds, service, start, toService, willing } from './world.fixture.ts'
 
 test('a Sequence: a channel and a Subscription a step, one leading into the next', async () => {
   await using world = await start()
@@ -196,6 +196,29 @@ test('a Broker whose configuration is missing, and comes', async () => {
   })
   await world.settle()
   await world.isReady(Broker, 'b')
+})
+
+test('a Trigger without its subscriber does not wait for the engine', async () => {
+  const taken = new Set<string | undefined>()
+  await using world = await start({ ...willing, serves: (uid) => taken.has(uid) })
+  await world.create(broker('default'))
+  const { metadata } = await world.client.get(Broker, { namespace: 'default', name: 'default' })
+  taken.add(metadata.uid)
+  await world.create({
+    apiVersion: 'eventing.knative.dev/v1',
+    kind: 'Trigger',
+    metadata: { name: 't' },
+    spec: {
+      broker: 'default',
+      subscriber: { ref: { apiVersion: 'v1', kind: 'Service', name: 'none' } },
+    },
+  })
+  await world.settle()
+  assert.equal((await world.ready(Trigger, 't'))?.reason, "Unable to get the Subscriber's URI")
+  // The engine was never told of it, so it is not the one that is late.
+  const { status } = await world.client.get(Trigger, { namespace: 'default', name: 't' })
+  const subscribed = status?.conditions?.find(({ type }) => type === 'SubscriptionReady')
+  assert.deepEqual([subscribed?.status, subscribed?.reason], ['Unknown', 'NotSubscribed'])
 })
 
 test('a Trigger waits for the source that it depends on', async () => {

@@ -53,3 +53,9 @@ export const engineNotReady = [
   'EngineNotReady',
   'the event engine has not taken it yet; it is told again until it has',
 ] as const
+
+/** Why something has no subscription yet, and needs none. */
+export const notSubscribed = [
+  'NotSubscribed',
+  'it is subscribed once the other conditions are True',
+] as const

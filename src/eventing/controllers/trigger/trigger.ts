@@ -19,7 +19,7 @@ import {
 import { withDeadLetter } from '../dead-letter.ts'
 import type { EngineLink } from '../engine/engine-link.ts'
 import { createServedKeys } from '../engine/served-keys.ts'
-import { complaint, engineNotReady } from '../marks.ts'
+import { complaint, engineNotReady, notSubscribed } from '../marks.ts'
 import {
   identityFor,
   identityWatches,
@@ -152,11 +152,19 @@ function decide(world: World, begun: TriggerStatus, nowMs: number): TriggerStatu
   status = withSubscriber(status, subscriber, nowMs)
   status = withDeadLetter(status, deadLetterSink, conditions, nowMs)
   status = withIdentity(status, world.identity, conditions, nowMs)
+  const others = withDependency(status, dependency, nowMs)
+  const why: readonly [string, string] = isComplete(others) ? engineNotReady : notSubscribed
   status = served
     ? conditions.markTrue(status, 'SubscriptionReady', nowMs)
-    : conditions.markUnknown(status, 'SubscriptionReady', ...engineNotReady, nowMs)
+    : conditions.markUnknown(status, 'SubscriptionReady', ...why, nowMs)
   return withDependency(status, dependency, nowMs)
 }
+
+/** True when nothing but the engine is waited for: it is told of the Trigger. */
+const isComplete = (status: TriggerStatus): boolean =>
+  ['SubscriberResolved', 'DeadLetterSinkResolved', 'OIDCIdentityCreated', 'DependencyReady'].every(
+    (type) => conditionOf(status, type)?.status === 'True',
+  )
 
 function withDependency(
   status: TriggerStatus,
