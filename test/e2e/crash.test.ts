@@ -50,7 +50,7 @@ describe('kill -9', { skip: withoutKubectl }, () => {
     assert.deepEqual([...statuses.keys()], [200])
     assert.equal(await ebb.ok('get', 'configmap', 'kept', '-o', 'jsonpath={.data.a}'), '1')
     assert.equal(await ebb.ok('get', 'pods', '-o', 'jsonpath={.items[*].metadata.uid}'), podBefore)
-    await ebb.ok('wait', 'ksvc/hello', '--for=condition=Ready', '--timeout=10s')
+    await ebb.ok('wait', 'ksvc/hello', '--for=condition=Ready', '--timeout=55s')
   })
 
   test('of the launcher: pods live on, and new ones start', async () => {

@@ -63,7 +63,7 @@ test('a data directory that is none is named, and nothing stays running', async 
   }
   assert.equal((await ebb.ebb('build', 'examples/hello')).code, 0)
   await ebb.ok('create', '-f', await ebb.file('pod.json', JSON.stringify(pod)))
-  await ebb.ok('wait', 'pod/sleeper', '--for=condition=Ready', '--timeout=20s')
+  await ebb.ok('wait', 'pod/sleeper', '--for=condition=Ready', '--timeout=55s')
   const launcher = processesMentioning(join(dataDir, 'run', 'launcher.sock'))
   assert.equal(launcher.length, 1)
   await ebb.kill()

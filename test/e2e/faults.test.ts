@@ -114,7 +114,7 @@ describe('faults', { skip: withoutKubectl }, () => {
       { image: 'dev.local/slow', env: [{ name: 'START_MS', value: '3000' }] },
       { 'autoscaling.knative.dev/initial-scale': '0', 'autoscaling.knative.dev/max-scale': '1' },
     )
-    await ebb.ok('wait', 'ksvc/slow', '--for=condition=Ready', '--timeout=20s')
+    await ebb.ok('wait', 'ksvc/slow', '--for=condition=Ready', '--timeout=55s')
     const gatewayPid = processesMentioning(ebb.dataDir).find((pid) =>
       readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('gateway/main'),
     )

@@ -130,7 +130,7 @@ test('a Service of an image that a mirror has', { skip, timeout: 90_000 }, async
     },
   })
   await apply(service('mirrored', 'registry.cn-hangzhou.aliyuncs.com/team/app:v1'))
-  await ebb.ok('wait', 'ksvc/mirrored', '--for=condition=Ready', '--timeout=30s')
+  await ebb.ok('wait', 'ksvc/mirrored', '--for=condition=Ready', '--timeout=55s')
   const { status, body } = await ebb.get('mirrored.default.localhost')
   assert.deepEqual([status, body], [200, 'hello from scratch\n'])
   const { Digest: digest } = JSON.parse(
@@ -195,7 +195,7 @@ test(
     const own = ['patch', 'sa', 'default', '-p', '{"imagePullSecrets":[{"name":"private"}]}']
     await ebb.ok(...own)
     await apply(service('private', `${host}/team/app:v1`))
-    await ebb.ok('wait', 'ksvc/private', '--for=condition=Ready', '--timeout=30s')
+    await ebb.ok('wait', 'ksvc/private', '--for=condition=Ready', '--timeout=55s')
     await registries({
       mirrors,
       configs: { [registry.host]: { tls: { insecure_skip_verify: 'false' } } },
@@ -261,7 +261,7 @@ test(
     )
     assert.deepEqual((JSON.parse(listed) as { Tags: string[] }).Tags, ['v1', 'v2'])
     await apply(service('pushed', `${registry}/team/pushed:v2`))
-    await ebb.ok('wait', 'ksvc/pushed', '--for=condition=Ready', '--timeout=30s')
+    await ebb.ok('wait', 'ksvc/pushed', '--for=condition=Ready', '--timeout=55s')
     await skopeo('delete', '--tls-verify=false', keys, `docker://${registry}/team/pushed:v1`)
     const file = join(ebb.dataDir, 'out.tar')
     assert.equal((await ebb.ebb('image', 'export', `${registry}/team/pushed:v2`, file)).code, 0)

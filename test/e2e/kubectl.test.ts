@@ -34,6 +34,9 @@ describe('kubectl', { skip: withoutKubectl }, () => {
     ebb = await startEbb()
     const deployed = await ebb.ebb('deploy', appDir('hello-serverless'), '--name', 'hello')
     assert.equal(deployed.code, 0, deployed.stderr)
+    // However long all this takes, there are pods to look at.
+    const always = 'autoscaling.knative.dev/min-scale=1'
+    await ebb.ok('annotate', 'revision', 'hello-00001', always)
   })
   after(() => ebb[Symbol.asyncDispose]())
 
@@ -117,7 +120,7 @@ describe('kubectl', { skip: withoutKubectl }, () => {
         assert.equal(diff.code, 1, diff.stderr)
         assert.match(diff.stdout, /\+ +value: "2"/)
         assert.match(await ok(['apply', '-f', '-'], manifest('2')), /configured/)
-        await ok(['wait', `ksvc/${name}`, '--for=condition=Ready', '--timeout=20s'])
+        await ok(['wait', `ksvc/${name}`, '--for=condition=Ready', '--timeout=55s'])
         assert.equal(
           await ok(['get', 'ksvc', name, '-o', 'jsonpath={.status.latestReadyRevisionName}']),
           `${name}-00002`,

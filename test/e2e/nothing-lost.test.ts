@@ -43,7 +43,7 @@ describe('nothing lost', { skip: withoutKubectl }, () => {
     assert.equal(built.code, 0, built.stderr)
     await apply('gauge', { scale: 2, limit: 1 })
     for (const name of ['soak', 'gauge'])
-      await ebb.ok('wait', `ksvc/${name}`, '--for=condition=Ready', '--timeout=30s')
+      await ebb.ok('wait', `ksvc/${name}`, '--for=condition=Ready', '--timeout=55s')
     await running('soak-00001', 2)
   })
   after(() => ebb[Symbol.asyncDispose]())
@@ -255,7 +255,7 @@ describe('nothing lost', { skip: withoutKubectl }, () => {
         { latestRevision: true, percent: 30 },
       ],
     })
-    await ebb.ok('wait', 'ksvc/gauge', '--for=condition=Ready', '--timeout=30s')
+    await ebb.ok('wait', 'ksvc/gauge', '--for=condition=Ready', '--timeout=55s')
     await until('the split is in effect', async () => {
       const seen = await gauge(10, 1)
       return seen.some(({ revision }) => revision === 'gauge-00002')

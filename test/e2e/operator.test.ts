@@ -52,7 +52,7 @@ test('an operator on client-node works as it is', { skip: withoutKubectl }, asyn
   await using second = startOperator('second')
   await ebb.ok('apply', '-f', await ebb.file('memo.yaml', memo('a', 'three little words')))
   const jsonPath = (path: string) => ebb.ok('get', 'memo', 'a', '-o', `jsonpath=${path}`)
-  await ebb.ok('wait', 'memo/a', '--for=condition=Ready', '--timeout=20s')
+  await ebb.ok('wait', 'memo/a', '--for=condition=Ready', '--timeout=55s')
   assert.equal(await jsonPath('{.status.words}'), '3')
   assert.equal(await jsonPath('{.metadata.finalizers[0]}'), 'memos.example.com/tidy')
   assert.match(await ebb.ok('get', 'mm'), /^NAME +WORDS +READY\s+a +3 +True/)
@@ -77,7 +77,7 @@ test('an operator on client-node works as it is', { skip: withoutKubectl }, asyn
     '{"by":"second","text":"two words"}',
   )
 
-  await ebb.ok('delete', 'memo', 'a', '--timeout=20s')
+  await ebb.ok('delete', 'memo', 'a', '--timeout=55s')
   assert.ok(second.said('tidies up after a'), second.output)
   await until('its ConfigMap is collected', async () =>
     (await ebb.kubectl('get', 'cm', 'a')).stderr.includes('NotFound'),

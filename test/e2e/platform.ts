@@ -265,7 +265,7 @@ export function request(
 export async function until<T>(
   what: string,
   check: () => T | Promise<T>,
-  timeoutMs = 30_000,
+  timeoutMs = 60_000,
 ): Promise<Exclude<T, false | null | undefined>> {
   const end = performance.now() + timeoutMs
   for (;;) {

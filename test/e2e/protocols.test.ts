@@ -103,7 +103,7 @@ spec:
     await chat('chat-limited', '')
     await chat('chat-free', 'ebb.dev/long-lived-streams: "true"')
     const open = async (name: string): Promise<{ socket: WebSocket; closedMs: () => number }> => {
-      await ebb.ok('wait', `ksvc/${name}`, '--for=condition=Ready', '--timeout=30s')
+      await ebb.ok('wait', `ksvc/${name}`, '--for=condition=Ready', '--timeout=55s')
       const host = `${name}.${domain}`
       const socket = new WebSocket(`ws://${url()}/ws`, {
         headers: { Host: host, Origin: `http://${host}` },

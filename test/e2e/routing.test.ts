@@ -20,7 +20,7 @@ describe('routing', { skip: withoutKubectl }, () => {
   })
   after(() => ebb[Symbol.asyncDispose]())
 
-  const waitReady = (what: string) => ebb.ok('wait', what, '--for=condition=Ready', '--timeout=30s')
+  const waitReady = (what: string) => ebb.ok('wait', what, '--for=condition=Ready', '--timeout=55s')
   const apply = async (name: string, text: string) => questions(ebb).apply(name, text)
   const answer = (host: string, path = '/', headers: Record<string, string> = {}) =>
     questions(ebb).answer(host, path, headers)

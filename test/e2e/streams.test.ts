@@ -70,7 +70,7 @@ spec:
       'pod/web',
       'pod/idle',
       'pod/echo',
-      '--timeout=30s',
+      '--timeout=55s',
     )
   })
   after(async () => {
@@ -378,7 +378,7 @@ spec:
         '-f',
         await ebb.file('cat.yaml', pod('cat', ['cat'], '    stdin: true\n')),
       )
-      await ebb.ok('wait', '--for=condition=Ready', 'pod/cat', '--timeout=30s')
+      await ebb.ok('wait', '--for=condition=Ready', 'pod/cat', '--timeout=55s')
       const [out, input] = [new PassThrough(), new PassThrough()]
       let said = ''
       out.on('data', (chunk: Buffer) => (said += chunk.toString()))

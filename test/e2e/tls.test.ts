@@ -61,7 +61,7 @@ describe('TLS', { skip: withoutKubectl || withoutCurl }, () => {
   test('external-domain-tls gives https URLs that work with both protocols', async () => {
     await configure(ebb, 'config-network', { 'external-domain-tls': 'Enabled' })
     await until('the URL is https', async () => (await url()) === `https://${host}:${port}`)
-    await ebb.ok('wait', '--for=condition=Ready', 'ksvc/counter', '--timeout=20s')
+    await ebb.ok('wait', '--for=condition=Ready', 'ksvc/counter', '--timeout=55s')
     const certificates = await ebb.ok('get', 'kcert', '-o', 'jsonpath={.items[*].spec.dnsNames}')
     assert.equal(certificates, `["${host}"]`)
     for (const [flag, version] of [
@@ -120,7 +120,7 @@ spec:
       data: JSON.parse(data) as unknown,
     }
     await ebb.ok('apply', '-f', await ebb.file('own.json', JSON.stringify(own)))
-    await ebb.ok('wait', '--for=condition=Ready', 'domainmapping/own.shop.test', '--timeout=20s')
+    await ebb.ok('wait', '--for=condition=Ready', 'domainmapping/own.shop.test', '--timeout=55s')
     const shown = await shownTo('own.shop.test')
     assert.equal(shown.checkHost(host), host)
     await ebb.ok('delete', 'domainmapping', 'own.shop.test')
@@ -166,7 +166,7 @@ spec:
       'wait',
       'gateway/shop',
       '--for=jsonpath={.status.listeners[1].conditions[?(@.type=="Programmed")].status}=True',
-      '--timeout=20s',
+      '--timeout=55s',
     )
     const plain = `http://gw.shop.test:${ebb.gateway.port}/a`
     await until('the redirect', async () => (await curl(plain)).status === 302)
@@ -226,7 +226,7 @@ spec: { ref: { kind: Service, name: counter, apiVersion: serving.knative.dev/v1 
         (await ebb.ok('get', 'domainmapping', domain, '-o', 'jsonpath={.status.url}')) ===
         `https://${domain}`,
     )
-    await ebb.ok('wait', '--for=condition=Ready', `domainmapping/${domain}`, '--timeout=20s')
+    await ebb.ok('wait', '--for=condition=Ready', `domainmapping/${domain}`, '--timeout=55s')
     const root = await ebb.file('root.pem', pebble.root)
     const first = await shownTo(domain)
     assert.ok(first.validTo)

@@ -88,7 +88,7 @@ test('waking, step by step', { skip: withoutKubectl, timeout: 180_000 }, async (
     service('brief', 'dev.local/counter:1', { 'ebb.dev/freeze-for': '2s' }),
   ].join('---')
   await ebb.ok('apply', '-f', await ebb.file('services.yaml', manifest))
-  await ebb.ok('wait', 'ksvc', '--all', '--for=condition=Ready', '--timeout=30s')
+  await ebb.ok('wait', 'ksvc', '--all', '--for=condition=Ready', '--timeout=55s')
   const count = async (name: string): Promise<string> => {
     const { status, body } = await ebb.get(host(name), '/?id=it')
     assert.equal(status, 200)

@@ -57,7 +57,7 @@ describe('idle interpreters', { skip: withoutKubectl }, () => {
         .join('---\n'),
     )
     await ebb.ok('apply', '-f', manifest)
-    await ebb.ok('wait', 'ksvc', '--all', '--for=condition=Ready', '--timeout=30s')
+    await ebb.ok('wait', 'ksvc', '--all', '--for=condition=Ready', '--timeout=55s')
   })
   after(() => ebb[Symbol.asyncDispose]())
 

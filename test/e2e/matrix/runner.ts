@@ -88,13 +88,13 @@ async function prepare(ebb: Ebb): Promise<void> {
   await ebb.ok('wait', 'crd/widgets.shop.example.com', '--for=condition=Established')
   await ebb.ok('apply', '-n', 'shop', '-f', await ebb.file('shop.yaml', shop))
   // What does not come about in time is told by the rows that read it.
-  const wait = (...args: string[]) => ebb.kubectl('wait', '-n', 'shop', '--timeout=30s', ...args)
+  const wait = (...args: string[]) => ebb.kubectl('wait', '-n', 'shop', '--timeout=55s', ...args)
   await Promise.all([
     wait('deploy/web', '--for=condition=Available'),
     wait('job/once', '--for=condition=Complete'),
     wait('pod/logger', '--for=condition=Ready'),
     wait('pod/twice', '--for=jsonpath={.status.containerStatuses[0].restartCount}=1'),
-    ebb.kubectl('wait', 'ksvc/hello', '--for=condition=Ready', '--timeout=30s'),
+    ebb.kubectl('wait', 'ksvc/hello', '--for=condition=Ready', '--timeout=55s'),
   ])
   await until(
     'a measure of what pods use',
