@@ -105,7 +105,7 @@ function take(
     entered.length === 1 && first
       ? inlet.append(first)
       : Promise.all(entered.map((each) => inlet.append(each)))
-  return stored.then(accept, notStored)
+  return stored.then(accept, (error: unknown) => notStored(error, world))
 }
 
 /** A coding of the body that changes it; nobody would be told of it on the way on. */
@@ -124,9 +124,9 @@ const uncoded = (coding: string): BufferedAnswer => ({
 
 const accept = () => accepted
 
-function notStored(error: unknown): BufferedAnswer {
+function notStored(error: unknown, world: IngressWorld): BufferedAnswer {
   const reason = error instanceof Error ? error.message : 'unknown'
-  if (error instanceof LogFullError || isOfDisk(error))
+  if (error instanceof LogFullError || isOfDisk(error) || world.draining())
     return { ...refuse(503, reason), headers: [allow, ['Retry-After', '1']] }
   return refuse(500, `the event could not be stored: ${reason}`)
 }
