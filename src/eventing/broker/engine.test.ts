@@ -342,3 +342,36 @@ test('metrics count deliveries by status, and what waits', async () => {
   ])
     assert.ok(body.includes(`${line}\n`), `${line} in ${body}`)
 })
+
+test('a filter that can not be read makes the events of its own Trigger wait, and says so', async () => {
+  await using world = await World.create()
+  const deep = { cesql: `${'('.repeat(2000)}TRUE${')'.repeat(2000)}` }
+  const problems = await world.engine.apply(
+    broker(trigger('odd', { filter: { filters: [deep] } }), trigger('work')),
+  )
+  assert.match(problems['uid-odd'] ?? '', /filter can not be read/)
+  await world.post('/default/b', event())
+  await world.settled('uid-work')
+  await world.engine.apply(broker(trigger('odd'), trigger('work')))
+  await world.settled('uid-odd')
+  assert.deepEqual(world.sent.map(({ url }) => url).toSorted(), ['http://odd/', 'http://work/'])
+})
+
+test('a filter that is changed holds for events that were read ahead too', async () => {
+  await using world = await World.create()
+  world.answers.set('http://work/', [{ status: 503 }, { status: 202 }])
+  const delivery = { retry: 2, backoff: { policy: 'linear', delayMs: 60_000 } } as const
+  const ordered = { delivery, order: 'ordered' } as const
+  await world.engine.apply(broker(trigger('work', ordered)))
+  for (const id of ['1', '2', '3'])
+    await world.post('/default/b', event({ 'ce-id': id, 'ce-partitionkey': 'k' }))
+  await world.until(1)
+  const filter = { filters: [{ not: { exact: { id: '2' } } }] }
+  await world.engine.apply(broker(trigger('work', { ...ordered, filter })))
+  await world.until(3)
+  await world.settled('uid-work')
+  assert.deepEqual(
+    world.sent.map(({ headers }) => headers['ce-id']),
+    ['1', '1', '3'],
+  )
+})

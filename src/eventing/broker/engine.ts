@@ -125,6 +125,8 @@ export class Engine implements AsyncDisposable {
     for (const each of channels)
       try {
         await this.#bring(each)
+        for (const { config, problem } of this.#channels.get(each.uid)?.dispatchers ?? [])
+          if (problem !== undefined) problems[config.uid] = problem
         this.#broken.delete(each.uid)
       } catch (error) {
         const { uid, namespace, name } = each

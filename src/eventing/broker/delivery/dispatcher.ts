@@ -45,7 +45,13 @@ const defaultParallelism = 100
 export class Dispatcher implements AsyncDisposable {
   readonly #deps: DispatcherDeps
   #config: SubscriptionConfig
-  #filter: Filter
+  /** Undefined = it can't be read; events wait, as for a subscriber that does not resolve. */
+  #filter: Filter | undefined
+  /** Why the filter can't be read, if so. */
+  problem: string | undefined
+  /** The last event that was filtered, and the last that was so by a filter of before. */
+  #filtered = 0
+  #filteredBefore = 0
   #queue: Task[] = []
   /** Due again. */
   #ready: Task[] = []
@@ -76,7 +82,7 @@ export class Dispatcher implements AsyncDisposable {
     this.#deps = deps
     this.#config = config
     this.#steps = new Steps(deps, config, this.#stop.signal)
-    this.#filter = compileFilter(config.filter ?? {})
+    this.#readFilter()
     this.#before = new Map(deps.subscription.deferred.map((each) => [each.sequence, each]))
     this.#pump()
   }
@@ -109,13 +115,27 @@ export class Dispatcher implements AsyncDisposable {
     const sameFilter = JSON.stringify(config.filter) === JSON.stringify(this.#config.filter)
     this.#config = config
     this.#steps.config = config
-    if (!sameFilter) this.#filter = compileFilter(config.filter ?? {})
+    if (!sameFilter) {
+      this.#readFilter()
+      this.#filteredBefore = this.#filtered
+    }
     this.#pump()
+  }
+
+  #readFilter(): void {
+    try {
+      this.#filter = compileFilter(this.#config.filter ?? {})
+      this.problem = undefined
+    } catch (error) {
+      this.#filter = undefined
+      const reason = error instanceof Error ? error.message : 'unknown'
+      this.problem = `the filter can not be read, so that events wait: ${reason}`
+    }
   }
 
   /** Why the event does not concern this subscription, if so. */
   refusal(event: CloudEvent) {
-    return this.#filter(event)
+    return this.#filter?.(event)
   }
 
   isSettled(sequence: number): boolean {
@@ -123,7 +143,7 @@ export class Dispatcher implements AsyncDisposable {
   }
 
   #pump(): void {
-    if (this.#closing || !this.#config.subscriber) return
+    if (this.#closing || !this.#config.subscriber || !this.#filter) return
     const most = this.#config.parallelism ?? defaultParallelism
     while (this.#awaitedInFlight < most) {
       const task = this.#awaited.shift()
@@ -183,7 +203,8 @@ export class Dispatcher implements AsyncDisposable {
 
   #enqueue(event: LoggedEvent): void {
     const stored = this.#decoded(event)
-    if (!stored || this.#filter(stored.event)) {
+    this.#filtered = event.sequence
+    if (!stored || this.#filter?.(stored.event)) {
       this.#refused++
       this.#deps.subscription.settle(event.sequence)
       return
@@ -267,6 +288,12 @@ export class Dispatcher implements AsyncDisposable {
       }
       bytes = sizeOf(event)
       this.#inFlightBytes += bytes
+      if (this.#isRefusedNow(event, state)) {
+        this.#refused++
+        this.#deps.subscription.settle(sequence)
+        this.#release(key)
+        return
+      }
       for (;;) {
         const next = await this.#steps.take(event, state)
         if (this.#stop.signal.aborted) return
@@ -293,6 +320,14 @@ export class Dispatcher implements AsyncDisposable {
       if (this.#inFlight === 0) this.#idle?.()
       this.#pump()
     }
+  }
+
+  /** The filter was changed after the event was read ahead. */
+  #isRefusedNow(event: LoggedEvent, { phase, attempts }: State): boolean {
+    if (event.sequence > this.#filteredBefore || phase !== 'subscriber' || attempts > 0)
+      return false
+    const stored = this.#decoded(event)
+    return stored !== undefined && this.#filter?.(stored.event) !== undefined
   }
 
   #defer({ sequence, state, key }: Task, waitMs: number): void {
