@@ -1,9 +1,9 @@
 /** What every verb of `ebb event` begins with: which API, which namespace, which Brokers and Channels are meant. */
 import { existsSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { Broker, classOf } from '../eventing/api/broker.ts'
-import { Channel } from '../eventing/api/channel.ts'
-import { InMemoryChannel } from '../eventing/api/in-memory-channel.ts'
+import { Broker, classOf } from '../eventing/api/eventing/broker.ts'
+import { Channel } from '../eventing/api/messaging/channel.ts'
+import { InMemoryChannel } from '../eventing/api/messaging/in-memory-channel.ts'
 import { brokerClass } from '../eventing/api/names.ts'
 import type { Kind } from '../kube/api/kind.ts'
 import type { KubeObject } from '../kube/api/meta.ts'

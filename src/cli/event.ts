@@ -1,9 +1,9 @@
 /** `ebb event`: sends events, shows where they went and why, and sends them again. */
 import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Broker } from '../eventing/api/broker.ts'
-import { Channel } from '../eventing/api/channel.ts'
-import { InMemoryChannel } from '../eventing/api/in-memory-channel.ts'
+import { Broker } from '../eventing/api/eventing/broker.ts'
+import { Channel } from '../eventing/api/messaging/channel.ts'
+import { InMemoryChannel } from '../eventing/api/messaging/in-memory-channel.ts'
 import type { ObjectKey } from '../kube/api/meta.ts'
 import { ServiceAccount } from '../kube/api/service-account.ts'
 import { UsageError, type Command, type Flag } from './command.ts'

@@ -6,7 +6,11 @@ import type { AdmissionContext, KindDefinition } from '../../kube/api/kind.ts'
 import type { KubeObject } from '../../kube/api/meta.ts'
 import { StatusError } from '../../kube/api/status-error.ts'
 import { partsOf } from '../../knative/old-form.ts'
-import { eventingConfigAdmission, eventingConfigMaps, eventingConfigs } from './config-maps.ts'
+import {
+  eventingConfigAdmission,
+  eventingConfigMaps,
+  eventingConfigs,
+} from './config/config-maps.ts'
 import { systemNamespace } from './names.ts'
 import { eventingKinds } from './kinds.ts'
 

@@ -1,25 +1,29 @@
 /** All kinds of Knative Eventing, for the API server and the platform. */
 import type { KindDefinition } from '../../kube/api/kind.ts'
 import type { KubeObject } from '../../kube/api/meta.ts'
-import { ApiServerSource } from './api-server-source.ts'
-import { Broker } from './broker.ts'
-import { Channel } from './channel.ts'
-import { ContainerSource } from './container-source.ts'
-import { EventTransform } from './event-transform.ts'
-import { formerSourceKinds } from './former-sources.ts'
-import { InMemoryChannel } from './in-memory-channel.ts'
-import { JobSink } from './job-sink.ts'
-import { PingSource } from './ping-source.ts'
-import { SinkBinding } from './sink-binding.ts'
-import { Subscription } from './subscription.ts'
-import { EventPolicy } from './event-policy.ts'
-import { EventType } from './event-type.ts'
-import { ClusterChannelProvisioner, LegacyChannel, LegacySubscription } from './legacy-channel.ts'
-import { legacyFlows } from './legacy-flow.ts'
-import { Parallel } from './parallel.ts'
-import { RequestReply } from './request-reply.ts'
-import { Sequence } from './sequence.ts'
-import { Trigger } from './trigger.ts'
+import { ApiServerSource } from './sources/api-server-source.ts'
+import { Broker } from './eventing/broker.ts'
+import { Channel } from './messaging/channel.ts'
+import { ContainerSource } from './sources/container-source.ts'
+import { EventTransform } from './eventing/event-transform.ts'
+import { formerSourceKinds } from './former/former-sources.ts'
+import { InMemoryChannel } from './messaging/in-memory-channel.ts'
+import { JobSink } from './sinks/job-sink.ts'
+import { PingSource } from './sources/ping-source.ts'
+import { SinkBinding } from './sources/sink-binding.ts'
+import { Subscription } from './messaging/subscription.ts'
+import { EventPolicy } from './eventing/event-policy.ts'
+import { EventType } from './eventing/event-type.ts'
+import {
+  ClusterChannelProvisioner,
+  LegacyChannel,
+  LegacySubscription,
+} from './former/legacy-channel.ts'
+import { legacyFlows } from './former/legacy-flow.ts'
+import { Parallel } from './flows/parallel.ts'
+import { RequestReply } from './eventing/request-reply.ts'
+import { Sequence } from './flows/sequence.ts'
+import { Trigger } from './eventing/trigger.ts'
 
 /** A definition whose object type is forgotten: the API server only ever hands a kind its own objects. */
 const erased = <T extends KubeObject>(kind: KindDefinition<T>): KindDefinition =>

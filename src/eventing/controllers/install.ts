@@ -10,7 +10,7 @@ import { ServiceAccount } from '../../kube/api/service-account.ts'
 import { Service as CoreService } from '../../kube/api/service.ts'
 import { hasReason } from '../../kube/api/status-error.ts'
 import type { Client } from '../../kube/client/client.ts'
-import { eventingConfigMaps } from '../api/config-maps.ts'
+import { eventingConfigMaps } from '../api/config/config-maps.ts'
 import { systemNamespace } from '../api/names.ts'
 
 export async function installEventing(client: Client): Promise<void> {

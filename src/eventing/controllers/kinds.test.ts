@@ -5,17 +5,17 @@ import { ConfigMap } from '../../kube/api/config-map.ts'
 import type { KindDefinition } from '../../kube/api/kind.ts'
 import { Pod } from '../../kube/api/pod.ts'
 import { conditionOf } from '../../knative/conditions.ts'
-import { Broker } from '../api/broker.ts'
-import { Channel } from '../api/channel.ts'
-import { InMemoryChannel } from '../api/in-memory-channel.ts'
+import { Broker } from '../api/eventing/broker.ts'
+import { Channel } from '../api/messaging/channel.ts'
+import { InMemoryChannel } from '../api/messaging/in-memory-channel.ts'
 import {
   ClusterChannelProvisioner,
   LegacyChannel,
   LegacySubscription,
-} from '../api/legacy-channel.ts'
-import { Sequence } from '../api/sequence.ts'
-import { Subscription } from '../api/subscription.ts'
-import { Trigger } from '../api/trigger.ts'
+} from '../api/former/legacy-channel.ts'
+import { Sequence } from '../api/flows/sequence.ts'
+import { Subscription } from '../api/messaging/subscription.ts'
+import { Trigger } from '../api/eventing/trigger.ts'
 import { broker, service, start, toService } from './world.fixture.ts'
 
 const system = (name: string) => ({ namespace: 'knative-eventing', name })

@@ -5,7 +5,7 @@
 import { parseYaml } from '../../../lib/yaml.ts'
 import { isFields } from '../../../knative/old-form.ts'
 import type { ConfigMapLike } from '../../../knative/config-map.ts'
-import type { ChannelTemplate } from '../channelable.ts'
+import type { ChannelTemplate } from '../duck/channelable.ts'
 
 export const templateKey = 'channel-template-spec'
 const formerKey = 'channelTemplateSpec'

@@ -4,8 +4,8 @@
  */
 import { defineConfig } from '../../../knative/config-map.ts'
 import { parseYaml, plainYaml } from '../../../lib/yaml.ts'
-import type { DeliverySpec } from '../delivery-spec.ts'
-import type { KReference } from '../destination.ts'
+import type { DeliverySpec } from '../duck/delivery-spec.ts'
+import type { KReference } from '../duck/destination.ts'
 
 export interface BrokerDefaults {
   readonly brokerClass?: string

@@ -5,7 +5,7 @@
 import { parseYaml, plainYaml } from '../../../lib/yaml.ts'
 import { defineConfig } from '../../../knative/config-map.ts'
 import { fieldsOf, isFields } from '../../../knative/old-form.ts'
-import type { ChannelTemplate } from '../channelable.ts'
+import type { ChannelTemplate } from '../duck/channelable.ts'
 
 export interface ChannelDefaultsConfig {
   readonly cluster: ChannelTemplate | undefined

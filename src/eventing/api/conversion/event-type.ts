@@ -13,7 +13,7 @@ import {
 } from '../../../knative/old-form.ts'
 import type { Column, ServedVersion } from '../../../kube/api/kind.ts'
 import { boolean, list, object, string, type Schema } from '../../../kube/api/schema.ts'
-import { KReference } from '../destination.ts'
+import { KReference } from '../duck/destination.ts'
 import { refuse } from './destination.ts'
 import { oldVersion } from './old-version.ts'
 

@@ -14,16 +14,16 @@ import {
   hostNames,
   requestReplyHost,
 } from '../../api/names.ts'
-import { Broker, classOf } from '../../api/broker.ts'
-import type { SubscriberSpec } from '../../api/channelable.ts'
-import { EventTransform } from '../../api/event-transform.ts'
-import { InMemoryChannel } from '../../api/in-memory-channel.ts'
-import { CronJobSource } from '../../api/former-sources.ts'
-import { PingSource } from '../../api/ping-source.ts'
-import { RequestReply } from '../../api/request-reply.ts'
-import { retentionOf } from '../../api/retention.ts'
-import { Subscription } from '../../api/subscription.ts'
-import { brokerNamespaceOf, brokerOf, Trigger } from '../../api/trigger.ts'
+import { Broker, classOf } from '../../api/eventing/broker.ts'
+import type { SubscriberSpec } from '../../api/duck/channelable.ts'
+import { EventTransform } from '../../api/eventing/event-transform.ts'
+import { InMemoryChannel } from '../../api/messaging/in-memory-channel.ts'
+import { CronJobSource } from '../../api/former/former-sources.ts'
+import { PingSource } from '../../api/sources/ping-source.ts'
+import { RequestReply } from '../../api/eventing/request-reply.ts'
+import { retentionOf } from '../../api/duck/retention.ts'
+import { Subscription } from '../../api/messaging/subscription.ts'
+import { brokerNamespaceOf, brokerOf, Trigger } from '../../api/eventing/trigger.ts'
 import type {
   ChannelConfig,
   Destination,
@@ -31,17 +31,17 @@ import type {
   SubscriptionConfig,
   TokenIssuer,
 } from '../../broker/feed.ts'
-import { formerHosts, hasFormerAddress } from '../broker/former-broker.ts'
-import { deliveryPolicy } from '../delivery-policy.ts'
-import { dialOf, type DialWorld, type ToDestination } from '../dial.ts'
+import { formerHosts, hasFormerAddress } from '../eventing/former-broker.ts'
+import { deliveryPolicy } from './delivery-policy.ts'
+import { dialOf, type DialWorld, type ToDestination } from '../destination/dial.ts'
 import { dispatcherHost } from '../transport/server-secrets.ts'
 import { trustBundle } from '../transport/trust-bundle.ts'
-import { gateIn } from '../identity/gate.ts'
+import { gateIn } from '../authorization/gate.ts'
 import { accountText } from '../identity/senders.ts'
-import { transformConfig } from '../event-transform/event-transform.ts'
-import { askedKeys } from '../request-reply/asked-keys.ts'
-import { awaitedIn, requestReplyConfig } from '../request-reply/request-reply.ts'
-import { cronPingOf, pingConfig, pingOf } from '../ping-source/ping-config.ts'
+import { transformConfig } from '../eventing/event-transform.ts'
+import { askedKeys } from '../eventing/request-reply/asked-keys.ts'
+import { awaitedIn, requestReplyConfig } from '../eventing/request-reply/request-reply.ts'
+import { cronPingOf, pingConfig, pingOf } from '../sources/ping-source/ping-config.ts'
 
 /** Name of the Service whose host is a channel's address. */
 export const channelServiceName = (channel: string): string => childName(channel, '-kn-channel')

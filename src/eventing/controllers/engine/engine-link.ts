@@ -11,7 +11,7 @@ import type {
   SendingToken,
   ServerCertificate,
 } from '../../broker/feed.ts'
-import type { DialAddress } from '../dial.ts'
+import type { DialAddress } from '../destination/dial.ts'
 
 export interface EngineLink extends AsyncDisposable {
   /** Where events come in; undefined until the engine was reached. */

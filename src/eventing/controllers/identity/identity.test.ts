@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Trigger, type TriggerStatus } from '../../api/trigger.ts'
+import { Trigger, type TriggerStatus } from '../../api/eventing/trigger.ts'
 import { conditionSet, conditionOf } from '../../../knative/conditions.ts'
-import { audienceOf } from './audience.ts'
+import { audienceOf } from '../authorization/audience.ts'
 import { identityName, identityWrites, withIdentity, type Identity } from './identity.ts'
 
 test('names of accounts are lower case and cut as Knative cuts them', () => {

@@ -6,7 +6,7 @@
 import { X509Certificate } from 'node:crypto'
 import { Secret } from '../../../kube/api/secret.ts'
 import type { Reader } from '../../../kube/controller/reconciler.ts'
-import { jobSinkHost } from '../../api/job-sink.ts'
+import { jobSinkHost } from '../../api/sinks/job-sink.ts'
 import {
   brokerIngressHost,
   clusterDomain,

@@ -1,7 +1,7 @@
 /** A change of an object as a CloudEvent (contract eventing §6.3). Pure. */
 import type { Event as CoreEvent } from '../../../kube/api/event.ts'
 import { controllerOf, type KubeObject } from '../../../kube/api/meta.ts'
-import { kubernetesEventType } from '../../api/former-sources.ts'
+import { kubernetesEventType } from '../../api/former/former-sources.ts'
 import type { CloudEvent } from '../../cloudevents/cloud-event.ts'
 import type { ChangeType, Resource } from './follow.ts'
 

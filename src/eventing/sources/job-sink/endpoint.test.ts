@@ -6,7 +6,7 @@ import { Secret } from '../../../kube/api/secret.ts'
 import type { RequestHead } from '../../../lib/http1/head.ts'
 import { inMemoryPlatform } from '../../../testing/platform.ts'
 import { SimClock } from '../../../testing/sim-clock.ts'
-import { JobSink } from '../../api/job-sink.ts'
+import { JobSink } from '../../api/sinks/job-sink.ts'
 import { eventingKinds } from '../../api/kinds.ts'
 import { jobSinkHandler } from './endpoint.ts'
 

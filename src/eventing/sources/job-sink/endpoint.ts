@@ -12,7 +12,12 @@ import { childName } from '../../../knative/child-name.ts'
 import { md5 } from '../../../knative/hash.ts'
 import type { BufferedAnswer, BufferedRequest } from '../../../lib/http1/buffered-server.ts'
 import { headersOf } from '../../../lib/http1/head.ts'
-import { eventVolume as volume, JobSink, jobSinkIdLabel, jobSinkLabel } from '../../api/job-sink.ts'
+import {
+  eventVolume as volume,
+  JobSink,
+  jobSinkIdLabel,
+  jobSinkLabel,
+} from '../../api/sinks/job-sink.ts'
 import { CloudEventError, textOf, type CloudEvent } from '../../cloudevents/cloud-event.ts'
 import { decodeMessage, modeOf, type Headers } from '../../cloudevents/http-binding.ts'
 import { formatJsonEvent } from '../../cloudevents/json-format.ts'

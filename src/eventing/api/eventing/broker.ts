@@ -1,0 +1,182 @@
+/** Broker: takes events in and hands them to Triggers (eventing.knative.dev/v1; contract eventing §2.1). */
+import { admission } from '../../../knative/admission.ts'
+import { conditionSet } from '../../../knative/conditions.ts'
+import { readyColumns } from '../../../knative/columns.ts'
+import { missingField, via, type FieldError } from '../../../knative/field-error.ts'
+import { statusFields } from '../../../knative/status.ts'
+import { ConfigMap } from '../../../kube/api/config-map.ts'
+import type { AdmissionContext, KindDefinition } from '../../../kube/api/kind.ts'
+import type { KubeObject } from '../../../kube/api/meta.ts'
+import { object, type Static } from '../../../kube/api/schema.ts'
+import { sameJson } from '../../../kube/api/validation.ts'
+import { addressFields, ageColumn, policyFields, urlColumn } from '../duck/address-status.ts'
+import { brokerDefaults, configBrDefaults } from '../config/br-defaults.ts'
+import { brokerVersions } from '../conversion/broker.ts'
+import {
+  DeliverySpec,
+  deliveryIn,
+  deliveryStatusFields,
+  validateDelivery,
+} from '../duck/delivery-spec.ts'
+import { inNamespace, KReference, validateReference } from '../duck/destination.ts'
+import { followingSubresources } from '../following.ts'
+import { withMetadata, withUserInfo } from '../admission/metadata.ts'
+import {
+  definitionLabels,
+  annotation,
+  brokerClass,
+  eventingGroup,
+  systemNamespace,
+  validationWebhook,
+} from '../names.ts'
+import { validateRetention } from '../duck/retention.ts'
+
+export const BrokerSpec = object({ config: KReference, delivery: DeliverySpec })
+export type BrokerSpec = Static<typeof BrokerSpec>
+
+export const BrokerStatus = object({
+  ...statusFields,
+  ...addressFields,
+  ...deliveryStatusFields,
+  ...policyFields,
+})
+export type BrokerStatus = Static<typeof BrokerStatus>
+
+export interface Broker extends KubeObject {
+  readonly spec: BrokerSpec
+  readonly status?: BrokerStatus
+}
+
+export const classOf = ({ metadata }: Broker): string =>
+  metadata.annotations?.[annotation.brokerClass] ?? ''
+
+function withDefaults(broker: Broker, context: AdmissionContext<Broker>): Broker {
+  const { spec, metadata } = broker
+  const { namespace = '' } = metadata
+  const stored = context.read(ConfigMap, {
+    namespace: systemNamespace,
+    name: configBrDefaults.name,
+  })
+  const found = brokerDefaults(
+    configBrDefaults.from(stored),
+    namespace,
+    metadata.annotations?.[annotation.brokerClass],
+  )
+  const config = spec?.config ?? found.config
+  const { deadLetterSink, retry, backoffPolicy, backoffDelay } = found.delivery ?? {}
+  const delivery =
+    spec?.delivery ??
+    (found.delivery && {
+      ...(deadLetterSink && { deadLetterSink }),
+      ...(retry !== undefined && { retry }),
+      ...(backoffPolicy !== undefined && { backoffPolicy }),
+      ...(backoffDelay !== undefined && { backoffDelay }),
+    })
+  return withMetadata(
+    {
+      ...broker,
+      spec: {
+        ...spec,
+        ...(config && { config: inNamespace(config, namespace) }),
+        ...(delivery && { delivery: deliveryIn(delivery, namespace) }),
+      },
+    },
+    { annotations: { [annotation.brokerClass]: found.brokerClass } },
+  )
+}
+
+function defaults(sent: Broker, context: AdmissionContext<Broker>): Broker {
+  const broker = withDefaults(sent, context)
+  const { old } = context
+  const changed = !old || !sameJson(broker.spec, old.spec)
+  return withUserInfo(broker, eventingGroup, context, changed)
+}
+
+function* validate(broker: Broker, context: AdmissionContext<Broker>): Generator<FieldError> {
+  const { spec } = broker
+  const { old } = context
+  const ofClass = classOf(broker)
+  if (!ofClass) yield missingField(annotation.brokerClass)
+  if (!old && ofClass && ofClass !== brokerClass.multiTenant)
+    context.warn(
+      `nothing here serves Brokers of class ${ofClass}, so its status stays empty; ${brokerClass.multiTenant} is served`,
+    )
+  yield* validateRetention(broker.metadata)
+  yield* via('spec', validateSpec(broker, context))
+  if (!old) return
+  if (!sameJson(withoutDelivery(old.spec), withoutDelivery(spec)))
+    yield {
+      message: 'Immutable fields changed (-old +new)',
+      paths: ['spec'],
+      details: difference(withoutDelivery(old.spec), withoutDelivery(spec)),
+    }
+  if (classOf(old) !== classOf(broker))
+    yield {
+      message: 'Immutable annotations changed (-old +new)',
+      paths: ['annotations'],
+      details: difference(classOf(old), classOf(broker)),
+    }
+}
+
+function* validateSpec(
+  { spec, metadata }: Broker,
+  context: AdmissionContext<Broker>,
+): Generator<FieldError> {
+  const { namespace = '' } = metadata
+  if (spec.config) {
+    const { cluster, namespaces } = configBrDefaults.from(
+      context.read(ConfigMap, { namespace: systemNamespace, name: configBrDefaults.name }),
+    )
+    const strict =
+      cluster.disallowDifferentNamespaceConfig ||
+      namespaces[namespace]?.disallowDifferentNamespaceConfig === true
+    yield* via('config', validateReference(spec.config, strict ? { namespace } : {}))
+  }
+  if (spec.delivery) yield* via('delivery', validateDelivery(spec.delivery, context))
+}
+
+const withoutDelivery = (spec: BrokerSpec): unknown => ({ ...spec, delivery: undefined })
+
+const difference = (before: unknown, after: unknown): string =>
+  `-: ${JSON.stringify(before)}\n+: ${JSON.stringify(after)}`
+
+export const brokerConditions = conditionSet({
+  dependents: [
+    'IngressReady',
+    'TriggerChannelReady',
+    'FilterReady',
+    'Addressable',
+    'EventPoliciesReady',
+  ],
+})
+
+export const Broker: KindDefinition<Broker> = {
+  group: eventingGroup,
+  version: 'v1',
+  kind: 'Broker',
+  plural: 'brokers',
+  singular: 'broker',
+  categories: ['all', 'knative', 'eventing'],
+  namespaced: true,
+  flavour: 'custom',
+  hasStatus: true,
+  hasGeneration: true,
+  subresources: followingSubresources,
+  description: 'Takes events in, keeps them on disk and hands them to Triggers.',
+  definition: { labels: definitionLabels.addressable },
+  admit: admission({ webhook: validationWebhook, defaults, validate }),
+  schema: object({ spec: BrokerSpec, status: BrokerStatus }),
+  versions: brokerVersions,
+  columns: [
+    urlColumn,
+    ageColumn,
+    ...readyColumns,
+    {
+      name: 'Class',
+      type: 'string',
+      priority: 1,
+      jsonPath: '.metadata.annotations.eventing\\.knative\\.dev/broker\\.class',
+      value: ({ metadata }) => metadata.annotations?.[annotation.brokerClass],
+    },
+  ],
+}

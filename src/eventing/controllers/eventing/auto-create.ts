@@ -1,0 +1,122 @@
+/**
+ * EventTypes of what is seen, with the feature eventtype-auto-create (contract eventing §2.3): the engine is asked now and then
+ * which types came into each Broker and channel. Made once; what users do with them is their affair.
+ */
+import { request } from 'node:http'
+import { apiVersionOf, type Kind } from '../../../kube/api/kind.ts'
+import { ConfigMap } from '../../../kube/api/config-map.ts'
+import { controllerOf, type KubeObject } from '../../../kube/api/meta.ts'
+import { hasReason } from '../../../kube/api/status-error.ts'
+import type { ControllerDeps } from '../../../kube/controller/loop.ts'
+import type { Reader } from '../../../kube/controller/reconciler.ts'
+import { md5 } from '../../../knative/hash.ts'
+import { Broker } from '../../api/eventing/broker.ts'
+import { featuresIn } from '../../api/config/read.ts'
+import { EventType } from '../../api/eventing/event-type.ts'
+import { InMemoryChannel } from '../../api/messaging/in-memory-channel.ts'
+import type { ChannelTypes } from '../../broker/feed.ts'
+
+/** How often the engine is asked. */
+const everyMs = 2_000
+/** Made in one go; the rest comes with the next. */
+const mostAtOnce = 100
+
+/** `et-<name>-<hash>`, as Knative names them. */
+export function autoCreatedName(
+  { type, source }: { readonly type: string; readonly source: string },
+  { metadata: { namespace = '', name } }: KubeObject,
+): string {
+  return `et-${name}-${md5(type + source + namespace + name)}`
+}
+
+/** The EventTypes that these types want and that are not there. */
+export function wantedEventTypes(
+  seen: readonly ChannelTypes[],
+  read: Pick<Reader, 'get'>,
+): readonly EventType[] {
+  return seen.flatMap(({ kind: name, namespace, name: channel, types }) => {
+    const kind: Kind = name === 'Broker' ? Broker : InMemoryChannel
+    const owner = read.get(kind, { namespace, name: channel })
+    // What goes through a Broker's own channel was told where it came in.
+    if (!owner || controllerOf(owner)?.kind === Broker.kind) return []
+    return types
+      .map((each) => eventType(each, kind, owner))
+      .filter(({ metadata }) => !read.get(EventType, { namespace, name: metadata.name }))
+  })
+}
+
+function eventType(seen: ChannelTypes['types'][number], kind: Kind, owner: KubeObject): EventType {
+  const { namespace = '', name, uid = '' } = owner.metadata
+  const { type, source, dataschema } = seen
+  const reference = { apiVersion: apiVersionOf(kind), kind: kind.kind, name }
+  return {
+    apiVersion: apiVersionOf(EventType),
+    kind: EventType.kind,
+    metadata: {
+      name: autoCreatedName(seen, owner),
+      namespace,
+      ownerReferences: [{ ...reference, uid }],
+    },
+    spec: {
+      type,
+      source,
+      ...(dataschema && { schema: dataschema }),
+      reference: { ...reference, namespace },
+      description: 'Event Type auto-created by controller',
+    },
+  }
+}
+
+export function startAutoCreate(
+  { client, informers, clock, log }: ControllerDeps,
+  engineSocket: string,
+): AsyncDisposable {
+  const read = informers.reader()
+  for (const kind of [EventType, Broker, InMemoryChannel, ConfigMap])
+    informers.for<KubeObject>(kind)
+  let closed = false
+  let running: Promise<void> = Promise.resolve()
+  let cancel = () => {}
+
+  const look = async () => {
+    if (!featuresIn(read).eventTypeAutoCreate) return
+    const seen = await types(engineSocket)
+    for (const each of wantedEventTypes(seen, read).slice(0, mostAtOnce))
+      await client.create(EventType, each).catch((error: unknown) => {
+        if (!hasReason(error, 'AlreadyExists') && !hasReason(error, 'NotFound')) throw error
+      })
+  }
+  const later = () => {
+    if (closed) return
+    cancel = clock.after(everyMs, () => {
+      running = look()
+        .catch((error: unknown) => log.debug('EventTypes could not be made', { error }))
+        .finally(later)
+    })
+  }
+  later()
+  return {
+    async [Symbol.asyncDispose]() {
+      closed = true
+      cancel()
+      await running
+    },
+  }
+}
+
+/** Rejects when no engine runs. */
+const types = (socketPath: string): Promise<readonly ChannelTypes[]> =>
+  new Promise((resolve, reject) => {
+    const asking = request({ socketPath, path: '/types' }, (response) => {
+      let text = ''
+      response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
+      response.on('error', reject)
+      response.on('end', () =>
+        response.statusCode === 200
+          ? resolve(JSON.parse(text) as readonly ChannelTypes[])
+          : reject(new Error(`GET /types: ${response.statusCode}`)),
+      )
+    })
+    asking.on('error', reject)
+    asking.end()
+  })
