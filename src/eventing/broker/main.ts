@@ -17,6 +17,7 @@ import { Transforms } from '../sources/transform/transforms.ts'
 import { createGuards } from './authorization/guard.ts'
 import { SendingTokens } from './authorization/sending-tokens.ts'
 import { control } from './control.ts'
+import { lockDirectory } from './directory-lock.ts'
 import { Engine } from './engine.ts'
 import type { EngineConfig, EngineReport } from './feed.ts'
 import { JournalFile } from './following/journal-file.ts'
@@ -47,6 +48,11 @@ const log = jsonLog(
   'info',
   () => clock.now(),
 )
+const held = (await lockDirectory(directory)) ?? endAsSecond()
+function endAsSecond(): never {
+  log.error('another event engine has this directory: this one ends', { directory })
+  process.exit(0)
+}
 const tokens = new SendingTokens()
 let trusted: string | undefined
 const guards = createGuards(clock)
@@ -145,6 +151,8 @@ function stop(): Promise<void> {
     await engine[Symbol.asyncDispose]()
     await spans[Symbol.asyncDispose]()
     await journal.flush()
+    // Before whoever asked hears that it is done, and starts the next one.
+    await held[Symbol.asyncDispose]()
     door.closeAllConnections()
     process.exit(0)
   })())

@@ -36,17 +36,22 @@ export function forkEventEngine(layout: Layout, log: Log): void {
   closeSync(output)
 }
 
+/** For its channels to finish what is under way; one that hangs does not hold up whoever ends the platform. */
+const stopLimitMs = 30_000
+
 /** Asks the engine on this socket to finish and end, and waits until it has. False when nobody answers. */
 export function stopEventEngine(socketPath: string): Promise<boolean> {
   return new Promise((resolve) => {
     let reached = false
-    const sending = request({ socketPath, method: 'POST', path: '/stop' }, (response) => {
+    const asked = { socketPath, method: 'POST', path: '/stop', timeout: stopLimitMs }
+    const sending = request(asked, (response) => {
       reached = true
       // It ends the connection when all events are where they belong.
       response.resume()
       response.socket.once('close', () => resolve(true))
     })
     sending.on('error', () => resolve(reached))
+    sending.on('timeout', () => sending.destroy(new Error('no answer')))
     sending.end()
   })
 }

@@ -88,3 +88,40 @@ test('an engine is started for the first thing there is, also after changes that
     rmSync(folder, { recursive: true })
   }
 })
+
+test('an engine that says no is asked again, not joined by a second one; one that hangs does not hold up the end', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'ebb-link-'))
+  const socketPath = join(folder, 'engine.sock')
+  let refused = 0
+  const server = createServer((request, response) => {
+    request.resume().on('end', () => {
+      if (refused === 3) return
+      const hello = { pid: 1, host: '127.0.0.1', port: 1 }
+      if (request.method === 'GET') return void response.end(JSON.stringify(hello))
+      refused++
+      response.writeHead(500).end('no')
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(socketPath, resolve))
+  const clock = new SimClock()
+  const link = connectEngine({
+    socketPath,
+    startEngine: () => assert.fail('it is there'),
+    wanted: () => ({ brokerHosts: [], channels: [channel('c')] }),
+    clock,
+    log: silent,
+  })
+  try {
+    for (let i = 0; refused < 3; i++) {
+      await clock.advance(10_000)
+      await new Promise((resolve) => setImmediate(resolve))
+      assert.ok(i < 100_000, 'it is not asked again')
+    }
+  } finally {
+    await clock.advance(10_000)
+    await link[Symbol.asyncDispose]()
+    server.closeAllConnections()
+    server.close()
+    rmSync(folder, { recursive: true })
+  }
+})

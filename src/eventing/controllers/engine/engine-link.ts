@@ -89,6 +89,7 @@ export function connectEngine({
   let dirty = true
   let running: Promise<void> | undefined
   let closed = false
+  const stop = new AbortController()
   let pauseMs = gatherMs
   let startedMs = -Infinity
   let cancel = () => {}
@@ -111,9 +112,12 @@ export function connectEngine({
         (error: unknown) => {
           dirty = true
           // Nobody misses it while there is nothing for it.
-          if (isEmpty(wanted())) return
-          log.debug('the event engine does not answer', { error })
-          if (clock.monotonic() >= startedMs + startMs) {
+          if (closed || isEmpty(wanted())) return
+          if (error instanceof EngineRefusal)
+            log.error('the event engine can not do what it is told', { error })
+          else log.debug('the event engine does not answer', { error })
+          // One that answers is there, whatever it says; a second one would have its logs too.
+          if (!(error instanceof EngineRefusal) && clock.monotonic() >= startedMs + startMs) {
             startedMs = clock.monotonic()
             startEngine()
           }
@@ -171,14 +175,14 @@ export function connectEngine({
 
   const ask = (method: string, path: string, body?: string): Promise<unknown> =>
     new Promise((resolve, reject) => {
-      const sending = request({ socketPath, method, path }, (response) => {
+      const sending = request({ socketPath, method, path, signal: stop.signal }, (response) => {
         let text = ''
         response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
         response.on('error', reject)
         response.on('end', () =>
           response.statusCode === 200
             ? resolve(JSON.parse(text))
-            : reject(new Error(`${method} ${path}: ${response.statusCode} ${text}`)),
+            : reject(new EngineRefusal(`${method} ${path}: ${response.statusCode} ${text}`)),
         )
       })
       sending.on('error', reject)
@@ -207,7 +211,12 @@ export function connectEngine({
     async [Symbol.asyncDispose]() {
       closed = true
       cancel()
+      // Also of an engine that hangs.
+      stop.abort()
       await running
     },
   }
 }
+
+/** An answer, but a no. */
+class EngineRefusal extends Error {}
