@@ -14,8 +14,15 @@ const sides = ['a', 'b'] as const
 /** Names of subscriptions become names of files: anything may stand in them. */
 export const cursorName = (name: string): string => encodeURIComponent(name).replaceAll('.', '%2E')
 
-export const subscriptionOf = (file: string): string | undefined =>
-  /\.[ab]$/.test(file) ? decodeURIComponent(file.slice(0, -2)) : undefined
+/** Undefined for files that are none of ours. */
+export function subscriptionOf(file: string): string | undefined {
+  if (!/\.[ab]$/.test(file)) return undefined
+  try {
+    return decodeURIComponent(file.slice(0, -2))
+  } catch {
+    return undefined
+  }
+}
 
 const flags = constants.O_WRONLY | constants.O_CREAT
 

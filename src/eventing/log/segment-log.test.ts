@@ -372,3 +372,14 @@ test('damage in a file of the middle is told of when it is read, and costs itsel
   assert.deepEqual(new Set(at.damages.map(({ file }) => file)), new Set([second, third]))
   assert.equal(await log.append(Buffer.from('five')), 5)
 })
+
+test('files that somebody laid beside the places of subscriptions are left alone', async () => {
+  await using at = await place()
+  {
+    await using log = await at.open()
+    await (await log.subscribe('mine'))[Symbol.asyncDispose]()
+  }
+  for (const name of ['%.a', 'notes.txt']) await writeFile(join(at.directory, 'cursors', name), 'x')
+  await using log = await at.open()
+  assert.deepEqual(log.subscriptions(), ['mine'])
+})
