@@ -202,10 +202,6 @@ test('a log that can not be opened leaves no file open, however often it is trie
   await assert.rejects(at.open(), { code: 'EISDIR' })
   assert.deepEqual(await openFiles(at.directory), [])
 })
-  await writeFile(join(at.directory, 'cursors', '%.a'), '')
-  await assert.rejects(at.open(), URIError)
-  assert.deepEqual(await openFiles(at.directory), [])
-})
 
 test('a log that may not grow says who is behind', async () => {
   await using at = await place()
