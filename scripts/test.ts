@@ -47,6 +47,8 @@ const failed = await inLanes(
   ].toSorted((a, b) => rank(a) - rank(b)),
 )
 if (failed.length > 0) {
-  process.stderr.write(`\n✖ failed: ${failed.join(', ')}\n`)
+  // Once more at the end: what ran beside it has scrolled the reason far away.
+  for (const { title, says } of failed) process.stderr.write(`\n✖ ${title}\n${says}\n`)
+  process.stderr.write(`\n✖ failed: ${failed.map(({ title }) => title).join(', ')}\n`)
   process.exit(1)
 }
