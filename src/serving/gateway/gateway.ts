@@ -205,7 +205,8 @@ export async function startGateway(options: GatewayOptions): Promise<WorkerGatew
   )
 
   let loans: Loans | undefined
-  let lender: Lender | undefined
+  /** There before anything is asked of it: what is known by then counts (`informed`). */
+  const lender = new Lender(clock, front.revisions)
 
   const contextFor = (
     local: boolean,
@@ -384,7 +385,7 @@ export async function startGateway(options: GatewayOptions): Promise<WorkerGatew
           return
         case 'sync':
           front.apply(pending, whole)
-          lender?.informed()
+          lender.informed()
           pending = []
           whole = false
           tls.synced()
@@ -435,7 +436,6 @@ export async function startGateway(options: GatewayOptions): Promise<WorkerGatew
       else loans?.gave(revision, address, pod)
     },
     lend(loan, answer) {
-      lender ??= new Lender(clock, front.revisions)
       if (loan) lender.receive(loan, answer)
       else lender.end()
     },

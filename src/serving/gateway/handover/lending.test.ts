@@ -60,6 +60,16 @@ test('a pod with one slot has one request at a time over both, and everybody has
   for (const client of [running, waiting, late, ...others]) client.socket.destroy()
 })
 
+test('a request on an old connection is served when it is the first to borrow', async () => {
+  await using app = await startApp(({ answer }) => answer('ok'))
+  const revision = { containerConcurrency: 1, backends: [app.backend] }
+  await using old = await Fixture.start({ revision })
+  // Nothing was lent before it knew what there is.
+  await using next = await Fixture.start({ revision })
+  await old.gateway.borrow((loan) => next.gateway.lend(loan, (lent) => old.gateway.lent(lent)))
+  assert.equal((await old.request(get())).status, 200)
+})
+
 test('a successor that fails leaves the gateway as it was', async () => {
   await using app = await startApp(({ answer }) => answer('ok'))
   await using fixture = await Fixture.start({ revision: { backends: [app.backend] } })

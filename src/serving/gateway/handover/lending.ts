@@ -110,6 +110,7 @@ export class Lender {
         return
       }
       case 'want':
+        // Of a revision that is gone here the borrower hears by the feed, which goes to both.
         if (revision) this.#lendFrom(revision, loan.by)
         return
       default:
