@@ -25,6 +25,7 @@ import type { DialAddress } from './destination/dial.ts'
 import type { EngineConfig } from '../broker/feed.ts'
 import { engineConfig } from './engine/engine-config.ts'
 import { connectEngine, type EngineLink, type EngineLinkOptions } from './engine/engine-link.ts'
+import { systemServiceReconciler } from './engine/system-services.ts'
 import { isForEngine } from './feature-watch.ts'
 import type { Issuers } from './identity/issuer.ts'
 import { isSender } from './identity/identity.ts'
@@ -167,7 +168,8 @@ export async function startEventingControllers(deps: EventingDeps): Promise<Even
 export function startReconcilers(
   link: EngineLink,
   deps: ControllerDeps &
-    Pick<EventingDeps, 'sinkBindings'> & {
+    Pick<EventingDeps, 'sinkBindings'> &
+    Partial<Pick<EventingDeps, 'jobSink'>> & {
       /** What events are sent with; default: none. */
       readonly tokens?: Tokens
     },
@@ -198,5 +200,6 @@ export function startReconcilers(
   start(requestReplyReconciler(link, () => randomBytes(32).toString('base64')))
   start(namespaceInjection)
   start(triggerInjection)
+  start(systemServiceReconciler(link, deps.jobSink ?? (() => undefined)))
   return started
 }

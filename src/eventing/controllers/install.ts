@@ -12,6 +12,7 @@ import { hasReason } from '../../kube/api/status-error.ts'
 import type { Client } from '../../kube/client/client.ts'
 import { eventingConfigMaps } from '../api/config/config-maps.ts'
 import { systemNamespace } from '../api/names.ts'
+import { systemServices } from './engine/system-services.ts'
 
 export async function installEventing(client: Client): Promise<void> {
   await ensure(client, Namespace, {
@@ -21,9 +22,7 @@ export async function installEventing(client: Client): Promise<void> {
   })
   await Promise.all([
     ...eventingConfigMaps().map((each) => ensure(client, ConfigMap, each)),
-    ...['broker-ingress', 'broker-filter', 'imc-dispatcher', 'job-sink', 'request-reply'].map(
-      (name) => ensure(client, CoreService, service(name)),
-    ),
+    ...systemServices().map((each) => ensure(client, CoreService, each)),
     ...accounts.map((name) => ensure(client, ServiceAccount, account(name))),
   ])
 }
@@ -49,21 +48,6 @@ const account = (name: string): ServiceAccount => ({
     name,
     namespace: systemNamespace,
     labels: { 'app.kubernetes.io/name': 'knative-eventing' },
-  },
-})
-
-/** Its address is kept in its Endpoints: the engine is no pod. */
-const service = (name: string) => ({
-  apiVersion: 'v1',
-  kind: 'Service',
-  metadata: {
-    name,
-    namespace: systemNamespace,
-    labels: { 'app.kubernetes.io/name': 'knative-eventing' },
-  },
-  spec: {
-    type: 'ClusterIP' as const,
-    ports: [{ name: 'http', port: 80, protocol: 'TCP' as const, targetPort: 8080 }],
   },
 })
 
