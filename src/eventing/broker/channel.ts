@@ -197,7 +197,7 @@ export class Channel implements Inlet, AsyncDisposable {
   /** An answer goes through the same door as any event, without the way there. */
   async #reenter(event: CloudEvent, answered: Headers, trace: Trace): Promise<AttemptResult> {
     const entered = this.kind === 'Broker' ? enterBroker(event, nanoTime(this.#deps.clock)) : event
-    if (!entered) return { status: 400 }
+    if (!entered) return { status: 400, error: 'it has gone its last round: the loop ends here' }
     try {
       await this.append({ event: entered, passed: passThrough(answered), trace })
       return { status: 202 }

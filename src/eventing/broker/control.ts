@@ -30,6 +30,7 @@ import {
   replayIn,
   RequestError,
   selectionIn,
+  tailIn,
   type RedriveRequest,
 } from './following/requests.ts'
 import { trace, ways } from './following/ways.ts'
@@ -115,6 +116,7 @@ async function answer(
   if (problem) throw new Refusal(500, problem.message)
   if (!channel) throw new Refusal(404, `there is no channel ${uid} here`)
   const signal = gone.signal
+  const isThere = () => engine.channel(uid) === channel
   const again = { sender, clock, signal, journal: (step: Step) => deps.journal.note(step) }
   switch (route) {
     case 'GET /channels/UID/events':
@@ -122,7 +124,7 @@ async function answer(
     case 'GET /channels/UID/tail':
       return await lines(
         response,
-        shown(follow(channel, selectionOf(url), { clock, signal })),
+        shown(follow(channel, tailIn(selectionOf(url)), { clock, signal, isThere })),
         signal,
       )
     case 'GET /channels/UID/ways':
@@ -152,8 +154,9 @@ async function redriven(
   { numbers, subscription, dryRun, discard: letGo }: RedriveRequest,
   deps: Omit<AgainDeps, 'dryRun'>,
 ) {
+  const meant = numbers && new Set(numbers)
   const wanted = (letter: { readonly number: number; readonly subscription: string }) =>
-    (numbers?.includes(letter.number) ?? true) &&
+    (meant?.has(letter.number) ?? true) &&
     (subscription === undefined ||
       subscription === letter.subscription ||
       subscription === nameOf(channel, letter.subscription))

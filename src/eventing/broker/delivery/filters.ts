@@ -39,6 +39,8 @@ export interface Refusal {
   readonly found?: string
   /** Why an expression has no value at all. */
   readonly problem?: string
+  /** Of `any`: what was false in each of its filters. */
+  readonly terms?: readonly Refusal[]
 }
 
 /** Undefined = the event passes. */
@@ -97,13 +99,13 @@ function any(specs: readonly FilterSpec[], path: string, functions: Functions): 
   const filters = specs.map((spec, i) => compile(spec, `${path}[${i}]`, functions))
   if (filters.length === 0) return () => undefined
   return (event) => {
-    let last: Refusal | undefined
+    const terms: Refusal[] = []
     for (const filter of filters) {
       const refused = filter(event)
       if (!refused) return undefined
-      last = refused
+      terms.push(refused)
     }
-    return last && { ...last, term: path, wanted: 'one of its filters' }
+    return { term: path, wanted: 'one of its filters', terms }
   }
 }
 

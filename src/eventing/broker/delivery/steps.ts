@@ -147,7 +147,10 @@ export class Steps {
       if (verdict.kind === 'delivered') return 'done'
       if (verdict.kind === 'retry')
         return { state: { ...state, attempts }, waitMs: Math.max(verdict.waitMs, 1) }
-      return await this.#failed(event, { url: 'the broker', result })
+      // Nothing was sent, so nothing was noted yet.
+      this.note(event, { kind: 'attempt', phase: 'reply', url: 'the broker', ...result })
+      const body = result.error === undefined ? {} : { body: Buffer.from(result.error) }
+      return await this.#failed(event, { url: 'the broker', result, ...body })
     }
     const message = toReply(state.reply, state.answered, this.config, traceHeaders(trace))
     const sent = await this.#send(event, 'reply', to, message)

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm, stat } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -245,6 +245,71 @@ test('follow shows what comes in, once each', async () => {
   stop.abort()
   await following
   assert.deepEqual(seen, ['a', 'b', 'c'])
+})
+
+test('follow ends after what was asked for, and with its channel', async () => {
+  await using at = await world()
+  const { clock } = at
+  const startMs = clock.now()
+  const { signal } = new AbortController()
+  let isThere = true
+  const followed = (selection: Selection) => {
+    const seen: unknown[] = []
+    const end = (async () => {
+      const deps = { clock, signal, isThere: () => isThere }
+      for await (const { stored } of follow(at.channel, selection, deps))
+        seen.push(stored.event.attributes['id'])
+      return seen
+    })()
+    return { seen, end }
+  }
+  const limited = followed({ limit: 2 })
+  const placed = followed({ toSequence: 1 })
+  const timed = followed({ untilMs: startMs + 150 })
+  const unbound = followed({})
+  for (const id of ['a', 'b', 'c']) {
+    await at.put(id)
+    while (unbound.seen.at(-1) !== id) {
+      await clock.advance(100)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+  isThere = false
+  await clock.advance(1000)
+  assert.deepEqual(await limited.end, ['a', 'b'])
+  assert.deepEqual(await placed.end, ['a'])
+  assert.equal((await timed.end).at(0), 'a')
+  assert.deepEqual(await unbound.end, ['a', 'b', 'c'])
+})
+
+test('a journal that can not be moved aside leaves steps out instead of growing', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'ebb-journal-'))
+  const path = join(directory, 'journal')
+  await mkdir(join(`${path}.1`, 'in-the-way'), { recursive: true })
+  const journal = new JournalFile({ path, clock: new SimClock(), maxBytes: 2000 })
+  for (let sequence = 1; sequence <= 100; sequence++) {
+    journal.note({ channel: 'c', sequence, subscription: 's', atMs: 1, kind: 'done' })
+    await journal.flush()
+  }
+  const { size } = await stat(path)
+  assert.ok(size > 500 && size <= 1000, String(size))
+  await rm(directory, { recursive: true })
+})
+
+test('steps that come faster than the disk takes them are left out, and what is held has a bound', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'ebb-journal-'))
+  const path = join(directory, 'journal')
+  const journal = new JournalFile({ path, clock: new SimClock() })
+  const step = { channel: 'c', subscription: 's', atMs: 1, kind: 'done', error: 'x'.repeat(1000) }
+  for (let sequence = 1; sequence <= 8000; sequence++)
+    journal.note({ ...step, kind: 'attempt', sequence })
+  await journal.flush()
+  const { size } = await stat(path)
+  assert.ok(size <= (4 << 20) + 100, String(size))
+  const kept: number[] = []
+  for await (const { sequence } of journal.read(() => true)) kept.push(sequence)
+  assert.ok(kept.length > 3000 && kept.length < 8000, String(kept.length))
+  await rm(directory, { recursive: true })
 })
 
 test('the journal keeps within its bound and is read again, also over a line cut short', async () => {

@@ -8,7 +8,7 @@ import { formatJsonEvent } from '../../cloudevents/json-format.ts'
 import type { LoggedEvent } from '../../log/event-log.ts'
 import type { Channel } from '../channel.ts'
 import type { DeadLetter } from '../delivery/dead-letters.ts'
-import { toSubscriber } from '../delivery/delivery.ts'
+import { complaintOf, toSubscriber } from '../delivery/delivery.ts'
 import type { Destination, SubscriptionConfig } from '../feed.ts'
 import { compileFilter, type Filtering, type Refusal } from '../delivery/filters.ts'
 import type { Journal, Step } from './journal.ts'
@@ -245,7 +245,14 @@ function stateAfter(steps: readonly Step[]): Fate['state'] | undefined {
 export interface ReplayResult {
   readonly selected: number
   readonly delivered: number
-  readonly failures: readonly { readonly sequence: number; readonly reason: string }[]
+  readonly failures: readonly SendFailure[]
+}
+
+export interface SendFailure {
+  readonly sequence: number
+  /** Of the dead letter, if it is one. */
+  readonly number?: number
+  readonly reason: string
 }
 
 /** What sending again takes. */
@@ -275,7 +282,7 @@ export async function replay(
   const config = targetOf(channel, target)
   let selected = 0
   let delivered = 0
-  const failures: { sequence: number; reason: string }[] = []
+  const failures: SendFailure[] = []
   const underWay = new Set<Promise<void>>()
   const send = async (sequence: number, stored: StoredEvent) => {
     const reason = await deliver(channel, { sequence, stored }, config, deps)
@@ -357,12 +364,14 @@ async function deliver(
     })
   try {
     const { timeoutMs } = config.delivery
-    const { status } = await sender.send(subscriber, toSubscriber(stored, config), {
+    const { status, body } = await sender.send(subscriber, toSubscriber(stored, config), {
       signal,
       ...(timeoutMs !== undefined && { timeoutMs }),
     })
-    note({ status })
-    return status >= 200 && status < 300 ? undefined : `answered ${status}`
+    const complaint = status < 300 ? undefined : complaintOf(body)
+    note({ status, ...(complaint !== undefined && { error: complaint }) })
+    if (status >= 200 && status < 300) return undefined
+    return `answered ${status}${complaint === undefined ? '' : ` ${JSON.stringify(complaint)}`}`
   } catch (error) {
     if (!(error instanceof SendError)) throw error
     note({ error: error.message })
@@ -378,7 +387,7 @@ export async function redrive(
 ): Promise<ReplayResult> {
   let selected = 0
   let delivered = 0
-  const failures: { sequence: number; reason: string }[] = []
+  const failures: SendFailure[] = []
   for await (const letter of channel.deadLetters.list()) {
     if (deps.signal.aborted) break
     if (!wanted(letter)) continue
@@ -393,7 +402,10 @@ export async function redrive(
     if (reason === undefined) {
       delivered++
       settleLetter(channel, letter, 'done', deps)
-    } else if (failures.length < maxFailures) failures.push({ sequence: letter.sequence, reason })
+    } else if (failures.length < maxFailures) {
+      const { sequence, number } = letter
+      failures.push({ sequence, number, reason })
+    }
   }
   return { selected, delivered, failures }
 }
@@ -423,22 +435,34 @@ function settleLetter(
   journal({ channel: channel.config.uid, sequence, subscription, atMs: clock.now(), kind })
 }
 
-/** Events as they come in, until `signal` aborts. */
+export interface FollowDeps {
+  readonly clock: Clock
+  readonly signal: AbortSignal
+  /** Whether the channel is still the one that is meant. Default: always. */
+  readonly isThere?: () => boolean
+}
+
+/** Events as they come in, until `signal` aborts, the channel is gone, or no more can be meant. */
 export async function* follow(
   channel: Channel,
   selection: Selection,
-  { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal },
-): AsyncGenerator<{ readonly logged: LoggedEvent; readonly stored: StoredEvent }> {
+  { clock, signal, isThere = () => true }: FollowDeps,
+): AsyncGenerator<Found> {
+  const { limit = Infinity, toSequence = Infinity, untilMs = Infinity } = selection
   let next = selection.fromSequence ?? channel.events.newest + 1
-  while (!signal.aborted) {
-    const { newest } = channel.events
-    const range = { ...selection, fromSequence: next, toSequence: newest }
+  let found = 0
+  while (!signal.aborted && isThere() && found < limit && next <= toSequence) {
+    const isLast = clock.now() > untilMs
+    const newest = Math.min(channel.events.newest, toSequence)
+    const range = { ...selection, fromSequence: next, toSequence: newest, limit: limit - found }
     for await (const each of select(channel, range)) {
       if (signal.aborted) return
+      found++
       yield each
     }
+    if (isLast) return
     next = Math.max(next, newest + 1)
-    await sleep(clock, followEveryMs, signal)
+    if (found < limit && next <= toSequence) await sleep(clock, followEveryMs, signal)
   }
 }
 

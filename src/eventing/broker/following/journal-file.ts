@@ -46,12 +46,18 @@ export class JournalFile {
         () => 0,
       )
     }
-    if (this.#size + bytes.length > maxBytes / 2) {
-      await rename(path, `${path}.1`).catch(() => {})
+    if (this.#size > 0 && this.#size + bytes.length > maxBytes / 2) {
+      // While it can't be moved aside steps are left out, or it would grow beyond its bound.
+      await rename(path, `${path}.1`).catch((error: unknown) => {
+        if (!isMissing(error)) throw error
+      })
       this.#size = 0
     }
+    const size = this.#size
+    // Of what fails on a full disk a part may be written.
+    this.#size = undefined
     await appendFile(path, bytes, { mode: 0o600 })
-    this.#size += bytes.length
+    this.#size = size + bytes.length
   }
 
   /**

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { redriveIn, replayIn, selectionIn } from './requests.ts'
+import { redriveIn, replayIn, selectionIn, tailIn } from './requests.ts'
 
 const refused = (message: RegExp) => ({ name: 'RequestError', message })
 
@@ -30,6 +30,37 @@ test('what is misspelt is told, and does not mean everything', () => {
     () => selectionIn({ filter: { filters: [{ cesql: '(' }] } }),
     refused(/^selection.filter: found the end/),
   )
+})
+
+test('a filter that is misspelt, somewhere deep in it too, does not mean all events', () => {
+  const refusals: readonly (readonly [unknown, RegExp])[] = [
+    [{ filters: 5 }, /^selection\.filter\.filters: expected a list/],
+    [{ foo: 1 }, /^selection\.filter\.foo is not known; there are filter, filters$/],
+    [{ filter: { attribute: {} } }, /^selection\.filter\.filter\.attribute is not known/],
+    [{ filters: [null] }, /^selection\.filter\.filters\[0\]: expected an object/],
+    [{ filters: [{ exct: { type: 'a' } }] }, /filters\[0\]\.exct is not known; there are exact/],
+    [{ filters: [{ exact: { type: 5 } }] }, /filters\[0\]\.exact: expected an object of strings/],
+    [{ filters: [{ any: [{ not: { al: [] } }] }] }, /filters\[0\]\.any\[0\]\.not\.al is not known/],
+  ]
+  for (const [filter, message] of refusals)
+    assert.throws(() => selectionIn({ filter }), refused(message))
+  let deep: object = { exact: { type: 'a' } }
+  for (let i = 0; i < 30; i++) deep = { not: deep }
+  assert.throws(() => selectionIn({ filter: { filters: [deep] } }), refused(/at most 20 deep/))
+  const filter = { filters: [{ all: [{ prefix: { type: 'a' } }] }] }
+  assert.deepEqual(selectionIn({ filter }), { filter })
+})
+
+test('counts and places are whole numbers', () => {
+  for (const name of ['limit', 'last', 'fromSequence', 'toSequence'])
+    for (const value of [-1, 0.5, 1e300])
+      assert.throws(
+        () => selectionIn({ [name]: value }),
+        refused(new RegExp(`^selection.${name}: expected a whole number, 0 or more`)),
+      )
+  assert.throws(() => selectionIn({ limit: 1, last: 1 }), refused(/expected limit.*or last/))
+  assert.throws(() => tailIn({ last: 3 }), refused(/^selection.last is not for tail/))
+  assert.deepEqual(tailIn({ limit: 3 }), { limit: 3 })
 })
 
 test('what is left out is nothing special', () => {

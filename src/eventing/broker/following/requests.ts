@@ -2,7 +2,7 @@
  * What people ask of following, as it comes: every field is looked at before anything is answered or sent. One that is
  * misspelt would mean all events, or all dead letters.
  */
-import { compileFilter } from '../delivery/filters.ts'
+import { compileFilter, type FilterSpec, type Filtering } from '../delivery/filters.ts'
 import type { Destination } from '../feed.ts'
 import { maxLast, type Selection } from './following.ts'
 
@@ -39,9 +39,14 @@ const isFields = (value: unknown): value is Fields =>
 const isNumber = (value: unknown): boolean => typeof value === 'number'
 
 const aNumber: Expected = { text: 'a number', holds: isNumber }
+const aCount: Expected = {
+  text: 'a whole number, 0 or more',
+  holds: (value) => Number.isSafeInteger(value) && Number(value) >= 0,
+}
 const aText: Expected = { text: 'a string', holds: (value) => typeof value === 'string' }
 const aTruth: Expected = { text: 'true or false', holds: (value) => typeof value === 'boolean' }
 const anObject: Expected = { text: 'an object', holds: isFields }
+const aList: Expected = { text: 'a list', holds: (value) => Array.isArray(value) }
 const numbers: Expected = {
   text: 'a list of numbers',
   holds: (value) => Array.isArray(value) && value.every(isNumber),
@@ -70,12 +75,12 @@ function fieldsIn<T>(
 /** Throws RequestError. */
 export function selectionIn(found: unknown): Selection {
   const selection = fieldsIn<Selection>(found, 'selection', {
-    fromSequence: aNumber,
-    toSequence: aNumber,
+    fromSequence: aCount,
+    toSequence: aCount,
     sinceMs: aNumber,
     untilMs: aNumber,
-    limit: aNumber,
-    last: aNumber,
+    limit: aCount,
+    last: aCount,
     id: aText,
     idPrefix: aText,
     traceId: aText,
@@ -83,6 +88,9 @@ export function selectionIn(found: unknown): Selection {
   })
   if ((selection.last ?? 0) > maxLast)
     throw new RequestError(`selection.last: at most ${maxLast}; sinceMs takes any number`)
+  if (selection.last !== undefined && selection.limit !== undefined)
+    throw new RequestError('selection: expected limit (the first) or last, found both')
+  if (selection.filter !== undefined) checkFiltering(selection.filter, 'selection.filter')
   try {
     compileFilter(selection.filter ?? {})
   } catch (error) {
@@ -91,6 +99,46 @@ export function selectionIn(found: unknown): Selection {
     )
   }
   return selection
+}
+
+/** What is followed has no end to count from. Throws RequestError. */
+export function tailIn(selection: Selection): Selection {
+  if (selection.last === undefined) return selection
+  throw new RequestError('selection.last is not for tail: events has it; limit ends a tail')
+}
+
+const texts: Expected = {
+  text: 'an object of strings',
+  holds: (value) =>
+    isFields(value) && Object.values(value).every((each) => typeof each === 'string'),
+}
+
+/** A dialect that is misspelt would say nothing, and so mean all events. */
+function checkFiltering(found: unknown, path: string): void {
+  const { filter, filters = [] } = fieldsIn<Pick<Filtering, 'filter' | 'filters'>>(found, path, {
+    filter: anObject,
+    filters: aList,
+  })
+  if (filter !== undefined) fieldsIn(filter, `${path}.filter`, { attributes: texts })
+  for (const [i, each] of filters.entries()) checkFilter(each, `${path}.filters[${i}]`, 1)
+}
+
+const maxDepth = 20
+
+function checkFilter(found: unknown, path: string, depth: number): void {
+  if (depth > maxDepth) throw new RequestError(`${path}: filters are at most ${maxDepth} deep`)
+  const { all, any, not } = fieldsIn<FilterSpec>(found, path, {
+    exact: texts,
+    prefix: texts,
+    suffix: texts,
+    all: aList,
+    any: aList,
+    not: anObject,
+    cesql: aText,
+  })
+  for (const [i, each] of (all ?? []).entries()) checkFilter(each, `${path}.all[${i}]`, depth + 1)
+  for (const [i, each] of (any ?? []).entries()) checkFilter(each, `${path}.any[${i}]`, depth + 1)
+  if (not !== undefined) checkFilter(not, `${path}.not`, depth + 1)
 }
 
 /** Throws RequestError. */

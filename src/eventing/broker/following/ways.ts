@@ -63,12 +63,14 @@ export async function* trace(
   )
   let bytes = 0
   for (const [traceId, sinceMs] of wanted)
-    for (const each of inNamespace)
+    for (const each of inNamespace) {
+      if (bytes > maxBytes) break
       for await (const one of select(each, { traceId, sinceMs, limit: maxOfTrace })) {
         found.push({ channel: each, ...one })
         bytes += one.logged.payload.length
         if (bytes > maxBytes) break
       }
+    }
   found.sort((a, b) => a.logged.timeMs - b.logged.timeMs || a.logged.sequence - b.logged.sequence)
   yield* waysOf(found.slice(0, maxOfTrace), journal)
 }
