@@ -3,11 +3,10 @@
  * crash cut short leaves the one before: a place that is a little old costs events seen twice, never one lost. They are
  * written over, not anew, so that a full disk still takes them; a write that fails is tried again on the same side.
  */
-import { closeSync, constants, openSync, writeSync } from 'node:fs'
-import { open, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { Cursor } from './cursor.ts'
+import type { Disk } from './disk.ts'
 
 const sides = ['a', 'b'] as const
 
@@ -24,13 +23,13 @@ export function subscriptionOf(file: string): string | undefined {
   }
 }
 
-const flags = constants.O_WRONLY | constants.O_CREAT
-
 export class CursorFile {
+  readonly #disk: Disk
   readonly #path: string
   #generation = 0
 
-  constructor(directory: string, name: string) {
+  constructor(disk: Disk, directory: string, name: string) {
+    this.#disk = disk
     this.#path = join(directory, cursorName(name))
   }
 
@@ -38,7 +37,7 @@ export class CursorFile {
   async read(): Promise<Cursor | undefined> {
     let newest: { readonly generation: number; readonly cursor: Cursor } | undefined
     for (const side of sides) {
-      const found = parse(await readFile(`${this.#path}.${side}`, 'utf8').catch(() => ''))
+      const found = parse(await this.#disk.readText(`${this.#path}.${side}`).catch(() => ''))
       if (found && found.generation > (newest?.generation ?? 0)) newest = found
     }
     this.#generation = newest?.generation ?? 0
@@ -53,20 +52,14 @@ export class CursorFile {
     const generation = this.#generation + 1
     const text = cursor.text()
     const line = Buffer.from(`${generation} ${crc32(`${generation} ${text}`)} ${text}\n`)
-    const file = openSync(this.#side(generation), flags, 0o600)
-    try {
-      for (let at = 0; at < line.length;) at += writeSync(file, line, at, line.length - at, at)
-    } finally {
-      closeSync(file)
-    }
+    this.#disk.overwrite(this.#side(generation), line)
     this.#generation = generation
     return line.length
   }
 
   /** What was written last survives a crash of the machine when it resolves. */
-  async sync(): Promise<void> {
-    await using file = await open(this.#side(this.#generation), 'r')
-    await file.datasync()
+  sync(): Promise<void> {
+    return this.#disk.syncFile(this.#side(this.#generation))
   }
 
   #side(generation: number): string {
@@ -74,7 +67,7 @@ export class CursorFile {
   }
 
   async remove(): Promise<void> {
-    for (const side of sides) await rm(`${this.#path}.${side}`, { force: true })
+    for (const side of sides) await this.#disk.remove(`${this.#path}.${side}`)
   }
 }
 

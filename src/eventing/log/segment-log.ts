@@ -4,11 +4,11 @@
  * answered, and no subscriber sees an event, before it. Nothing that a subscription has not settled is ever removed:
  * beyond `limitBytes` the log refuses to grow instead.
  */
-import { mkdir, open, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../../lib/clock.ts'
 import { Cursor } from './cursor.ts'
 import { CursorFile, subscriptionOf } from './cursor-file.ts'
+import { machineDisk, type Disk } from './disk.ts'
 import { LogFullError } from './event-log.ts'
 import type { EventLog, LoggedEvent, Range, Retention, Start, Subscription } from './event-log.ts'
 import { LogSubscription } from './log-subscription.ts'
@@ -20,6 +20,8 @@ export interface SegmentLogOptions {
   /** A folder of its own; made when it is missing. */
   readonly directory: string
   readonly clock: Clock
+  /** Default: the machine's. */
+  readonly disk?: Disk
   /** A segment is followed by the next when it has this size. Default 64 MiB. */
   readonly segmentBytes?: number
   /** Settled events are kept so long, milliseconds. Default: a week. */
@@ -38,6 +40,7 @@ type Settings = Required<SegmentLogOptions>
 
 const mebibyte = 2 ** 20
 const defaults = {
+  disk: machineDisk,
   segmentBytes: 64 * mebibyte,
   maxAgeMs: 7 * 24 * 3_600_000,
   maxBytes: 1024 * mebibyte,
@@ -68,12 +71,12 @@ interface Waiting {
 /** Opens the log in a folder, mending what a crash left. Throws what the disk says. */
 export async function openSegmentLog(options: SegmentLogOptions): Promise<SegmentLog> {
   const whole: Settings = { ...defaults, ...options }
-  const { directory } = whole
-  await mkdir(join(directory, 'cursors'), { recursive: true, mode: 0o700 })
+  const { directory, disk } = whole
+  await disk.makeFolder(join(directory, 'cursors'))
   const segments: Segment[] = []
   try {
-    await openSegments(directory, segments, whole.onDamage)
-    const floors = await floorsIn(directory, segments)
+    await openSegments(disk, directory, segments, whole.onDamage)
+    const floors = await floorsIn(disk, directory, segments)
     return new SegmentLog(whole, segments, floors)
   } catch (error) {
     // It may be tried again and again.
@@ -83,18 +86,22 @@ export async function openSegmentLog(options: SegmentLogOptions): Promise<Segmen
 }
 
 /** The lowest sequence each subscription has not settled; the log goes on behind all that they know of. */
-async function floorsIn(directory: string, segments: Segment[]): Promise<Map<string, number>> {
+async function floorsIn(
+  disk: Disk,
+  directory: string,
+  segments: Segment[],
+): Promise<Map<string, number>> {
   const floors = new Map<string, number>()
   let known = 0
-  for (const file of await readdir(join(directory, 'cursors'))) {
+  for (const file of await disk.list(join(directory, 'cursors'))) {
     const name = subscriptionOf(file)
     if (name === undefined || floors.has(name)) continue
-    const cursor = await new CursorFile(join(directory, 'cursors'), name).read()
+    const cursor = await new CursorFile(disk, join(directory, 'cursors'), name).read()
     // A place that can't be read is the beginning: seen twice is better than not at all.
     floors.set(name, cursor?.floor ?? 1)
     known = Math.max(known, cursor?.highest ?? 0)
   }
-  await numberBeyond(known, segments, directory)
+  await numberBeyond(known, segments, disk, directory)
   return floors
 }
 
@@ -102,50 +109,57 @@ async function floorsIn(directory: string, segments: Segment[]): Promise<Map<str
  * Sequences that places of subscriptions know of are not given again, whatever damage took from the end of the log: the
  * next events would be taken for those that were settled.
  */
-async function numberBeyond(known: number, segments: Segment[], directory: string): Promise<void> {
+async function numberBeyond(
+  known: number,
+  segments: Segment[],
+  disk: Disk,
+  directory: string,
+): Promise<void> {
   const newest = segments.at(-1)
   if (!newest || newest.last >= known) return
-  const next = await Segment.create(directory, known + 1)
+  const next = await Segment.create(disk, directory, known + 1)
   if (newest.last < newest.first) {
     segments.pop()
     await newest.close()
-    await rm(newest.path)
+    await disk.remove(newest.path)
   }
   segments.push(next)
-  await syncFolder(directory)
+  await disk.syncFolder(directory)
 }
 
 /** Into `segments`, the oldest first. */
 async function openSegments(
+  disk: Disk,
   directory: string,
   segments: Segment[],
   onDamage: (damage: Damage) => void,
 ): Promise<void> {
-  const firsts = (await readdir(directory))
+  const firsts = (await disk.list(directory))
     .map(firstOf)
     .filter((first) => first !== undefined)
     .toSorted((a, b) => a - b)
   for (const [i, first] of firsts.entries()) {
     const next = firsts[i + 1]
     const last = next === undefined ? undefined : next - 1
-    segments.push(await Segment.open(directory, first, last, onDamage))
+    segments.push(await Segment.open(disk, directory, first, last, onDamage))
   }
   const newest = segments.at(-1)
   if (!newest) {
-    segments.push(await Segment.create(directory, 1))
-    await syncFolder(directory)
+    segments.push(await Segment.create(disk, directory, 1))
+    await disk.syncFolder(directory)
     return
   }
   const damages = await newest.scan()
   if (damages.some(({ fromByte }) => fromByte === 0)) {
     // Its head was never written: it is empty, or not to be grown.
-    if (newest.last >= newest.first) segments.push(await Segment.create(directory, newest.last + 1))
+    if (newest.last >= newest.first)
+      segments.push(await Segment.create(disk, directory, newest.last + 1))
     else {
       await newest.close()
-      await rm(newest.path)
-      segments[segments.length - 1] = await Segment.create(directory, newest.first)
+      await disk.remove(newest.path)
+      segments[segments.length - 1] = await Segment.create(disk, directory, newest.first)
     }
-    await syncFolder(directory)
+    await disk.syncFolder(directory)
   } else if (damages.some(({ toByte }) => toByte === undefined)) await newest.cut()
 }
 
@@ -300,8 +314,9 @@ export class SegmentLog implements EventLog {
   }
 
   async #roll(): Promise<void> {
-    this.#segments.push(await Segment.create(this.#options.directory, this.#active.last + 1))
-    await syncFolder(this.#options.directory)
+    const { disk, directory } = this.#options
+    this.#segments.push(await Segment.create(disk, directory, this.#active.last + 1))
+    await disk.syncFolder(directory)
     // At once, as events may come faster than anybody looks now and then; what fails is tried again with the next.
     this.#retaining = this.#retaining.then(() => this.retain()).catch(() => {})
   }
@@ -324,7 +339,9 @@ export class SegmentLog implements EventLog {
 
   async subscribe(name: string, start: Start = 'new'): Promise<Subscription> {
     if (this.#open.has(name)) throw new Error(`subscription ${name} is open already`)
-    const file = new CursorFile(join(this.#options.directory, 'cursors'), name)
+    const { disk, directory } = this.#options
+    const places = join(directory, 'cursors')
+    const file = new CursorFile(disk, places, name)
     const known = this.#floors.has(name)
     const cursor = known ? ((await file.read()) ?? new Cursor(1)) : new Cursor(this.#place(start))
     cursor.raise(this.oldest)
@@ -333,7 +350,7 @@ export class SegmentLog implements EventLog {
       file.write(cursor)
       file.write(cursor)
       await file.sync()
-      await syncFolder(join(this.#options.directory, 'cursors'))
+      await disk.syncFolder(places)
     }
     const subscription = new LogSubscription({
       name,
@@ -360,7 +377,8 @@ export class SegmentLog implements EventLog {
   async unsubscribe(name: string): Promise<void> {
     if (this.#open.has(name)) throw new Error(`subscription ${name} is open: close it first`)
     this.#floors.delete(name)
-    await new CursorFile(join(this.#options.directory, 'cursors'), name).remove()
+    const { disk, directory } = this.#options
+    await new CursorFile(disk, join(directory, 'cursors'), name).remove()
   }
 
   subscriptions(): readonly string[] {
@@ -424,7 +442,7 @@ export class SegmentLog implements EventLog {
       if (oldest.lastTimeMs >= oldMs && this.bytes <= maxBytes) return
       this.#segments.shift()
       await oldest.close()
-      await rm(oldest.path)
+      await this.#options.disk.remove(oldest.path)
     }
   }
 
@@ -435,9 +453,4 @@ export class SegmentLog implements EventLog {
     for (const subscription of this.#open.values()) await subscription[Symbol.asyncDispose]()
     for (const segment of this.#segments) await segment.close()
   }
-}
-
-async function syncFolder(path: string): Promise<void> {
-  await using folder = await open(path, 'r')
-  await folder.sync()
 }

@@ -2,9 +2,8 @@
  * One file of the log: a head that names its first sequence, then records. Only the last segment of a log grows; the
  * others are read and, one day, removed whole.
  */
-import { writeSync } from 'node:fs'
-import { open, rm, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Disk, DiskFile } from './disk.ts'
 import type { LoggedEvent } from './event-log.ts'
 import { headBytes, parseRecord } from './record.ts'
 
@@ -45,13 +44,13 @@ export class Segment {
   lastTimeMs = 0
   /** Bytes that are whole records, with the head. */
   size: number
-  readonly #file: FileHandle
+  readonly #file: DiskFile
   readonly #marks: Mark[] = []
   #scanned = false
   #onDamage: (damage: Damage) => void = () => {}
   #scanning: Promise<readonly Damage[]> | undefined
 
-  private constructor(path: string, first: number, file: FileHandle, size: number) {
+  private constructor(path: string, first: number, file: DiskFile, size: number) {
     this.path = path
     this.first = first
     this.last = first - 1
@@ -60,19 +59,19 @@ export class Segment {
   }
 
   /** An empty segment, on disk when this resolves, but for its folder's entry. */
-  static async create(directory: string, first: number): Promise<Segment> {
+  static async create(disk: Disk, directory: string, first: number): Promise<Segment> {
     const path = join(directory, segmentName(first))
-    const file = await open(path, 'wx+', 0o600)
+    const file = await disk.open(path, 'new')
     const head = Buffer.alloc(fileHeadBytes)
     magic.copy(head)
     head.writeBigUInt64BE(BigInt(first), magic.length)
     try {
-      await file.write(head, 0, fileHeadBytes, 0)
+      for (let at = 0; at < fileHeadBytes;) at += file.write(head, at, fileHeadBytes - at, at)
       await file.datasync()
     } catch (error) {
       // A full disk; the next attempt has to find the name free.
       await file.close()
-      await rm(path, { force: true })
+      await disk.remove(path)
       throw error
     }
     const segment = new Segment(path, first, file, fileHeadBytes)
@@ -85,13 +84,14 @@ export class Segment {
    * from the one that follows it; else `scan` finds it.
    */
   static async open(
+    disk: Disk,
     directory: string,
     first: number,
     last: number | undefined,
     onDamage: (damage: Damage) => void,
   ): Promise<Segment> {
     const path = join(directory, segmentName(first))
-    const file = await open(path, 'r+')
+    const file = await disk.open(path, 'existing')
     const { size, mtimeMs } = await file.stat()
     const segment = new Segment(path, first, file, size)
     if (last !== undefined) segment.last = last
@@ -106,13 +106,7 @@ export class Segment {
    */
   append(records: Uint8Array, last: { sequence: number; timeMs: number }): void {
     for (let written = 0; written < records.length;)
-      written += writeSync(
-        this.#file.fd,
-        records,
-        written,
-        records.length - written,
-        this.size + written,
-      )
+      written += this.#file.write(records, written, records.length - written, this.size + written)
     const mark = this.#marks.at(-1)
     if (!mark || this.size - mark.offset >= strideBytes)
       this.#marks.push({ sequence: this.last + 1, offset: this.size })
@@ -250,7 +244,7 @@ export class Segment {
     const buffer = Buffer.allocUnsafeSlow(length)
     let read = 0
     while (read < length) {
-      const { bytesRead } = await this.#file.read(buffer, read, length - read, offset + read)
+      const bytesRead = await this.#file.read(buffer, read, length - read, offset + read)
       if (bytesRead === 0) break
       read += bytesRead
     }
