@@ -6,6 +6,7 @@
  *     POST …/brokers/NAME/{replay,redrive}
  */
 import { request as httpRequest, type IncomingMessage } from 'node:http'
+import { pipeline } from 'node:stream/promises'
 import type { KindDefinition } from '../../kube/api/kind.ts'
 import { StatusError } from '../../kube/api/status-error.ts'
 import type { AnswerStream } from '../../kube/apiserver/http/http.ts'
@@ -17,6 +18,7 @@ import { acts as acting, looks as looking } from '../../eventing/api/following.t
 import { InMemoryChannel } from '../../eventing/api/messaging/in-memory-channel.ts'
 import { brokerClass, eventingGroup, messagingGroup } from '../../eventing/api/names.ts'
 import type { Address } from '../config.ts'
+import { readableWays } from './readable-ways.ts'
 
 const looks: ReadonlySet<string> = new Set(looking)
 const acts: ReadonlySet<string> = new Set(acting)
@@ -43,7 +45,12 @@ export function eventTraffic(socketPath: string): EventTraffic {
     if (!connected) throw starting()
     const uid = await uidOf(call, connected.client)
     const body = expected === 'POST' ? await bodyOf(request, connected.gateway) : undefined
-    await forward(call, socketPath, uid, body)
+    const { client } = connected
+    const only =
+      path.subresource === 'trace'
+        ? (ways: IncomingMessage) => readableWays(ways, call.user, client)
+        : undefined
+    await forward(call, socketPath, { uid, body, only })
   }
   return {
     connect: (now) => void (connected = now),
@@ -127,11 +134,17 @@ function parsed(text: string, what = 'the body'): Readonly<Record<string, unknow
   throw new StatusError('BadRequest', `${what} is expected to be a JSON object`)
 }
 
+interface Asked {
+  readonly uid: string
+  readonly body: string | undefined
+  /** What of the answer is for who asks; all of it unless given. */
+  readonly only: ((answer: IncomingMessage) => AsyncIterable<string>) | undefined
+}
+
 function forward(
   { path, url, response, signal }: Call,
   socketPath: string,
-  uid: string,
-  body: string | undefined,
+  { uid, body, only }: Asked,
 ): Promise<void> {
   const selection = url.searchParams.get('selection')
   if (selection !== null) parsed(selection, 'selection')
@@ -157,8 +170,16 @@ function forward(
       response.writeHead(200, { 'Content-Type': answer.headers['content-type'] ?? 'text/plain' })
       response.flushHeaders()
       answer.on('error', () => response.destroy())
-      answer.on('close', resolve)
-      answer.pipe(response)
+      if (!only) {
+        answer.on('close', resolve)
+        answer.pipe(response)
+        return
+      }
+      const cut = () => {
+        response.destroy()
+        resolve()
+      }
+      pipeline(only(answer), response, { signal }).then(resolve, cut)
     })
     sending.end(body)
   })
