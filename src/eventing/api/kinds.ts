@@ -6,6 +6,9 @@ import { Broker } from './eventing/broker.ts'
 import { Channel } from './messaging/channel.ts'
 import { ContainerSource } from './sources/container-source.ts'
 import { EventTransform } from './eventing/event-transform.ts'
+import { BusChannel, buses, BusSubscription } from './former/buses.ts'
+import { eventCatalogue } from './former/event-catalogue.ts'
+import { feedKinds } from './former/feeds.ts'
 import { formerSourceKinds } from './former/former-sources.ts'
 import { InMemoryChannel } from './messaging/in-memory-channel.ts'
 import { JobSink } from './sinks/job-sink.ts'
@@ -20,6 +23,7 @@ import {
   LegacySubscription,
 } from './former/legacy-channel.ts'
 import { legacyFlows } from './former/legacy-flow.ts'
+import { movedSources } from './former/moved-sources.ts'
 import { Parallel } from './flows/parallel.ts'
 import { RequestReply } from './eventing/request-reply.ts'
 import { Sequence } from './flows/sequence.ts'
@@ -28,6 +32,13 @@ import { Trigger } from './eventing/trigger.ts'
 /** A definition whose object type is forgotten: the API server only ever hands a kind its own objects. */
 const erased = <T extends KubeObject>(kind: KindDefinition<T>): KindDefinition =>
   kind as unknown as KindDefinition
+
+/** Of 2018, and of names that kinds had for months: few have any, so their controllers wait for the first. */
+export const rareForms: readonly KindDefinition[] = [
+  ...movedSources.map(({ kind }) => erased(kind)),
+  ...[BusChannel, BusSubscription].map(({ kind }) => erased(kind)),
+  ...[...buses, ...feedKinds, ...eventCatalogue].map(({ kind }) => erased(kind)),
+]
 
 /** The group of a kind that comes first is what `kubectl get sequences` means: today's before those of the past. */
 export const eventingKinds: readonly KindDefinition[] = [
@@ -51,4 +62,5 @@ export const eventingKinds: readonly KindDefinition[] = [
   erased(EventTransform),
   erased(JobSink),
   ...formerSourceKinds,
+  ...rareForms,
 ]

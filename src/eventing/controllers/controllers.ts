@@ -8,6 +8,7 @@ import type { KubeObject } from '../../kube/api/meta.ts'
 import { Secret } from '../../kube/api/secret.ts'
 import { ServiceAccount } from '../../kube/api/service-account.ts'
 import { Service as CoreService } from '../../kube/api/service.ts'
+import { lazily } from '../../kube/controller/lazily.ts'
 import { startController, type ControllerDeps } from '../../kube/controller/loop.ts'
 import type { Reconciler } from '../../kube/controller/reconciler.ts'
 import { Broker } from '../api/eventing/broker.ts'
@@ -52,6 +53,7 @@ import { eventTypeReconciler } from './eventing/event-type.ts'
 import { sourceEventTypeReconcilers } from './eventing/source-event-types.ts'
 import { namespaceInjection, triggerInjection } from './eventing/injection.ts'
 import { sequenceReconciler } from './flows/sequence.ts'
+import { rareForms } from '../api/kinds.ts'
 import { legacyReconcilers } from './former/legacy-kind.ts'
 import { provisionerReconciler } from './former/provisioner.ts'
 import type { SelectionMode } from './sources/sink-binding/selection.ts'
@@ -194,6 +196,13 @@ export function startReconcilers(
   start(parallelReconciler)
   for (const each of legacyReconcilers) start(each)
   start(provisionerReconciler)
+  started.use(
+    lazily(
+      rareForms.map((kind) => ({ kind })),
+      deps,
+      async () => (await import('./former/start.ts')).startRareForms(deps),
+    ),
+  )
   start(eventTypeReconciler())
   for (const each of sourceEventTypeReconcilers) start(each)
   start(eventPolicyReconciler())

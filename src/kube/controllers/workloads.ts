@@ -10,7 +10,7 @@ import { ReplicationController } from '../api/replication-controller.ts'
 import { ResourceQuota } from '../api/resource-quota.ts'
 import { StatefulSet } from '../api/stateful-set.ts'
 import { startController, type ControllerDeps } from '../controller/loop.ts'
-import { lazily } from './lazily.ts'
+import { lazily } from '../controller/lazily.ts'
 
 interface Deps extends ControllerDeps {
   /** All kinds, for quotas that count them. */

@@ -18,6 +18,7 @@ import { featuresIn, readConfig } from '../../api/config/read.ts'
 import type { Destination, KReference } from '../../api/duck/destination.ts'
 import { EventTransform } from '../../api/eventing/event-transform.ts'
 import { InMemoryChannel } from '../../api/messaging/in-memory-channel.ts'
+import { BusChannel } from '../../api/former/buses.ts'
 import { LegacyChannel } from '../../api/former/legacy-channel.ts'
 import { legacyFlows } from '../../api/former/legacy-flow.ts'
 import { JobSink } from '../../api/sinks/job-sink.ts'
@@ -65,7 +66,7 @@ export const addressableKinds: readonly Kind[] = [
   JobSink,
   Sequence,
   Parallel,
-  ...[...legacyFlows, LegacyChannel].map(({ kind }) => kind as unknown as Kind),
+  ...[...legacyFlows, LegacyChannel, BusChannel].map(({ kind }) => kind as unknown as Kind),
 ]
 
 /** What a reconciler follows that resolves Destinations: URLs may be made by ConfigMaps too. */

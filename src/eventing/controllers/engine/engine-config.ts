@@ -3,6 +3,7 @@
  * a subscription for each Trigger and subscriber. Pure; recomputed when anything changes, as there are few of them.
  */
 import type { Reader } from '../../../kube/controller/reconciler.ts'
+import { Service as CoreService } from '../../../kube/api/service.ts'
 import { childName } from '../../../knative/child-name.ts'
 import { featuresIn, readConfig } from '../../api/config/read.ts'
 import { configEventingObservability } from '../../api/config/system.ts'
@@ -12,12 +13,18 @@ import {
   annotation,
   clusterDomain,
   hostNames,
+  label,
   requestReplyHost,
 } from '../../api/names.ts'
 import { Broker, classOf } from '../../api/eventing/broker.ts'
 import type { SubscriberSpec } from '../../api/duck/channelable.ts'
 import { EventTransform } from '../../api/eventing/event-transform.ts'
 import { InMemoryChannel } from '../../api/messaging/in-memory-channel.ts'
+import {
+  formerChannelHost,
+  formerChannelRole,
+  formerChannelService,
+} from '../../api/former/buses.ts'
 import { CronJobSource } from '../../api/former/former-sources.ts'
 import { PingSource } from '../../api/sources/ping-source.ts'
 import { RequestReply } from '../../api/eventing/request-reply.ts'
@@ -34,6 +41,7 @@ import type {
 import { formerHosts, hasFormerAddress } from '../eventing/former-broker.ts'
 import { deliveryPolicy } from './delivery-policy.ts'
 import { dialOf, type DialWorld, type ToDestination } from '../destination/dial.ts'
+import { hasPlace } from '../marks.ts'
 import { dispatcherHost } from '../transport/server-secrets.ts'
 import { trustBundle } from '../transport/trust-bundle.ts'
 import { gateIn } from '../authorization/gate.ts'
@@ -98,7 +106,7 @@ export function engineConfig(
         ...gateIn(Broker, broker, read),
         retention: retentionOf(metadata),
         subscriptions: (triggers.get(`${namespace}/${name}`) ?? [])
-          .filter(({ status }) => status?.subscriberUri)
+          .filter((trigger) => trigger.status?.subscriberUri || hasPlace(trigger))
           .map((trigger) => waiting(triggerConfig(trigger, spec.delivery, to, read), identified))
           .map((each) => (awaited ? { ...each, awaited } : each)),
       }
@@ -118,7 +126,7 @@ export function engineConfig(
         kind: 'Channel',
         namespace,
         name,
-        hosts: hostNames(host),
+        hosts: [...hostNames(host), ...formerHostsOf(namespace, name, read)],
         ...gateIn(InMemoryChannel, channel, read),
         retention: retentionOf(metadata),
         places: [`${dispatcherHost}/${namespace}/${name}`],
@@ -148,6 +156,14 @@ export function engineConfig(
       .map((each) => requestReplyConfig(each, read, to))
       .filter((each) => each !== undefined),
   }
+}
+
+/** A channel of 2018 answered to another name, which is that channel's and nobody else's. */
+function formerHostsOf(namespace: string, channel: string, read: Reader): readonly string[] {
+  const service = read.get(CoreService, { namespace, name: formerChannelService(channel) })
+  return service?.metadata.labels?.[label.role] === formerChannelRole
+    ? hostNames(formerChannelHost(namespace, channel))
+    : []
 }
 
 /** An endpoint is needed but for stdout; what is half said traces nothing. */

@@ -2,15 +2,15 @@
  * Kinds that have moved to another group: makes the object of today, of the same name, and repeats what that says (contract
  * eventing §9.2, 9.4).
  */
-import { apiVersionOf, type Kind } from '../../../kube/api/kind.ts'
-import { controllerOf, keyOf, type KubeObject } from '../../../kube/api/meta.ts'
-import type { Reconciler } from '../../../kube/controller/reconciler.ts'
+import type { Kind } from '../../../kube/api/kind.ts'
+import { keyOf, type KubeObject } from '../../../kube/api/meta.ts'
+import type { Apply, Reconciler } from '../../../kube/controller/reconciler.ts'
 import { conditionOf, conditionSet, finish, type Condition } from '../../../knative/conditions.ts'
-import { isFields, type Fields } from '../../../knative/old-form.ts'
+import type { Fields } from '../../../knative/old-form.ts'
 import { LegacyChannel, LegacySubscription } from '../../api/former/legacy-channel.ts'
 import { legacyFlows } from '../../api/former/legacy-flow.ts'
 import type { LegacyKind, LegacyObject, LegacyStatus } from '../../api/former/legacy-kind.ts'
-import { ownedMetadata } from '../flows/flow-objects.ts'
+import { isPartOf, nameTaken, successorApply } from './successor.ts'
 
 interface Successor extends KubeObject {
   readonly status?: LegacyStatus & {
@@ -26,12 +26,17 @@ export interface World {
 
 const conditions = conditionSet({ dependents: [] })
 
-const legacyReconciler = ({
-  kind,
-  successor: successorKind,
-  specOf,
-  conditions: former,
-}: LegacyKind): Reconciler<LegacyObject, World> => ({
+interface Own {
+  /** What it had beside. */
+  readonly also?: (legacy: LegacyObject) => readonly Apply[]
+  /** Fields of its status that today's does not have. */
+  readonly says?: (legacy: LegacyObject) => Fields
+}
+
+export const legacyReconciler = (
+  { kind, successor: successorKind, specOf, conditions: former }: LegacyKind,
+  { also = () => [], says = () => ({}) }: Own = {},
+): Reconciler<LegacyObject, World> => ({
   name: `legacy-${kind.kind.toLowerCase()}-controller`,
   kind,
   watches: [{ kind: successorKind, wake: 'owner' }],
@@ -41,32 +46,24 @@ const legacyReconciler = ({
   }),
 
   plan({ legacy, successor }, nowMs) {
-    const { generation = 0, name, uid } = legacy.metadata
+    const { generation = 0, name } = legacy.metadata
     const begun = conditions.begin(legacy.status ?? {}, generation, nowMs)
-    if (successor && controllerOf(successor)?.uid !== uid) {
-      const message = `there is a ${successorKind.kind} "${name}" of ${apiVersionOf(successorKind)} that is not this one's; rename one of them`
+    if (successor && !isPartOf(successor, legacy)) {
+      const message = nameTaken(successorKind, name)
       const status = conditions.markFalse(begun, 'Ready', 'NameTaken', message, nowMs)
       return { status: finish(status, legacy.status, generation, nowMs) }
     }
-    const desired = {
-      apiVersion: apiVersionOf(successorKind),
-      kind: successorKind.kind,
-      metadata: ownedMetadata({ kind, object: legacy }, name),
-      spec: specOf(legacy),
-    }
     return {
       apply: [
-        {
-          kind: successorKind,
-          desired: desired as KubeObject,
-          // What defaulting filled in stays.
-          merge: (existing) => ({
-            ...existing,
-            spec: filled(desired.spec, (existing as LegacyObject).spec ?? {}),
-          }),
-        },
+        successorApply({ kind, object: legacy }, successorKind, specOf(legacy)),
+        ...also(legacy),
       ],
-      status: finish(repeated(begun, successor, former, nowMs), legacy.status, generation, nowMs),
+      status: finish(
+        { ...repeated(begun, successor, former, nowMs), ...says(legacy) },
+        legacy.status,
+        generation,
+        nowMs,
+      ),
       statusOnFailure: ({ message }) =>
         finish(
           conditions.markFalse(begun, 'Ready', 'NotTaken', message, nowMs),
@@ -77,33 +74,6 @@ const legacyReconciler = ({
     }
   },
 })
-
-/** `spec` with those fields of the stored one that it says nothing of, as deep as maps go. */
-function filled(spec: Fields, stored: Fields): Fields {
-  const merged = Object.fromEntries(
-    Object.entries(spec).map(([name, value]) => {
-      const before = stored[name]
-      if (Array.isArray(value) && Array.isArray(before) && value.length === before.length)
-        return [name, value.map((each: unknown, i) => filledValue(each, before[i]))]
-      return [name, filledValue(value, before)]
-    }),
-  )
-  const { channelTemplate } = stored
-  return spec['channelTemplate'] === undefined && channelTemplate !== undefined
-    ? { ...merged, channelTemplate }
-    : merged
-}
-
-/** References get their namespace by defaulting. */
-function filledValue(value: unknown, before: unknown): unknown {
-  if (!isFields(value) || !isFields(before)) return value
-  const next = filled(value, before)
-  const { name, kind, namespace } = value
-  const isSame = name !== undefined && name === before['name'] && kind === before['kind']
-  return isSame && namespace === undefined && before['namespace'] !== undefined
-    ? { ...next, namespace: before['namespace'] }
-    : next
-}
 
 function repeated(
   begun: LegacyStatus,
@@ -149,6 +119,6 @@ const withFormerNames = (
     return found ? [{ ...found, type }] : []
   })
 
-export const legacyReconcilers = [...legacyFlows, LegacyChannel, LegacySubscription].map(
-  legacyReconciler,
+export const legacyReconcilers = [...legacyFlows, LegacyChannel, LegacySubscription].map((each) =>
+  legacyReconciler(each),
 )

@@ -4,7 +4,7 @@
  */
 import type { Kind } from '../api/kind.ts'
 import type { KubeObject } from '../api/meta.ts'
-import type { ControllerDeps } from '../controller/loop.ts'
+import type { ControllerDeps } from './loop.ts'
 
 interface Cause {
   readonly kind: Kind
