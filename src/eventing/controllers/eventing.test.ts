@@ -19,6 +19,7 @@ import { PingSource } from '../api/sources/ping-source.ts'
 import { Sequence } from '../api/flows/sequence.ts'
 import { Subscription } from '../api/messaging/subscription.ts'
 import { Trigger } from '../api/eventing/trigger.ts'
+import { engineConfig } from './engine/engine-config.ts'
 import { wantedEventTypes } from './eventing/auto-create.ts'
 import { broker, kinds, service, start, toService, willing } from './world.fixture.ts'
 
@@ -219,6 +220,71 @@ test('a Trigger without its subscriber does not wait for the engine', async () =
   const { status } = await world.client.get(Trigger, { namespace: 'default', name: 't' })
   const subscribed = status?.conditions?.find(({ type }) => type === 'SubscriptionReady')
   assert.deepEqual([subscribed?.status, subscribed?.reason], ['Unknown', 'NotSubscribed'])
+})
+
+test('a Trigger keeps its place while its subscriber is away', async () => {
+  let isTaken = true
+  const nobody = { gateway: undefined, engine: undefined }
+  const served = new Set<string>()
+  const listeners = new Set<() => void>()
+  await using world = await start({
+    ...willing,
+    serves: (uid) => served.has(uid),
+    onServed(listener) {
+      listeners.add(listener)
+      return { [Symbol.dispose]: () => void listeners.delete(listener) }
+    },
+  })
+  /** The engine is told what is wanted, until nothing changes any more. */
+  const settle = async () => {
+    for (let round = 0; round < 4; round++) {
+      await world.settle()
+      served.clear()
+      for (const { uid, subscriptions } of engineConfig(world.read, nobody).channels) {
+        served.add(uid)
+        if (isTaken) for (const each of subscriptions) served.add(each.uid)
+      }
+      for (const listener of listeners) listener()
+    }
+    await world.settle()
+  }
+  const subscribed = async () => {
+    const { status, metadata } = await world.client.get(Trigger, world.key('t'))
+    const [channel] = engineConfig(world.read, nobody).channels
+    const mine = channel?.subscriptions.find(({ uid }) => uid === metadata.uid)
+    return [
+      mine && (mine.subscriber?.url ?? 'waits'),
+      conditionOf(status, 'SubscriptionReady')?.status,
+      conditionOf(status, 'Ready')?.reason,
+    ]
+  }
+  await world.create(broker('default'))
+  await world.create({
+    apiVersion: 'eventing.knative.dev/v1',
+    kind: 'Trigger',
+    metadata: { name: 't' },
+    spec: { broker: 'default', subscriber: toService('s') },
+  })
+  await settle()
+  const gone = "Unable to get the Subscriber's URI"
+  assert.deepEqual(await subscribed(), [undefined, 'Unknown', gone])
+  await world.create(service('s'))
+  await settle()
+  assert.deepEqual(await subscribed(), ['http://s.default.svc.cluster.local', 'True', undefined])
+
+  await world.client.delete(CoreService, world.key('s'))
+  await settle()
+  assert.deepEqual(await subscribed(), ['waits', 'True', gone])
+  // Also when the engine, or the whole platform, is started again meanwhile and has not been told yet.
+  isTaken = false
+  await settle()
+  assert.deepEqual(await subscribed(), ['waits', 'Unknown', gone])
+  isTaken = true
+  await settle()
+  assert.deepEqual(await subscribed(), ['waits', 'True', gone])
+  await world.create(service('s'))
+  await settle()
+  assert.deepEqual(await subscribed(), ['http://s.default.svc.cluster.local', 'True', undefined])
 })
 
 test('a Trigger waits for the source that it depends on', async () => {

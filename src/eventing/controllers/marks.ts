@@ -1,6 +1,7 @@
 /** Conditions about features that are off, the same for many kinds. */
 import { conditionOf, type ConditionSet, type ConditionsStatus } from '../../knative/conditions.ts'
 import type { PlannedEvent } from '../../kube/controller/reconciler.ts'
+import type { Trigger } from '../api/eventing/trigger.ts'
 
 export const withoutPolicies = <S extends ConditionsStatus>(
   status: S,
@@ -59,3 +60,12 @@ export const notSubscribed = [
   'NotSubscribed',
   'it is subscribed once the other conditions are True',
 ] as const
+
+/**
+ * A Trigger that has a place in its Broker's log keeps it while its subscriber is away: events wait there for the
+ * subscriber, as the place would be lost with what has not been delivered yet.
+ */
+export function hasPlace({ status }: Pick<Trigger, 'status'>): boolean {
+  const subscribed = conditionOf(status, 'SubscriptionReady')
+  return subscribed?.status === 'True' || subscribed?.reason === engineNotReady[0]
+}

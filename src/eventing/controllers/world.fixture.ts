@@ -7,6 +7,7 @@ import type { KubeObject } from '../../kube/api/meta.ts'
 import { Namespace } from '../../kube/api/namespace.ts'
 import type { Api } from '../../kube/api/protocol.ts'
 import { typedClient } from '../../kube/client/typed-client.ts'
+import type { Reader } from '../../kube/controller/reconciler.ts'
 import { conditionOf, type ConditionedObject } from '../../knative/conditions.ts'
 import type { Fields } from '../../knative/old-form.ts'
 import { servingKinds } from '../../serving/api/kinds.ts'
@@ -43,11 +44,13 @@ export async function start(link: EngineLink = willing) {
     durable: false,
   })
   const controllers = startReconcilers(link, { ...platform, client: asController })
+  const reader: Reader = platform.informers.reader()
   const key = (name: string) => ({ namespace: 'default', name })
   const ready = async (kind: Kind<ConditionedObject>, name: string) =>
     conditionOf((await client.get(kind, key(name))).status, 'Ready')
   return {
     client,
+    read: reader,
     key,
     ready,
     create: (object: object) => create(api, object),

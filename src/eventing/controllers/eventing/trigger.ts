@@ -19,7 +19,7 @@ import {
 import { withDeadLetter } from '../destination/dead-letter.ts'
 import type { EngineLink } from '../engine/engine-link.ts'
 import { createServedKeys } from '../engine/served-keys.ts'
-import { complaint, engineNotReady, notSubscribed } from '../marks.ts'
+import { complaint, engineNotReady, hasPlace, notSubscribed } from '../marks.ts'
 import {
   identityFor,
   identityWatches,
@@ -153,7 +153,8 @@ function decide(world: World, begun: TriggerStatus, nowMs: number): TriggerStatu
   status = withDeadLetter(status, deadLetterSink, conditions, nowMs)
   status = withIdentity(status, world.identity, conditions, nowMs)
   const others = withDependency(status, dependency, nowMs)
-  const why: readonly [string, string] = isComplete(others) ? engineNotReady : notSubscribed
+  const isTold = isComplete(others) || hasPlace(trigger)
+  const why: readonly [string, string] = isTold ? engineNotReady : notSubscribed
   status = served
     ? conditions.markTrue(status, 'SubscriptionReady', nowMs)
     : conditions.markUnknown(status, 'SubscriptionReady', ...why, nowMs)
