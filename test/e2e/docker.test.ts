@@ -28,16 +28,12 @@ import {
 import type { ContainerSpec, ImageHandle } from '../../src/kube/kubelet/runtime.ts'
 import { systemClock } from '../../src/lib/clock.ts'
 import { silent } from '../../src/lib/log.ts'
-import { startDockerd, staticBusybox, withoutDockerd } from './dockerd.ts'
+import { openDockerd, staticBusybox } from './dockerd.ts'
 import { hurry, startEbb, until, withoutKubectl, type Ebb } from './platform.ts'
 
 const busybox = await staticBusybox()
 /** The engine, or why there is none. */
-const started =
-  withoutDockerd() ||
-  (busybox
-    ? await startDockerd().catch((error: Error) => `dockerd can not run here: ${error.message}`)
-    : 'there is no static busybox')
+const started = busybox ? await openDockerd() : 'there is no static busybox'
 
 if (typeof started === 'string') test('the Docker runtime', { skip: started }, () => {})
 else {

@@ -22,7 +22,7 @@ export interface Dockerd extends AsyncDisposable {
 /** Another engine to run the tests on, Podman's service for example: `unix:///run/podman/podman.sock`. */
 const given = process.env['EBB_TEST_DOCKER_HOST']
 
-/** Why there can be none on this machine; false when there can. */
+/** Why there can be none on this machine; false when it is worth a try. */
 export function withoutDockerd(): string | false {
   if (given) return false
   if (process.platform !== 'linux') return 'dockerd runs on Linux only'
@@ -32,8 +32,18 @@ export function withoutDockerd(): string | false {
   return false
 }
 
-/** Rejects with what dockerd said when it does not come up. */
-export async function startDockerd(): Promise<Dockerd> {
+/** One of its own; or why there is none on this machine, with dockerd's last words when it is here but does not come up. */
+export async function openDockerd(): Promise<Dockerd | string> {
+  return (
+    withoutDockerd() ||
+    (await startDockerd().catch(
+      (error: unknown) =>
+        `dockerd is here but does not start: ${error instanceof Error ? error.message : String(error)}`,
+    ))
+  )
+}
+
+async function startDockerd(): Promise<Dockerd> {
   if (given) {
     const calls = callsTo(given.replace('unix://', ''))
     return { host: given, ...calls, async [Symbol.asyncDispose]() {} }
@@ -67,7 +77,8 @@ export async function startDockerd(): Promise<Dockerd> {
   const calls = callsTo(socket)
   try {
     await until('dockerd is up', async () => {
-      if (child.exitCode !== null) throw new Error(`dockerd ended: ${said}`)
+      if (child.exitCode !== null)
+        throw new Error(`it said ${said.trim().split('\n').slice(-3).join('\n')}`)
       return existsSync(socket) && (await calls.get('/_ping').catch(() => undefined)) === 'OK'
     })
   } catch (error) {

@@ -12,7 +12,7 @@ import { systemClock } from '../../src/lib/clock.ts'
 import { silent } from '../../src/lib/log.ts'
 import { startRegistry } from '../../src/registry/registry.ts'
 import { tarOf } from '../../src/testing/registry.ts'
-import { startDockerd, withoutDockerd } from './dockerd.ts'
+import { openDockerd } from './dockerd.ts'
 import { hasGo } from './go.ts'
 import { installed } from './installed.ts'
 import { run } from './platform.ts'
@@ -71,9 +71,11 @@ async function layoutOf(text: string): Promise<string> {
 
 test(
   'docker logs in, pushes, pulls',
-  { skip: withoutDockerd() || without('docker', 'docker.io'), timeout: 120_000 },
-  async () => {
-    await using engine = await startDockerd()
+  { skip: without('docker', 'docker.io'), timeout: 120_000 },
+  async (t) => {
+    const found = await openDockerd()
+    if (typeof found === 'string') return t.skip(found)
+    await using engine = found
     const env = { DOCKER_HOST: engine.host, DOCKER_CONFIG: join(folder, 'docker') }
     const name = `${host}/team/by-docker:v1`
     await must('docker', ['import', await layoutOf('docker'), name], env)

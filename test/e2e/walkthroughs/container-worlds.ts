@@ -3,7 +3,7 @@
  * names of the manifests lead there by mirror rules. Run in sandboxes of the platform's own, or by a Docker Engine.
  */
 import { parseReference } from '../../../src/image/reference.ts'
-import { startDockerd, withoutDockerd } from '../dockerd.ts'
+import { openDockerd, withoutDockerd } from '../dockerd.ts'
 import { configure, startEbb } from '../platform.ts'
 import { startDockerRegistry, withoutRegistry } from '../registry.ts'
 import { buildContainerImages, withoutPrograms } from './container-images.ts'
@@ -53,7 +53,9 @@ async function containerWorld(
 }
 
 /** Whatever happens on the way, nothing that was started is left. */
-async function opened(open: (stack: AsyncDisposableStack) => Promise<World>): Promise<World> {
+async function opened<Found>(
+  open: (stack: AsyncDisposableStack) => Promise<Found>,
+): Promise<Found> {
   const stack = new AsyncDisposableStack()
   try {
     return await open(stack)
@@ -77,7 +79,9 @@ export const docker: Opener = {
   without: () => withoutDockerd() || withoutRegistry || withoutPrograms(),
   open: () =>
     opened(async (stack) => {
-      const { host } = stack.use(await startDockerd())
+      const dockerd = await openDockerd()
+      if (typeof dockerd === 'string') return dockerd
+      const { host } = stack.use(dockerd)
       return await containerWorld(['--runtime', 'docker'], { DOCKER_HOST: host }, stack)
     }),
 }

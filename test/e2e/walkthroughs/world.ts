@@ -9,9 +9,10 @@ export interface World extends AsyncDisposable {
 
 export interface Opener {
   readonly name: string
-  /** Says why it can't be opened on this machine; false when it can. */
+  /** Says why it can't be opened on this machine; false when it is worth a try. */
   readonly without: () => string | false
-  readonly open: () => Promise<World>
+  /** The world; or why it can't be opened after all. */
+  readonly open: () => Promise<World | string>
 }
 
 /** Plain processes: the programs of test/apps as `ebb build` packs them. */
