@@ -1,0 +1,264 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { Service as CoreService } from '../../../kube/api/service.ts'
+import { ServiceAccount } from '../../../kube/api/service-account.ts'
+import type { Kind } from '../../../kube/api/kind.ts'
+import { conditionOf, type ConditionedObject } from '../../../knative/conditions.ts'
+import { fieldsOf, partsOf } from '../../../knative/old-form.ts'
+import { eventingKinds } from '../../api/kinds.ts'
+import { CronJobSource, KubernetesEventSource } from '../../api/former/former-sources.ts'
+import { Channel } from '../../api/messaging/channel.ts'
+import { Subscription } from '../../api/messaging/subscription.ts'
+import { service, start } from '../world.fixture.ts'
+
+const kindOf = (group: string, name: string): Kind<ConditionedObject> => {
+  const found = eventingKinds.find((each) => each.group === group && each.kind === name)
+  assert.ok(found, `${name} of ${group}`)
+  return found as unknown as Kind<ConditionedObject>
+}
+
+const former = (group: string, kind: string, name: string, spec: object = {}) => ({
+  apiVersion: `${group}/v1alpha1`,
+  kind,
+  metadata: { name },
+  spec,
+})
+
+const k8sTrigger = {
+  eventType: 'dev.knative.k8s.event',
+  resource: 'k8sevents/dev.knative.k8s.event',
+  service: 'k8sevents',
+  parameters: { namespace: 'watched' },
+}
+
+test('a Flow of 2018 becomes a source, a channel and a subscription', async () => {
+  await using world = await start()
+  await world.create(service('wanting'))
+  await world.client.create(ServiceAccount, {
+    apiVersion: 'v1',
+    kind: 'ServiceAccount',
+    metadata: { name: 'feed-sa', namespace: 'default' },
+  })
+  const { warnings } = await world.create(
+    former('flows.knative.dev', 'Flow', 'f', {
+      serviceAccountName: 'feed-sa',
+      trigger: k8sTrigger,
+      action: { target: { apiVersion: 'v1', kind: 'Service', name: 'wanting' } },
+    }),
+  )
+  assert.match(warnings.join(), /Flow is deprecated/)
+  await world.settle()
+  await world.isReady(Channel, 'f')
+  await world.isReady(Subscription, 'f')
+  const source = await world.client.get(KubernetesEventSource, world.key('f'))
+  assert.deepEqual(
+    [source.spec['namespace'], source.spec['serviceAccountName'], source.spec.sink?.ref?.name],
+    ['watched', 'feed-sa', 'f'],
+  )
+  const flow = await world.client.get(kindOf('flows.knative.dev', 'Flow'), world.key('f'))
+  const states = ['ChannelReady', 'SubscriptionReady', 'ActionTargetResolved'].map(
+    (type) => conditionOf(flow.status, type)?.status,
+  )
+  assert.deepEqual(states, ['True', 'True', 'True'])
+  // What follows the API does not run here.
+  assert.equal(conditionOf(flow.status, 'FeedReady')?.status, 'Unknown')
+})
+
+test('of a source that is not built in nothing is made, and what was made goes', async () => {
+  await using world = await start()
+  const flows = kindOf('flows.knative.dev', 'Flow')
+  const action = { targetURI: 'http://example.test/' }
+  await world.create(former('flows.knative.dev', 'Flow', 'f', { trigger: k8sTrigger, action }))
+  await world.settle()
+  await world.isReady(Channel, 'f')
+  await world.client.patch(flows, world.key('f'), {
+    type: 'merge',
+    body: {
+      spec: { trigger: { eventType: 'pullrequest', service: 'github', resource: 'a/b' } },
+    },
+  })
+  await world.settle()
+  const ready = await world.ready(flows, 'f')
+  assert.deepEqual([ready?.status, ready?.reason], ['Unknown', 'LegacyKind'])
+  assert.match(ready?.message ?? '', /"pullrequest" of "github".*webhook.*Broker/)
+  for (const kind of [Channel, Subscription, KubernetesEventSource])
+    await assert.rejects(world.client.get(kind as Kind, world.key('f')), /not found/)
+})
+
+test('a Flow leaves a channel alone that was there before', async () => {
+  await using world = await start()
+  const channel = { apiVersion: 'messaging.knative.dev/v1', kind: 'Channel' }
+  await world.create({ ...channel, metadata: { name: 'f' } })
+  await world.settle()
+  const action = { targetURI: 'http://example.test/' }
+  await world.create(former('flows.knative.dev', 'Flow', 'f', { trigger: k8sTrigger, action }))
+  await world.settle()
+  const ready = await world.ready(kindOf('flows.knative.dev', 'Flow'), 'f')
+  assert.deepEqual([ready?.status, ready?.reason], ['False', 'NameTaken'])
+  assert.match(ready?.message ?? '', /there is a Channel "f".*rename/)
+  await assert.rejects(world.client.get(Subscription, world.key('f')), /not found/)
+})
+
+test('Feed and Bind of 2018: the sink is what they name', async () => {
+  await using world = await start()
+  await world.create(
+    former('feeds.knative.dev', 'Feed', 'feed', {
+      trigger: { clusterEventType: 'dev.knative.k8s.event' },
+      action: { dnsName: 'aloha-channel' },
+    }),
+  )
+  await world.create(
+    former('eventing.elafros.dev', 'Bind', 'bind', {
+      trigger: { eventType: 'receiveevent', resource: 'k8sevents/receiveevent' },
+      action: { routeName: 'hello' },
+    }),
+  )
+  await world.settle()
+  const sinkOf = async (name: string) =>
+    (await world.client.get(KubernetesEventSource, world.key(name))).spec.sink
+  assert.equal((await sinkOf('feed'))?.uri, 'http://aloha-channel.default.svc.cluster.local/')
+  assert.deepEqual((await sinkOf('bind'))?.ref, {
+    apiVersion: 'serving.knative.dev/v1',
+    kind: 'Route',
+    name: 'hello',
+  })
+})
+
+test('a Channel on the bus stub, its Subscription, its former address', async () => {
+  await using world = await start()
+  const group = 'channels.knative.dev'
+  await world.create(former(group, 'ClusterBus', 'stub', { dispatcher: { name: 'dispatcher' } }))
+  await world.create(former(group, 'Bus', 'gcppubsub'))
+  await world.create(former(group, 'Channel', 'aloha', { clusterBus: 'stub' }))
+  await world.create(former(group, 'Channel', 'answers', { bus: 'stub' }))
+  const odd = await world.create(former(group, 'Channel', 'odd', { bus: 'gcppubsub' }))
+  assert.match(odd.warnings.join(), /no bus "gcppubsub" here/)
+  await world.create(
+    former(group, 'Subscription', 's', {
+      channel: 'aloha',
+      subscriber: 'greeter',
+      replyTo: 'answers',
+    }),
+  )
+  await world.settle()
+  const channels = kindOf(group, 'Channel')
+  await world.isReady(channels, 'aloha')
+  const { status } = partsOf(await world.client.get(channels, world.key('aloha')))
+  assert.equal(status?.['domainInternal'], 'aloha-channel.default.svc.cluster.local')
+  assert.equal(fieldsOf(status?.['service'])['name'], 'aloha-channel')
+  const { spec } = await world.client.get(CoreService, world.key('aloha-channel'))
+  assert.equal(spec.externalName, 'aloha-kn-channel.default.svc.cluster.local')
+  await world.isReady(kindOf(group, 'Subscription'), 's')
+  const made = await world.client.get(Subscription, world.key('s'))
+  assert.equal(made.spec.subscriber?.uri, 'http://greeter.default.svc.cluster.local/')
+  assert.equal(made.spec.reply?.ref?.name, 'answers')
+  const buses = await Promise.all(
+    [
+      [kindOf(group, 'ClusterBus'), '', 'stub'] as const,
+      [kindOf(group, 'Bus'), 'default', 'gcppubsub'] as const,
+    ].map(async ([kind, namespace, name]) =>
+      conditionOf((await world.client.get(kind, { namespace, name })).status, 'Ready'),
+    ),
+  )
+  assert.deepEqual(
+    buses.map((ready) => [ready?.status, ready?.reason]),
+    [
+      ['True', undefined],
+      ['Unknown', 'LegacyKind'],
+    ],
+  )
+})
+
+test('what nothing serves says so, and what to use', async () => {
+  await using world = await start()
+  const advice = async (group: string, kind: string, spec: object) => {
+    await world.create(former(group, kind, 'x', spec))
+    await world.settle()
+    const found = kindOf(group, kind)
+    const key = { name: 'x', namespace: found.namespaced ? 'default' : '' }
+    const ready = conditionOf((await world.client.get(found, key)).status, 'Ready')
+    assert.deepEqual([ready?.status, ready?.reason], ['Unknown', 'LegacyKind'], kind)
+    return ready?.message ?? ''
+  }
+  for (const kind of ['EventSource', 'ClusterEventSource'])
+    assert.match(
+      await advice('feeds.knative.dev', kind, { source: 'github' }),
+      /"github".*ContainerSource/,
+    )
+  assert.match(
+    await advice('eventing.elafros.dev', 'EventSource', { source: 'k8sevents' }),
+    /built in/,
+  )
+  assert.match(
+    await advice('feeds.knative.dev', 'ClusterEventType', { clusterEventSource: 'github' }),
+    /v1beta2 EventType/,
+  )
+  assert.match(
+    await advice('configs.internal.knative.dev', 'ConfigMapPropagation', {}),
+    /kubectl apply/,
+  )
+})
+
+test('what was never right is refused', async () => {
+  await using world = await start()
+  const refused: readonly [object, RegExp][] = [
+    [former('flows.knative.dev', 'Flow', 'x'), /spec\.trigger\.eventType/],
+    [
+      former('flows.knative.dev', 'Flow', 'x', { trigger: { eventType: 'a' }, action: {} }),
+      /spec\.action\.target, spec\.action\.targetURI/,
+    ],
+    [former('channels.knative.dev', 'Channel', 'x'), /expected exactly one.*spec\.bus/],
+    [
+      former('channels.knative.dev', 'Channel', 'x', { bus: 'stub', clusterBus: 'stub' }),
+      /expected exactly one, got both/,
+    ],
+    [former('channels.knative.dev', 'Subscription', 'x'), /spec\.channel, spec\.subscriber/],
+    [former('legacysources.knative.dev', 'CronJobSource', 'x', { schedule: 'x' }), /schedule/],
+    [former('legacysources.knative.dev', 'SinkBinding', 'x', {}), /spec\.s(ink|ubject)/],
+    [former('feeds.knative.dev', 'Feed', 'x', { trigger: 3, action: [] }), /spec\.action\.dnsName/],
+  ]
+  for (const [object, text] of refused) await assert.rejects(world.create(object), text)
+})
+
+test('sources of legacysources.knative.dev are others of today by name', async () => {
+  await using world = await start()
+  await world.create(service('wanting'))
+  const group = 'legacysources.knative.dev'
+  const sink = { apiVersion: 'v1', kind: 'Service', name: 'wanting' }
+  const spec = { schedule: '*/2 * * * *', data: '{"a":1}', sink }
+  const { object, warnings } = await world.create(former(group, 'CronJobSource', 'c', spec))
+  assert.deepEqual(object.spec, spec)
+  assert.deepEqual(warnings, [
+    `${group}/v1alpha1 CronJobSource is deprecated; use sources.knative.dev/v1 PingSource`,
+  ])
+  await world.settle()
+  await world.isReady(CronJobSource, 'c')
+  const kind = kindOf(group, 'CronJobSource')
+  await world.isReady(kind, 'c')
+  const { status } = partsOf(await world.client.get(kind, world.key('c')))
+  assert.equal(status?.['sinkUri'], 'http://wanting.default.svc.cluster.local')
+  await world.client.patch(kind, world.key('c'), {
+    type: 'merge',
+    body: { spec: { schedule: '* * * * *' } },
+  })
+  await world.settle()
+  const made = await world.client.get(CronJobSource, world.key('c'))
+  assert.equal(made.spec['schedule'], '* * * * *')
+  for (const past of [group, 'sources.eventing.knative.dev']) {
+    const name = past === group ? 'b' : 'd'
+    await world.create(
+      former(past, 'SinkBinding', name, {
+        subject: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'x' },
+        sink,
+      }),
+    )
+    await world.settle()
+    // There is no Deployment to bind; both say so.
+    const said = [
+      await world.ready(kindOf('sources.knative.dev', 'SinkBinding'), name),
+      await world.ready(kindOf(past, 'SinkBinding'), name),
+    ].map((each) => [each?.status, each?.reason])
+    assert.deepEqual(said[1], said[0])
+    assert.equal(said[0]?.[1], 'SubjectUnavailable')
+  }
+})
