@@ -110,13 +110,18 @@ export function checkFormats(attributes: CloudEvent['attributes']): void {
   if (typeof subject === 'string') notBlank('subject', subject)
 }
 
-/** As lenient as what senders use: anything that reads as a URI reference. */
+/** Paths and names, as most are. */
+const plainReference = /^[\w/.~-]*$/
+
+/**
+ * As lenient as what senders use, about letters and about `%` in a query; what a parser takes apart must be there: a
+ * scheme before the first colon, a host that is closed, a port that is a number.
+ */
+const reference =
+  /^(?:[a-z][a-z0-9+.-]*:|(?![^/?#]*:))(?:\/\/(?:[^/?#@\s]*@)?(?:\[[0-9a-f:.]+(?:%25[^\]\s]+)?\]|[^/?#:@[\]\s]*)(?::\d*)?(?=[/?#]|$)|(?!\/\/))(?:[^%?#]|%[0-9a-f]{2})*(?:\?[^#]*)?(?:#(?:[^%]|%[0-9a-f]{2})*)?$/i
+
 function uriReference(name: string, value: string): void {
-  if (
-    /%(?![0-9a-fA-F]{2})/.test(value) ||
-    value.startsWith(':') ||
-    /^[^:/?#]*:\/\/[^/?#]*\s/.test(value)
-  )
+  if (!plainReference.test(value) && !reference.test(value))
     throw new CloudEventError(`${name}: ${quoted(value)} is not a URI reference (RFC 3986)`)
 }
 
@@ -128,8 +133,17 @@ function notBlank(name: string, value: string): void {
     throw new CloudEventError(`${name}: blank; leave it out or say something`)
 }
 
+/** Whether the month has the day that the text begins with: `2026-02-30` is no date. */
+function isDay(text: string): boolean {
+  const day = Number(text.slice(8, 10))
+  if (day <= 28) return true
+  return (
+    day <= new Date(Date.UTC(Number(text.slice(0, 4)), Number(text.slice(5, 7)), 0)).getUTCDate()
+  )
+}
+
 function timestamp(name: string, value: string): void {
-  if (!rfc3339.test(value))
+  if (!rfc3339.test(value) || !isDay(value))
     throw new CloudEventError(
       `${name}: ${quoted(value)} is not a timestamp (RFC 3339, as 2026-11-21T10:15:14Z)`,
     )

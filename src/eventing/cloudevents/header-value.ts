@@ -45,8 +45,22 @@ export function decodeHeader(name: string, text: string): string {
     bytes[length++] = escape ? Number.parseInt(escape[0], 16) : whole.charCodeAt(i) & 0xff
     if (escape) i += 2
   }
+  return utf8Of(name, text, bytes.subarray(0, length))
+}
+
+/** A content type is no attribute for this coding: its text is what it is, and bytes beyond ASCII are UTF-8. */
+export const decodeContentType = (text: string): string =>
+  isAscii(text) ? text : utf8Of('datacontenttype', text, Buffer.from(text, 'latin1'))
+
+/** A character a byte, as heads are written. */
+export const encodeContentType = (value: string): string =>
+  isAscii(value) ? value : Buffer.from(value).toString('latin1')
+
+const isAscii = (text: string): boolean => /^[\x20-\x7E]*$/.test(text)
+
+function utf8Of(name: string, text: string, bytes: Buffer): string {
   try {
-    return decoder.decode(bytes.subarray(0, length))
+    return decoder.decode(bytes)
   } catch {
     throw new CloudEventError(`${name}: ${JSON.stringify(text.slice(0, 80))} is not UTF-8`)
   }

@@ -110,6 +110,9 @@ test('0.1 and 0.2 become 1.0, 0.3 stays', () => {
   assert.equal(named.attributes['constructor'], 'x')
   const second = only(binary({ ...plain, 'ce-specversion': '"0.2"', 'ce-type': '"t"' }))
   assert.deepEqual(second.attributes, { ...json, type: 't' })
+  const written = { 'ce-subject': '', 'ce-a': '%C3%A9', 'ce-b': '"\\u20ac"', 'content-type': '' }
+  const third = only(binary({ ...plain, 'ce-specversion': '0.2', ...written }))
+  assert.deepEqual(third.attributes, { ...json, a: 'é', b: '€' })
   const secondJson = only(
     structured({
       cloudEventsVersion: '0.1',
@@ -146,7 +149,11 @@ test('what is no event is refused, and the attribute is named', () => {
   refused(binary({ ...plain, 'ce-specversion': '2.0' }), /^specversion: "2.0" is not known/)
   refused(binary({ ...plain, 'ce-time': 'yesterday' }), /^time: "yesterday" is not a timestamp/)
   refused(binary({ ...plain, 'ce-source': '%zz' }), /^source: .* not a URI reference/)
+  for (const source of ['1:2', 'http://[::1', 'http://a b/', 'http://host:port/', '//h:x', '/s#%'])
+    refused(binary({ ...plain, 'ce-source': source }), /^source: .* not a URI reference/)
   refused(binary({ ...plain, 'ce-dataschema': ':x' }), /^dataschema/)
+  for (const day of ['2026-02-29', '2026-04-31', '1900-02-29'])
+    refused(binary({ ...plain, 'ce-time': `${day}T00:00:00Z` }), /^time: .* is not a timestamp/)
   refused(binary({ ...plain, 'ce-subject': ' ' }), /^subject: blank/)
   refused(binary({ ...plain, 'content-type': 'a/b/c' }), /^datacontenttype/)
   refused(binary({ ...plain, 'ce-my-name': 'x' }), /not a name of an attribute/)
@@ -158,6 +165,15 @@ test('what is no event is refused, and the attribute is named', () => {
     { headers: [...Object.entries(plain), ['ce-id', '2']], body: Buffer.alloc(0) },
     /^id: there are two/,
   )
+  const types = [
+    ...Object.entries(plain),
+    ['content-type', 'a/b'],
+    ['content-type', 'a/c'],
+  ] as const
+  refused({ headers: types, body: Buffer.alloc(0) }, /^datacontenttype: there are two/)
+  refused(binary({ ...plain, 'content-type': 'a/b; c=\xe9' }), /^datacontenttype: .* not UTF-8/)
+  const old = { ...plain, 'ce-specversion': '0.3', 'ce-datacontentencoding': 'base64' }
+  refused(binary(old, 'a*'), /^data: not base64/)
   refused(structured('{'), /^not JSON/)
   refused(structured('[]'), /is a JSON object/)
   refused(structured({ ...json, id: 1 }), /^id: must be a string/)
@@ -166,12 +182,78 @@ test('what is no event is refused, and the attribute is named', () => {
   refused(structured({ ...json, X: 'a' }), /^"X": not a name/)
   refused(structured(`{"__proto__":"x",${JSON.stringify(json).slice(1)}`), /not a name/)
   refused(structured({ ...json, data: 1, data_base64: 'aA==' }), /^data: there are both/)
-  refused(structured({ ...json, data_base64: '?' }), /^data_base64: not base64/)
+  for (const text of ['?', 'abcde', 'ab=', 'abc==', '='])
+    refused(structured({ ...json, data_base64: text }), /^data_base64: not base64/)
+  for (const data of [{ a: 1 }, [], 5, true])
+    refused(structured({ ...json, datacontenttype: 'text/plain', data }), /^data: .* a string/)
   refused(structured(json, 'application/cloudevents+xml'), /JSON alone is read/)
   refused(structured(json, 'application/cloudevents+json; charset=latin1'), /are UTF-8/)
   const deep = `${'['.repeat(600)}${']'.repeat(600)}`
   refused(structured(`{"data":${deep},${JSON.stringify(json).slice(1)}`), /deeper than 512/)
   refused(structured('{}', 'application/cloudevents-batch+json'), /is a JSON array/)
+})
+
+test('what reads as a URI reference or a day of the calendar is one', () => {
+  const sources = [
+    '/s',
+    'a b',
+    'urn:x:y',
+    'tag:x,2020:y',
+    '//h/p',
+    '?q',
+    '#f',
+    './1:2',
+    'é',
+    '/q?p=100%',
+  ]
+  for (const source of [...sources, 'http://u:p@[::1]:80/x', 'file:///x', 'mailto:a@b'])
+    assert.equal(only(structured({ ...json, source })).attributes['source'], source)
+  for (const day of ['2024-02-29', '2000-02-29', '2026-12-31', '2026-01-31'])
+    only(structured({ ...json, time: `${day}T23:59:60.5+02:00` }))
+})
+
+test('a content type that is empty is none; one with letters beyond ASCII goes on as it came', () => {
+  assert.deepEqual(only(binary({ ...plain, 'content-type': '' })), { attributes: json })
+  assert.deepEqual(only(binary({ ...plain, 'content-type': '' }, 'x')), {
+    attributes: json,
+    data: Buffer.from('x'),
+  })
+  const sent = Buffer.from('text/plain; title="é"').toString('latin1')
+  const event = only(binary({ ...plain, 'content-type': sent }, 'x'))
+  assert.equal(event.attributes['datacontenttype'], 'text/plain; title="é"')
+  const typeOf = (each: CloudEvent) =>
+    encodeBinary(each).headers.find(([name]) => name === 'content-type')?.[1]
+  assert.equal(typeOf(event), sent)
+  assert.equal(typeOf(only(encodeStructured(event))), sent)
+})
+
+test('data are coded where an event of 0.3 says so, in any case; later versions know no such thing', () => {
+  const said = { 'ce-datacontentencoding': 'Base64' }
+  const old = { ...plain, ...said, 'ce-specversion': '0.3' }
+  assert.deepEqual(only(binary(old, 'aGk=')), {
+    attributes: { ...json, specversion: '0.3' },
+    data: Buffer.from('hi'),
+  })
+  const of03 = { ...json, specversion: '0.3', datacontentencoding: 'BASE64', data: 'aGk=' }
+  assert.equal(only(structured(of03)).data?.toString(), 'hi')
+  const today = only(binary({ ...plain, ...said }, 'aGk='))
+  assert.equal(today.attributes['datacontentencoding'], 'Base64')
+  assert.equal(today.data?.toString(), 'aGk=')
+  const inJson = only(structured({ ...of03, specversion: '1.0' }))
+  assert.equal(inJson.attributes['datacontentencoding'], 'BASE64')
+  assert.equal(inJson.data?.toString(), '"aGk="')
+})
+
+test('text in JSON is what its charset makes of the bytes: what is not UTF-8 stays bytes', () => {
+  const body = (type: string, data: string) =>
+    encodeStructured({
+      attributes: { ...json, datacontenttype: type },
+      data: Buffer.from(data),
+    }).body.toString()
+  assert.match(body('text/plain', 'é'), /"data":"é"/)
+  assert.match(body('text/plain; charset="UTF-8"', 'é'), /"data":"é"/)
+  assert.match(body('text/plain; charset=iso-8859-1', 'e'), /"data":"e"/)
+  assert.match(body('text/plain; charset=iso-8859-1', 'é'), /"data_base64":"w6k="/)
 })
 
 test('header values: encoded as the specification says, what others wrote goes on as it was', () => {

@@ -12,7 +12,14 @@ import {
   textOf,
 } from './cloud-event.ts'
 import type { AttributeValue, CloudEvent } from './cloud-event.ts'
-import { decodeHeader, encodeHeader, isPlain } from './header-value.ts'
+import {
+  decodeContentType,
+  decodeHeader,
+  encodeContentType,
+  encodeHeader,
+  isPlain,
+} from './header-value.ts'
+import { decodeBase64, takeCoding } from './data-coding.ts'
 import { formatJsonEvent, inBatch, parseJsonBatch, parseJsonEvent } from './json-format.ts'
 import { fromOldHeaders } from './old-versions.ts'
 
@@ -78,9 +85,11 @@ function decodeBinary({ headers, body }: Message): CloudEvent {
   let unusual: [name: string, value: string][] | undefined
   for (const [name, text] of headers) {
     if (!name.startsWith('ce-')) {
-      if (name !== 'content-type') continue
-      attributes['datacontenttype'] = text
-      ;(unusual ??= []).push(['datacontenttype', text])
+      if (name !== 'content-type' || text === '') continue
+      if (attributes['datacontenttype'] !== undefined) throw twice('datacontenttype')
+      const type = decodeContentType(text)
+      attributes['datacontenttype'] = type
+      ;(unusual ??= []).push(['datacontenttype', type])
       continue
     }
     if (name === 'ce-datacontenttype') continue
@@ -89,7 +98,7 @@ function decodeBinary({ headers, body }: Message): CloudEvent {
     const plain = isPlain(text)
     const value = plain ? text : decodeHeader(attribute, text)
     if (attributes[attribute] !== undefined && Object.hasOwn(attributes, attribute))
-      throw new CloudEventError(`${attribute}: there are two headers of this name`)
+      throw twice(attribute)
     // An optional attribute that is empty is one that is not set.
     if (value === '') continue
     attributes[attribute] = value
@@ -100,13 +109,13 @@ function decodeBinary({ headers, body }: Message): CloudEvent {
   checkRequired(attributes)
   if (unusual) for (const [name, value] of unusual) checkText(name, value)
   checkFormats(attributes)
-  if (attributes['datacontentencoding'] === 'base64') {
-    delete attributes['datacontentencoding']
-    return withData(attributes, Buffer.from(body.toString('latin1'), 'base64'))
-  }
-  const event = withData(attributes, body)
+  const data = takeCoding(attributes) ? decodeBase64('data', body.toString('latin1')) : body
+  const event = withData(attributes, data)
   return headerText ? { ...event, headerText } : event
 }
+
+const twice = (name: string): CloudEventError =>
+  new CloudEventError(`${name}: there are two headers of this name`)
 
 const withData = (attributes: CloudEvent['attributes'], body: Buffer): CloudEvent =>
   body.length === 0 && attributes['datacontenttype'] === undefined
@@ -119,7 +128,7 @@ const none = Buffer.alloc(0)
 export function encodeBinary({ attributes, data, headerText }: CloudEvent): Message {
   const headers: [string, string][] = []
   for (const [name, value] of Object.entries(attributes)) {
-    if (name === 'datacontenttype') headers.push(['content-type', headerSafe(textOf(value))])
+    if (name === 'datacontenttype') headers.push(['content-type', encodeContentType(textOf(value))])
     else {
       // Attributes may have names that all objects have.
       const text = headerText && Object.hasOwn(headerText, name) ? headerText[name] : undefined
@@ -128,9 +137,6 @@ export function encodeBinary({ attributes, data, headerText }: CloudEvent): Mess
   }
   return { headers, body: data ?? none }
 }
-
-const headerSafe = (value: string): string =>
-  /^[\x20-\x7E]*$/.test(value) ? value : encodeHeader(value)
 
 /** All in one JSON object. */
 export const encodeStructured = (event: CloudEvent): Message => ({

@@ -1,7 +1,8 @@
 /** CloudEvents as JSON objects (CloudEvents 1.0.2, JSON format). Data goes in and out as the text it stands in. */
-import { isUtf8 } from 'node:buffer'
+import { isAscii, isUtf8 } from 'node:buffer'
 import { checkName, CloudEventError } from './cloud-event.ts'
 import type { AttributeValue, CloudEvent } from './cloud-event.ts'
+import { decodeBase64, takeCoding } from './data-coding.ts'
 import { jsonElements, jsonMembers } from './json-members.ts'
 import { fromOldMembers } from './old-versions.ts'
 
@@ -81,28 +82,22 @@ function dataOf(
   if (base64 !== undefined && base64 !== null) {
     if (data !== undefined)
       throw new CloudEventError('data: there are both data and data_base64; send one of them')
-    return { bytes: fromBase64('data_base64', base64), json: false }
+    return { bytes: decodeBase64('data_base64', base64), json: false }
   }
   if (data === undefined) return undefined
-  // 0.3 says how its data is written; here the bytes are what counts.
-  if (attributes['datacontentencoding'] === 'base64' && typeof data === 'string') {
-    delete attributes['datacontentencoding']
-    return { bytes: fromBase64('data', data), json: false }
-  }
+  if (typeof data === 'string' && takeCoding(attributes))
+    return { bytes: decodeBase64('data', data), json: false }
   if (!isJson(attributes['datacontenttype'])) {
     if (typeof data === 'string') return { bytes: Buffer.from(data), json: false }
     if (data === null) return undefined
+    throw new CloudEventError(
+      `data: of content type ${JSON.stringify(attributes['datacontenttype'])} it is a string; write other bytes as data_base64`,
+    )
   }
   const raw = jsonMembers(text).get('data') ?? 'null'
   if (depthOf(raw) > maxDepth)
     throw new CloudEventError(`data: nested deeper than ${maxDepth} levels`)
   return { bytes: Buffer.from(raw), json: true }
-}
-
-function fromBase64(name: string, value: unknown): Buffer {
-  if (typeof value !== 'string' || !/^[A-Za-z0-9+/_-]*={0,2}$/.test(value))
-    throw new CloudEventError(`${name}: not base64`)
-  return Buffer.from(value, 'base64')
 }
 
 function depthOf(text: string): number {
@@ -127,8 +122,15 @@ export function isJson(contentType: AttributeValue | undefined): boolean {
   return /^[^/;]*\/([^;]*\+)?json\s*(;|$)/i.test(String(contentType).trim())
 }
 
-const isText = (contentType: AttributeValue | undefined): boolean =>
-  /^\s*(text\/|application\/(xml|.*\+xml)\s*(;|$))/i.test(String(contentType ?? ''))
+const isText = (contentType: string): boolean =>
+  /^\s*(text\/|application\/(xml|.*\+xml)\s*(;|$))/i.test(contentType)
+
+/** Bytes of another charset can't become text that is read as the same bytes again, but for those that all share. */
+function isTextOf(contentType: string, data: Buffer): boolean {
+  if (!isText(contentType)) return false
+  const charset = /;\s*charset\s*=\s*"?([^";\s]+)/i.exec(contentType)?.[1]
+  return charset === undefined || /^utf-?8$/i.test(charset) ? isUtf8(data) : isAscii(data)
+}
 
 /** The event as a JSON object. */
 export function formatJsonEvent({ attributes, data }: CloudEvent): Buffer {
@@ -139,7 +141,7 @@ export function formatJsonEvent({ attributes, data }: CloudEvent): Buffer {
     return Buffer.concat([Buffer.from(`${open}"data":`), data, Buffer.from('}')])
   // 0.3 has no data_base64.
   const old = attributes['specversion'] === '0.3'
-  if (isText(attributes['datacontenttype']) && isUtf8(data))
+  if (isTextOf(String(attributes['datacontenttype'] ?? ''), data))
     return Buffer.from(`${open}"data":${JSON.stringify(data.toString('utf8'))}}`)
   const base64 = JSON.stringify(data.toString('base64'))
   return Buffer.from(

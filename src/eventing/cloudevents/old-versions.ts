@@ -1,5 +1,6 @@
 /** Events of CloudEvents 0.1 and 0.2, converted to 1.0: old producers live on, and nobody has to know. */
 import { CloudEventError, type AttributeValue } from './cloud-event.ts'
+import { decodeContentType, decodeHeader } from './header-value.ts'
 
 /** Names that changed on the way to 1.0. */
 const renamed: ReadonlyMap<string, string> = new Map([
@@ -33,16 +34,17 @@ export function fromOldHeaders(
   if (!speaksOld(headers)) return undefined
   const found = new Map(headers)
   const first = found.get('ce-cloudeventsversion')
-  if (first !== '0.1' && unquoted(found.get('ce-specversion') ?? '') !== '0.2') return undefined
+  if (first !== '0.1' && !/^"?0\.2"?$/.test(found.get('ce-specversion') ?? '')) return undefined
   const attributes: Record<string, AttributeValue> = {}
   for (const [name, value] of found) {
-    if (!name.startsWith('ce-')) continue
+    if (!name.startsWith('ce-') || value === '') continue
     // Extensions had a prefix of their own in 0.1, and maps a dash in 0.2.
     const bare = first === '0.1' && name.startsWith('ce-x-') ? name.slice(5) : name.slice(3)
-    attributes[modernName(bare)] = unquoted(value)
+    const attribute = modernName(bare)
+    attributes[attribute] = fromJson(value) ?? decodeHeader(attribute, value)
   }
   const contentType = found.get('content-type')
-  if (contentType !== undefined) attributes['datacontenttype'] = contentType
+  if (contentType) attributes['datacontenttype'] = decodeContentType(contentType)
   return { ...attributes, specversion: '1.0' }
 }
 
@@ -60,12 +62,12 @@ function modernName(name: string): string {
 }
 
 /** Values could be JSON: strings in quotes. */
-function unquoted(value: string): string {
-  if (!/^".*"$/s.test(value)) return value
+function fromJson(value: string): string | undefined {
+  if (!/^".*"$/s.test(value)) return undefined
   try {
-    return String(JSON.parse(value))
+    return String(JSON.parse(Buffer.from(value, 'latin1').toString()))
   } catch {
-    return value
+    return undefined
   }
 }
 
