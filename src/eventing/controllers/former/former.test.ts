@@ -259,6 +259,6 @@ test('sources of legacysources.knative.dev are others of today by name', async (
       await world.ready(kindOf(past, 'SinkBinding'), name),
     ].map((each) => [each?.status, each?.reason])
     assert.deepEqual(said[1], said[0])
-    assert.equal(said[0]?.[1], 'SubjectUnavailable')
+    assert.equal(said[0]?.[1], 'SubjectMissing')
   }
 })
