@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict'
 import { createServer, type IncomingHttpHeaders } from 'node:http'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
+import { systemClock } from '../lib/clock.ts'
+import { ensureLocalAuthority } from '../platform/access/local-authority.ts'
 import type { Arguments, Output } from './command.ts'
 import { sendEvent } from './event-send.ts'
 
@@ -31,4 +37,22 @@ test('a further attribute is sent as headers say it, and is none that has a flag
       message: /^--ext: expected a further attribute, found/,
     })
   server.close()
+})
+
+test('over TLS the name of the URL is asked for, wherever it leads, and the authority given is trusted', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'ebb-send-'))
+  const authority = await ensureLocalAuthority(directory, systemClock)
+  const { chain, privateKey, ca = '' } = await authority.sign(['broker-ingress.example.svc'])
+  const server = createTlsServer({ key: privateKey, cert: chain }, (_request, response) => {
+    response.writeHead(202).end()
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const dial = { host: '127.0.0.1', port: (server.address() as AddressInfo).port }
+  const url = 'https://broker-ingress.example.svc/default/default'
+  await sendEvent(given([]), { url, dial, ca }, out)
+  await assert.rejects(sendEvent(given([]), { url, dial }, out), /is not reached: .*certificate/)
+  const other = 'https://other.example.svc/'
+  await assert.rejects(sendEvent(given([]), { url: other, dial, ca }, out), /altnames/)
+  server.close()
+  await rm(directory, { recursive: true })
 })

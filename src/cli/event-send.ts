@@ -3,7 +3,9 @@ import { randomUUID } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
-import { text } from 'node:stream/consumers'
+import { isIP } from 'node:net'
+import { buffer, text } from 'node:stream/consumers'
+import { rootCertificates } from 'node:tls'
 import { encodeHeader } from '../eventing/cloudevents/header-value.ts'
 import { UsageError, type Arguments, type Output } from './command.ts'
 
@@ -11,6 +13,8 @@ export interface Post {
   readonly url: string
   /** Where to connect to instead of the URL's host. */
   readonly dial?: { readonly host: string; readonly port: number }
+  /** PEM of an authority that is trusted besides the usual ones. */
+  readonly ca?: string
   /** Who sends, where it is asked. */
   readonly token?: string
   /** What to do about 401. */
@@ -70,7 +74,9 @@ export async function sendEvent(args: Arguments, to: Post, out: Output): Promise
 async function dataOf(given: string | undefined): Promise<Buffer | undefined> {
   if (given === undefined) return undefined
   if (!given.startsWith('@')) return Buffer.from(given)
-  return await readFile(given === '@-' ? '/dev/stdin' : given.slice(1)).catch((error: unknown) => {
+  // Not by its path, which can't be opened where it is a socket.
+  const reading = given === '@-' ? buffer(process.stdin) : readFile(given.slice(1))
+  return await reading.catch((error: unknown) => {
     throw new Error(
       `--data ${given} can not be read: ${error instanceof Error ? error.message : 'unknown'}`,
       { cause: error },
@@ -90,21 +96,25 @@ function guess(data: Buffer): string {
 const answerMs = 60_000
 
 function post(
-  { url, dial }: Post,
+  { url, dial, ca }: Post,
   data: Buffer | undefined,
   headers: Readonly<Record<string, string>>,
 ): Promise<{ readonly status: number; readonly body: string }> {
   const target = URL.parse(url)
   if (target?.protocol !== 'http:' && target?.protocol !== 'https:')
     throw new UsageError(`--to: expected a URL, as http://localhost:8080/, found "${url}"`)
+  const hostname = target.hostname.replace(/^\[|\]$/g, '')
   return new Promise((resolve, reject) => {
     const sending = (target.protocol === 'https:' ? httpsRequest : httpRequest)({
-      host: dial?.host ?? target.hostname.replace(/^\[|\]$/g, ''),
+      host: dial?.host ?? hostname,
       port: dial?.port ?? (target.port || (target.protocol === 'https:' ? 443 : 80)),
       method: 'POST',
       path: `${target.pathname}${target.search}`,
       agent: false,
       timeout: answerMs,
+      // By the URL's name, whoever is dialled for it.
+      servername: isIP(hostname) === 0 ? hostname : '',
+      ...(ca !== undefined && { ca: [...rootCertificates, ca] }),
       headers: { ...headers, host: target.host, 'content-length': data?.length ?? 0 },
     })
     sending.on('timeout', () => sending.destroy(new Error(`no answer in ${answerMs / 1000} s`)))

@@ -363,7 +363,10 @@ spec:
     await until('names lead nowhere plainly', async () => (await post('plain', token)) === 404)
     assert.match(await field('broker', 'front', '.status.address.url'), /^https:/)
     const byCommand = await ebb.ebb('event', 'send', '--broker', 'front', '--account', 'sender')
-    assert.match(byCommand.stderr, /is served over TLS.*transport-encryption/)
+    assert.match(byCommand.stderr, /^https:.*has it \(202\): it is on disk/)
+    await one('/out', byCommand.stdout.trim())
+    const byUrl = await ebb.ebb('event', 'send', '--to', `https://${brokerHost}/default/front`)
+    assert.match(byUrl.stderr, /answered 401/)
     const before = taken.length
     await until('a ping comes through two Brokers', () =>
       taken
