@@ -11,6 +11,7 @@ import type {
   ChannelTypes,
   EngineConfig,
   EngineReport,
+  LostEvents,
   SendingToken,
   ServerCertificate,
 } from './feed.ts'
@@ -48,6 +49,8 @@ export interface ControlDeps {
   readonly takeCertificates?: (
     certificates: readonly ServerCertificate[],
   ) => Promise<number | undefined>
+  /** Events of sources that were lost since it was called last. */
+  readonly takeLost?: () => readonly LostEvents[]
   readonly journal: JournalFile
   readonly sender: Sender
   readonly clock: Clock
@@ -105,6 +108,8 @@ async function answer(
       return send(response, 200, engine.stats)
     case 'GET /types':
       return send(response, 200, engine.channels.map(typesOf))
+    case 'GET /lost':
+      return send(response, 200, deps.takeLost?.() ?? [])
     case 'POST /stop':
       send(response, 200, {})
       return deps.stop()

@@ -114,6 +114,8 @@ export interface ChannelConfig {
   readonly kind: 'Broker' | 'Channel'
   readonly namespace: string
   readonly name: string
+  /** Its URL, as its status shows it; absent = it has none yet. */
+  readonly address?: string
   /** Host names that mean this channel, at path `/`: `orders-kn-channel.default.svc.cluster.local`. */
   readonly hosts?: readonly string[]
   readonly subscriptions: readonly SubscriptionConfig[]
@@ -198,6 +200,17 @@ export interface RequestReplyConfig {
 /** What `PUT /config` answers: what of it can not be used, by uid. */
 export interface EngineReport {
   readonly problems?: Readonly<Record<string, string>>
+}
+
+/** What `GET /lost` answers of each source whose events did not reach its sink since it was asked last. */
+export interface LostEvents {
+  /** The source's. */
+  readonly uid: string
+  readonly namespace: string
+  readonly name: string
+  readonly count: number
+  /** Of the last one. */
+  readonly reason: string
 }
 
 /** How a subscription does, since the engine started. */

@@ -115,6 +115,7 @@ const answer = control({
   apply,
   takeCertificates: (given) => secure.apply(given),
   takeTokens: (given) => tokens.replace(given),
+  takeLost: () => pings.takeLost(),
   journal,
   sender,
   clock,

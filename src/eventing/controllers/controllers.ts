@@ -26,6 +26,7 @@ import type { DialAddress } from './destination/dial.ts'
 import type { EngineConfig } from '../broker/feed.ts'
 import { engineConfig } from './engine/engine-config.ts'
 import { connectEngine, type EngineLink, type EngineLinkOptions } from './engine/engine-link.ts'
+import { askEngine } from './engine/engine-question.ts'
 import { systemServiceReconciler } from './engine/system-services.ts'
 import { isForEngine } from './feature-watch.ts'
 import type { Issuers } from './identity/issuer.ts'
@@ -37,6 +38,7 @@ import { formerContainerSourceReconciler } from './sources/container-source/form
 import { unservedSourceReconciler } from './sources/unserved.ts'
 import { eventTransformReconciler } from './eventing/event-transform.ts'
 import { jobSinkReconciler } from './sinks/job-sink.ts'
+import { startLostPings } from './sources/ping-source/lost-pings.ts'
 import { pingAttributes } from './sources/ping-source/ping-config.ts'
 import { pingSourceReconciler } from './sources/ping-source/ping-source.ts'
 import { inMemoryChannelReconciler } from './messaging/in-memory-channel.ts'
@@ -162,6 +164,7 @@ export async function startEventingControllers(deps: EventingDeps): Promise<Even
   started.use(startServerSecrets({ ...deps, sign: deps.signServer }))
   started.use(startReconcilers(link, { ...deps, tokens }))
   started.use(startAutoCreate(deps, deps.engineSocket))
+  started.use(startLostPings(deps, () => askEngine(deps.engineSocket, '/lost')))
   started.use(startApiServerSources({ ...deps, dialWorld, tokens }))
   return { link, [Symbol.asyncDispose]: () => started.disposeAsync() }
 }

@@ -2,7 +2,6 @@
  * EventTypes of what is seen, with the feature eventtype-auto-create (contract eventing §2.3): the engine is asked now and then
  * which types came into each Broker and channel. Made once; what users do with them is their affair.
  */
-import { request } from 'node:http'
 import { apiVersionOf, type Kind } from '../../../kube/api/kind.ts'
 import { ConfigMap } from '../../../kube/api/config-map.ts'
 import { controllerOf, type KubeObject } from '../../../kube/api/meta.ts'
@@ -15,6 +14,7 @@ import { featuresIn } from '../../api/config/read.ts'
 import { EventType } from '../../api/eventing/event-type.ts'
 import { InMemoryChannel } from '../../api/messaging/in-memory-channel.ts'
 import type { ChannelTypes } from '../../broker/feed.ts'
+import { askEngine, nowAndThen } from '../engine/engine-question.ts'
 
 /** How often the engine is asked. */
 const everyMs = 2_000
@@ -74,49 +74,16 @@ export function startAutoCreate(
   const read = informers.reader()
   for (const kind of [EventType, Broker, InMemoryChannel, ConfigMap])
     informers.for<KubeObject>(kind)
-  let closed = false
-  let running: Promise<void> = Promise.resolve()
-  let cancel = () => {}
 
   const look = async () => {
     if (!featuresIn(read).eventTypeAutoCreate) return
-    const seen = await types(engineSocket)
+    const seen = await askEngine<readonly ChannelTypes[]>(engineSocket, '/types')
     for (const each of wantedEventTypes(seen, read).slice(0, mostAtOnce))
       await client.create(EventType, each).catch((error: unknown) => {
         if (!hasReason(error, 'AlreadyExists') && !hasReason(error, 'NotFound')) throw error
       })
   }
-  const later = () => {
-    if (closed) return
-    cancel = clock.after(everyMs, () => {
-      running = look()
-        .catch((error: unknown) => log.debug('EventTypes could not be made', { error }))
-        .finally(later)
-    })
-  }
-  later()
-  return {
-    async [Symbol.asyncDispose]() {
-      closed = true
-      cancel()
-      await running
-    },
-  }
+  return nowAndThen(clock, everyMs, look, (error) =>
+    log.debug('EventTypes could not be made', { error }),
+  )
 }
-
-/** Rejects when no engine runs. */
-const types = (socketPath: string): Promise<readonly ChannelTypes[]> =>
-  new Promise((resolve, reject) => {
-    const asking = request({ socketPath, path: '/types' }, (response) => {
-      let text = ''
-      response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
-      response.on('error', reject)
-      response.on('end', () =>
-        response.statusCode === 200
-          ? resolve(JSON.parse(text) as readonly ChannelTypes[])
-          : reject(new Error(`GET /types: ${response.statusCode}`)),
-      )
-    })
-    asking.on('error', reject)
-    asking.end()
-  })

@@ -157,6 +157,17 @@ describe('pings', () => {
     }
   })
 
+  test('what did not reach its sink is told once', async () => {
+    const { clock, make } = world(noon, (count) => (count < 3 ? 400 : 202))
+    using pings = make()
+    await pings.apply([config('* * * * *')])
+    await clock.sim.advance(4 * minuteMs)
+    const { uid, namespace, name } = config('')
+    const lost = { uid, namespace, name, count: 2, reason: 'http://sink/ answered 400' }
+    assert.deepEqual(pings.takeLost(), [lost])
+    assert.deepEqual(pings.takeLost(), [])
+  })
+
   test('one alarm for a thousand idle sources', async () => {
     const { clock, sent, make } = world(noon)
     using pings = make()

@@ -7,7 +7,7 @@ import type { Clock } from '../../../lib/clock.ts'
 import type { Log } from '../../../lib/log.ts'
 import { randomInt, type Random } from '../../../lib/random.ts'
 import type { CloudEvent } from '../../cloudevents/cloud-event.ts'
-import type { PingConfig } from '../../broker/feed.ts'
+import type { LostEvents, PingConfig } from '../../broker/feed.ts'
 import type { Sender } from '../../broker/delivery/sender.ts'
 import { emit } from '../emit.ts'
 import { loadTicks, type NextTick } from './ticks.ts'
@@ -47,6 +47,7 @@ export class Pings implements Disposable {
   /** By uid. */
   #configs = new Map<string, PingConfig>()
   readonly #onTheirWay = new Map<string, number>()
+  readonly #lost = new Map<string, LostEvents>()
   #next: NextTick | undefined
   /** The latest wall-clock time seen. */
   #seenMs = -Infinity
@@ -79,10 +80,18 @@ export class Pings implements Disposable {
       }
       schedule.pings.set(uid, config)
     }
+    for (const uid of this.#lost.keys()) if (!this.#configs.has(uid)) this.#lost.delete(uid)
     for (const [key, { pings }] of this.#schedules)
       if (pings.size === 0) this.#schedules.delete(key)
     this.#arm()
     return problems
+  }
+
+  /** What did not reach its sink since this was called last. */
+  takeLost(): readonly LostEvents[] {
+    const lost = [...this.#lost.values()]
+    this.#lost.clear()
+    return lost
   }
 
   /** Events that are being sent. */
@@ -147,6 +156,7 @@ export class Pings implements Disposable {
     const before = this.#onTheirWay.get(uid) ?? 0
     if (before >= maxOnTheirWay) {
       log.info('a tick is left out: too many events wait for the sink', facts)
+      this.#noteLost(config, 'too many events wait for the sink')
       return
     }
     this.#onTheirWay.set(uid, before + 1)
@@ -158,8 +168,15 @@ export class Pings implements Disposable {
     const left = (this.#onTheirWay.get(uid) ?? 1) - 1
     if (left === 0) this.#onTheirWay.delete(uid)
     else this.#onTheirWay.set(uid, left)
-    if (outcome.kind === 'lost' && !this.#stop.signal.aborted)
-      log.info('an event of a source was lost', { ...facts, reason: outcome.reason })
+    if (outcome.kind === 'accepted' || this.#stop.signal.aborted) return
+    log.info('an event of a source was lost', { ...facts, reason: outcome.reason })
+    this.#noteLost(config, outcome.reason)
+  }
+
+  #noteLost({ uid, namespace, name }: PingConfig, reason: string): void {
+    if (!this.#configs.has(uid)) return
+    const count = (this.#lost.get(uid)?.count ?? 0) + 1
+    this.#lost.set(uid, { uid, namespace, name, count, reason })
   }
 
   [Symbol.dispose](): void {
