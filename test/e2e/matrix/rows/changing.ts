@@ -132,6 +132,10 @@ spec:
 ${map('a')}`,
   rows: [
     row('rollout status deploy/web --timeout=30s', /deployment "web" successfully rolled out/),
+    // Before anything is replaced: a pod that goes while kubectl waits for it is an error to it.
+    row('wait pod --all --for=condition=Ready --timeout=30s', /condition met/, {
+      before: ['rollout status sts/db', 'rollout status ds/agent'],
+    }),
     row('set env deploy/web A=1', /env updated/),
     row('rollout status deploy/web --timeout=30s', /deployment "web" successfully rolled out/),
     row('rollout history deploy/web', /REVISION +CHANGE-CAUSE\s+1 +first\s+2 /),
@@ -152,8 +156,9 @@ ${map('a')}`,
       'rollout restart sts/db ds/agent',
       /statefulset.apps\/db restarted\s+daemonset.apps\/agent restarted/,
     ),
-    row('rollout history sts/db', /REVISION/),
-    row('rollout history ds/agent', /REVISION/),
+    // The second revision is there once the controller has seen the restart.
+    row('rollout history sts/db', /REVISION/, { before: ['rollout status sts/db'] }),
+    row('rollout history ds/agent', /REVISION/, { before: ['rollout status ds/agent'] }),
     row('rollout undo ds/agent', /daemonset.apps\/agent rolled back/),
     row('rollout undo sts/db', /statefulset.apps\/db rolled back/),
     row('scale sts db --replicas=0', /statefulset.apps\/db scaled/),
@@ -172,9 +177,6 @@ ${map('a')}`,
     ),
     row("wait deploy/web --for=jsonpath='{.status.replicas}' --timeout=30s", /condition met/, {
       since: '1.29',
-    }),
-    row('wait pod --all --for=condition=Ready --timeout=30s', /condition met/, {
-      before: ['rollout status deploy/web', 'rollout status ds/agent'],
     }),
     row('wait cm/a --for=create --timeout=10s', /condition met/, { since: '1.31' }),
     row('wait cm -l app=x --for=delete --timeout=1ms', /timed out waiting|deadline exceeded/, {

@@ -118,7 +118,7 @@ export const create: Group = {
       input: 'heard\n',
     }),
     row(
-      'run out --image=hello --restart=Never --attach --rm --command -- sh -c "for i in 1 2 3 4 5 6; do echo said; sleep 0.2; done"',
+      'run out --image=hello --restart=Never --attach --rm --command -- sh -c "for i in $(seq 30); do echo said; sleep 0.1; done"',
       /said[^]*pod "out" deleted/,
     ),
     row(
