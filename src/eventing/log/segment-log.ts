@@ -4,7 +4,7 @@
  * answered, and no subscriber sees an event, before it. Nothing that a subscription has not settled is ever removed:
  * beyond `limitBytes` the log refuses to grow instead.
  */
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Clock } from '../../lib/clock.ts'
 import { Cursor } from './cursor.ts'
 import { CursorFile, subscriptionOf } from './cursor-file.ts'
@@ -72,16 +72,36 @@ interface Waiting {
 export async function openSegmentLog(options: SegmentLogOptions): Promise<SegmentLog> {
   const whole: Settings = { ...defaults, ...options }
   const { directory, disk } = whole
-  await disk.makeFolder(join(directory, 'cursors'))
+  await makeFolders(disk, directory)
   const segments: Segment[] = []
   try {
     await openSegments(disk, directory, segments, whole.onDamage)
+    // A process that was killed may have left what is not safe from a crash of the machine, and counts from now on.
+    await Promise.all([
+      disk.syncFolder(directory),
+      disk.syncFolder(join(directory, 'cursors')),
+      segments.at(-1)?.sync(),
+    ])
     const floors = await floorsIn(disk, directory, segments)
     return new SegmentLog(whole, segments, floors)
   } catch (error) {
     // It may be tried again and again.
     for (const segment of segments) await segment.close().catch(() => {})
     throw error
+  }
+}
+
+/** A file in a folder whose own name was not synced is lost with it. */
+async function makeFolders(disk: Disk, directory: string): Promise<void> {
+  const made = await disk.makeFolder(join(directory, 'cursors'))
+  // Its first file comes after this.
+  if (made === undefined && (await disk.list(directory)).some((name) => firstOf(name))) return
+  const uppermost = dirname(made ?? '/')
+  for (let at = directory; ; at = dirname(at)) {
+    // Nobody knows who made those above, and this process need not be allowed to read them.
+    if (made !== undefined || at === directory) await disk.syncFolder(at)
+    else await disk.syncFolder(at).catch(() => {})
+    if (at === uppermost || at === dirname(at)) return
   }
 }
 
@@ -177,6 +197,10 @@ export class SegmentLog implements EventLog {
   #retaining: Promise<void> = Promise.resolve()
   #newest: number
   #closed = false
+  /** What a failed write left: bytes behind the last event to be cut off, or a file that is not to be trusted any more. */
+  #doubt: 'end' | 'file' | undefined
+  /** The newest file's name survives a crash of the machine. */
+  #isNamed = true
 
   constructor(options: Settings, segments: Segment[], floors: Map<string, number>) {
     this.#options = options
@@ -258,15 +282,21 @@ export class SegmentLog implements EventLog {
 
   async #commit(batch: readonly Waiting[]): Promise<void> {
     const timeMs = this.#options.clock.now()
-    let sound = { segment: this.#active, last: this.#active.last, size: this.#active.size }
     try {
-      if (this.#isFull(this.#active)) await this.#roll()
-      const segment = this.#active
-      const before = segment.last
-      sound = { segment, last: before, size: segment.size }
+      await this.#makeReady()
+    } catch (error) {
+      for (const { reject } of batch) reject(error)
+      return
+    }
+    const segment = this.#active
+    const { last: before, size } = segment
+    try {
       const records = this.#records(batch, before + 1, timeMs)
+      this.#doubt = 'end'
       segment.append(records, { sequence: before + batch.length, timeMs })
+      this.#doubt = 'file'
       await segment.sync()
+      this.#doubt = undefined
       this.#newest = segment.last
       this.#tail.push({ first: before + 1, last: segment.last, timeMs, records })
       let sequence = before
@@ -274,8 +304,31 @@ export class SegmentLog implements EventLog {
       for (const subscription of this.#open.values()) subscription.wake()
     } catch (error) {
       for (const { reject } of batch) reject(error)
-      await this.#giveUp(sound)
+      segment.forgetAfter(before, size)
+      // What fails is tried again with the next append, whose sender is told what the disk says.
+      await this.#mend().catch(() => {})
     }
+  }
+
+  /** Makes the newest file one that can be written. Throws what the disk says. */
+  async #makeReady(): Promise<void> {
+    await this.#mend()
+    if (this.#isFull(this.#active)) await this.#roll()
+    if (!this.#isNamed) await this.#name()
+  }
+
+  /**
+   * After a failed write what was not promised is cut off. After a failed sync the kernel counts pages as written that
+   * are not, so that another sync of them says nothing: a new file is begun.
+   */
+  async #mend(): Promise<void> {
+    if (!this.#doubt) return
+    const segment = this.#active
+    const doubt = this.#doubt
+    this.#doubt = 'file'
+    await segment.cut()
+    if (doubt === 'file' && segment.last >= segment.first) await this.#roll()
+    this.#doubt = undefined
   }
 
   #isFull({ first, last, size, firstTimeMs }: Segment): boolean {
@@ -302,23 +355,19 @@ export class SegmentLog implements EventLog {
     return records
   }
 
-  /** After a failed write nobody knows what the file has: what was not promised goes, and a new file is begun. */
-  async #giveUp({ segment, last, size }: { segment: Segment; last: number; size: number }) {
-    segment.forgetAfter(last, size)
-    try {
-      await segment.cut()
-      if (last >= segment.first) await this.#roll()
-    } catch {
-      // The next append tries again and tells its sender what the disk says.
-    }
-  }
-
   async #roll(): Promise<void> {
     const { disk, directory } = this.#options
     this.#segments.push(await Segment.create(disk, directory, this.#active.last + 1))
-    await disk.syncFolder(directory)
+    this.#isNamed = false
+    await this.#name()
     // At once, as events may come faster than anybody looks now and then; what fails is tried again with the next.
     this.#retaining = this.#retaining.then(() => this.retain()).catch(() => {})
+  }
+
+  async #name(): Promise<void> {
+    const { disk, directory } = this.#options
+    await disk.syncFolder(directory)
+    this.#isNamed = true
   }
 
   /** Begins the next file while nothing is appended. */
