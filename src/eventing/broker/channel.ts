@@ -185,6 +185,7 @@ export class Channel implements Inlet, AsyncDisposable {
         subscription,
         decode: (event) => this.decode(event),
         ...(isInlet && { isInlet }),
+        address: () => this.config.address ?? `/${this.config.namespace}/${this.config.name}`,
         reenter: (event, answered, trace) => this.#reenter(event, answered, trace),
         park: (event, failure) =>
           this.deadLetters.add(event, config.uid, failure, this.decode(event)),

@@ -81,7 +81,9 @@ test('a loop of answers ends when the time to live is used up, and the last one 
   await using world = await World.create()
   world.answers.set('http://echo/', [{ headers: Object.entries(event()) }])
   const echo = trigger('echo', { deadLetter: { url: 'http://dead/' } })
-  await world.engine.apply(broker(echo))
+  const address = 'http://broker-ingress/default/b'
+  const channels = broker(echo).channels.map((each) => ({ ...each, address }))
+  await world.engine.apply({ ...broker(), channels })
   await world.post('/default/b', event({ 'ce-knativebrokerttl': '4' }))
   const sent = await world.until(4)
   await world.settled('uid-echo')
@@ -89,6 +91,8 @@ test('a loop of answers ends when the time to live is used up, and the last one 
     sent.map(({ url }) => url),
     ['http://echo/', 'http://echo/', 'http://echo/', 'http://dead/'],
   )
+  const { 'ce-knativeerrordest': called, 'ce-knativeerrorcode': code } = sent[3]?.headers ?? {}
+  assert.deepEqual([called, code], [address, '400'])
 })
 
 test('retries keep their times, and the dead-letter sink hears why', async () => {
@@ -122,6 +126,62 @@ test('retries keep their times, and the dead-letter sink hears why', async () =>
   assert.equal(dead['ce-knativeerrordata'], Buffer.from('no').toString('base64'))
   assert.equal(dead['ce-knativebrokerttl'], '255')
   assert.equal(dead['prefer'], undefined)
+})
+
+test('the status is a number where the dead-letter sink is told in JSON', async () => {
+  await using world = await World.create()
+  world.answers.set('http://sick/', [{ status: 400, body: Buffer.from('no') }])
+  const deadLetter = { url: 'http://dead/' }
+  await world.engine.apply(
+    broker(trigger('sick', { deadLetter, delivery: { retry: 0, format: 'json' } })),
+  )
+  await world.post('/default/b', event())
+  const [, dead] = await world.until(2)
+  const { knativeerrorcode, knativeerrordata } = JSON.parse(dead?.body ?? '{}') as Record<
+    string,
+    unknown
+  >
+  assert.deepEqual([knativeerrorcode, knativeerrordata], [400, 'bm8='])
+})
+
+test("the time to live is the Brokers' own: Triggers take it away, channels leave it as it is", async () => {
+  await using world = await World.create()
+  const channel: ChannelConfig = {
+    uid: 'uid-c',
+    kind: 'Channel',
+    namespace: 'default',
+    name: 'c',
+    hosts: ['c'],
+    subscriptions: [{ ...trigger('sub'), kind: 'Subscription', reply: { url: 'http://reply/' } }],
+  }
+  await world.engine.apply({ ...broker(), channels: [channel] })
+  const sent = event({ 'ce-knativebrokerttl': '7', 'ce-knativearrivaltime': 'then' })
+  await world.post('/', sent, '', { host: 'c' })
+  const [first] = await world.until(1)
+  assert.equal(first?.headers['ce-knativebrokerttl'], '7')
+  assert.equal(first?.headers['ce-knativearrivaltime'], 'then')
+})
+
+test('a time to live that no Integer can hold is none', async () => {
+  await using world = await World.create()
+  const deadLetter = { url: 'http://dead/' }
+  world.answers.set('http://sick/', [{ status: 400 }])
+  await world.engine.apply(broker(trigger('sick', { deadLetter })))
+  await world.post('/default/b', event({ 'ce-knativebrokerttl': '99999999999' }))
+  const [, dead] = await world.until(2)
+  assert.equal(dead?.headers['ce-knativebrokerttl'], '255')
+})
+
+test('an answer in a coding that nobody would be told of can not be used', async () => {
+  await using world = await World.create()
+  const headers = [...Object.entries(event({ 'ce-type': 'answer' })), ['content-encoding', 'gzip']]
+  const coded = headers.map(([name = '', value = '']) => [name, value] as const)
+  world.answers.set('http://ask/', [{ headers: coded, body: Buffer.from('x') }])
+  const filter = { filter: { attributes: { type: 'test.event' } } }
+  await world.engine.apply(broker(trigger('ask', { filter })))
+  await world.post('/default/b', event())
+  await world.settled('uid-ask')
+  assert.match(world.steps.find(({ kind }) => kind === 'attempt')?.error ?? '', /gzip/)
 })
 
 test('what nobody takes is kept with its reason', async () => {

@@ -3,7 +3,7 @@
  * (contract: broker filter and dispatcher of Knative). Pure; `dispatcher.ts` sends and waits.
  */
 import type { CloudEvent } from '../../cloudevents/cloud-event.ts'
-import { CloudEventError } from '../../cloudevents/cloud-event.ts'
+import { CloudEventError, isInteger } from '../../cloudevents/cloud-event.ts'
 import {
   decodeMessage,
   encodeBinary,
@@ -13,7 +13,7 @@ import {
   type Message,
 } from '../../cloudevents/http-binding.ts'
 import type { SubscriptionConfig } from '../feed.ts'
-import { passThrough } from '../headers.ts'
+import { codingOf, passThrough } from '../headers.ts'
 import type { AttemptResult } from './retry.ts'
 import { retryAfterMs } from './retry.ts'
 import type { Answer } from './sender.ts'
@@ -22,19 +22,24 @@ import type { StoredEvent } from '../stored-event.ts'
 export const ttlExtension = 'knativebrokerttl'
 const arrivalExtension = 'knativearrivaltime'
 
-/** The request to the subscriber. The time to live is ours, not the subscriber's. */
+/** The request to the subscriber. A Broker's time to live is its own, not the subscriber's; a channel has none. */
 export function toSubscriber(
   { event, passed }: StoredEvent,
   subscription: SubscriptionConfig,
   trace: Headers = [],
 ): Message {
-  const { [ttlExtension]: _, ...attributes } = event.attributes
-  return message({ ...event, attributes }, subscription, [
+  const sent = subscription.kind === 'Trigger' ? withoutTtl(event) : event
+  return message(sent, subscription, [
     ...passed,
     ['prefer', 'reply'],
     ['kn-namespace', subscription.namespace],
     ...trace,
   ])
+}
+
+function withoutTtl(event: CloudEvent): CloudEvent {
+  const { [ttlExtension]: _, ...attributes } = event.attributes
+  return { ...event, attributes }
 }
 
 /** The request with an answer that is an event. */
@@ -65,7 +70,8 @@ export function toDeadLetter(
   subscription: SubscriptionConfig,
   trace: Headers = [],
 ): Message {
-  const attributes = { ...event.attributes, ...errorExtensions(failure) }
+  const knativeerrorcode = failure.result.status ?? 500
+  const attributes = { ...event.attributes, ...errorExtensions(failure), knativeerrorcode }
   // What the answer of a Trigger's subscriber could not be used for is nobody's status: Knative adds nothing then.
   const said = failure.result.unusable === undefined ? attributes : event.attributes
   return message({ ...event, attributes: said }, subscription, [
@@ -141,6 +147,8 @@ export function understand(
     }
   }
   try {
+    const coding = codingOf(headers)
+    if (coding !== undefined) throw new CloudEventError(`content-encoding ${coding}`)
     const [reply] = decodeMessage({ headers, body })
     return reply ? { result, reply } : { result }
   } catch (error) {
@@ -166,7 +174,7 @@ const defaultTtl = 255
 export function enterBroker(event: CloudEvent, nowNanos: string): CloudEvent | undefined {
   const stated = event.attributes[ttlExtension]
   const number = typeof stated === 'boolean' ? Number.NaN : Number(stated)
-  const valid = stated !== undefined && stated !== '' && Number.isInteger(number)
+  const valid = stated !== undefined && stated !== '' && isInteger(number)
   const ttl = valid ? Math.max(number - 1, 0) : defaultTtl
   if (ttl <= 0) return undefined
   return {

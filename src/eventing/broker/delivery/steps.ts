@@ -34,6 +34,8 @@ export interface StepsDeps {
   readonly decode: (event: LoggedEvent) => StoredEvent
   /** Whether the engine itself takes the events that are sent there. Default: never. */
   readonly isInlet?: (url: string) => boolean
+  /** URL of the Broker or Channel, for what is said of answers that it did not take. */
+  readonly address: () => string
   /** Puts an answer into the channel itself. */
   readonly reenter: (event: CloudEvent, answered: Headers, trace: Trace) => Promise<AttemptResult>
   /** Keeps what is given up; resolves when it is durable. */
@@ -148,9 +150,9 @@ export class Steps {
       if (verdict.kind === 'retry')
         return { state: { ...state, attempts }, waitMs: Math.max(verdict.waitMs, 1) }
       // Nothing was sent, so nothing was noted yet.
-      this.note(event, { kind: 'attempt', phase: 'reply', url: 'the broker', ...result })
+      this.note(event, { kind: 'attempt', phase: 'reply', url: this.#deps.address(), ...result })
       const body = result.error === undefined ? {} : { body: Buffer.from(result.error) }
-      return await this.#failed(event, { url: 'the broker', result, ...body })
+      return await this.#failed(event, { url: this.#deps.address(), result, ...body })
     }
     const message = toReply(state.reply, state.answered, this.config, traceHeaders(trace))
     const sent = await this.#send(event, 'reply', to, message)

@@ -11,7 +11,7 @@ import { headersOf, hostNameOf, type RequestHead } from '../../../lib/http1/head
 import { LogFullError } from '../../log/event-log.ts'
 import type { Guard } from '../authorization/guard.ts'
 import { enterBroker } from '../delivery/delivery.ts'
-import { passThrough } from '../headers.ts'
+import { codingOf, passThrough } from '../headers.ts'
 import { hopsOf, mostHops } from '../hops.ts'
 import type { StoredEvent } from '../stored-event.ts'
 import { traceOf } from '../trace.ts'
@@ -108,17 +108,8 @@ function take(
   return stored.then(accept, (error: unknown) => notStored(error, world))
 }
 
-/** A coding of the body that changes it; nobody would be told of it on the way on. */
-function codingOf(headers: Headers): string | undefined {
-  const coding = valueOf(headers, 'content-encoding')?.trim() ?? ''
-  return coding === '' || coding.toLowerCase() === 'identity' ? undefined : coding
-}
-
 const uncoded = (coding: string): BufferedAnswer => ({
-  ...refuse(
-    415,
-    `content-encoding ${coding.slice(0, 80)}: events are taken as they are, not coded`,
-  ),
+  ...refuse(415, `content-encoding ${coding}: events are taken as they are, not coded`),
   headers: [allow, ['Accept-Encoding', 'identity']],
 })
 

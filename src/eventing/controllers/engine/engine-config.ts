@@ -97,11 +97,13 @@ export function engineConfig(
       const { metadata, spec } = broker
       const { uid = '', namespace = '', name } = metadata
       const awaited = awaitedIn(broker, read)
+      const address = broker.status?.address?.url
       return {
         uid,
         kind: 'Broker',
         namespace,
         name,
+        ...(address !== undefined && { address }),
         ...(hasFormerAddress(namespace, name, read) && { hosts: formerHosts(namespace, name) }),
         ...gateIn(Broker, broker, read),
         retention: retentionOf(metadata),
