@@ -166,6 +166,8 @@ export function simulate(reconcilers: readonly AnyReconciler[]): Simulation {
     const plan = reconciler.plan(reconciler.observe(current() ?? object, reader, nowMs), nowMs)
     any = carryOut(plan) || any
     const after = current()
+    // As in the loop: who was woken by what he wrote says how it stands when he looks again.
+    if (plan.statusCanWait && any && waiting.has(`${reconciler.name} ${keyText(key)}`)) return any
     if (plan.status !== undefined && after)
       any = store(kind, { ...after, status: plan.status } as KubeObject) || any
     return any

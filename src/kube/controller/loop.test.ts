@@ -120,6 +120,50 @@ test('wants are written once, wishes that are met not at all', async () => {
   assert.equal(counts.update, 1)
 })
 
+test('a status that can wait is left to the round that follows what was just written', async () => {
+  const statusWrites = async (more: Partial<Plan>) => {
+    const { platform } = start()
+    await using _platform = platform
+    const { client, counts } = counting(platform.client)
+    const plain = copier()
+    await using _controller = startController(
+      copier({ plan: (world, nowMs) => ({ ...plain.plan(world, nowMs), ...more }) }),
+      { ...platform, client },
+    )
+    await settle()
+    await platform.client.create(Deployment, withText('1'))
+    await settle()
+    const { status } = await platform.client.get(Deployment, web)
+    assert.deepEqual(status, { observedGeneration: 1, replicas: 1 })
+    return counts['status']
+  }
+  assert.equal(await statusWrites({}), 2)
+  assert.equal(await statusWrites({ statusCanWait: true }), 1)
+})
+
+test('a status that can wait is written all the same by one who always finds something to write', async () => {
+  const { clock, platform } = start()
+  await using _platform = platform
+  let rounds = 0
+  const seen: number[] = []
+  await using _controller = startController(
+    copier({
+      plan({ deployment }) {
+        rounds++
+        if (deployment.status?.replicas) seen.push(deployment.status.replicas)
+        const copy = { ...desiredCopy(deployment), data: { text: String(rounds) } }
+        const apply = rounds < 7 ? [{ kind: ConfigMap, desired: copy }] : []
+        return { apply, status: { replicas: Math.min(rounds, 7) }, statusCanWait: true }
+      },
+    }),
+    platform,
+  )
+  await settle()
+  await platform.client.create(Deployment, withText('1'))
+  for (let i = 0; i < 20; i++) await clock.advance(1)
+  assert.ok(seen.includes(2) && seen.includes(4) && seen.includes(6), seen.join())
+})
+
 test('a child that someone removes or changes is put back', async () => {
   const { platform } = start()
   await using _platform = platform

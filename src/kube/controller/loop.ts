@@ -58,6 +58,8 @@ export function startController<T extends KubeObject, World>(
   const read = declaredOnly(reconciler, informers.reader(), custom)
   const writer = createPlanWriter(deps)
   let disposed = false
+  /** Keys whose last round has left its status to the next one. */
+  const owing = new Set<string>()
 
   const emit = (about: KubeObject, event: PlannedEvent) =>
     recorder.event(about, event, { component: name })
@@ -66,6 +68,7 @@ export function startController<T extends KubeObject, World>(
     const key = parseKey(text)
     const object = own.get(key)
     try {
+      if (!object) owing.delete(text)
       const requeueAfterMs = await (object ? reconcile(object) : tidy(key))
       queue.forget(text)
       if (requeueAfterMs !== undefined) queue.addAfter(text, requeueAfterMs)
@@ -121,14 +124,18 @@ export function startController<T extends KubeObject, World>(
 
   /** Carries out a plan with its status and events; answers the object as it is then. */
   const carryOut = async (plan: Plan, object: T): Promise<T> => {
+    const text = keyText(keyOf(object))
+    const owes = owing.delete(text)
     let current = object
     let refusal: unknown
+    let wroteAny = false
     try {
       await writer.carryOut(
         plan,
         object,
         (event) => emit(object, event),
         (written) => {
+          wroteAny = true
           if (written.metadata.uid === current.metadata.uid) current = written as T
         },
       )
@@ -147,7 +154,10 @@ export function startController<T extends KubeObject, World>(
       refusal !== undefined && plan.statusOnFailure
         ? plan.statusOnFailure(StatusError.from(refusal))
         : plan.status
-    if (status !== undefined) current = await setStatus(current, status)
+    // Never twice in a row: whoever always finds something to write must be seen doing so.
+    const canWait = plan.statusCanWait && wroteAny && refusal === undefined && !owes
+    if (canWait && queue.isAgain(text)) owing.add(text)
+    else if (status !== undefined) current = await setStatus(current, status)
     if (refusal !== undefined) throw refusal
     for (const event of plan.events ?? []) emit(object, event)
     if (plan.error) throw plan.error

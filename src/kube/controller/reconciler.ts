@@ -70,6 +70,11 @@ export interface Plan {
   readonly delete?: readonly Delete[]
   /** The whole new status; written to `/status` only when it differs semantically from the stored one. */
   readonly status?: unknown
+  /**
+   * All of `status` can be found out again by looking. Then a round that writes something else too, and is woken by that,
+   * leaves its status to the round that follows at once: what would be true for a millisecond is not worth a write.
+   */
+  readonly statusCanWait?: boolean
   /** The status to write instead when one of the writes before it was refused; the refusal is reported and retried. */
   readonly statusOnFailure?: (refusal: StatusError) => unknown
   readonly events?: readonly PlannedEvent[]

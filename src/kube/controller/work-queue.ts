@@ -14,6 +14,8 @@ export interface WorkQueue extends AsyncDisposable {
   readonly length: number
   /** `urgent`: a request waits for this; it does not wait for a turn of the event loop. */
   add(key: string, urgent?: boolean): void
+  /** True for a key that is being worked on and was added again meanwhile: it is worked on once more right afterwards. */
+  isAgain(key: string): boolean
   /** Adds the key after a delay; an earlier alarm for the same key stands. */
   addAfter(key: string, delayMs: number): void
   /** Adds the key after its back-off: 5 ms, doubling each time, at most 1,000 s. */
@@ -175,6 +177,7 @@ export function createWorkQueue(options: WorkQueueOptions): WorkQueue {
       return waiting.size
     },
     add,
+    isAgain: (key) => dirty.has(key),
     addAfter,
     retry,
     forget: (key) => void failures.delete(key),

@@ -58,3 +58,24 @@ test('a Deployment becomes bound pods, and their readiness becomes its status', 
   )
   assert.equal(texts.filter((text) => text.startsWith('ReplicaSet SuccessfulCreate')).length, 2)
 })
+
+test('a Deployment that is scaled says so once, with what its ReplicaSet has made of it', async () => {
+  const clock = new SimClock()
+  await using platform = inMemoryPlatform({ kinds: coreKinds, clock })
+  const { client, store } = platform
+  await using _controllers = startKubeControllers({ ...platform, kinds: coreKinds })
+  await addNode(client, 'n1')
+  await client.create(Deployment, aDeployment('web', 0))
+  await settle()
+  const said: string[] = []
+  using _subscription = store.subscribe(({ object }) => {
+    if (object.kind !== 'Deployment' || !('status' in object)) return
+    const { observedGeneration, replicas } = (object as Deployment).status ?? {}
+    said.push(`generation ${observedGeneration}: ${replicas ?? 0} replicas`)
+  })
+  const body = { spec: { replicas: 1 } }
+  const web = { namespace: 'default', name: 'web' }
+  await client.patch(Deployment, web, { type: 'merge', body, subresource: 'scale' })
+  await settle()
+  assert.deepEqual(said, ['generation 1: 0 replicas', 'generation 2: 1 replicas'])
+})

@@ -177,6 +177,8 @@ class Rollout {
       status: this.#collided
         ? { ...status, collisionCount: (status.collisionCount ?? 0) + 1 }
         : status,
+      // That a name was taken, or a ReplicaSet was made just now, can't be seen any more in the next round.
+      statusCanWait: !this.#collided && this.#apply.length === 0,
       statusOnFailure: ({ message }) =>
         this.#apply.length > 0 && hasDeadline(this.#deployment)
           ? {

@@ -130,7 +130,8 @@ export const podAutoscalerReconciler = ({
     const { generation = 0 } = autoscaler.metadata
     const begun = podAutoscalerConditions.begin(autoscaler.status ?? {}, generation, nowMs)
     const { status, ...plan } = decide(world, begun, nowMs)
-    return { ...plan, status: finish(status, autoscaler.status, generation, nowMs) }
+    const end = finish(status, autoscaler.status, generation, nowMs)
+    return { ...plan, status: end, statusCanWait: true }
   },
 
   gone(key) {
