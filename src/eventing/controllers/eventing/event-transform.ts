@@ -5,7 +5,7 @@
 import { conditionOf, finish } from '../../../knative/conditions.ts'
 import { childName } from '../../../knative/child-name.ts'
 import { createTracker } from '../../../knative/tracker.ts'
-import { controllerRef, keyOf, type KubeObject } from '../../../kube/api/meta.ts'
+import { controllerOf, controllerRef, keyOf, type KubeObject } from '../../../kube/api/meta.ts'
 import { ServiceAccount } from '../../../kube/api/service-account.ts'
 import { Service as CoreService } from '../../../kube/api/service.ts'
 import type { Reconciler } from '../../../kube/controller/reconciler.ts'
@@ -39,11 +39,15 @@ import {
 
 const nameLabel = 'eventing.knative.dev/event-transform-name'
 
+const serviceName = (transform: string): string => childName(transform, '-jsonata')
+
 export const transformHost = (namespace: string, name: string): string =>
-  `${childName(name, '-jsonata')}.${namespace}.svc.${clusterDomain}`
+  `${serviceName(name)}.${namespace}.svc.${clusterDomain}`
 
 export interface World {
   readonly transform: EventTransform
+  /** The Service of its host is somebody else's. */
+  readonly isTaken: boolean
   /** Undefined = it has none. */
   readonly sink: Resolution | undefined
   readonly state: EngineState
@@ -73,9 +77,12 @@ export const eventTransformReconciler = (link: EngineLink): Reconciler<EventTran
     observe(transform, read) {
       const key = keyOf(transform)
       const { sink } = transform.spec
-      tracker.track(key, targetOf(sink, key.namespace))
+      const host = { namespace: key.namespace, name: serviceName(key.name) }
+      const found = read.get(CoreService, host)
+      tracker.track(key, [...targetOf(sink, key.namespace), { kind: CoreService.kind, ...host }])
       return {
         transform,
+        isTaken: found !== undefined && controllerOf(found)?.uid !== transform.metadata.uid,
         sink: sink && resolve(sink, key.namespace, read),
         state: states.of(key, transform.metadata.uid ?? ''),
         policies: policiesFor(EventTransform, transform, read),
@@ -89,10 +96,21 @@ export const eventTransformReconciler = (link: EngineLink): Reconciler<EventTran
       const { generation = 0 } = transform.metadata
       const begun = conditions.begin(transform.status ?? {}, generation, nowMs)
       const { apply, delete: gone } = sinkIdentityWrites(world)
+      const told = (status: EventTransformStatus) =>
+        finish(status, transform.status, generation, nowMs)
+      const unnamed = (why: string) =>
+        told(conditions.markFalse(begun, 'Addressable', 'NoURL', why, nowMs))
+      if (world.isTaken)
+        return {
+          status: unnamed(
+            `the Service "${serviceName(transform.metadata.name)}" that its address would lead to is not its own; rename one of them`,
+          ),
+        }
       return {
         apply: [{ kind: CoreService, desired: service(transform) }, ...apply],
         delete: gone,
-        status: finish(decide(world, begun, nowMs), transform.status, generation, nowMs),
+        status: told(decide(world, begun, nowMs)),
+        statusOnFailure: ({ message }) => unnamed(message),
       }
     },
 
@@ -192,7 +210,7 @@ function service(transform: EventTransform): KubeObject {
     apiVersion: 'v1',
     kind: 'Service',
     metadata: {
-      name: childName(name, '-jsonata'),
+      name: serviceName(name),
       namespace,
       labels: { [transformLabel]: 'true', [nameLabel]: name },
       ownerReferences: [controllerRef(transform)],

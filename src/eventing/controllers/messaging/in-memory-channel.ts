@@ -1,5 +1,5 @@
 /** InMemoryChannel: a Service with its address, and how each subscriber stands with the engine (contract eventing §2.8). */
-import { controllerRef, keyOf, type KubeObject } from '../../../kube/api/meta.ts'
+import { controllerOf, controllerRef, keyOf, type KubeObject } from '../../../kube/api/meta.ts'
 import { Service as CoreService } from '../../../kube/api/service.ts'
 import type { Reconciler } from '../../../kube/controller/reconciler.ts'
 import { finish } from '../../../knative/conditions.ts'
@@ -36,6 +36,8 @@ import { destinationKinds, resolve, targetOf, type Resolution } from '../destina
 
 export interface World {
   readonly channel: InMemoryChannel
+  /** The Service of its host is somebody else's. */
+  readonly isTaken: boolean
   readonly served: boolean
   /** Uids of subscribers that the engine serves. */
   readonly servedSubscribers: ReadonlySet<string>
@@ -69,10 +71,13 @@ export const inMemoryChannelReconciler = (link: EngineLink): Reconciler<InMemory
       const sink = channel.spec.delivery?.deadLetterSink
       const { uid = '' } = channel.metadata
       const uids = (channel.spec.subscribers ?? []).map((each) => each.uid ?? '')
-      tracker.track(key, targetOf(sink, key.namespace))
+      const host = { namespace: key.namespace, name: channelServiceName(key.name) }
+      const found = read.get(CoreService, host)
+      tracker.track(key, [...targetOf(sink, key.namespace), { kind: CoreService.kind, ...host }])
       keys.seen(key, [uid, ...uids])
       return {
         channel,
+        isTaken: found !== undefined && controllerOf(found)?.uid !== uid,
         policies: policiesFor(InMemoryChannel, channel, read),
         audience: audienceIn(read, InMemoryChannel, channel),
         transport: transportIn(read, serverSecrets.channel.name),
@@ -91,7 +96,25 @@ export const inMemoryChannelReconciler = (link: EngineLink): Reconciler<InMemory
     plan(world, nowMs) {
       const { channel, served, deadLetterSink, policies, audience, transport } = world
       const { generation = 0, namespace = '', name } = channel.metadata
-      let status: InMemoryChannelStatus = conditions.begin(channel.status ?? {}, generation, nowMs)
+      const begun = conditions.begin<InMemoryChannelStatus>(channel.status ?? {}, generation, nowMs)
+      const unnamed = (why: string): InMemoryChannelStatus =>
+        conditions.markFalse(
+          begun,
+          'ChannelServiceReady',
+          'ChannelServiceFailed',
+          `Channel Service failed: ${why}`,
+          nowMs,
+        )
+      if (world.isTaken) {
+        const without = unnamed(
+          `inmemorychannel: ${namespace}/${name} does not own Service: "${channelServiceName(name)}"`,
+        )
+        return {
+          status: finish(without, channel.status, generation, nowMs),
+          events: complaint(channel.status, without, 'ChannelServiceReady', 'InternalError'),
+        }
+      }
+      let status = begun
       const mark = (type: string) => {
         status = served
           ? conditions.markTrue(status, type, nowMs)
@@ -123,6 +146,8 @@ export const inMemoryChannelReconciler = (link: EngineLink): Reconciler<InMemory
       return {
         apply: [{ kind: CoreService, desired: service(channel) }],
         status: finish(whole, channel.status, generation, nowMs),
+        statusOnFailure: ({ message }) =>
+          finish(unnamed(message), channel.status, generation, nowMs),
         events: complaint(channel.status, whole, 'DeadLetterSinkResolved', 'InternalError'),
       }
     },
