@@ -69,6 +69,7 @@ test('an event becomes a Job once, with the event in a file', async () => {
   const text = Buffer.from(secret.data?.['event'] ?? '', 'base64').toString()
   assert.deepEqual((JSON.parse(text) as { data: unknown }).data, { n: 1 })
   assert.equal(secret.immutable, true)
+  assert.deepEqual(secret.metadata.labels, job?.metadata.labels)
   assert.equal(secret.metadata.ownerReferences?.[0]?.kind, 'Job')
 
   assert.equal((await ask('GET', place ?? '')).status, 202)
@@ -96,11 +97,34 @@ test('an event becomes a Job once, with the event in a file', async () => {
     /"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","tracestate":"a=b"/,
   )
 
+  // Sources and ids that are one text together are two events.
+  const both = [
+    { ...event, 'ce-source': '/orders/1', 'ce-id': '23' },
+    { ...event, 'ce-source': '/orders/12', 'ce-id': '3' },
+  ]
+  const places = await Promise.all(
+    [...both, ...both].map(async (each) => {
+      const { status, headers } = await ask('POST', '/default/work', each)
+      assert.equal(status, 202)
+      return headers?.[0]?.[1] ?? ''
+    }),
+  )
+  assert.equal(new Set(places).size, 2)
+  const jobs = (await client.list<Job>(Job, 'default')).items
+  assert.equal(jobs.length, 4)
+  for (const each of both) {
+    const [one] = (await client.list<Secret>(Secret, 'default')).items.filter(({ data = {} }) =>
+      Buffer.from(data['event'] ?? '', 'base64').includes(`"${each['ce-source']}"`),
+    )
+    assert.ok(jobs.some(({ metadata }) => metadata.name === one?.metadata.name))
+  }
+  for (const each of places) assert.equal((await ask('GET', each)).status, 202)
+
   // In base64 it is more than a Secret holds: a Job without its event would wait for ever.
   const large = { ...event, 'ce-id': 'large', 'content-type': 'image/png' }
   const refused = await ask('POST', '/default/work', large, '\0'.repeat(900_000))
   assert.equal(refused.status, 413, String(refused.body))
-  assert.equal((await client.list<Job>(Job, 'default')).items.length, 2)
+  assert.equal((await client.list<Job>(Job, 'default')).items.length, 4)
 
   assert.equal((await ask('POST', '/default/nobody')).status, 400)
   assert.equal((await ask('POST', '/default')).status, 400)

@@ -74,17 +74,21 @@ async function take(
       413,
       `the event has ${text.length} bytes as JSON; a Secret, which brings it to the Job, holds ${maxSecretBytes}`,
     )
-  const job = await ensureJob(sink, event, client)
-  await ensureSecret(job, text, client)
+  const source = textOf(event.attributes['source'])
+  const id = textOf(event.attributes['id'])
+  const ensured = () => ensure(sink, { source, id, text }, client)
+  // Two events of one name at once: the one that came second has its own now.
+  if (!(await ensured()) && !(await ensured()))
+    return refuse(500, `the Job of event ${id} from ${source} has the name of another event's`)
   const place = [
     '/namespaces',
     namespace,
     'name',
     name,
     'sources',
-    encodeURIComponent(textOf(event.attributes['source'])),
+    encodeURIComponent(source),
     'ids',
-    encodeURIComponent(textOf(event.attributes['id'])),
+    encodeURIComponent(id),
   ].join('/')
   return { status: 202, headers: [['Location', place]] }
 }
@@ -108,7 +112,7 @@ async function show(target: string, client: Client): Promise<BufferedAnswer> {
     return refuse(400, `path ${target}: expected /namespaces/NS/name/NAME/sources/SOURCE/ids/ID`)
   const job = await client.get(Job, {
     namespace,
-    name: jobName(name, decoded(source), decoded(id)),
+    name: await nameFor({ namespace, name }, decoded(source), decoded(id), client),
   })
   if (jobCondition(job, 'Complete')) return { status: 200, headers: [['Reason', 'Complete']] }
   if (jobCondition(job, 'Failed')) return { status: 400, headers: [['Reason', 'Failed']] }
@@ -123,12 +127,49 @@ function decoded(text: string): string {
   }
 }
 
-export const jobName = (sink: string, source: string, id: string): string =>
-  childName(`${sink}-`, md5(`${source}${id}`))
+/**
+ * What the Job of an event is called, and its Secret: by source and id, as Knative does. `/orders/1` with `23` and
+ * `/orders/12` with `3` are one text, so whoever finds the name taken by another event has a name that no other comes to.
+ */
+async function nameFor(
+  { namespace = '', name }: JobSink['metadata'],
+  source: string,
+  id: string,
+  client: Client,
+): Promise<string> {
+  const usual = childName(`${name}-`, md5(`${source}${id}`))
+  const secret = await found(client.get<Secret>(Secret, { namespace, name: usual }))
+  if (!secret || isAbout(secret, source, id)) return usual
+  return childName(`${name}-`, md5(JSON.stringify([source, id])))
+}
 
-/** The one of this event, made when it is missing. */
-async function ensureJob(sink: JobSink, event: CloudEvent, client: Client): Promise<Job> {
-  const desired = jobOf(sink, event)
+function isAbout({ data = {} }: Secret, source: string, id: string): boolean {
+  const text = Buffer.from(data['event'] ?? '', 'base64').toString()
+  try {
+    const event = JSON.parse(text) as { readonly source?: unknown; readonly id?: unknown }
+    return event.source === source && event.id === id
+  } catch {
+    // Not one of ours.
+    return true
+  }
+}
+
+interface Told {
+  readonly source: string
+  readonly id: string
+  /** The whole event, as JSON. */
+  readonly text: Buffer
+}
+
+/** The Job and the Secret of an event, made when they are missing; false = their name was taken by another event meanwhile. */
+async function ensure(sink: JobSink, event: Told, client: Client): Promise<boolean> {
+  const called = await nameFor(sink.metadata, event.source, event.id, client)
+  return await ensureSecret(await ensureJob(sink, called, client), event, client)
+}
+
+/** The one of this name, made when it is missing. */
+async function ensureJob(sink: JobSink, called: string, client: Client): Promise<Job> {
+  const desired = jobOf(sink, called)
   const { namespace = '', name } = desired.metadata
   const existing = await found(client.get(Job, { namespace, name }))
   if (existing) return existing
@@ -140,24 +181,23 @@ async function ensureJob(sink: JobSink, event: CloudEvent, client: Client): Prom
   }
 }
 
-export function jobOf(sink: JobSink, { attributes }: CloudEvent): Job {
+function jobOf(sink: JobSink, called: string): Job {
   const { namespace = '', name } = sink.metadata
-  const id = jobName(name, textOf(attributes['source']), textOf(attributes['id']))
   const { metadata = {}, spec } = sink.spec.job ?? { spec: { template: {} } }
   const { template } = spec
   return {
     apiVersion: 'batch/v1',
     kind: Job.kind,
     metadata: {
-      name: id,
+      name: called,
       namespace,
-      labels: { ...metadata.labels, [jobSinkIdLabel]: id, [jobSinkLabel]: name },
+      labels: { ...metadata.labels, [jobSinkIdLabel]: called, [jobSinkLabel]: name },
       ...(metadata.annotations && { annotations: metadata.annotations }),
       ownerReferences: [controllerRef(sink)],
     },
     spec: {
       ...spec,
-      template: { ...template, ...(template.spec && { spec: withEvent(template.spec, id) }) },
+      template: { ...template, ...(template.spec && { spec: withEvent(template.spec, called) }) },
     },
   }
 }
@@ -186,22 +226,34 @@ function withEvent(pod: PodSpec, secretName: string): PodSpec {
   }
 }
 
-/** After the Job, which owns it; pods wait for it. */
-async function ensureSecret(job: Job, event: Buffer, client: Client): Promise<void> {
-  const { name, namespace = '' } = job.metadata
+/** After the Job, which owns it; pods wait for it. False = it is another event's. */
+async function ensureSecret(
+  job: Job,
+  { source, id, text }: Told,
+  client: Client,
+): Promise<boolean> {
+  const { name, namespace = '', labels = {} } = job.metadata
+  const told = [jobSinkIdLabel, jobSinkLabel].map((label) => [label, labels[label] ?? ''] as const)
   const { kind } = Job
   const owner: KubeObject = { ...job, apiVersion: 'batch/v1', kind }
   try {
     await client.create(Secret, {
       apiVersion: 'v1',
       kind: Secret.kind,
-      metadata: { name, namespace, ownerReferences: [controllerRef(owner)] },
+      metadata: {
+        name,
+        namespace,
+        labels: Object.fromEntries(told),
+        ownerReferences: [controllerRef(owner)],
+      },
       immutable: true,
       type: 'Opaque',
-      data: { event: event.toString('base64') },
+      data: { event: text.toString('base64') },
     })
+    return true
   } catch (error) {
     if (!hasReason(error, 'AlreadyExists')) throw error
+    return isAbout(await client.get<Secret>(Secret, { namespace, name }), source, id)
   }
 }
 
