@@ -35,3 +35,7 @@ export class Http2Error extends Error {
     this.code = code
   }
 }
+
+/** The peer did what the RFC does not allow. */
+export const protocolError = (message: string): Http2Error =>
+  new Http2Error(ErrorCode.protocolError, message)

@@ -14,7 +14,6 @@ export class Liveness {
   heardMs: number
   settingsAcked = false
   readonly #limits: Http2Limits
-  readonly #reader: FrameReader
   readonly #writer: FrameWriter
   readonly #settingsSentMs: number
   /** Since when the reader is inside the frame after this many others, as far as checks saw. */
@@ -23,9 +22,8 @@ export class Liveness {
   #pongs: (() => void)[] = []
   #pings = 0
 
-  constructor(limits: Http2Limits, reader: FrameReader, writer: FrameWriter, nowMs: number) {
+  constructor(limits: Http2Limits, writer: FrameWriter, nowMs: number) {
     this.#limits = limits
-    this.#reader = reader
     this.#writer = writer
     this.heardMs = nowMs
     this.#settingsSentMs = nowMs
@@ -46,14 +44,14 @@ export class Liveness {
   }
 
   /** Why the connection must end now, if it must. Sends a PING after too long a silence. */
-  check(nowMs: number): Error | undefined {
+  check(nowMs: number, reader: FrameReader): Error | undefined {
     const { settingsTimeoutMs, frameTimeoutMs, keepAliveMs } = this.#limits
     if (!this.settingsAcked && nowMs - this.#settingsSentMs > settingsTimeoutMs)
       return new Http2Error(
         ErrorCode.settingsTimeout,
         `SETTINGS were not acknowledged within ${settingsTimeoutMs} ms`,
       )
-    if (this.#midwayMs(nowMs) > frameTimeoutMs && frameTimeoutMs > 0)
+    if (this.#midwayMs(nowMs, reader) > frameTimeoutMs && frameTimeoutMs > 0)
       return new Http2Error(
         ErrorCode.enhanceYourCalm,
         `a frame or header block was not finished within ${frameTimeoutMs} ms`,
@@ -67,8 +65,7 @@ export class Liveness {
   }
 
   /** How long the reader has been inside one frame. */
-  #midwayMs(nowMs: number): number {
-    const reader = this.#reader
+  #midwayMs(nowMs: number, reader: FrameReader): number {
     if (!reader.midway) this.#midwaySinceMs = -1
     else if (this.#midwaySinceMs < 0 || this.#midwayAfter !== reader.completed) {
       this.#midwaySinceMs = nowMs

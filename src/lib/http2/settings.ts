@@ -1,5 +1,5 @@
 /** The peer's SETTINGS (RFC 9113 6.5): what it allows us. */
-import { ErrorCode, Http2Error } from './error.ts'
+import { ErrorCode, Http2Error, protocolError } from './error.ts'
 import {
   defaultFrameBytes,
   defaultWindowBytes,
@@ -61,6 +61,3 @@ export function writeSettings(
   }
   return at
 }
-
-const protocolError = (message: string): Http2Error =>
-  new Http2Error(ErrorCode.protocolError, message)
