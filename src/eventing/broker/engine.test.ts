@@ -13,6 +13,8 @@ test('the ingress answers as Knative does, in its order', async () => {
   assert.equal(await status('/default/b', event()), 202)
   assert.equal(await status('/default/b/', event()), 202)
   assert.equal(await status('/', event()), 404)
+  assert.equal(await status('/default/b', event(), '', { host: `${brokers}.` }), 202)
+  assert.equal(await status('/default/b', event(), '', { host: `${brokers}.:80` }), 202)
   assert.equal(await status('/default', event()), 400)
   assert.equal(await status('/default/b/c', event()), 400)
   assert.equal(await status('/default/nope', event()), 404)

@@ -129,6 +129,17 @@ test('connections are not used again when their server says so, or says more tha
   assert.equal(at.sockets.length, 4)
 })
 
+test('an answer whose lines do not end as they should is told at once, not waited for', async () => {
+  const heads = [
+    'HTTP/1.1 200 OK\nContent-Length: 0\n\n',
+    'HTTP/1.1 200 OK\r\nA: b\n\n',
+    'HTTP/1.1 2\0',
+  ]
+  await using at = await world((n) => heads[n - 1])
+  for (const reason of [/not HTTP\/1.1: bare LF/, /bare LF/, /NUL/])
+    await assert.rejects(at.ask(), reason)
+})
+
 test('idle connections are closed after a while', async () => {
   await using at = await world(() => ok('', 'Keep-Alive: timeout=5\r\n'))
   await at.ask()

@@ -10,7 +10,13 @@ import type { Clock } from '../clock.ts'
 import { Deadline } from '../deadline.ts'
 import { Body, responseFraming } from './body.ts'
 import { tokenLower, valueByte } from './fields.ts'
-import { findHeadEnd, headersOf, parseResponseHead, type ResponseHead } from './head.ts'
+import {
+  checkPartialHead,
+  findHeadEnd,
+  headersOf,
+  parseResponseHead,
+  type ResponseHead,
+} from './head.ts'
 
 export interface Endpoint {
   readonly host: string
@@ -204,6 +210,8 @@ class Connection {
   /** Answers that it gave. */
   #served = 0
   #bytes: Buffer = none
+  /** Bytes of it in which no head ends. */
+  #searched = 0
   /** Of answers that are none yet: 1xx. */
   #preludeBytes = 0
   #head: ResponseHead | undefined
@@ -272,16 +280,20 @@ class Connection {
   }
 
   #readHead(): boolean {
-    const end = findHeadEnd(this.#bytes, 0)
+    const end = findHeadEnd(this.#bytes, Math.max(this.#searched - 3, 0))
     if (this.#preludeBytes + (end < 0 ? this.#bytes.length : end) > maxHeadBytes)
       throw new Error(`the head of the answer has more than ${maxHeadBytes} bytes`)
     if (end < 0) {
       if (!'HTTP/1.'.startsWith(this.#bytes.toString('latin1', 0, 7)))
         throw new Error('the answer is not HTTP/1.1')
+      const from = this.#searched
+      understood(() => checkPartialHead(this.#bytes, from, this.#bytes.length))
+      this.#searched = this.#bytes.length
       return false
     }
-    const head = parsed(this.#bytes, end)
+    const head = understood(() => parseResponseHead(this.#bytes, 0, end, maxFields))
     this.#bytes = this.#bytes.subarray(end)
+    this.#searched = 0
     if (head.status === 101)
       throw new Error('the answer is 101, a switch of protocols that nobody asked for')
     if (head.status < 200) {
@@ -351,6 +363,7 @@ class Connection {
     this.#head = undefined
     this.#body = undefined
     this.#bytes = none
+    this.#searched = 0
     this.#preludeBytes = 0
     this.#chunks = []
     this.#pieces = 0
@@ -390,9 +403,9 @@ class Connection {
 
 const none: Buffer = Buffer.alloc(0)
 
-function parsed(bytes: Buffer, end: number): ResponseHead {
+function understood<T>(read: () => T): T {
   try {
-    return parseResponseHead(bytes, 0, end, maxFields)
+    return read()
   } catch (error) {
     throw new Error(
       `the answer is not HTTP/1.1: ${error instanceof Error ? error.message : 'malformed'}`,

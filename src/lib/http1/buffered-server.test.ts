@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { SimClock } from '../../testing/sim-clock.ts'
 import {
   bufferedServer,
+  type BufferedAnswer,
   type BufferedRequest,
   type BufferedServerOptions,
 } from './buffered-server.ts'
@@ -98,6 +99,28 @@ test('chunked bodies, expectations, HTTP/1.0 and requests without a body', async
   assert.match(await expecting, /^HTTP\/1.1 100 Continue\r\n\r\n$/)
   assert.match(await at.talk('GET / HTTP/1.0\r\n\r\n'), /Connection: close/)
   assert.match(await at.talk('OPTIONS / HTTP/1.1\r\nHost: h\r\n\r\n', /\r\n\r\n/), /^HTTP\/1.1 202/)
+})
+
+test('who may send its body after the answers before it is told so', async () => {
+  let answer: ((answer: BufferedAnswer) => void) | undefined
+  const first = new Promise<BufferedAnswer>((resolve) => (answer = resolve))
+  await using at = await world({
+    handle: ({ head }) => (head.target === '/1' ? first : { status: 204 }),
+  })
+  const expecting =
+    'POST /2 HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n'
+  const socket = at.open()
+  let text = ''
+  socket.on('data', (chunk) => (text += chunk.toString('latin1')))
+  socket.write(`GET /1 HTTP/1.1\r\nHost: h\r\n\r\n${expecting}`)
+  const until = async (wanted: RegExp) => {
+    while (!wanted.test(text)) await new Promise((resolve) => setImmediate(resolve))
+  }
+  answer?.({ status: 202 })
+  await until(/^HTTP\/1.1 202 .*\r\n\r\nHTTP\/1.1 100 Continue\r\n\r\n$/s)
+  socket.write('hi')
+  await until(/204 No Content\r\n\r\n$/)
+  assert.equal(text.match(/100 Continue/g)?.length, 1)
 })
 
 test('what is malformed, too large or too slow ends with a reason', async () => {

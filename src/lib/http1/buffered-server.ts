@@ -14,6 +14,16 @@ import { HttpError } from './http-error.ts'
 export interface BufferedRequest {
   readonly head: RequestHead
   readonly body: Buffer
+  /** Who asks; there when a server has received the request. */
+  readonly caller?: Caller
+}
+
+export interface Caller {
+  /**
+   * Calls back once when the connection has come to its end, also when it is the client's half alone: it is for whoever
+   * waits long and would hold something for nobody. To be disposed of with the answer.
+   */
+  onGone(listener: () => void): Disposable
 }
 
 export interface BufferedAnswer {
@@ -66,7 +76,7 @@ const none: Buffer = Buffer.alloc(0)
 const rest = (bytes: Buffer, from: number): Buffer =>
   from === bytes.length ? none : bytes.subarray(from)
 
-class Connection {
+class Connection implements Caller {
   readonly #socket: Socket
   readonly #options: BufferedServerOptions
   readonly #shared: { receiving: number }
@@ -74,6 +84,8 @@ class Connection {
   #searched = 0
   #head: RequestHead | undefined
   #body: Body | undefined
+  /** Its client waits for word before it sends the body. */
+  #expecting = false
   #chunks: Buffer[] = []
   /** Pieces at the end of `#chunks` that may be small. */
   #pieces = 0
@@ -86,6 +98,8 @@ class Connection {
   /** When the first bytes of an unfinished request came, monotonic; NaN = there are none. */
   #partialSinceMs = Number.NaN
   readonly #silence: Deadline
+  /** Made by the first that asks: hardly anybody does. */
+  #goneListeners: Set<() => void> | undefined
 
   constructor(socket: Socket, options: BufferedServerOptions, shared: { receiving: number }) {
     this.#socket = socket
@@ -96,15 +110,29 @@ class Connection {
     socket.on('drain', () => this.#goOn())
     socket.on('end', () => {
       this.#said = true
+      this.#tellGone()
       if (this.#answers.length === 0) socket.end()
     })
     socket.on('close', () => {
       this.#ended = true
       this.#silence[Symbol.dispose]()
       this.#release()
+      this.#tellGone()
     })
     this.#silence = new Deadline(options.clock, () => this.#silent())
     this.#silence.set(idleMs)
+  }
+
+  onGone(listener: () => void): Disposable {
+    const listeners = (this.#goneListeners ??= new Set())
+    listeners.add(listener)
+    return { [Symbol.dispose]: () => void listeners.delete(listener) }
+  }
+
+  #tellGone(): void {
+    const listeners = this.#goneListeners
+    this.#goneListeners = undefined
+    for (const listener of listeners ?? []) listener()
   }
 
   #silent(): void {
@@ -176,9 +204,16 @@ class Connection {
     this.#bytes = rest(this.#bytes, end)
     this.#head = head
     this.#body = new Body(framing, head.contentLength)
-    if (head.expectContinue && this.#bytes.length === 0 && this.#answers.length === 0)
-      this.#socket.write('HTTP/1.1 100 Continue\r\n\r\n')
+    this.#expecting = head.expectContinue && this.#bytes.length === 0
+    this.#goAhead()
     return true
+  }
+
+  /** Who asks before it sends a body is told, behind the answers to what it asked before. */
+  #goAhead(): void {
+    if (!this.#expecting || this.#answers.length > 0) return
+    this.#expecting = false
+    this.#socket.write('HTTP/1.1 100 Continue\r\n\r\n')
   }
 
   #readBody(): boolean {
@@ -186,6 +221,7 @@ class Connection {
     const body = this.#body
     const head = this.#head
     if (!body || !head) return false
+    this.#expecting = false
     const end = body.advance(this.#bytes, 0, (bytes, start, stop) => {
       this.#size += stop - start
       this.#shared.receiving += stop - start
@@ -230,7 +266,7 @@ class Connection {
       this.#flush()
     }
     try {
-      const answer = this.#options.handle({ head, body })
+      const answer = this.#options.handle({ head, body, caller: this })
       if (answer instanceof Promise)
         answer.then(answered, (error: unknown) => answered(this.#fault(error)))
       else answered(answer)
@@ -249,6 +285,7 @@ class Connection {
     if (this.#answers.length === 1 && this.#answers[0]?.text && !this.#answers[0].close)
       this.#socket.write(this.#answers.pop()?.text ?? none)
     else if (!this.#flushSome()) return
+    this.#goAhead()
     if (this.#said && this.#answers.length === 0) this.#socket.end()
     else this.#goOn()
   }

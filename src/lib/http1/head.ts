@@ -57,9 +57,9 @@ export function headersOf({
   return headers
 }
 
-/** Whom the request is for, in lower case and without port. */
+/** Whom the request is for, in lower case, without port and without the dot that may end a name (RFC 1034, 3.1). */
 export const hostNameOf = ({ host }: Pick<RequestHead, 'host'>): string =>
-  host.replace(/:\d+$/, '').toLowerCase()
+  host.replace(/\.?(?::\d+)?$/, '').toLowerCase()
 
 const CR = 13
 const LF = 10

@@ -29,6 +29,17 @@ test('attributes: each entry is met, an empty value by anything', () => {
     by({ schemaurl: 'https://example.dev/s', datamediatype: 'application/json' }),
     undefined,
   )
+  const { dataschema: schemaurl, ...others } = event.attributes
+  const old = { ...others, schemaurl, specversion: '0.3', datacontenttype: 'Text/XML; a=B' }
+  for (const [name, value] of [
+    ['dataschema', schemaurl],
+    ['schemaurl', schemaurl],
+    ['datamediatype', 'text/xml'],
+    ['datacontenttype', 'Text/XML; a=B'],
+  ] as const) {
+    const filter = compileFilter({ filters: [{ exact: { [name]: value } }] })
+    assert.equal(filter({ attributes: old }), undefined, name)
+  }
   assert.deepEqual(by({ type: 'Dev.example.order.placed' }), {
     term: 'filter.attributes.type',
     wanted: 'Dev.example.order.placed',

@@ -143,12 +143,13 @@ function sql(expression: string, path: string, functions: Functions): Filter {
 
 /** Attributes by the names filters use for them; those that the specification defines are always there. */
 function attributeOf({ attributes }: CloudEvent, name: string): string | undefined {
-  const key = name === 'schemaurl' ? 'dataschema' : name
-  if (Object.hasOwn(attributes, key)) return textOf(attributes[key])
+  if (Object.hasOwn(attributes, name)) return textOf(attributes[name])
   if (name === 'datamediatype')
-    return textOf(attributes['datacontenttype']).split(';')[0]?.trim() ?? ''
-  if (name === 'schemaurl' && Object.hasOwn(attributes, name)) return textOf(attributes[name])
-  return standard.has(key) ? '' : undefined
+    return textOf(attributes['datacontenttype']).split(';')[0]?.trim().toLowerCase() ?? ''
+  // 0.3 has the other name for it.
+  if (name === 'schemaurl') return textOf(attributes['dataschema'])
+  if (name === 'dataschema') return textOf(attributes['schemaurl'])
+  return standard.has(name) ? '' : undefined
 }
 
 const standard = new Set([
@@ -158,7 +159,6 @@ const standard = new Set([
   'subject',
   'id',
   'time',
-  'dataschema',
   'datacontenttype',
 ])
 
