@@ -37,7 +37,11 @@ export class StatusWriter {
   /** Soon written, unless it is what stands there already or a newer one comes. */
   want(status: PodStatus): void {
     this.#wanted = status
-    this.#writing ??= this.#write().finally(() => (this.#writing = undefined))
+    this.#writing ??= this.#write().finally(() => {
+      this.#writing = undefined
+      // It may have come after the last look for one.
+      if (this.#wanted && !this.#gone) this.want(this.#wanted)
+    })
   }
 
   /** Resolves when nothing is left to write. */
