@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { BufferedAnswer } from '../../../lib/http1/buffered-server.ts'
+import type { BufferedAnswer, Caller } from '../../../lib/http1/buffered-server.ts'
 import type { RequestHead } from '../../../lib/http1/head.ts'
 import { SimClock } from '../../../testing/sim-clock.ts'
 import { isMark, keysOf } from '../../broker/delivery/correlation.ts'
@@ -53,6 +53,7 @@ function world(
     headers: Headers = event(),
     body = '',
     more: Partial<RequestHead> = {},
+    caller?: Caller,
   ): Promise<BufferedAnswer> => {
     const head: Pick<RequestHead, 'method' | 'target' | 'host' | 'names' | 'values'> = {
       method: 'POST',
@@ -62,7 +63,11 @@ function world(
       values: headers.map(([, value]) => value),
       ...more,
     }
-    const answer = replies.handle({ head: head as RequestHead, body: Buffer.from(body) })
+    const answer = replies.handle({
+      head: head as RequestHead,
+      body: Buffer.from(body),
+      ...(caller && { caller }),
+    })
     assert.ok(answer, 'it is for a RequestReply')
     return Promise.resolve(answer)
   }
@@ -215,4 +220,26 @@ test('methods and paths are checked as at the ingress of Brokers', async () => {
   const head = { method: 'POST', target: '/ns/rr', host: 'other', names: [], values: [] }
   const elsewhere = { head: head as unknown as RequestHead, body: Buffer.alloc(0) }
   assert.equal(replies.handle(elsewhere), undefined)
+})
+
+test('a caller that goes away leaves its place to others', async () => {
+  const { post, replies } = world()
+  const listeners = new Set<() => void>()
+  const caller: Caller = {
+    onGone(listener) {
+      listeners.add(listener)
+      return { [Symbol.dispose]: () => void listeners.delete(listener) }
+    },
+  }
+  const asked = [1, 2].map(() => post('/ns/rr', event(), '', {}, caller))
+  // As many as may wait.
+  assert.equal((await post('/ns/rr')).status, 503)
+  for (const leave of listeners) leave()
+  for (const each of asked) assert.equal((await each).status, 499)
+  assert.equal(listeners.size, 0, 'nothing is held of callers that were answered')
+  const next = post('/ns/rr', event(), '', {}, caller)
+  assert.equal(listeners.size, 1)
+  replies[Symbol.dispose]()
+  assert.equal((await next).status, 503)
+  assert.equal(listeners.size, 0)
 })

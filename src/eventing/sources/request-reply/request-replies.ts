@@ -4,7 +4,7 @@
  * waits is in memory: after a restart of the engine callers ask again, and answers to those of before are let go.
  */
 import type { Clock } from '../../../lib/clock.ts'
-import type { BufferedAnswer, BufferedRequest } from '../../../lib/http1/buffered-server.ts'
+import type { BufferedAnswer, BufferedRequest, Caller } from '../../../lib/http1/buffered-server.ts'
 import { headersOf, hostNameOf } from '../../../lib/http1/head.ts'
 import {
   isMark,
@@ -74,7 +74,11 @@ export class RequestReplies implements Disposable {
   }
 
   /** The answer, or undefined when the request is for somebody else. */
-  handle({ head, body }: BufferedRequest): Promise<BufferedAnswer> | BufferedAnswer | undefined {
+  handle({
+    head,
+    body,
+    caller,
+  }: BufferedRequest): Promise<BufferedAnswer> | BufferedAnswer | undefined {
     if (!this.#hosts.has(hostNameOf(head))) return undefined
     const headers = headersOf(head)
     if (isProbe(headers)) return { status: 200 }
@@ -89,7 +93,7 @@ export class RequestReplies implements Disposable {
       const served = this.#places.get(`${place.namespace}/${place.name}`)
       if (!served)
         return refuse(404, `there is no RequestReply ${place.name} in namespace ${place.namespace}`)
-      return place.isReply ? take(event, served) : this.#ask(event, headers, served)
+      return place.isReply ? take(event, served) : this.#ask(event, headers, served, caller)
     } catch (error) {
       if (error instanceof CloudEventError) return refuse(400, error.message)
       throw error
@@ -101,6 +105,7 @@ export class RequestReplies implements Disposable {
     event: CloudEvent,
     headers: Headers,
     served: Served,
+    caller: Caller | undefined,
   ): BufferedAnswer | Promise<BufferedAnswer> {
     const { config, keys, waiting } = served
     const [key] = keys
@@ -115,6 +120,8 @@ export class RequestReplies implements Disposable {
         ...refuse(503, `${waiting.size} requests wait for their answers already: try again later`),
         headers: [allow, plain, ['Retry-After', '1']],
       }
+    // Its place is for others; the event goes its way all the same.
+    const leaving = caller?.onGone(() => waiting.settle(mark, failed(499, 'the caller has gone')))
     const attributes = { ...event.attributes, [config.correlationAttribute]: mark }
     void publish(
       { ...event, attributes },
@@ -123,7 +130,10 @@ export class RequestReplies implements Disposable {
       config.broker,
       this.#options.sender,
     ).then((problem) => problem && waiting.settle(mark, problem))
-    return waits.then((outcome) => answerOf(outcome, config))
+    return waits.then((outcome) => {
+      leaving?.[Symbol.dispose]()
+      return answerOf(outcome, config)
+    })
   }
 
   /** Nobody waits any longer. */
