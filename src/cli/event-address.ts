@@ -2,15 +2,12 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Broker } from '../eventing/api/eventing/broker.ts'
-import { Channel } from '../eventing/api/messaging/channel.ts'
-import { InMemoryChannel } from '../eventing/api/messaging/in-memory-channel.ts'
 import { Endpoints } from '../kube/api/endpoints.ts'
 import type { ObjectKey } from '../kube/api/meta.ts'
 import { ServiceAccount } from '../kube/api/service-account.ts'
 import { hasReason } from '../kube/api/status-error.ts'
 import type { Post } from './event-send.ts'
-import { oneInlet, type Session } from './event-session.ts'
+import { kindOf, oneInlet, type Session } from './event-session.ts'
 
 const addressTries = 20
 const addressEveryMs = 250
@@ -18,11 +15,9 @@ const addressEveryMs = 250
 /** Of what flags name, else of the only Broker, else of the only channel. */
 export async function postTo(session: Session): Promise<Post> {
   const inlet = await oneInlet(session)
-  const kinds = { brokers: Broker, channels: Channel, inmemorychannels: InMemoryChannel }
-  const kind = kinds[inlet.resource] as typeof Broker
   // What was made a moment ago has its address a moment later.
   for (let tried = 1; ; tried++) {
-    const { status } = await session.client.get<Broker | Channel | InMemoryChannel>(kind, inlet)
+    const { status } = await session.client.get(kindOf(inlet), inlet)
     const { url = '', audience, CACerts } = status?.address ?? {}
     if (url !== '')
       return {

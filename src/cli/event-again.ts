@@ -1,19 +1,29 @@
 /** `ebb event replay | dead-letters`: events are sent again, counted first; what nobody took is shown and settled. */
 import { createInterface } from 'node:readline/promises'
 import { systemClock } from '../lib/clock.ts'
-import type { ReplayResult, SeenEvent, Selection } from '../eventing/broker/following/following.ts'
+import type { ReplayResult, Selection } from '../eventing/broker/following/following.ts'
 import { UsageError } from './command.ts'
+import type { Inlet } from './event-api.ts'
 import { countOf, selectionOf } from './event-selection.ts'
 import {
+  channelOf,
   documentPrinter,
   isAsked,
   linesOf,
   lookedAt,
   noMore,
   oneInlet,
+  placeOf,
   type Session,
 } from './event-session.ts'
-import { eventRow, plain, tableText } from './event-text.ts'
+import {
+  letterColumns,
+  letterRow,
+  plain,
+  reasonText,
+  tableText,
+  type ShownLetter,
+} from './event-text.ts'
 
 export async function replay(session: Session, rest: readonly string[]): Promise<number> {
   noMore(rest)
@@ -34,13 +44,18 @@ export async function replay(session: Session, rest: readonly string[]): Promise
   const counted = await send(true)
   const target = subscription ?? url ?? ''
   if (args.boolean('dry-run'))
-    return told(session, counted, `${counted.selected} event(s) would be sent to ${target}`)
+    return told(
+      session,
+      counted,
+      `${counting(counted.selected, 'event')} would be sent to ${target}`,
+    )
   if (counted.selected === 0)
     throw new Error(
       `no event of ${inlet.name} is meant by these flags: nothing was sent; \`ebb event list\` shows what there is`,
     )
-  if (!(await agreed(session, `Send ${counted.selected} event(s) to ${target}?`))) return 1
-  return report(session, await send(false), 'sent')
+  if (!(await agreed(session, `Send ${counting(counted.selected, 'event')} to ${target}?`)))
+    return 1
+  return report(session, await send(false), ['event', 'sent'])
 }
 
 export async function deadLetters(
@@ -53,41 +68,44 @@ export async function deadLetters(
   return await settleDeadLetters(session, verb === 'discard', numbers)
 }
 
-interface ShownLetter extends SeenEvent {
-  readonly number: number
-  readonly subscription: string
-  readonly name?: string
-  readonly reason: Readonly<Record<string, string>>
-}
-
 async function listDeadLetters(session: Session): Promise<number> {
-  const { args, out } = session
-  const trigger = args.string('trigger')
+  const { out } = session
   const print = await documentPrinter(session)
-  let count = 0
+  const rows: (readonly string[])[] = []
+  const isMeant = meantBy(session)
   const inlets = await lookedAt(session)
   for await (const { inlet, found: letter } of linesOf<ShownLetter>(
     session,
     inlets,
     'dead-letters',
   )) {
-    const subscription = letter.name ?? letter.subscription
-    if (trigger !== undefined && trigger !== subscription) continue
-    count++
-    if (print) {
-      print(letter, String(letter.number))
-      continue
-    }
-    const { knativeerrordest = '', knativeerrorcode = '', knativeerrordata = '' } = letter.reason
-    const said = Buffer.from(knativeerrordata, 'base64').toString('utf8').trim().slice(0, 200)
-    const [row = ''] = tableText([eventRow(letter, `${inlet.namespace}/${inlet.name}`)])
-    out.print(`${letter.number}  ${row}`)
-    out.print(
-      `   ${subscription} → ${plain(knativeerrordest)}: ${plain(knativeerrorcode)}${said === '' ? '' : ` ${plain(JSON.stringify(said))}`}`,
-    )
+    if (!isMeant(letter)) continue
+    if (print) print({ ...letter, channel: channelOf(inlet) }, String(letter.number))
+    else rows.push(letterRow(letter, placeOf(session, inlet)))
   }
-  if (!print && count === 0) out.note('No dead letters: everything was taken, or is being tried.')
+  if (print) return 0
+  if (rows.length === 0) {
+    const { args } = session
+    const isSome = args.string('trigger') !== undefined || args.string('reason') !== undefined
+    out.note(
+      isSome
+        ? 'No dead letters are meant by these flags.'
+        : 'No dead letters: everything was taken, or is being tried.',
+    )
+    return 0
+  }
+  for (const line of tableText([letterColumns, ...rows])) out.print(line)
+  out.note('`ebb event dead-letters redrive N` sends one again, `discard N` lets it go; or --all.')
   return 0
+}
+
+/** By --trigger and --reason. */
+function meantBy({ args }: Session): (letter: ShownLetter) => boolean {
+  const trigger = args.string('trigger')
+  const reason = args.string('reason')
+  return (letter) =>
+    (trigger === undefined || trigger === letter.name || trigger === letter.subscription) &&
+    (reason === undefined || reasonText(letter).includes(reason))
 }
 
 async function settleDeadLetters(
@@ -96,18 +114,24 @@ async function settleDeadLetters(
   given: readonly string[],
 ): Promise<number> {
   const { args, api, out } = session
-  const numbers = given.map((text) => {
+  const asked = given.map((text) => {
     if (!/^[1-9]\d{0,14}$/.test(text))
       throw new UsageError(`expected numbers of dead letters, found "${text}"`)
     return Number(text)
   })
   const subscription = args.string('trigger')
-  if (numbers.length === 0 && subscription === undefined && !args.boolean('all'))
-    throw new UsageError('which? expected numbers, --trigger NAME or --all')
+  const reason = args.string('reason')
+  if (asked.length + [subscription, reason].filter(Boolean).length === 0 && !args.boolean('all'))
+    throw new UsageError('which? expected numbers, --trigger NAME, --reason TEXT or --all')
   const inlet = await oneInlet(session)
+  const what = `${inlet.resource === 'brokers' ? 'Broker' : 'Channel'} ${inlet.name}`
+  const numbers =
+    asked.length > 0 || reason !== undefined
+      ? await numbersOf(session, inlet, asked, what)
+      : undefined
   const settle = (dryRun: boolean) =>
     api.post<ReplayResult>(inlet, 'redrive', {
-      ...(numbers.length > 0 && { numbers }),
+      ...(numbers && { numbers }),
       ...(subscription !== undefined && { subscription }),
       discard,
       dryRun,
@@ -118,22 +142,39 @@ async function settleDeadLetters(
     return told(
       session,
       counted,
-      `${selected} dead letter(s) would be ${discard ? 'let go' : 'sent again'}`,
-    )
-  const missing = numbers.length - selected
-  if (numbers.length > 0 && missing > 0)
-    throw new Error(
-      `${missing} of these numbers are no dead letters of ${inlet.name}: nothing was done; \`ebb event dead-letters\` shows them`,
+      `${counting(selected, 'dead letter')} would be ${discard ? 'let go' : 'sent again'}`,
     )
   if (selected === 0) {
-    out.note(`No dead letters of ${inlet.name} are meant: nothing was done.`)
+    out.note(`No dead letters of ${what} are meant: nothing was done.`)
     return 0
   }
-  const what = discard ? 'Let go of' : 'Send again'
-  if (!(await agreed(session, `${what} ${selected} dead letter(s)?`))) return 1
+  const verb = discard ? 'Let go of' : 'Send again'
+  if (!(await agreed(session, `${verb} ${counting(selected, 'dead letter')}?`))) return 1
   const result = await settle(false)
-  if (!discard) return report(session, result, 'sent again')
-  return told(session, result, `${result.selected} dead letter(s) let go`)
+  if (!discard) return report(session, result, ['dead letter', 'sent again'])
+  return told(session, result, `${counting(result.selected, 'dead letter')} let go`)
+}
+
+/** Of those that --trigger and --reason mean; of the numbers given, unless there are none. Throws when one is missing. */
+async function numbersOf(
+  session: Session,
+  inlet: Inlet,
+  asked: readonly number[],
+  what: string,
+): Promise<readonly number[]> {
+  const there = new Set<number>()
+  const meant: number[] = []
+  const isMeant = meantBy(session)
+  for await (const letter of session.api.lines<ShownLetter>(inlet, 'dead-letters')) {
+    there.add(letter.number)
+    if (isMeant(letter)) meant.push(letter.number)
+  }
+  const missing = asked.filter((number) => !there.has(number))
+  if (missing.length > 0)
+    throw new Error(
+      `there is no dead letter ${missing.join(', ')} of ${what}: nothing was done; \`ebb event dead-letters\` shows them`,
+    )
+  return asked.length > 0 ? asked.filter((number) => meant.includes(number)) : meant
 }
 
 /** Asks at a terminal; anywhere else --yes is needed. */
@@ -156,9 +197,20 @@ async function told(session: Session, result: ReplayResult, text: string): Promi
   return 0
 }
 
-async function report(session: Session, result: ReplayResult, word: string): Promise<number> {
+async function report(
+  session: Session,
+  result: ReplayResult,
+  [noun, done]: readonly [string, string],
+): Promise<number> {
   const { selected, delivered, failures } = result
-  await told(session, result, `${delivered} of ${selected} event(s) ${word}`)
-  for (const { sequence, reason } of failures) session.out.note(`#${sequence}: ${plain(reason)}`)
+  await told(session, result, `${delivered} of ${counting(selected, noun)} ${done}`)
+  for (const { sequence, number, reason } of failures)
+    session.out.note(`${number === undefined ? `#${sequence}` : number}: ${plain(reason)}`)
+  const untold = selected - delivered - failures.length
+  if (untold > 0) session.out.note(`and ${untold} more that were not taken`)
   return delivered === selected ? 0 : 1
 }
+
+/** `1 event`, `2 events`. */
+const counting = (count: number, noun: string): string =>
+  `${count} ${noun}${count === 1 ? '' : 's'}`

@@ -20,6 +20,11 @@ export class OutOfOrder extends Error {
   override readonly name = 'OutOfOrder'
 }
 
+/** There is no such Broker or channel. */
+export class Missing extends Error {
+  override readonly name = 'Missing'
+}
+
 /** The API server itself is not there. */
 export class ApiAway extends Error {
   override readonly name = 'ApiAway'
@@ -143,11 +148,17 @@ function ask(
     asking.on('response', (answer) => {
       if (answer.statusCode === 200) return resolve(answer)
       const { statusCode } = answer
-      const Refused = statusCode === 503 ? Unreached : statusCode === 500 ? OutOfOrder : Error
+      const Refused = refusals[statusCode ?? 0] ?? Error
       text(answer).then((said) => reject(new Refused(messageIn(said, statusCode))), reject)
     })
     asking.end(body)
   })
+}
+
+const refusals: Readonly<Record<number, new (message: string) => Error>> = {
+  404: Missing,
+  500: OutOfOrder,
+  503: Unreached,
 }
 
 function messageIn(said: string, status = 0): string {

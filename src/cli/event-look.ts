@@ -1,102 +1,34 @@
-/** `ebb event tail | list | show | trace`: which events there are, and where each went. */
-import { setTimeout as sleep } from 'node:timers/promises'
+/** `ebb event list | show | trace`: which events there are, and where each went. */
 import { systemClock } from '../lib/clock.ts'
 import { conditionOf } from '../knative/conditions.ts'
 import { brokerNamespaceOf, brokerOf, Trigger } from '../eventing/api/eventing/trigger.ts'
 import { Subscription } from '../eventing/api/messaging/subscription.ts'
 import type { SeenEvent, Selection, Way } from '../eventing/broker/following/following.ts'
 import { UsageError } from './command.ts'
-import { ApiAway, OutOfOrder, Unreached, type Inlet } from './event-api.ts'
+import type { Inlet } from './event-api.ts'
 import { countOf, selectionOf } from './event-selection.ts'
 import {
+  channelOf,
   documentPrinter,
   inletsIn,
   linesOf,
   lookedAt,
   noMore,
+  placeOf,
   type Session,
 } from './event-session.ts'
 import {
   attributesOf,
   eventColumns,
   eventRow,
+  idOf,
+  jsonText,
   plain,
   tableText,
   traceText,
   wayText,
   type AbsentAt,
 } from './event-text.ts'
-
-const idOf = (found: SeenEvent): string => {
-  const { id } = attributesOf(found)
-  return typeof id === 'string' ? id : ''
-}
-
-/** With its namespace where several are looked at. */
-const placeOf = ({ args }: Session, { namespace, name }: Inlet): string =>
-  args.boolean('all-namespaces') ? `${namespace}/${name}` : name
-
-/** Of a usual line, so that columns stand still while lines come one by one. */
-const usualWidths = [23, 16, 36, 24, 24]
-
-export async function tail(session: Session, rest: readonly string[]): Promise<number> {
-  noMore(rest)
-  const { args, out } = session
-  const selection = selectionOf(args, systemClock.now())
-  const inlets = await lookedAt(session)
-  const print = await documentPrinter(session)
-  if (!print) {
-    const names = inlets.slice(0, 5).map((inlet) => placeOf(session, inlet))
-    const more = inlets.length > 5 ? ` and ${inlets.length - 5} more` : ''
-    out.note(`Waiting for events of ${names.join(', ')}${more}; Ctrl-C ends this.`)
-    for (const line of tableText([eventColumns], usualWidths)) out.print(line)
-  }
-  let told = false
-  const tellAway = (why: string) => {
-    if (!told) out.note(`${why} This goes on when it is back.`)
-    told = true
-  }
-  await Promise.all(
-    inlets.map(async (inlet) => {
-      for await (const found of followed(session, inlet, selection, tellAway)) {
-        told = false
-        if (print) print(found, plain(idOf(found)))
-        else
-          for (const line of tableText([eventRow(found, placeOf(session, inlet))], usualWidths))
-            out.print(line)
-      }
-    }),
-  )
-  return 0
-}
-
-const reconnectMs = 500
-
-/** Goes on where it was when the event engine or the API server is started again meanwhile. */
-async function* followed(
-  { api }: Session,
-  inlet: Inlet,
-  selection: Selection,
-  tellAway: (why: string) => void,
-): AsyncGenerator<SeenEvent> {
-  const sinceMs = selection.sinceMs ?? systemClock.now()
-  let from = selection.sinceMs === undefined ? undefined : 1
-  for (;;) {
-    const wanted = from === undefined ? selection : { ...selection, sinceMs, fromSequence: from }
-    try {
-      for await (const found of api.lines<SeenEvent>(inlet, 'tail', wanted)) {
-        yield found
-        from = found.sequence + 1
-      }
-    } catch (error) {
-      const isAway = error instanceof OutOfOrder || (error instanceof ApiAway && from !== undefined)
-      if (!isAway && !(error instanceof Unreached)) throw error
-      if (isAway) tellAway(error.message)
-    }
-    from ??= 1
-    await sleep(reconnectMs)
-  }
-}
 
 export async function list(session: Session, rest: readonly string[]): Promise<number> {
   noMore(rest)
@@ -109,13 +41,20 @@ export async function list(session: Session, rest: readonly string[]): Promise<n
   all.sort((a, b) => a.found.atMs - b.found.atMs)
   const shown = all.slice(-last)
   const print = await documentPrinter(session)
-  if (print) for (const { found } of shown) print(found, plain(idOf(found)))
-  else if (shown.length === 0) out.note('No events found.')
+  if (print)
+    for (const { inlet, found } of shown)
+      print({ ...found, channel: channelOf(inlet) }, plain(idOf(found)))
+  else if (shown.length === 0) out.note(`No events found ${whereText(session)}.`)
   else {
     const rows = shown.map(({ inlet, found }) => eventRow(found, placeOf(session, inlet)))
     for (const line of tableText([eventColumns, ...rows])) out.print(line)
   }
   return 0
+}
+
+function whereText({ args, namespace }: Session): string {
+  if (args.boolean('all-namespaces')) return 'that these flags mean'
+  return `in namespace ${namespace} that these flags mean; -A looks at all namespaces`
 }
 
 export async function show(session: Session, rest: readonly string[]): Promise<number> {
@@ -126,7 +65,7 @@ export async function show(session: Session, rest: readonly string[]): Promise<n
   else {
     const absentAt = await absentees(session, ways)
     for (const way of ways) {
-      out.print(JSON.stringify(attributesOf(way), null, 2))
+      for (const line of jsonText(attributesOf(way))) out.print(line)
       for (const line of wayText(way, absentAt)) out.print(line)
     }
   }

@@ -33,7 +33,9 @@ export async function openSession(args: Arguments, out: Output): Promise<Session
     beside !== undefined && existsSync(layoutOf(beside).endpoints) ? layoutOf(beside) : own
   const path = given ?? layout.kubeconfig
   const connection = await clientOf(path).catch((error: unknown) => {
-    if (given !== undefined) throw error
+    if (given !== undefined && existsSync(given)) throw error
+    if (given !== undefined)
+      throw new Error(`--kubeconfig ${given}: there is no such file; \`ebb kubeconfig\` prints one`)
     throw new Error(
       `no platform has been started in ${layout.dataDir}: run \`ebb up\` first, or give --data-dir`,
       { cause: error },
@@ -52,7 +54,7 @@ export async function openSession(args: Arguments, out: Output): Promise<Session
 }
 
 /** The Broker or Channel that flags name. */
-function named({ args, namespace }: Session): Inlet | undefined {
+export function named({ args, namespace }: Session): Inlet | undefined {
   const broker = args.string('broker')
   const channel = args.string('channel')
   if (broker !== undefined && channel !== undefined)
@@ -61,6 +63,12 @@ function named({ args, namespace }: Session): Inlet | undefined {
   if (channel !== undefined) return { resource: 'channels', namespace, name: channel }
   return undefined
 }
+
+const kinds = { brokers: Broker, channels: Channel, inmemorychannels: InMemoryChannel }
+
+export const kindOf = ({ resource }: Inlet): Kind<Broker | Channel | InMemoryChannel> =>
+  // Each is read, none written.
+  kinds[resource] as Kind<KubeObject> as Kind<Broker | Channel | InMemoryChannel>
 
 /** All there are that have events here; `''` = of all namespaces. */
 export async function inletsIn(
@@ -159,11 +167,25 @@ export async function oneInlet(session: Session): Promise<Inlet> {
   const brokers = all.filter(({ resource }) => resource === 'brokers')
   const [only, ...others] = brokers.length > 0 ? brokers : all
   if (only && others.length === 0) return only
-  const names = all.map(({ resource, name }) =>
-    resource === 'brokers' ? `--broker ${name}` : `--channel ${name}`,
+  const names = all.map(({ resource, namespace, name }) =>
+    [
+      ...(session.args.boolean('all-namespaces') ? [`-n ${namespace}`] : []),
+      resource === 'brokers' ? `--broker ${name}` : `--channel ${name}`,
+    ].join(' '),
   )
   throw new UsageError(`which one is meant? ${names.join(', ')}`)
 }
+
+/** How an object is named beside its events. */
+export const placeOf = ({ args }: Session, { namespace, name }: Inlet): string =>
+  args.boolean('all-namespaces') ? `${namespace}/${name}` : name
+
+/** As documents of `show` and `trace` have it. */
+export const channelOf = ({ resource, namespace, name }: Inlet) => ({
+  kind: resource === 'brokers' ? 'Broker' : 'Channel',
+  namespace,
+  name,
+})
 
 export const isAsked = ({ args }: Session): 'json' | 'yaml' | 'name' | 'text' => {
   const asked = args.boolean('json') ? 'json' : (args.string('output') ?? 'text')

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Fate, Way } from '../eventing/broker/following/following.ts'
-import { eventRow, tableText, traceText } from './event-text.ts'
+import { eventRow, jsonText, tableText, traceText } from './event-text.ts'
 
 const step = { channel: 'b', subscription: 't', atMs: 0 }
 const fate = (name: string, more: Partial<Fate>): Fate => ({
@@ -44,7 +44,17 @@ test('a trace is a tree: what refused it, attempts, and what came of it', () => 
       state: 'refused',
       refusal: { term: 'filters[0].cesql', wanted: 'a = 1', problem: 'attribute a is not set' },
     }),
-    fate('any', { state: 'refused', refusal: { term: 'filters[0].any', wanted: 'one' } }),
+    fate('any', {
+      state: 'refused',
+      refusal: {
+        term: 'filters[0].any',
+        wanted: 'one',
+        terms: [
+          { term: 'filters[0].any[0].exact.source', wanted: '/x', found: '/s' },
+          { term: 'filters[0].any[1].exact.subject', wanted: 'y' },
+        ],
+      },
+    }),
   ])
   const answer = way(2, 'b', [fate('last', { state: 'parked' })], 'span-work')
   assert.deepEqual(
@@ -60,7 +70,7 @@ test('a trace is a tree: what refused it, attempts, and what came of it', () => 
       '│     └─ Trigger last: given up, kept as a dead letter',
       '├─ Trigger no: refused, filters[0].exact.type wants "x", the event has "t"',
       '├─ Trigger sql: refused, filters[0].cesql can not be said, attribute a is not set: a = 1',
-      '└─ Trigger any: refused, none of filters[0].any holds',
+      '└─ Trigger any: refused, none of filters[0].any holds: filters[0].any[0].exact.source wants "/x", the event has "/s"; filters[0].any[1].exact.subject wants "y", the event has none',
     ].map((line) => line.replace(/ms$/, 'ms,')),
   )
 })
@@ -109,4 +119,49 @@ test('dead letters in a sink and by hand, who came later, who is gone, who was n
     /Trigger broken: did not get it, as it is not ready: the subscriber does not resolve/,
   ])
     assert.match(lines, wanted)
+})
+
+test('who wanted an event comes before who did not', () => {
+  const refused = fate('no', { state: 'refused', refusal: { term: 'a', wanted: 'x' } })
+  const absent = [{ name: 'broken', why: 'x' }]
+  const lines = traceText([way(1, 'a', [refused, fate('yes', {})])], () => absent)
+  assert.deepEqual(
+    lines.slice(2).map((line) => / Trigger (\w+):/.exec(line)?.[1]),
+    ['yes', 'broken', 'no'],
+  )
+})
+
+test('each event of a trace is shown once, whatever senders wrote into their traces, and deep ones below', () => {
+  // Each claims to have come of the other, and the last one of itself.
+  const first = way(1, 'first', [fate('x', { span: 'one' })], 'two')
+  const second = way(2, 'second', [fate('x', { span: 'two' })], 'one')
+  const third = way(3, 'third', [fate('x', { span: 'three' })], 'three')
+  const heads = (ways: readonly Way[]) =>
+    traceText(ways).flatMap((line) => / ?(\S+) {2}t {2}from/.exec(line)?.[1] ?? [])
+  assert.deepEqual(heads([first, second, third]), ['first', 'second', 'third'])
+  const rounds = Array.from({ length: 255 }, (_, i) =>
+    way(i + 1, `e${i}`, [fate('loop', { span: `s${i}` })], i === 0 ? undefined : `s${i - 1}`),
+  )
+  const lines = traceText(rounds)
+  assert.deepEqual(
+    heads(rounds),
+    rounds.map((_, i) => `e${i}`),
+  )
+  assert.ok(Math.max(...lines.map((line) => line.length)) < 130)
+  assert.ok(lines.some((line) => line.endsWith('e8  goes on below')))
+})
+
+test('an event as JSON does not steer the terminal, and stays JSON', () => {
+  const event = { id: 'a\u009b2J\u202e', data: 'x\n' }
+  const text = jsonText(event).join('\n')
+  assert.doesNotMatch(text, /[\u009b\u202e]/)
+  assert.deepEqual(JSON.parse(text), event)
+})
+
+test('columns stand below one another with wide signs too', () => {
+  const [first = '', second = ''] = tableText([
+    ['日本😀', 'b'],
+    ['ä', 'b'],
+  ])
+  assert.deepEqual([first, second], ['日本😀   b', 'ä        b'])
 })

@@ -8,12 +8,23 @@ export type Attributes = Readonly<Record<string, unknown>>
 export const attributesOf = ({ event }: SeenEvent): Attributes =>
   typeof event === 'object' && event !== null ? { ...event } : {}
 
+export const idOf = (found: SeenEvent): string => {
+  const { id } = attributesOf(found)
+  return typeof id === 'string' ? id : ''
+}
+
+const unruly = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu
+const codeOf = (sign: string): string => (sign.codePointAt(0) ?? 0).toString(16)
+
 /** What senders wrote may not steer the terminal: control characters are shown as `\\x1b`. */
 export const plain = (text: string): string =>
-  text.replaceAll(
-    /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu,
-    (found) => `\\x${(found.codePointAt(0) ?? 0).toString(16).padStart(2, '0')}`,
-  )
+  text.replaceAll(unruly, (found) => `\\x${codeOf(found).padStart(2, '0')}`)
+
+/** An event as JSON on several lines, which stays JSON and may not steer the terminal either. */
+export const jsonText = (value: unknown): readonly string[] =>
+  JSON.stringify(value, null, 2)
+    .split('\n')
+    .map((line) => line.replaceAll(unruly, (found) => `\\u${codeOf(found).padStart(4, '0')}`))
 
 const word = (value: unknown): string =>
   plain(typeof value === 'string' ? value : value === undefined ? '' : JSON.stringify(value))
@@ -46,6 +57,50 @@ export function eventRow(found: SeenEvent, place: string): readonly string[] {
   ]
 }
 
+/** A dead letter as the API shows it. */
+export interface ShownLetter extends SeenEvent {
+  readonly number: number
+  /** Uid of the Trigger or Subscription. */
+  readonly subscription: string
+  /** Absent when that is gone. */
+  readonly name?: string
+  readonly reason: Readonly<Record<string, string>>
+}
+
+export const letterColumns = ['N', 'TIME', 'WHERE', 'ID', 'TYPE', 'FOR', 'REASON'] as const
+
+export function letterRow(letter: ShownLetter, place: string): readonly string[] {
+  const [time = '', where = '', id = '', type = ''] = eventRow(letter, place)
+  const name = letter.name ?? `(gone: ${letter.subscription})`
+  return [String(letter.number), time, where, id, type, name, reasonText(letter)]
+}
+
+const shownOfAnswer = 200
+/** How the note of an attempt without an answer begins. */
+const unanswered = 'dispatch error: '
+
+/** Why nobody took it: `http://a/ answered 500 "no"`. */
+export function reasonText({ reason }: ShownLetter): string {
+  const { knativeerrordest = '', knativeerrorcode = '', knativeerrordata = '' } = reason
+  const said = Buffer.from(knativeerrordata, 'base64').toString('utf8').trim()
+  if (said.startsWith(unanswered))
+    return plain(`${knativeerrordest}: ${said.slice(unanswered.length)}`)
+  const shown = said === '' ? '' : ` ${JSON.stringify(said.slice(0, shownOfAnswer))}`
+  return plain(`${knativeerrordest} answered ${knativeerrorcode}${shown}`)
+}
+
+const graphemes = new Intl.Segmenter()
+const wide =
+  /[\p{Emoji_Presentation}\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{20000}-\u{3fffd}]/u
+
+/** Columns that it takes in a terminal: signs of East Asia and emoji take two. */
+function widthOf(text: string): number {
+  if (/^[\x20-\x7e]*$/.test(text)) return text.length
+  let width = 0
+  for (const { segment } of graphemes.segment(text)) width += wide.test(segment) ? 2 : 1
+  return width
+}
+
 /** Rows below one another, at least as wide as `widths`; nothing stands behind the last word of a line. */
 export function tableText(
   rows: readonly (readonly string[])[],
@@ -53,10 +108,10 @@ export function tableText(
 ): readonly string[] {
   const most: number[] = [...widths]
   for (const row of rows)
-    for (const [i, cell] of row.entries()) most[i] = Math.max(most[i] ?? 0, cell.length)
+    for (const [i, cell] of row.entries()) most[i] = Math.max(most[i] ?? 0, widthOf(cell))
   return rows.map((row) =>
     row
-      .map((cell, i) => cell.padEnd(most[i] ?? 0))
+      .map((cell, i) => cell + ' '.repeat(Math.max((most[i] ?? 0) - widthOf(cell), 0)))
       .join('   ')
       .trimEnd(),
   )
@@ -71,25 +126,44 @@ export interface Absent {
 /** Of the Broker or Channel of a way. */
 export type AbsentAt = (way: Way) => readonly Absent[]
 
+/** Events below one another; what is deeper stands behind the tree, as a tree of its own. A loop has 255 rounds. */
+const deepest = 8
+
 /** The ways of events and of all that came of them, as a tree. `ways`: the oldest first. */
 export function traceText(ways: readonly Way[], absentAt: AbsentAt = () => []): readonly string[] {
   const bySpan = new Map<string, Way[]>()
-  const spans = new Set(ways.flatMap(({ fates }) => fates.map(({ span }) => span)))
-  const roots: Way[] = []
+  const spans = new Set<string>()
+  const trees: Way[] = []
   for (const way of ways) {
     const { parent } = way.trace
+    // What came later is no parent, whatever a sender wrote into its trace.
     if (parent !== undefined && spans.has(parent))
       bySpan.set(parent, [...(bySpan.get(parent) ?? []), way])
-    else roots.push(way)
+    else trees.push(way)
+    for (const { span } of way.fates) spans.add(span)
   }
-  return roots.flatMap((way) => wayText(way, absentAt, (span) => bySpan.get(span) ?? []))
+  const below =
+    (depth: number): Below =>
+    (span) =>
+      (bySpan.get(span) ?? []).map((way) => {
+        if (depth < deepest) return wayText(way, absentAt, below(depth + 1))
+        trees.push(way)
+        return [`${word(attributesOf(way)['id'])}  goes on below`]
+      })
+  const lines: string[] = []
+  // Grows meanwhile.
+  for (const way of trees) lines.push(...wayText(way, absentAt, below(1)))
+  return lines
 }
 
-/** One event: where it came in, and what became of it at each subscription. */
+/** What came of a delivery, a block of lines an event. */
+type Below = (span: string) => readonly (readonly string[])[]
+
+/** One event: where it came in, and what became of it at each subscription; who did not want it comes last. */
 export function wayText(
   way: Way,
   absentAt: AbsentAt = () => [],
-  childrenOf: (span: string) => readonly Way[] = () => [],
+  below: Below = () => [],
 ): readonly string[] {
   const { id, type, source } = attributesOf(way)
   const { kind, namespace, name } = way.channel
@@ -98,15 +172,18 @@ export function wayText(
     `came to ${kind} ${namespace}/${name} as #${way.sequence} at ${dayText(way.atMs)}`,
   ]
   const noun = kind === 'Broker' ? 'Trigger' : 'Subscription'
-  const parts = way.fates.map((fate) => [
+  const partOf = (fate: Fate) => [
     fateText(noun, fate),
-    ...branches([
-      ...stepsText(fate.steps),
-      ...childrenOf(fate.span).map((child) => wayText(child, absentAt, childrenOf)),
+    ...branches([...stepsText(fate.steps), ...below(fate.span)]),
+  ]
+  const isOut = ({ state }: Fate) => state === 'refused' || state === 'before'
+  const parts = [
+    ...way.fates.filter((fate) => !isOut(fate)).map(partOf),
+    ...absentAt(way).map(({ name, why }) => [
+      `${noun} ${name}: did not get it, as it is not ready: ${plain(why)}`,
     ]),
-  ])
-  for (const { name, why } of absentAt(way))
-    parts.push([`${noun} ${name}: did not get it, as it is not ready: ${plain(why)}`])
+    ...way.fates.filter(isOut).map(partOf),
+  ]
   if (parts.length === 0) parts.push([`nobody listens: there is no ${noun}`])
   return [...head, ...branches(parts)]
 }
@@ -139,8 +216,14 @@ function fateText(noun: string, fate: Fate): string {
   }
 }
 
-function refusalText({ term, wanted, found, problem }: Refusal): string {
-  if (term.endsWith('.any')) return `none of ${term} holds`
+const shownTerms = 5
+
+function refusalText({ term, wanted, found, problem, terms = [] }: Refusal): string {
+  if (term.endsWith('.any')) {
+    const each = terms.slice(0, shownTerms).map(refusalText)
+    const more = terms.length > shownTerms ? [`and ${terms.length - shownTerms} more`] : []
+    return [`none of ${term} holds`, [...each, ...more].join('; ')].filter(Boolean).join(': ')
+  }
   if (term.endsWith('.not')) return `${term} does not hold`
   if (problem !== undefined) return plain(`${term} can not be said, ${problem}: ${wanted}`)
   if (term.endsWith('.cesql')) return plain(`${term} is ${found ?? 'not true'}: ${wanted}`)
@@ -159,7 +242,7 @@ function stepsText(steps: readonly Step[]): readonly (readonly string[])[] {
         const said =
           step.status === undefined ? plain(step.error ?? 'no answer') : String(step.status)
         const more =
-          step.status !== undefined && step.error !== undefined ? `, ${plain(step.error)}` : ''
+          step.status !== undefined && step.error !== undefined ? ` (${plain(step.error)})` : ''
         const where = phase === phases.subscriber ? '' : ` to ${step.url ?? ''}`
         const took = Math.max(step.tookMs ?? 0, 0).toFixed(0)
         return [

@@ -139,11 +139,13 @@ export const eventVerbs = {
       'ebb event dead-letters',
       'ebb event dead-letters redrive 3 4 --broker default',
       'ebb event dead-letters redrive --trigger billing --yes',
+      "ebb event dead-letters redrive --reason 'answered 503' --dry-run",
       'ebb event dead-letters discard --all --dry-run',
     ],
     flags: {
       ...everywhere,
       trigger: text('NAME', 'only of this Trigger or Subscription'),
+      reason: text('TEXT', 'only those whose reason, as it is shown, has this in it'),
       all: flag('redrive, discard: all of them'),
       ...careful,
       ...output,

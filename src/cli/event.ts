@@ -2,9 +2,10 @@
 import { UsageError, type Command, type Flag } from './command.ts'
 import { postTo, postToUrl } from './event-address.ts'
 import { deadLetters, replay } from './event-again.ts'
-import { list, show, tail, trace } from './event-look.ts'
+import { list, show, trace } from './event-look.ts'
 import { sendEvent } from './event-send.ts'
 import { noMore, openSession, type Session } from './event-session.ts'
+import { tail } from './event-tail.ts'
 import { eventVerbs } from './event-verbs.ts'
 
 type Run = (session: Session, rest: readonly string[]) => Promise<number>

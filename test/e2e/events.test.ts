@@ -3,7 +3,6 @@
  * producers, programs in pods, `ebb event`, and crashes of the event engine and of the control plane in the middle.
  */
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
 import { createServer, request, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -167,29 +166,16 @@ spec:
     await ebb[Symbol.asyncDispose]()
   })
 
-  /** Where names of the cluster are served for this machine. */
-  const local = (): { readonly host: string; readonly port: number } => {
-    const text = readFileSync(join(ebb.dataDir, 'endpoints.json'), 'utf8')
-    const { hostname, port } = new URL((JSON.parse(text) as { gatewayLocal: string }).gatewayLocal)
-    return { host: hostname, port: Number(port) }
-  }
-
   /** The answer's status; 0 = none came. */
   const post = (
     headers: Record<string, string>,
     body = '',
     { host = brokerHost, path = '/default/default' } = {},
   ): Promise<number> =>
-    new Promise((resolve) => {
-      const options = { ...local(), path, method: 'POST', headers: { ...headers, host } }
-      const sending = request(options, (answer) => {
-        answer.resume()
-        answer.on('end', () => resolve(answer.statusCode ?? 0))
-        answer.on('error', () => resolve(0))
-      })
-      sending.on('error', () => resolve(0))
-      sending.end(body)
-    })
+    call(ebb.local, host, { path, method: 'POST', headers, body }).then(
+      ({ status }) => status,
+      () => 0,
+    )
 
   test('a Trigger wakes a Service at zero, and its answer goes back into the Broker', async () => {
     assert.equal((await ebb.ok('get', 'pods', '-o', 'name')).trim(), '')
@@ -287,7 +273,7 @@ spec:
       const text = await ok('dead-letters')
       return text.includes('e3') && text
     })
-    assert.match(letters, /lonely → .*: 400 "said by the subscriber"/)
+    assert.match(letters, / e3 +unwanted +lonely +http.* answered 400 "said by the subscriber"/)
     subscriber.refused.delete('/strict')
     const redriven = await ok('dead-letters', 'redrive', '--all', '--yes', '--broker', 'default')
     assert.match(redriven, /^1 of 1/)
@@ -365,7 +351,7 @@ spec:
         await ebb.ok('get', 'rr', 'rr', '-o', 'jsonpath={.status.address.url}'),
       )
       const ask = (type: string) =>
-        call(local(), host, { method: 'POST', path: pathname, headers: event(type, type) })
+        call(ebb.local, host, { method: 'POST', path: pathname, headers: event(type, type) })
       await until('an answer in time', async () => {
         const answer = await ask('rr.ask')
         if (answer.status !== 200) return false
@@ -378,7 +364,7 @@ spec:
       for (const answer of late) answer()
       const stray = { ...event('stray', 'reply'), 'ce-answers': 'rr.ask:AAAA:0' }
       const options = { method: 'POST', path: `${pathname}/reply`, headers: stray }
-      assert.equal((await call(local(), host, options)).status, 400)
+      assert.equal((await call(ebb.local, host, options)).status, 400)
       await subscriber.one('/all', 'rr.late-reply')
     } finally {
       responder.closeAllConnections()
