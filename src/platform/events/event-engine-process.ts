@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process'
 import { closeSync, mkdirSync, openSync } from 'node:fs'
-import { request } from 'node:http'
+import { Agent, request } from 'node:http'
 import { dirname } from 'node:path'
 import { strippedEntry } from '../../kube/kubelet/process/stripped-entry.ts'
 import type { Log } from '../../lib/log.ts'
@@ -39,11 +39,19 @@ export function forkEventEngine(layout: Layout, log: Log): void {
 /** For its channels to finish what is under way; one that hangs does not hold up whoever ends the platform. */
 const stopLimitMs = 30_000
 
+/** A connection on which nothing is asked any more keeps the process waiting, too: its end is what is waited for. */
+class WaitingAgent extends Agent {
+  override keepSocketAlive(): boolean {
+    return true
+  }
+}
+
 /** Asks the engine on this socket to finish and end, and waits until it has. False when nobody answers. */
 export function stopEventEngine(socketPath: string): Promise<boolean> {
   return new Promise((resolve) => {
     let reached = false
-    const asked = { socketPath, method: 'POST', path: '/stop', timeout: stopLimitMs }
+    const agent = new WaitingAgent({ keepAlive: true })
+    const asked = { socketPath, method: 'POST', path: '/stop', timeout: stopLimitMs, agent }
     const sending = request(asked, (response) => {
       reached = true
       // It ends the connection when all events are where they belong.
