@@ -15,7 +15,12 @@ import { Broker } from '../api/eventing/broker.ts'
 import { InMemoryChannel } from '../api/messaging/in-memory-channel.ts'
 import { EventPolicy } from '../api/eventing/event-policy.ts'
 import { EventTransform } from '../api/eventing/event-transform.ts'
-import { cronJobAttributes, CronJobSource, unservedSources } from '../api/former/former-sources.ts'
+import {
+  asToday,
+  cronJobAttributes,
+  CronJobSource,
+  unservedSources,
+} from '../api/former/former-sources.ts'
 import { PingSource } from '../api/sources/ping-source.ts'
 import { RequestReply } from '../api/eventing/request-reply.ts'
 import { Trigger } from '../api/eventing/trigger.ts'
@@ -56,6 +61,7 @@ import { sourceEventTypeReconcilers } from './eventing/source-event-types.ts'
 import { namespaceInjection, triggerInjection } from './eventing/injection.ts'
 import { sequenceReconciler } from './flows/sequence.ts'
 import { rareForms } from '../api/kinds.ts'
+import { readAs } from './former/read-as.ts'
 import { legacyReconcilers } from './former/legacy-kind.ts'
 import { provisionerReconciler } from './former/provisioner.ts'
 import type { SelectionMode } from './sources/sink-binding/selection.ts'
@@ -187,10 +193,10 @@ export function startReconcilers(
   start(inMemoryChannelReconciler(link))
   start(channelReconciler)
   start(pingSourceReconciler(PingSource, pingAttributes, link))
-  start(pingSourceReconciler(CronJobSource, cronJobAttributes, link))
+  start(readAs(asToday, pingSourceReconciler(CronJobSource, cronJobAttributes, link)))
   for (const kind of unservedSources) start(unservedSourceReconciler(kind))
   start(sinkBindingReconciler(deps.sinkBindings, deps.tokens))
-  start(formerContainerSourceReconciler())
+  start(readAs(asToday, formerContainerSourceReconciler()))
   start(containerSourceReconciler)
   start(eventTransformReconciler(link))
   start(jobSinkReconciler)

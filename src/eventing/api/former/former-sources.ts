@@ -1,10 +1,18 @@
 /**
  * Sources of 2019, group sources.eventing.knative.dev/v1alpha1 (contract eventing §9.5): accepted as they were written,
- * with a warning that names today's kind, and run as that. Sinks without `ref` become ones with it.
+ * with a warning that names today's kind, and run as that. They are kept as they were written; what reads them asks for the
+ * same in today's words (`asToday`).
  */
 import { admission } from '../../../knative/admission.ts'
 import { invalidValue, missingField, via, type FieldError } from '../../../knative/field-error.ts'
-import { fieldsOf, isFields, listOf, textOf, type Fields } from '../../../knative/old-form.ts'
+import {
+  fieldsOf,
+  isFields,
+  listOf,
+  partsOf,
+  textOf,
+  type Fields,
+} from '../../../knative/old-form.ts'
 import type { AdmissionContext, KindDefinition } from '../../../kube/api/kind.ts'
 import type { KubeObject } from '../../../kube/api/meta.ts'
 import { object } from '../../../kube/api/schema.ts'
@@ -13,7 +21,7 @@ import {
   withApiServerDefaults,
   type ApiServerSource,
 } from '../sources/api-server-source.ts'
-import { destinationOf } from '../conversion/destination.ts'
+import { apiServerSpec, withTodaysSink } from '../conversion/sources.ts'
 import { definitionLabels, validationWebhook } from '../names.ts'
 import { pingScheduleProblem } from '../sources/ping-schedule.ts'
 import { sourceColumns, sourceDefaults, sourceKindFields } from '../sources/source-kind.ts'
@@ -41,7 +49,8 @@ interface Former<T extends Source> {
   readonly description: string
   /** What to use today, for the warning. */
   readonly instead: string
-  readonly fill?: (source: T) => T
+  /** Today's words for its spec, but its sink; default: the same. */
+  readonly today?: (source: T) => T
   readonly validate?: (source: T) => Iterable<FieldError>
 }
 
@@ -50,13 +59,9 @@ function former<T extends Source>({
   plural,
   description,
   instead,
-  fill = (source) => source,
+  today = (source) => source,
   validate = () => [],
 }: Former<T>): KindDefinition<T> {
-  const filled = (source: T, patched: boolean): T => {
-    const sink = destinationOf(source.spec?.sink, 'spec.sink', patched)
-    return fill({ ...source, spec: { ...source.spec, ...(sink && { sink }) } })
-  }
   return {
     ...sourceKindFields,
     group: formerSourcesGroup,
@@ -70,10 +75,10 @@ function former<T extends Source>({
       webhook: validationWebhook,
       defaults(sent, context: AdmissionContext<T>) {
         context.warn(`${formerSourcesGroup}/v1alpha1 ${kind} is deprecated; use ${instead}`)
-        const source = filled(sent, context.old !== undefined)
-        return sourceDefaults<T>((each) => each, formerSourcesGroup)(source, context)
+        return sourceDefaults<T>((each) => each, formerSourcesGroup)(sent, context)
       },
-      *validate(source) {
+      *validate(sent, { old }) {
+        const source = today(withSinkOfToday(sent, old !== undefined))
         yield* via('spec', validateSourceSpec(source.spec ?? {}))
         yield* via('spec', validate(source))
       },
@@ -83,41 +88,28 @@ function former<T extends Source>({
   }
 }
 
+function withSinkOfToday<T extends Source>(source: T, patched: boolean): T {
+  return { ...source, spec: withTodaysSink(partsOf(source).spec, patched) }
+}
+
+/** A source of this group in today's words: its sink has a `ref`. */
+export const asToday = <T extends Source>(source: T): T => withSinkOfToday(source, true)
+
+const apiServerToday = (source: ApiServerSource): ApiServerSource =>
+  withApiServerDefaults({ ...source, spec: apiServerSpec(partsOf(source).spec) })
+
+/** An ApiServerSource of this group in today's words; `controller` of a resource stays, for who follows. */
+export const apiServerSourceAsToday = (source: ApiServerSource): ApiServerSource =>
+  apiServerToday(asToday(source))
+
 export const FormerApiServerSource = former<ApiServerSource>({
   kind: 'ApiServerSource',
   plural: 'apiserversources',
   description: 'Sends an event for each change of objects in the API; the form of 2019.',
   instead: 'sources.knative.dev/v1 ApiServerSource',
-  fill(source) {
-    const spec = fieldsOf(source.spec)
-    const given = listOf(spec['resources']).map(fieldsOf)
-    const resources = given.map(({ apiVersion, kind, selector, labelSelector, controller }) => {
-      const chosen = isFields(selector) ? selector : labelSelector
-      return {
-        apiVersion: textOf(apiVersion),
-        kind: textOf(kind),
-        ...(isFields(chosen) && Object.keys(chosen).length > 0 && { selector: chosen }),
-        // Read by the controller of sources: it tells of the controllers of these objects.
-        ...(controller === true && { controller }),
-      }
-    })
-    const owner = given.map((each) => fieldsOf(each['controllerSelector'])).find(isOwner)
-    const mode = spec['mode'] === 'Ref' ? 'Reference' : spec['mode']
-    const next = {
-      ...(owner && {
-        owner: { apiVersion: textOf(owner['apiVersion']), kind: textOf(owner['kind']) },
-      }),
-      ...spec,
-      resources,
-      ...(typeof mode === 'string' && { mode }),
-    }
-    return withApiServerDefaults({ ...source, spec: next })
-  },
+  today: apiServerToday,
   validate: ({ spec }) => withoutSink(validateApiServerSpec(spec)),
 })
-
-const isOwner = (selector: Fields): boolean =>
-  textOf(selector['apiVersion']) !== '' && textOf(selector['kind']) !== ''
 
 /** The shared fields have been looked at. */
 function* withoutSink(errors: Iterable<FieldError>): Generator<FieldError> {
@@ -135,7 +127,8 @@ export const KubernetesEventSource = former<FormerSource>({
 export const kubernetesEventType = 'dev.knative.k8s.event'
 
 /** What it follows, as an ApiServerSource of today says it. */
-export function asApiServerSource({ spec, ...rest }: FormerSource): ApiServerSource {
+export function asApiServerSource(source: FormerSource): ApiServerSource {
+  const { spec, ...rest } = asToday(source)
   const namespace = textOf(spec['namespace']) || (rest.metadata.namespace ?? '')
   return {
     ...rest,

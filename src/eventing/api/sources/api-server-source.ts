@@ -16,6 +16,7 @@ import type { KubeObject } from '../../../kube/api/meta.ts'
 import { builtin, list, object, string, type Static } from '../../../kube/api/schema.ts'
 import type { LabelSelector } from '../../../kube/api/selectors.ts'
 import { featuresOf } from '../config/read.ts'
+import { firstApiServerSpec, firstSourceVersion } from '../conversion/sources.ts'
 import { definitionLabels, sourcesGroup, validationWebhook } from '../names.ts'
 import {
   olderVersions,
@@ -149,11 +150,8 @@ export const ApiServerSource: KindDefinition<ApiServerSource> = {
   }),
   schema,
   columns: sourceColumns<ApiServerSource>(),
-  versions: olderVersions(
-    sourcesGroup,
-    'v1',
-    ['v1beta1', 'v1alpha2', 'v1alpha1'],
-    schema,
-    fromOldMode,
-  ),
+  versions: [
+    ...olderVersions(sourcesGroup, 'v1', ['v1beta1', 'v1alpha2'], schema, fromOldMode),
+    firstSourceVersion('ApiServerSource', firstApiServerSpec),
+  ],
 }

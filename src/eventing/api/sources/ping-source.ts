@@ -2,11 +2,13 @@
 import { admission } from '../../../knative/admission.ts'
 import { conditionSet } from '../../../knative/conditions.ts'
 import { invalidValue, multipleOneOf, via, type FieldError } from '../../../knative/field-error.ts'
+import { partsOf, type Fields } from '../../../knative/old-form.ts'
 import { ConfigMap } from '../../../kube/api/config-map.ts'
 import type { AdmissionContext, KindDefinition } from '../../../kube/api/kind.ts'
 import type { KubeObject } from '../../../kube/api/meta.ts'
 import { object, string, type Static } from '../../../kube/api/schema.ts'
 import { configPingDefaults } from '../config/ping-defaults.ts'
+import { firstSourceVersion } from '../conversion/sources.ts'
 import { definitionLabels, sourcesGroup, systemNamespace, validationWebhook } from '../names.ts'
 import { neverComes, pingScheduleProblem } from './ping-schedule.ts'
 import {
@@ -109,15 +111,17 @@ export const pingSourceConditions = conditionSet({
 
 /** `jsonData` of the alphas: data of content type application/json. */
 function fromJsonData(source: KubeObject): KubeObject {
-  const { spec } = source as { readonly spec?: Readonly<Record<string, unknown>> }
-  if (typeof spec?.['jsonData'] !== 'string') return source
-  const { jsonData, ...rest } = spec
   const next: KubeObject & { readonly spec: unknown } = {
     ...source,
-    spec: { ...rest, data: jsonData, contentType: 'application/json' },
+    spec: todaysData(partsOf(source).spec),
   }
   return next
 }
+
+const todaysData = ({ jsonData, ...rest }: Fields): Fields => ({
+  ...rest,
+  ...(typeof jsonData === 'string' && { data: jsonData, contentType: 'application/json' }),
+})
 
 const schema = object({ spec: PingSourceSpec, status: SourceStatus })
 
@@ -148,12 +152,13 @@ export const PingSource: KindDefinition<PingSource> = {
     ...olderVersions(
       sourcesGroup,
       'v1',
-      ['v1beta1', 'v1alpha2', 'v1alpha1'],
+      ['v1beta1', 'v1alpha2'],
       object({
         spec: object({ ...pingSpecFields, jsonData: string() }),
         status: SourceStatus,
       }),
       fromJsonData,
     ),
+    firstSourceVersion('PingSource', todaysData),
   ],
 }

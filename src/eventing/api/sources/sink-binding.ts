@@ -15,6 +15,7 @@ import type { KindDefinition } from '../../../kube/api/kind.ts'
 import type { KubeObject } from '../../../kube/api/meta.ts'
 import { builtin, object, string, type Static } from '../../../kube/api/schema.ts'
 import type { LabelSelector } from '../../../kube/api/selectors.ts'
+import { firstSourceVersion } from '../conversion/sources.ts'
 import { definitionLabels, sourcesGroup, validationWebhook } from '../names.ts'
 import { olderVersions, sourceColumns, sourceDefaults, sourceKindFields } from './source-kind.ts'
 import { sourceSpecFields, sourceStatusFields, validateSourceSpec } from '../duck/source-spec.ts'
@@ -115,5 +116,8 @@ export const SinkBinding: KindDefinition<SinkBinding> = {
   }),
   schema,
   columns: sourceColumns<SinkBinding>(),
-  versions: olderVersions(sourcesGroup, 'v1', ['v1beta1', 'v1alpha2', 'v1alpha1'], schema),
+  versions: [
+    ...olderVersions(sourcesGroup, 'v1', ['v1beta1', 'v1alpha2'], schema),
+    firstSourceVersion('SinkBinding'),
+  ],
 }

@@ -10,6 +10,8 @@ import { ContainerSource } from './container-source.ts'
 import { EventTransform } from '../eventing/event-transform.ts'
 import {
   CronJobSource,
+  apiServerSourceAsToday,
+  asToday,
   FormerApiServerSource,
   KubernetesEventSource,
   unservedSources,
@@ -178,14 +180,17 @@ test('JobSink: its Job is looked at when it is made', async () => {
 
 test('sources of 2019 are taken as they were written', async () => {
   const bare = { apiVersion: 'eventing.knative.dev/v1alpha1', kind: 'Broker', name: 'default' }
-  const events = await create(FormerApiServerSource, {
+  const written = {
     sink: bare,
     mode: 'Ref',
     resources: [{ apiVersion: 'v1', kind: 'Event', labelSelector: { matchLabels: { a: 'b' } } }],
-  })
-  assert.deepEqual(events.spec['sink'], { ref: bare })
-  assert.equal(events.spec['mode'], 'Reference')
-  assert.deepEqual(events.spec['resources'], [
+  }
+  const events = await create(FormerApiServerSource, written)
+  assert.deepEqual(events.spec, written)
+  const { spec } = apiServerSourceAsToday(events)
+  assert.deepEqual(spec.sink, { ref: bare })
+  assert.equal(spec.mode, 'Reference')
+  assert.deepEqual(spec.resources, [
     { apiVersion: 'v1', kind: 'Event', selector: { matchLabels: { a: 'b' } } },
   ])
   assert.match(await refusal(CronJobSource, { sink: bare }), /empty spec string: spec\.schedule/)
@@ -193,8 +198,51 @@ test('sources of 2019 are taken as they were written', async () => {
     await refusal(CronJobSource, { sink: { ref: bare }, schedule: '* * * * *' }),
     'accepted',
   )
+  assert.match(
+    await refusal(CronJobSource, { sink: { ...bare, ref: bare } }),
+    /got both: spec.sink/,
+  )
   const watched = await create(KubernetesEventSource, { sink: bare, namespace: 'shop' })
-  assert.deepEqual(watched.spec, { sink: { ref: bare }, namespace: 'shop' })
+  assert.deepEqual(watched.spec, { sink: bare, namespace: 'shop' })
+  assert.deepEqual(asToday(watched).spec?.sink, { ref: bare })
   for (const kind of unservedSources)
     assert.equal(await refusal(kind, { sink: bare, whatever: 1 }), 'accepted')
+})
+
+test('sources.knative.dev/v1alpha1: a bare sink, and what was said in other words', async () => {
+  const bare = { apiVersion: 'v1', kind: 'Service', name: 's' }
+  const stored = async (kind: Kind, spec: object) => (await create(kind, spec, 'v1alpha1')).spec
+  const ping = await stored(PingSource, { sink: bare, schedule: '* * * * *', jsonData: '{}' })
+  assert.deepEqual(ping, {
+    sink: { ref: bare },
+    schedule: '* * * * *',
+    data: '{}',
+    contentType: 'application/json',
+  })
+  const bound = await stored(SinkBinding, { sink: bare, subject: bare })
+  assert.deepEqual(Object(bound['sink']).ref, { ...bare, namespace: 'default' })
+  const followed = await stored(ApiServerSource, {
+    sink,
+    mode: 'Ref',
+    resources: [
+      {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        controller: true,
+        labelSelector: { matchLabels: { a: 'b' } },
+        controllerSelector: { apiVersion: 'apps/v1', kind: 'ReplicaSet' },
+      },
+    ],
+  })
+  assert.deepEqual(followed, {
+    sink,
+    mode: 'Reference',
+    owner: { apiVersion: 'apps/v1', kind: 'ReplicaSet' },
+    resources: [{ apiVersion: 'v1', kind: 'Pod', selector: { matchLabels: { a: 'b' } } }],
+    serviceAccountName: 'default',
+  })
+  await assert.rejects(
+    stored(PingSource, { sink: { ...bare, ref: bare }, schedule: '* * * * *' }),
+    /expected exactly one, got both: spec\.sink/,
+  )
 })

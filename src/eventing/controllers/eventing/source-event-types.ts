@@ -10,6 +10,8 @@ import { fieldsOf, listOf, textOf } from '../../../knative/old-form.ts'
 import { EventType } from '../../api/eventing/event-type.ts'
 import { eventingKinds } from '../../api/kinds.ts'
 import type { CloudEventAttributes, Source } from '../../api/duck/source-spec.ts'
+import { asToday, formerSourcesGroup } from '../../api/former/former-sources.ts'
+import { readAs } from '../former/read-as.ts'
 import { deletion, ownedMetadata } from '../flows/flow-objects.ts'
 import { sourceKinds } from '../destination/followed-kinds.ts'
 
@@ -83,5 +85,8 @@ function eventTypesOf(kind: Kind, source: Source): readonly EventType[] {
 }
 
 export const sourceEventTypeReconcilers: readonly Reconciler<Source, World>[] = sourceKinds.map(
-  (kind) => sourceEventTypes(kind as Kind<Source>),
+  (kind) => {
+    const reconciler = sourceEventTypes(kind as Kind<Source>)
+    return kind.group === formerSourcesGroup ? readAs(asToday, reconciler) : reconciler
+  },
 )

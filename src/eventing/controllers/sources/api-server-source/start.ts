@@ -5,6 +5,7 @@ import type { Kind, UserInfo } from '../../../../kube/api/kind.ts'
 import type { Client } from '../../../../kube/client/client.ts'
 import { ApiServerSource, apiServerEventTypes } from '../../../api/sources/api-server-source.ts'
 import {
+  apiServerSourceAsToday,
   asApiServerSource,
   FormerApiServerSource,
   KubernetesEventSource,
@@ -33,7 +34,6 @@ export interface FollowingDeps extends ControllerDeps {
 const accountOf = (kind: Kind, { metadata }: ApiServerSource): string =>
   `${metadata.namespace ?? ''}/${identityName(kind, metadata.name)}`
 
-/** Objects of 2019 have the spec of today. */
 const same = (source: ApiServerSource): ApiServerSource => source
 
 const byMode = ({ spec }: ApiServerSource): readonly string[] => apiServerEventTypes(spec.mode)
@@ -109,7 +109,7 @@ export function startApiServerSources(deps: FollowingDeps): AsyncDisposable {
     started.use(startController(reconciler, deps))
   }
   start({ kind: ApiServerSource, modern: same, types: byMode })
-  start({ kind: FormerApiServerSource, modern: same, types: byMode })
+  start({ kind: FormerApiServerSource, modern: apiServerSourceAsToday, types: byMode })
   start({
     kind: KubernetesEventSource,
     modern: asApiServerSource,
