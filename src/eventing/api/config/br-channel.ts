@@ -10,6 +10,10 @@ import type { ChannelTemplate } from '../duck/channelable.ts'
 export const templateKey = 'channel-template-spec'
 const formerKey = 'channelTemplateSpec'
 
+/** What follows shows the text: a condition has one line. */
+const firstLine = (error: unknown): string =>
+  (error instanceof Error ? error.message : '').split('\n', 1)[0]?.replace(/:$/, '') ?? ''
+
 /** The template, or why there is none. */
 export function channelTemplateIn({
   data = {},
@@ -23,7 +27,7 @@ export function channelTemplateIn({
     value = parseYaml(text)
   } catch (error) {
     return {
-      problem: `${at}: ${templateKey} is no YAML: ${error instanceof Error ? error.message : ''}`,
+      problem: `${at}: ${templateKey} is no YAML: ${firstLine(error)}`,
     }
   }
   if (
