@@ -3,17 +3,21 @@
  * power, then of the engine's process. Exit code 1 when an event is lost, or changed, or out of order, or a dead letter
  * without a reason.
  */
+import { surviveEngineCrashes } from '../../src/eventing/broker/crash.fixture.ts'
 import { surviveCrashes } from '../../src/eventing/log/power-cut.fixture.ts'
 import { seededRandom } from '../../src/lib/random.ts'
 import { crashEvents, faultsOf } from './harness.ts'
 
 const [kills = '1000', seed = '1'] = process.argv.slice(2)
-/** Seeds of the log's own crashes, each several times, on a disk in memory. */
+/** Seeds of crashes in memory, several each: of logs alone, and of whole engines. */
 const logs = 500
+const engines = 100
 const started = performance.now()
 const seconds = () => ((performance.now() - started) / 1000).toFixed(0)
 for (let i = 0; i < logs; i++) await surviveCrashes(Number(seed) + i, 8)
 process.stderr.write(`${8 * logs} power cuts and kills of logs in memory, ${seconds()} s\n`)
+for (let i = 0; i < engines; i++) await surviveEngineCrashes(Number(seed) + i, 5)
+process.stderr.write(`${5 * engines} power cuts and kills of engines in memory, ${seconds()} s\n`)
 const tally = await crashEvents({
   kills: Number(kills),
   random: seededRandom(Number(seed)),

@@ -1,10 +1,10 @@
 /** One Broker or Channel at work: its log, its dispatchers, its dead letters. */
-import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import type { CloudEvent } from '../cloudevents/cloud-event.ts'
 import type { Headers } from '../cloudevents/http-binding.ts'
+import { machineDisk, type Disk } from '../log/disk.ts'
 import type { EventLog, LoggedEvent } from '../log/event-log.ts'
 import { openSegmentLog } from '../log/segment-log.ts'
 import { DeadLetters } from './delivery/dead-letters.ts'
@@ -28,6 +28,8 @@ import type { Trace } from './trace.ts'
 export interface ChannelDeps {
   /** A folder of its own. */
   readonly directory: string
+  /** Default: the machine's. */
+  readonly disk?: Disk
   readonly clock: Clock
   readonly log: Log
   readonly sender: Sender
@@ -73,10 +75,11 @@ export class Channel implements Inlet, AsyncDisposable {
 
   /** Opens the log, mending what a crash left; subscriptions come with `update`. */
   static async open(config: ChannelConfig, deps: ChannelDeps): Promise<Channel> {
-    const { directory, clock, log, segmentBytes } = deps
+    const { directory, disk = machineDisk, clock, log, segmentBytes } = deps
     const open = (folder: string, more: object) =>
       openSegmentLog({
         directory: join(directory, folder),
+        disk,
         clock,
         ...more,
         onDamage: (damage) =>
@@ -219,6 +222,7 @@ export class Channel implements Inlet, AsyncDisposable {
     const leaving = [...this.#leaving.values()].map(({ dispatcher }) => dispatcher)
     await Promise.all([...this.dispatchers, ...leaving].map((each) => each.close(0)))
     await this[Symbol.asyncDispose]()
-    await rm(this.#deps.directory, { recursive: true, force: true })
+    const { disk = machineDisk, directory } = this.#deps
+    await disk.remove(directory)
   }
 }

@@ -2,7 +2,6 @@
  * The event engine: Brokers and Channels with their logs on this machine, what comes in and what goes out. It is told
  * its whole configuration at a time and finds out itself what is new.
  */
-import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
@@ -15,6 +14,7 @@ import { receive, type Inlet, type IngressWorld } from './ingress/ingress.ts'
 import type { Journal } from './following/journal.ts'
 import { metricsText } from './following/metrics.ts'
 import { nanoTime } from './nano-time.ts'
+import { machineDisk, type Disk } from '../log/disk.ts'
 import type { Sender } from './delivery/sender.ts'
 import type { EventSpans } from './following/spans.ts'
 
@@ -31,6 +31,8 @@ export interface EngineOptions {
   readonly guards?: Guards
   /** Of one file of a log. */
   readonly segmentBytes?: number
+  /** Default: the machine's. */
+  readonly disk?: Disk
 }
 
 /** How often old events are looked for. */
@@ -38,6 +40,7 @@ const retainEveryMs = 60_000
 
 export class Engine implements AsyncDisposable {
   readonly #options: EngineOptions
+  readonly #disk: Disk
   readonly #channels = new Map<string, Channel>()
   /** Stand for those whose log can't be opened, by uid. */
   readonly #broken = new Map<string, Inlet & { readonly problem: Error }>()
@@ -53,6 +56,7 @@ export class Engine implements AsyncDisposable {
 
   constructor(options: EngineOptions) {
     this.#options = options
+    this.#disk = options.disk ?? machineDisk
     this.#world = {
       isBrokerHost: (host) => this.#brokerHosts.has(host),
       broker: (key) => this.#inlet(this.#brokers.get(key)),
@@ -154,6 +158,7 @@ export class Engine implements AsyncDisposable {
       const folder = join(directory, folderOf(each.uid))
       channel = await Channel.open(each, {
         directory: folder,
+        disk: this.#disk,
         clock,
         log,
         sender,
@@ -171,9 +176,8 @@ export class Engine implements AsyncDisposable {
   /** Logs of Brokers and Channels that were deleted while this engine was not there. */
   async #forgetOthers(wanted: ReadonlySet<string>): Promise<void> {
     const folders = new Set([...wanted].map(folderOf))
-    for (const name of await readdir(this.#options.directory).catch(() => []))
-      if (!folders.has(name))
-        await rm(join(this.#options.directory, name), { recursive: true, force: true })
+    for (const name of await this.#disk.list(this.#options.directory).catch(() => []))
+      if (!folders.has(name)) await this.#disk.remove(join(this.#options.directory, name))
   }
 
   #retainLater(): void {
