@@ -16,7 +16,6 @@ import { featuresIn } from '../../api/config/read.ts'
 import type { AuthorizationMode } from '../../api/config/features.ts'
 import { EventPolicy } from '../../api/eventing/event-policy.ts'
 import { isFeatures } from '../feature-watch.ts'
-import { withoutPolicies } from '../marks.ts'
 import { referredKind } from '../destination/resolver.ts'
 
 /** Undefined = authentication is off. */
@@ -110,3 +109,16 @@ export const policyWatches = (kind: Kind): Reconciler<KubeObject, unknown>['watc
       isFeatures(changed) ? read.list(kind, '').map((each) => keyOf(each)) : [],
   },
 ]
+
+const withoutPolicies = <S extends ConditionsStatus>(
+  status: S,
+  conditions: ConditionSet,
+  nowMs: number,
+): S =>
+  conditions.markTrueWithReason(
+    status,
+    'EventPoliciesReady',
+    'OIDCDisabled',
+    'Feature "authentication-oidc" must be enabled to support Authorization',
+    nowMs,
+  )

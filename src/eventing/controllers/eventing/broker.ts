@@ -15,7 +15,7 @@ import {
 import { brokerClass, brokerIngressHost } from '../../api/names.ts'
 import { withDeadLetter } from '../destination/dead-letter.ts'
 import type { EngineLink } from '../engine/engine-link.ts'
-import { createServedKeys } from '../engine/served-keys.ts'
+import { createServedKeys, engineNotReady } from '../engine/served-keys.ts'
 import {
   addressesOf,
   withAddresses,
@@ -26,7 +26,7 @@ import {
 } from '../transport/addresses.ts'
 import { serverSecrets } from '../transport/server-secrets.ts'
 import { audienceIn } from '../authorization/audience.ts'
-import { complaint, engineNotReady } from '../marks.ts'
+import { complaint } from '../complaint.ts'
 import {
   policiesFor,
   policyWatches,

@@ -18,11 +18,10 @@ import { brokerIngressHost, clusterDomain, hostNames, transformLabel } from '../
 import type { TransformConfig } from '../../broker/feed.ts'
 import type { ToDestination } from '../destination/dial.ts'
 import type { EngineLink } from '../engine/engine-link.ts'
-import { createEngineStates, type EngineState } from '../engine/engine-state.ts'
+import { createServedKeys, engineNotReady, type EngineState } from '../engine/served-keys.ts'
 import { audienceIn } from '../authorization/audience.ts'
 import { identityFor, identityWrites, type Identity } from '../identity/identity.ts'
 import { accountText } from '../identity/senders.ts'
-import { engineNotReady } from '../marks.ts'
 import {
   policiesFor,
   policyWatches,
@@ -60,7 +59,7 @@ export interface World {
 
 export const eventTransformReconciler = (link: EngineLink): Reconciler<EventTransform, World> => {
   const tracker = createTracker()
-  const states = createEngineStates(link)
+  const served = createServedKeys(link)
   return {
     name: 'eventtransform-controller',
     kind: EventTransform,
@@ -84,7 +83,7 @@ export const eventTransformReconciler = (link: EngineLink): Reconciler<EventTran
         transform,
         isTaken: found !== undefined && controllerOf(found)?.uid !== transform.metadata.uid,
         sink: sink && resolve(sink, key.namespace, read),
-        state: states.of(key, transform.metadata.uid ?? ''),
+        state: served.stateOf(key, transform.metadata.uid ?? ''),
         policies: policiesFor(EventTransform, transform, read),
         audience: audienceIn(read, EventTransform, transform),
         identity: identityFor(EventTransform, transform, read),
@@ -116,11 +115,11 @@ export const eventTransformReconciler = (link: EngineLink): Reconciler<EventTran
 
     gone(key) {
       tracker.forget(key)
-      states.forget(key)
+      served.forget(key)
       return {}
     },
 
-    connect: (wake) => states.connect(wake),
+    connect: (wake) => served.connect(wake),
   }
 }
 

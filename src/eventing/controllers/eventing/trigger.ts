@@ -18,8 +18,9 @@ import {
 } from '../../api/eventing/trigger.ts'
 import { withDeadLetter } from '../destination/dead-letter.ts'
 import type { EngineLink } from '../engine/engine-link.ts'
-import { createServedKeys } from '../engine/served-keys.ts'
-import { complaint, engineNotReady, hasPlace, notSubscribed } from '../marks.ts'
+import { hasPlace } from '../engine/log-place.ts'
+import { createServedKeys, engineNotReady } from '../engine/served-keys.ts'
+import { complaint } from '../complaint.ts'
 import {
   identityFor,
   identityWatches,
@@ -210,3 +211,9 @@ function withSubscriber(
     nowMs,
   )
 }
+
+/** Why something has no subscription yet, and needs none. */
+const notSubscribed = [
+  'NotSubscribed',
+  'it is subscribed once the other conditions are True',
+] as const

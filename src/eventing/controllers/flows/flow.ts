@@ -15,7 +15,7 @@ import {
   type Behind,
   type DerivedWorld,
 } from '../authorization/derived-policies.ts'
-import { complaint } from '../marks.ts'
+import { complaint } from '../complaint.ts'
 import {
   policiesFor,
   policyWatches,

@@ -13,7 +13,6 @@ import type { Apply, Delete, Reader, Reconciler } from '../../../kube/controller
 import { featuresIn } from '../../api/config/read.ts'
 import { systemNamespace } from '../../api/names.ts'
 import { isFeatures } from '../feature-watch.ts'
-import { withoutIdentity } from '../marks.ts'
 
 /** What `observe` sees of it. */
 export interface Identity {
@@ -144,3 +143,16 @@ export const identityWatches = (kind: Kind): Reconciler<KubeObject, unknown>['wa
       isFeatures(changed) ? read.list(kind, '').map((each) => keyOf(each)) : [],
   },
 ]
+
+const withoutIdentity = <S extends ConditionsStatus>(
+  status: S,
+  conditions: ConditionSet,
+  nowMs: number,
+): S =>
+  conditions.markTrueWithReason(
+    status,
+    'OIDCIdentityCreated',
+    'authentication-oidc feature disabled',
+    '',
+    nowMs,
+  )

@@ -12,7 +12,7 @@ import type { InMemoryChannelStatus } from '../../api/messaging/in-memory-channe
 import { annotation } from '../../api/names.ts'
 import { handedOn } from '../../api/duck/retention.ts'
 import { channelKinds, noChannelKind, templateKind } from './channel-kinds.ts'
-import { complaint } from '../marks.ts'
+import { complaint } from '../complaint.ts'
 import {
   derivedPolicies,
   derivedWorld,

@@ -14,7 +14,7 @@ import { label } from '../../api/names.ts'
 import { withDeadLetter } from '../destination/dead-letter.ts'
 import { channelHost, channelServiceName } from '../engine/engine-config.ts'
 import type { EngineLink } from '../engine/engine-link.ts'
-import { createServedKeys } from '../engine/served-keys.ts'
+import { createServedKeys, engineNotReady } from '../engine/served-keys.ts'
 import {
   addressesOf,
   withAddresses,
@@ -25,7 +25,7 @@ import {
 } from '../transport/addresses.ts'
 import { dispatcherHost, serverSecrets } from '../transport/server-secrets.ts'
 import { audienceIn } from '../authorization/audience.ts'
-import { complaint, engineNotReady } from '../marks.ts'
+import { complaint } from '../complaint.ts'
 import {
   policiesFor,
   policyWatches,

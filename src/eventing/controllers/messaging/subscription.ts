@@ -31,7 +31,7 @@ import {
   type Identity,
 } from '../identity/identity.ts'
 import { noChannelKind } from './channel-kinds.ts'
-import { complaint } from '../marks.ts'
+import { complaint } from '../complaint.ts'
 import {
   destinationKinds,
   isResolved,

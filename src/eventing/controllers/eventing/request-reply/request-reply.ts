@@ -20,7 +20,7 @@ import { brokerOf, Trigger } from '../../../api/eventing/trigger.ts'
 import type { RequestReplyConfig } from '../../../broker/feed.ts'
 import type { ToDestination } from '../../destination/dial.ts'
 import type { EngineLink } from '../../engine/engine-link.ts'
-import { createServedKeys } from '../../engine/served-keys.ts'
+import { createServedKeys, engineNotReady } from '../../engine/served-keys.ts'
 import { deletion } from '../../flows/flow-objects.ts'
 import {
   identityFor,
@@ -29,7 +29,6 @@ import {
   identityWrites,
   type Identity,
 } from '../../identity/identity.ts'
-import { engineNotReady } from '../../marks.ts'
 import {
   addressesOf,
   transportIn,

@@ -11,8 +11,7 @@ import { pingSourceConditions as conditions } from '../../../api/sources/ping-so
 import { destinationIn } from '../../../api/duck/destination.ts'
 import type { CloudEventAttributes, Source, SourceStatus } from '../../../api/duck/source-spec.ts'
 import type { EngineLink } from '../../engine/engine-link.ts'
-import { createEngineStates, type EngineState } from '../../engine/engine-state.ts'
-import { engineNotReady } from '../../marks.ts'
+import { createServedKeys, engineNotReady, type EngineState } from '../../engine/served-keys.ts'
 import {
   identityFor,
   identityWatches,
@@ -35,9 +34,11 @@ export const pingSourceReconciler = <T extends Source>(
   kind: Kind<T>,
   emitted: (source: T) => CloudEventAttributes,
   link: EngineLink,
+  /** Adds what such a source says besides. */
+  besides: (status: SourceStatus, source: T, nowMs: number) => SourceStatus = (status) => status,
 ): Reconciler<T, World & { readonly source: T }> => {
   const tracker = createTracker()
-  const states = createEngineStates(link)
+  const served = createServedKeys(link)
   return {
     name: `${kind.kind.toLowerCase()}-controller`,
     kind,
@@ -57,7 +58,7 @@ export const pingSourceReconciler = <T extends Source>(
       return {
         source,
         sink: resolve(sink ?? {}, key.namespace, read),
-        state: states.of(key, source.metadata.uid ?? ''),
+        state: served.stateOf(key, source.metadata.uid ?? ''),
         identity: identityFor(kind, source, read),
       }
     },
@@ -74,6 +75,7 @@ export const pingSourceReconciler = <T extends Source>(
         status = conditions.markFalse(status, 'Deployed', 'InvalidSchedule', state.problem, nowMs)
       else if (provided)
         status = conditions.markUnknown(status, 'Deployed', ...engineNotReady, nowMs)
+      status = besides(status, source, nowMs)
       return {
         ...identityWrites(identity),
         status: finish(status, source.status, generation, nowMs),
@@ -86,11 +88,11 @@ export const pingSourceReconciler = <T extends Source>(
 
     gone(key) {
       tracker.forget(key)
-      states.forget(key)
+      served.forget(key)
       return {}
     },
 
-    connect: (wake) => states.connect(wake),
+    connect: (wake) => served.connect(wake),
   }
 }
 
