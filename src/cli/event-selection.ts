@@ -52,11 +52,21 @@ function momentOf(args: Arguments, flag: string, nowMs: number): number | undefi
   if (text === undefined) return undefined
   const [, number, unit = ''] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text) ?? []
   if (number !== undefined) return Math.round(nowMs - Number(number) * (unitMs[unit] ?? 0))
-  const moment = /^\d{4}-/.test(text) ? Date.parse(text) : Number.NaN
+  const moment = momentIn(text)
   if (!Number.isNaN(moment)) return moment
   throw new UsageError(
-    `--${flag}: expected how long ago, as 15m, or a moment, as 2026-11-21T10:00:00Z; found "${text}"`,
+    `--${flag}: expected how long ago, as 15m, or a moment, as 2026-11-21T10:00:00Z, with Z or an offset as +02:00, or by the clock of this machine without; found "${text}"`,
   )
+}
+
+/** As RFC 3339 has it, or as `ebb event` prints it; a day alone begins here, not in Greenwich. NaN = it is none. */
+function momentIn(text: string): number {
+  const [, day = '', time = '00:00', zone = ''] =
+    /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?)(Z|[+-]\d\d:\d\d)?)?$/.exec(text) ?? []
+  const midnight = Date.parse(`${day}T00:00Z`)
+  // Of the 31st of February the parser makes one of March.
+  const isDay = !Number.isNaN(midnight) && new Date(midnight).toISOString().startsWith(day)
+  return isDay ? Date.parse(`${day}T${time}${zone}`) : Number.NaN
 }
 
 export function countOf(args: Arguments, flag: string, fallback: number): number {

@@ -125,6 +125,7 @@ export async function* linesOf<T>(
     }
 }
 
+const shownNames = 10
 const shownNamespaces = 10
 
 /** None when the user may not know. */
@@ -173,7 +174,8 @@ export async function oneInlet(session: Session): Promise<Inlet> {
       resource === 'brokers' ? `--broker ${name}` : `--channel ${name}`,
     ].join(' '),
   )
-  throw new UsageError(`which one is meant? ${names.join(', ')}`)
+  const more = names.length > shownNames ? ['…'] : []
+  throw new UsageError(`which one is meant? ${[...names.slice(0, shownNames), ...more].join(', ')}`)
 }
 
 /** How an object is named beside its events. */

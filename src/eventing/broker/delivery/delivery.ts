@@ -85,8 +85,9 @@ export function toDeadLetter(
 const maxErrorData = 1024
 
 export function errorExtensions({ url, result, body }: Failure): Readonly<Record<string, string>> {
-  const text =
-    result.status === undefined ? Buffer.from(`dispatch error: ${result.error ?? 'unknown'}`) : body
+  const problem =
+    result.unusable ?? (result.status === undefined ? (result.error ?? 'unknown') : '')
+  const text = problem === '' ? body : Buffer.from(`dispatch error: ${problem}`)
   return {
     knativeerrordest: url,
     knativeerrorcode: String(result.status ?? 500),
