@@ -135,6 +135,8 @@ function notBlank(name: string, value: string): void {
 
 /** Whether the month has the day that the text begins with: `2026-02-30` is no date. */
 function isDay(text: string): boolean {
+  // Before the 20th.
+  if (text.charCodeAt(8) < 50) return true
   const day = Number(text.slice(8, 10))
   if (day <= 28) return true
   return (

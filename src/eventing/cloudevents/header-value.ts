@@ -50,13 +50,20 @@ export function decodeHeader(name: string, text: string): string {
 
 /** A content type is no attribute for this coding: its text is what it is, and bytes beyond ASCII are UTF-8. */
 export const decodeContentType = (text: string): string =>
-  isAscii(text) ? text : utf8Of('datacontenttype', text, Buffer.from(text, 'latin1'))
+  isPrintable(text) ? text : utf8Of('datacontenttype', text, Buffer.from(text, 'latin1'))
 
 /** A character a byte, as heads are written. */
 export const encodeContentType = (value: string): string =>
-  isAscii(value) ? value : Buffer.from(value).toString('latin1')
+  isPrintable(value) ? value : Buffer.from(value).toString('latin1')
 
-const isAscii = (text: string): boolean => /^[\x20-\x7E]*$/.test(text)
+/** Of ASCII, and nothing that controls. */
+export function isPrintable(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code < 0x20 || code > 0x7e) return false
+  }
+  return true
+}
 
 function utf8Of(name: string, text: string, bytes: Buffer): string {
   try {

@@ -18,6 +18,7 @@ import {
   encodeContentType,
   encodeHeader,
   isPlain,
+  isPrintable,
 } from './header-value.ts'
 import { decodeBase64, takeCoding } from './data-coding.ts'
 import { formatJsonEvent, inBatch, parseJsonBatch, parseJsonEvent } from './json-format.ts'
@@ -89,7 +90,7 @@ function decodeBinary({ headers, body }: Message): CloudEvent {
       if (attributes['datacontenttype'] !== undefined) throw twice('datacontenttype')
       const type = decodeContentType(text)
       attributes['datacontenttype'] = type
-      ;(unusual ??= []).push(['datacontenttype', type])
+      if (!isPrintable(type)) (unusual ??= []).push(['datacontenttype', type])
       continue
     }
     if (name === 'ce-datacontenttype') continue
