@@ -94,6 +94,13 @@ spec:
   template: {spec: {containers: [{name: sender, image: event-sender, args: [--period=1]}]}}
 `)
     await until('what a pod sends', async () => (await shown()).includes('type: sent'), 60_000)
+    // What nobody takes is said.
+    const nobody = 'http://job-sink.knative-eventing.svc.cluster.local/default/nobody'
+    const lost = `{"spec":{"sink":{"ref":null,"uri":"${nobody}"}}}`
+    await ebb.ok('patch', 'pingsource', 'test-ping', '--type=merge', '-p', lost)
+    await until('lost events are told', async () =>
+      /EventLost .*not delivered: .*nobody answered 400/.test(await ebb.ok('get', 'events')),
+    )
     await ebb.ok('delete', 'containersource', 'plain')
     await ebb.ok('delete', '-f', book('19-pingsource-display', 'ping-source.yaml'))
     await ebb.ok('delete', '-f', book('19-pingsource-display', 'event-display.yaml'))
@@ -271,25 +278,17 @@ spec:
         spec: {restartPolicy: Never, containers: [{name: main, image: event-sender}]}
 `)
     await ready('jobsink', 'work')
-    const endpoints = JSON.parse(readFileSync(join(ebb.dataDir, 'endpoints.json'), 'utf8')) as {
-      gatewayLocal: string
-    }
-    const { hostname, port } = new URL(endpoints.gatewayLocal)
     const ask = (method: string, path: string) =>
-      request(
-        { host: hostname, port: Number(port) },
-        'job-sink.knative-eventing.svc.cluster.local',
-        {
-          method,
-          path,
-          headers: {
-            'ce-specversion': '1.0',
-            'ce-type': 'task',
-            'ce-source': '/test',
-            'ce-id': 'job-1',
-          },
+      request(ebb.local, 'job-sink.knative-eventing.svc.cluster.local', {
+        method,
+        path,
+        headers: {
+          'ce-specversion': '1.0',
+          'ce-type': 'task',
+          'ce-source': '/test',
+          'ce-id': 'job-1',
         },
-      )
+      })
     const first = await ask('POST', '/default/work')
     assert.equal(first.status, 202, first.body)
     const again = await ask('POST', '/default/work')

@@ -2,8 +2,9 @@
 
 /**
  * The first moment after `afterMs` (milliseconds since the epoch) that a schedule of five or six fields names, by the wall
- * clock of the zone: what falls into the hour that is left out in spring comes at its end, what falls into the one that
- * comes twice in autumn comes once. Undefined = there is none. Throws what is wrong with the schedule.
+ * clock of the zone: one time a day that falls into the hour left out in spring comes at its end, one in the hour that
+ * comes twice in autumn comes once; several times go as the clock shows. Undefined = there is none. Throws what is wrong
+ * with the schedule.
  */
 export type NextTick = (
   schedule: string,
