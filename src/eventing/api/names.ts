@@ -26,6 +26,8 @@ export const annotation = {
   formerInjection: 'knative-eventing-injection',
   /** The channel template of a Broker that was made in an old form. */
   legacyTemplate: 'eventing.knative.dev/legacy-channel-template',
+  /** On a Broker that was made in a version of then: it keeps its address of then. */
+  legacyAddress: 'eventing.knative.dev/legacy-address',
   dependency: 'knative.dev/dependency',
   channelAddress: 'knative.dev/channelAddress',
   channelKind: 'knative.dev/channelKind',

@@ -61,6 +61,7 @@ import { sourceEventTypeReconcilers } from './eventing/source-event-types.ts'
 import { namespaceInjection, triggerInjection } from './eventing/injection.ts'
 import { sequenceReconciler } from './flows/sequence.ts'
 import { rareForms } from '../api/kinds.ts'
+import { withFormerConditions } from './former/cron-job-conditions.ts'
 import { readAs } from './former/read-as.ts'
 import { legacyReconcilers } from './former/legacy-kind.ts'
 import { provisionerReconciler } from './former/provisioner.ts'
@@ -193,7 +194,12 @@ export function startReconcilers(
   start(inMemoryChannelReconciler(link))
   start(channelReconciler)
   start(pingSourceReconciler(PingSource, pingAttributes, link))
-  start(readAs(asToday, pingSourceReconciler(CronJobSource, cronJobAttributes, link)))
+  start(
+    readAs(
+      asToday,
+      pingSourceReconciler(CronJobSource, cronJobAttributes, link, withFormerConditions),
+    ),
+  )
   for (const kind of unservedSources) start(unservedSourceReconciler(kind))
   start(sinkBindingReconciler(deps.sinkBindings, deps.tokens))
   start(readAs(asToday, formerContainerSourceReconciler()))

@@ -2,7 +2,7 @@
  * Broker and Trigger of 2019 and 2020, eventing.knative.dev/v1alpha1 and v1beta1 (contract eventing §9.3): a channel
  * template in the Broker instead of a ConfigMap, `sourceAndType` instead of attributes.
  */
-import { multipleOneOf } from '../../../knative/field-error.ts'
+import { missingField, multipleOneOf } from '../../../knative/field-error.ts'
 import {
   fieldsOf,
   isFields,
@@ -39,9 +39,19 @@ export const provisionedBy = (name: string): Fields | undefined =>
 
 function templateOf(spec: Fields): Fields | undefined {
   const { channelTemplateSpec, channelTemplate } = spec
-  if (isFields(channelTemplateSpec)) return channelTemplateSpec
+  if (channelTemplateSpec !== undefined && channelTemplateSpec !== null)
+    return completeTemplate(channelTemplateSpec)
   if (!isFields(channelTemplate)) return undefined
   return provisionedBy(textOf(fieldsOf(channelTemplate['provisioner'])['name']))
+}
+
+/** Refuses a template that names no kind. */
+function completeTemplate(template: unknown): Fields {
+  const fields = fieldsOf(template)
+  const missing = ['apiVersion', 'kind'].filter((name) => !textOf(fields[name]))
+  if (missing.length > 0)
+    refuse([missingField(...missing.map((name) => `spec.channelTemplateSpec.${name}`))])
+  return fields
 }
 
 const brokerVersion = (version: string): ServedVersion =>
@@ -56,6 +66,7 @@ const brokerVersion = (version: string): ServedVersion =>
       const { name, namespace = '' } = sent.metadata
       const { spec } = partsOf(converted)
       const annotated = withAnnotations(converted, {
+        [annotation.legacyAddress]: 'true',
         ...(template && { [annotation.legacyTemplate]: JSON.stringify(template) }),
         ...(wasFormer && { [annotation.brokerClass]: brokerClass.multiTenant }),
       })
@@ -68,8 +79,9 @@ const brokerVersion = (version: string): ServedVersion =>
       }
       return { ...annotated, spec: { ...spec, config } } as KubeObject
     },
-    fromStorage(converted) {
-      const template = legacyTemplate(converted)
+    fromStorage(stored) {
+      const template = legacyTemplate(stored)
+      const converted = withAnnotations(stored, { [annotation.legacyAddress]: undefined })
       if (!template) return converted
       const { spec } = partsOf(converted)
       return {

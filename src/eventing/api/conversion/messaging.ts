@@ -81,14 +81,38 @@ export const channelVersions = (kind: string, schema: Schema): readonly ServedVe
   }),
 ]
 
+/** A channel of eventing.knative.dev or channels.knative.dev is the one of today that is made for it. */
+function todaysChannel(channel: unknown): unknown {
+  const { apiVersion, name } = fieldsOf(channel)
+  return ['eventing.knative.dev/v1alpha1', 'channels.knative.dev/v1alpha1'].includes(
+    textOf(apiVersion),
+  )
+    ? { apiVersion: `${group}/v1`, kind: 'Channel', name }
+    : channel
+}
+
 /** An answer could only go to a channel; then it could go anywhere. */
 export const subscriptionSpec = (spec: Fields, patched: boolean): Fields => {
   const subscriber = destinationOf(spec['subscriber'], 'spec.subscriber', patched)
   const reply = destinationOf(spec['reply'], 'spec.reply', patched)
-  const rest = without(spec, 'subscriber', 'reply')
+  const channel = todaysChannel(spec['channel'])
+  const rest = {
+    ...without(spec, 'subscriber', 'reply', 'channel'),
+    ...(channel !== undefined && { channel }),
+  }
   // Without a subscriber events go straight on.
   if (!subscriber) return { ...rest, ...(reply && { subscriber: reply }) }
   return { ...rest, subscriber, ...(reply && { reply }) }
+}
+
+/** Addresses under the names they had, beside those of today. */
+function withFormerUris(physical: unknown): Fields {
+  const { subscriberUri, replyUri } = fieldsOf(physical)
+  return {
+    ...fieldsOf(physical),
+    ...(textOf(subscriberUri) && { subscriberURI: subscriberUri }),
+    ...(textOf(replyUri) && { replyURI: replyUri }),
+  }
 }
 
 export const subscriptionVersions = (schema: Schema): readonly ServedVersion[] => [
@@ -98,6 +122,11 @@ export const subscriptionVersions = (schema: Schema): readonly ServedVersion[] =
     version: 'v1alpha1',
     kind: 'Subscription',
     toSpec: subscriptionSpec,
+    toStatus: (status) =>
+      mapped(status, {
+        physicalSubscription: (one) => without(fieldsOf(one), 'subscriberURI', 'replyURI'),
+      }),
+    fromStatus: (status) => mapped(status, { physicalSubscription: withFormerUris }),
     fromSpec: (spec) =>
       mapped(spec, {
         reply: (reply) =>

@@ -6,7 +6,7 @@ import { admission } from '../../../knative/admission.ts'
 import { conditionSet } from '../../../knative/conditions.ts'
 import { readyColumns } from '../../../knative/columns.ts'
 import { missingField, type FieldError } from '../../../knative/field-error.ts'
-import { fieldsOf, isFields, textOf, type Fields } from '../../../knative/old-form.ts'
+import { fieldsOf, textOf, type Fields } from '../../../knative/old-form.ts'
 import { statusFields } from '../../../knative/status.ts'
 import type { KindDefinition } from '../../../kube/api/kind.ts'
 import type { KubeObject } from '../../../kube/api/meta.ts'
@@ -34,12 +34,6 @@ function channelSpec(spec: Fields): Fields {
   return { channelTemplate: { ...template, ...(isKafka && { spec: own }) } }
 }
 
-/** A channel of then is the one of today that is made for it. */
-const todaysChannel = (channel: unknown): unknown =>
-  isFields(channel) && textOf(channel['apiVersion']).startsWith(`${eventingGroup}/`)
-    ? { apiVersion: `${messagingGroup}/v1`, kind: Channel.kind, name: channel['name'] }
-    : channel
-
 function* channelOf(spec: Fields): Generator<FieldError> {
   if (!textOf(fieldsOf(spec['channel'])['name'])) yield missingField('spec.channel.name')
 }
@@ -63,10 +57,7 @@ export const LegacySubscription = legacyKind({
   categories,
   successor: Subscription,
   description: 'Predecessor of messaging.knative.dev Subscription.',
-  convert: (spec, patched) => {
-    const converted = subscriptionSpec(spec, patched)
-    return { ...converted, channel: todaysChannel(converted['channel']) }
-  },
+  convert: subscriptionSpec,
   missing: channelOf,
   conditions: { Resolved: 'ReferencesResolved' },
 })

@@ -10,7 +10,7 @@ import type { Apply, Reader } from '../../../kube/controller/reconciler.ts'
 import { Broker } from '../../api/eventing/broker.ts'
 import { templateKey } from '../../api/config/br-channel.ts'
 import { legacyConfigName, legacyTemplate } from '../../api/conversion/broker.ts'
-import { brokerIngressHost, clusterDomain, hostNames, label } from '../../api/names.ts'
+import { annotation, brokerIngressHost, clusterDomain, hostNames, label } from '../../api/names.ts'
 import { ownedMetadata } from '../flows/flow-objects.ts'
 
 export const formerServiceName = (broker: string): string => `${broker}-broker`
@@ -24,6 +24,7 @@ export function formerHosts(namespace: string, broker: string): readonly string[
 const wasFormer = (broker: Broker): boolean =>
   broker.metadata.name === 'default' ||
   broker.metadata.labels?.[label.injected] === 'true' ||
+  broker.metadata.annotations?.[annotation.legacyAddress] === 'true' ||
   legacyTemplate(broker) !== undefined
 
 export function formerObjects(broker: Broker): readonly Apply[] {

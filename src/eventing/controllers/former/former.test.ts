@@ -2,14 +2,14 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { Service as CoreService } from '../../../kube/api/service.ts'
 import { ServiceAccount } from '../../../kube/api/service-account.ts'
-import type { Kind } from '../../../kube/api/kind.ts'
+import type { Kind, KindDefinition } from '../../../kube/api/kind.ts'
 import { conditionOf, type ConditionedObject } from '../../../knative/conditions.ts'
 import { fieldsOf, partsOf } from '../../../knative/old-form.ts'
 import { eventingKinds } from '../../api/kinds.ts'
 import { CronJobSource, KubernetesEventSource } from '../../api/former/former-sources.ts'
 import { Channel } from '../../api/messaging/channel.ts'
 import { Subscription } from '../../api/messaging/subscription.ts'
-import { service, start } from '../world.fixture.ts'
+import { broker, service, start } from '../world.fixture.ts'
 
 const kindOf = (group: string, name: string): Kind<ConditionedObject> => {
   const found = eventingKinds.find((each) => each.group === group && each.kind === name)
@@ -261,4 +261,60 @@ test('sources of legacysources.knative.dev are others of today by name', async (
     assert.deepEqual(said[1], said[0])
     assert.equal(said[0]?.[1], 'SubjectMissing')
   }
+})
+
+test('a Broker that was made in a version of then has its address of then', async () => {
+  await using world = await start()
+  const group = 'eventing.knative.dev'
+  const { object } = await world.create(former(group, 'Broker', 'dev'))
+  await world.create(broker('today'))
+  await world.settle()
+  assert.deepEqual(Object.keys(object.metadata.annotations ?? {}).sort(), [
+    'eventing.knative.dev/broker.class',
+    'eventing.knative.dev/creator',
+    'eventing.knative.dev/lastModifier',
+  ])
+  await world.client.get(CoreService, world.key('dev-broker'))
+  await assert.rejects(world.client.get(CoreService, world.key('today-broker')), /not found/)
+  for (const [template, missing] of [
+    [{ kind: 'InMemoryChannel' }, /missing field.*spec\.channelTemplateSpec\.apiVersion/],
+    [3, /missing field.*apiVersion, spec\.channelTemplateSpec\.kind/],
+  ] as const)
+    await assert.rejects(
+      world.create(former(group, 'Broker', 'x', { channelTemplateSpec: template })),
+      missing,
+    )
+})
+
+test('a Subscription to a channel of 2018 is one to the channel of today', async () => {
+  await using world = await start()
+  await world.create(former('eventing.knative.dev', 'Channel', 'c'))
+  await world.create(
+    former('messaging.knative.dev', 'Subscription', 's', {
+      channel: { apiVersion: 'eventing.knative.dev/v1alpha1', kind: 'Channel', name: 'c' },
+      subscriber: { uri: 'http://example.test/' },
+    }),
+  )
+  await world.settle()
+  await world.isReady(Subscription, 's')
+  const read = await world.get(
+    kindOf('messaging.knative.dev', 'Subscription') as unknown as KindDefinition,
+    'v1alpha1',
+    's',
+  )
+  assert.deepEqual(read.status?.['physicalSubscription'], {
+    subscriberUri: 'http://example.test/',
+    subscriberURI: 'http://example.test/',
+  })
+})
+
+test('a CronJobSource says what it said', async () => {
+  await using world = await start()
+  const spec = { schedule: '* * * * *', sink: { uri: 'http://example.test/' } }
+  await world.create(former('sources.eventing.knative.dev', 'CronJobSource', 'c', spec))
+  await world.settle()
+  await world.isReady(CronJobSource, 'c')
+  const { status } = await world.client.get(CronJobSource, world.key('c'))
+  for (const type of ['ValidSchedule', 'ValidResources', 'EventTypesProvided'])
+    assert.equal(conditionOf(status, type)?.status, 'True', type)
 })
