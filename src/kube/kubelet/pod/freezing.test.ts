@@ -1,98 +1,43 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { fakeImages, fakeRuntime } from '../../../testing/fake-runtime.ts'
-import { inMemoryPlatform } from '../../../testing/platform.ts'
-import { SimClock } from '../../../testing/sim-clock.ts'
-import { coreKinds } from '../../api/kinds.ts'
-import { Namespace } from '../../api/namespace.ts'
 import { Node } from '../../api/node.ts'
 import { Pod } from '../../api/pod.ts'
-import { startKubelet, type KubeletDeps } from '../kubelet.ts'
-import { openPodLogs } from '../logs/pod-logs.ts'
+import type { KubeletDeps } from '../kubelet.ts'
+import { simulatedNode } from './simulated-node.fixture.ts'
 
 const since = '2026-01-01T00:00:00Z'
 
-/** A node agent in simulated time; pods answer their probes unless `answering` is false. */
+/** A node whose pods answer their probes unless `answering` is false, with one that is ready. */
 async function frozenNode(t: TestContext, options: Partial<KubeletDeps> = {}) {
-  const clock = new SimClock()
-  const dataDir = await mkdtemp(join(tmpdir(), 'ebb-freeze-'))
-  const platform = inMemoryPlatform({ kinds: coreKinds, clock })
-  await platform.client
-    .create(Namespace, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default' } })
-    .catch(() => {})
-  const runtime = fakeRuntime(clock)
-  const logs = openPodLogs({ dataDir, clock })
   const probes: number[] = []
+  const simulated = await simulatedNode(t, (clock) => ({
+    probe: async () => {
+      probes.push(clock.now())
+      return node.answering ? undefined : 'no answer'
+    },
+    ...options,
+  }))
   const node = {
-    ...platform,
-    clock,
-    runtime,
+    ...simulated,
     probes,
     answering: true,
-    async until(wanted: () => boolean, stepMs = 0) {
-      const start = performance.now()
-      while (!wanted()) {
-        assert.ok(performance.now() - start < 10_000, 'it never came about')
-        await clock.advance(stepMs)
-      }
-    },
-    read: (name = 'p') => platform.informers.for(Pod).get({ namespace: 'default', name }),
-    condition: (type: string, name?: string) =>
-      node.read(name)?.status?.conditions?.find((one) => one.type === type),
-    isReady: () => node.condition('Ready')?.status === 'True',
-    isFrozen: () => node.condition('Frozen')?.status === 'True',
+    isFrozen: () => simulated.condition('Frozen')?.status === 'True',
     create: (name = 'p') =>
-      platform.client.create(Pod, {
-        apiVersion: 'v1',
-        kind: 'Pod',
-        metadata: { name, namespace: 'default' },
-        spec: {
-          nodeName: 'node',
-          containers: [
-            {
-              name: 'c',
-              image: 'i',
-              readinessProbe: { tcpSocket: { port: 8080 }, periodSeconds: 0 },
-              livenessProbe: { tcpSocket: { port: 8080 }, periodSeconds: 5, failureThreshold: 1 },
-            },
-          ],
-        } as Pod['spec'],
-      }),
+      simulated.create(
+        {},
+        {
+          readinessProbe: { tcpSocket: { port: 8080 }, periodSeconds: 0 },
+          livenessProbe: { tcpSocket: { port: 8080 }, periodSeconds: 5, failureThreshold: 1 },
+        },
+        name,
+      ),
     mark: (value: string | null, name = 'p') =>
-      platform.client.patch(
+      simulated.client.patch(
         Pod,
         { namespace: 'default', name },
         { type: 'merge', body: { metadata: { annotations: { 'ebb.dev/frozen-since': value } } } },
       ),
-    async restart() {
-      await kubelet[Symbol.asyncDispose]()
-      kubelet = await start()
-    },
   }
-  const start = () =>
-    startKubelet({
-      ...platform,
-      runtime,
-      images: fakeImages(),
-      logs,
-      nodeName: 'node',
-      dataDir,
-      probe: async () => {
-        probes.push(clock.now())
-        return node.answering ? undefined : 'no answer'
-      },
-      ...options,
-    })
-  let kubelet = await start()
-  t.after(async () => {
-    await kubelet[Symbol.asyncDispose]()
-    logs[Symbol.dispose]()
-    await platform[Symbol.asyncDispose]()
-    await rm(dataDir, { recursive: true, force: true })
-  })
   await node.create()
   await node.until(node.isReady)
   return node

@@ -1,85 +1,13 @@
 import assert from 'node:assert/strict'
 import { readFileSync, readlinkSync, writeFileSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { test, type TestContext } from 'node:test'
-import { fakeImages, fakeRuntime } from '../../../testing/fake-runtime.ts'
-import { inMemoryPlatform } from '../../../testing/platform.ts'
-import { SimClock } from '../../../testing/sim-clock.ts'
+import { test } from 'node:test'
+import { fakeImages } from '../../../testing/fake-runtime.ts'
 import { ConfigMap } from '../../api/config-map.ts'
 import { Event } from '../../api/event.ts'
-import { coreKinds } from '../../api/kinds.ts'
-import { Namespace } from '../../api/namespace.ts'
 import { Pod } from '../../api/pod.ts'
-import { startKubelet, type KubeletDeps } from '../kubelet.ts'
-import { openPodLogs } from '../logs/pod-logs.ts'
 import type { Images } from '../runtime.ts'
-
-/** A node agent in simulated time over a runtime of promises. */
-async function simulatedNode(t: TestContext, options: Partial<KubeletDeps> = {}) {
-  const clock = new SimClock()
-  const dataDir = await mkdtemp(join(tmpdir(), 'ebb-worker-'))
-  const platform = inMemoryPlatform({ kinds: coreKinds, clock })
-  await platform.client
-    .create(Namespace, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default' } })
-    .catch(() => {})
-  const runtime = fakeRuntime(clock)
-  const logs = openPodLogs({ dataDir, clock })
-  const start = () =>
-    startKubelet({
-      ...platform,
-      runtime,
-      images: fakeImages(),
-      logs,
-      nodeName: 'node',
-      dataDir,
-      ...options,
-    })
-  let kubelet = await start()
-  t.after(async () => {
-    await kubelet[Symbol.asyncDispose]()
-    logs[Symbol.dispose]()
-    await platform[Symbol.asyncDispose]()
-    await rm(dataDir, { recursive: true, force: true })
-  })
-  /** Advances until `wanted` holds. File reads settle in their own, real time: that is what the limit is in. */
-  const until = async (wanted: () => boolean, stepMs = 0) => {
-    const start = performance.now()
-    while (!wanted()) {
-      assert.ok(performance.now() - start < 10_000, 'it never came about')
-      await clock.advance(stepMs)
-    }
-  }
-  const read = () => platform.informers.for(Pod).get({ namespace: 'default', name: 'p' })
-  return {
-    ...platform,
-    clock,
-    dataDir,
-    runtime,
-    until,
-    read,
-    async restart() {
-      await kubelet[Symbol.asyncDispose]()
-      kubelet = await start()
-    },
-    create: (spec: object = {}, container: object = {}) =>
-      platform.client.create(Pod, {
-        apiVersion: 'v1',
-        kind: 'Pod',
-        metadata: { name: 'p', namespace: 'default' },
-        spec: {
-          nodeName: 'node',
-          ...spec,
-          containers: [{ name: 'c', image: 'i', ...container }],
-        } as Pod['spec'],
-      }),
-    isReady: () =>
-      read()?.status?.conditions?.some(
-        ({ type, status }) => type === 'Ready' && status === 'True',
-      ) === true,
-  }
-}
+import { simulatedNode } from './simulated-node.fixture.ts'
 
 test('the command line is entrypoint and cmd, or what the pod says', async (t) => {
   const node = await simulatedNode(t)
