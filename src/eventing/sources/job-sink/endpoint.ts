@@ -11,6 +11,7 @@ import type { Client } from '../../../kube/client/client.ts'
 import { childName } from '../../../knative/child-name.ts'
 import { md5 } from '../../../knative/hash.ts'
 import type { BufferedAnswer, BufferedRequest } from '../../../lib/http1/buffered-server.ts'
+import { refuse } from '../../../lib/http1/refusal.ts'
 import { headersOf } from '../../../lib/http1/head.ts'
 import {
   eventVolume as volume,
@@ -266,13 +267,3 @@ async function found<T>(asked: Promise<T>): Promise<T | undefined> {
     throw error
   }
 }
-
-/** The reason as a header too, which must be short and plain. */
-const refuse = (status: number, reason: string): BufferedAnswer => ({
-  status,
-  headers: [
-    ['Reason', reason.replaceAll(/[^\x20-\x7E]+/g, ' ').slice(0, 400)],
-    ['Content-Type', 'text/plain; charset=utf-8'],
-  ],
-  body: `${reason}\n`,
-})

@@ -3,6 +3,7 @@
  * (contract eventing §2.5). An event is its structured JSON object to the expression, anything else its JSON or its text.
  */
 import type { BufferedAnswer, BufferedRequest } from '../../../lib/http1/buffered-server.ts'
+import { refuse } from '../../../lib/http1/refusal.ts'
 import { headersOf, hostNameOf } from '../../../lib/http1/head.ts'
 import type { Clock } from '../../../lib/clock.ts'
 import { CloudEventError } from '../../cloudevents/cloud-event.ts'
@@ -175,13 +176,3 @@ function contentTypeOf(output: string): string {
   if (typeof stated === 'string' && /^[\x21-\x7E][\x20-\x7E]*$/.test(stated)) return stated
   return 'specversion' in members ? 'application/cloudevents+json' : 'application/json'
 }
-
-/** The reason as a header too, which must be short and plain. */
-const refuse = (status: number, reason: string): BufferedAnswer => ({
-  status,
-  headers: [
-    ['Reason', reason.replaceAll(/[^\x20-\x7E]+/g, ' ').slice(0, 400)],
-    ['Content-Type', 'text/plain; charset=utf-8'],
-  ],
-  body: `${reason}\n`,
-})
