@@ -5,6 +5,7 @@
 import type { AdmissionContext } from '../kube/api/kind.ts'
 import type { KubeObject } from '../kube/api/meta.ts'
 import { StatusError } from '../kube/api/status-error.ts'
+import { sameJson } from '../kube/api/validation.ts'
 import { reportErrors, type FieldErrors } from './field-error.ts'
 
 export interface Admission<T extends KubeObject> {
@@ -34,6 +35,14 @@ export const validationWebhook = 'validation.webhook.serving.knative.dev'
 export const defaultingWebhook = 'webhook.serving.knative.dev'
 export const configWebhook = 'config.webhook.serving.knative.dev'
 
+/**
+ * Only its metadata changes, and it is being deleted: that is how finalizers go. What was valid once may be so no more (a
+ * feature was turned off, what it refers to is gone), and must not stay for ever because of that.
+ */
+const isLeaving = <T extends KubeObject>(object: T, { old }: AdmissionContext<T>): boolean =>
+  old?.metadata.deletionTimestamp !== undefined &&
+  sameJson({ ...old, metadata: undefined }, { ...object, metadata: undefined })
+
 /** The `admit` of a kind. Writes to a subresource pass as they are: their writer is a controller. */
 export function admission<T extends KubeObject>({
   webhook = validationWebhook,
@@ -42,7 +51,7 @@ export function admission<T extends KubeObject>({
   callback,
 }: Admission<T>): (object: T, context: AdmissionContext<T>) => T {
   return (object, context) => {
-    if (context.subresource !== '') return object
+    if (context.subresource !== '' || isLeaving(object, context)) return object
     const admitted = defaults ? defaults(object, context) : object
     const { refusal, warnings } = reportErrors(validate?.(admitted, context) ?? [])
     for (const warning of warnings) context.warn(warning)

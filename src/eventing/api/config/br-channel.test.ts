@@ -4,6 +4,8 @@ import { channelTemplateIn, templateKey } from './br-channel.ts'
 
 const problemOf = (text: string) => {
   const found = channelTemplateIn({
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
     metadata: { name: 'c', namespace: 'ns' },
     data: { [templateKey]: text },
   })
