@@ -76,8 +76,10 @@ test('wherever a crash cuts the last write, what was whole is there and the log 
           assert.deepEqual(await all(log), ['first'])
           assert.equal(await log.append(Buffer.from('again')), 2)
         }
+        const damages = at.damages.length
         await using log = await at.open()
         assert.deepEqual(await all(log), ['first', 'again'])
+        assert.equal(at.damages.length, damages, 'what was torn is gone')
       },
     ),
     { numRuns: 40 },
@@ -138,6 +140,49 @@ test('a place of a subscription that was cut short leaves the one before', async
   assert.deepEqual(log.subscriptions(), ['default/a.b'])
   await using subscription = await log.subscribe('default/a.b')
   assert.equal(subscription.floor, 2)
+})
+
+test('a place that was changed on the disk is not believed', async () => {
+  await using at = await place()
+  {
+    await using log = await at.open()
+    await using subscription = await log.subscribe('s')
+    await append(log, 'one', 'two', 'three', 'four')
+    subscription.settle(1)
+    await subscription.flush()
+    subscription.settle(2)
+    await subscription.flush()
+  }
+  const folder = join(at.directory, 'cursors')
+  for (const name of await readdir(folder)) {
+    const text = await readFile(join(folder, name), 'utf8')
+    await writeFile(join(folder, name), text.replace('"floor":3', '"floor":4'))
+  }
+  {
+    await using log = await at.open()
+    await using subscription = await log.subscribe('s')
+    assert.equal(subscription.floor, 2)
+  }
+  // With none that can be read, twice is better than not at all.
+  for (const name of await readdir(folder)) await writeFile(join(folder, name), 'nothing')
+  await using log = await at.open()
+  await using subscription = await log.subscribe('s')
+  assert.equal(subscription.floor, 1)
+})
+
+test('what a subscription has not settled stays with all of its file, open or not', async () => {
+  await using at = await place()
+  await using log = await at.open({ segmentBytes: 90, maxBytes: 0 })
+  await using subscription = await log.subscribe('s')
+  await append(log, 'one', 'two', 'three', 'four', 'five', 'six')
+  const files = (await at.files()).length
+  assert.ok(files > 1)
+  subscription.settle(1)
+  await log.retain()
+  assert.deepEqual([log.oldest, (await at.files()).length], [1, files])
+  await subscription[Symbol.asyncDispose]()
+  await log.retain()
+  assert.deepEqual(await all(log), ['one', 'two', 'three', 'four', 'five', 'six'])
 })
 
 test('retention removes what is old or too much, and never what is not settled', async () => {
