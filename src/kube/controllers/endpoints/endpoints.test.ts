@@ -25,6 +25,7 @@ interface PodOptions {
   readonly phase?: string
   readonly port?: number
   readonly startTime?: string
+  readonly runsSince?: string
 }
 
 const aPod = (name: string, options: PodOptions = {}): Pod => {
@@ -34,7 +35,7 @@ const aPod = (name: string, options: PodOptions = {}): Pod => {
     labels = { app: 'web' },
     port = 8080,
   } = options
-  const { annotations, leaving, phase = 'Running', startTime } = options
+  const { annotations, leaving, phase = 'Running', startTime, runsSince } = options
   return {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -54,10 +55,20 @@ const aPod = (name: string, options: PodOptions = {}): Pod => {
       phase,
       podIP: ip,
       ...(startTime && { startTime }),
+      ...(runsSince && { containerStatuses: [running(runsSince)] }),
       conditions: [{ type: 'Ready', status: ready ? 'True' : 'False' }],
     },
   }
 }
+
+const running = (startedAt: string) => ({
+  name: 'c',
+  ready: false,
+  restartCount: 0,
+  image: 'i',
+  imageID: 'i',
+  state: { running: { startedAt } },
+})
 
 const aService = (spec: Partial<Service['spec']> = {}, name = 'web'): Service => ({
   apiVersion: 'v1',
@@ -168,7 +179,8 @@ test('a pod that leaves is out of the Endpoints at once, and said to be leaving 
 test('a pod that begins to start is told once it is ready, or when that takes a while', () => {
   const startTime = '2026-01-01T00:00:00Z'
   const startMs = Date.parse(startTime)
-  const starting = aPod('a', { ip: '1.1.1.1', ready: false, startTime })
+  const waiting = aPod('a', { ip: '1.1.1.1', ready: false, startTime })
+  const starting = aPod('a', { ip: '1.1.1.1', ready: false, startTime, runsSince: startTime })
   const other = aPod('b', { ip: '2.2.2.2' })
   const told = (
     pod: Pod,
@@ -194,6 +206,13 @@ test('a pod that begins to start is told once it is ready, or when that takes a 
   assert.equal(told(starting, 1_999), '2.2.2.2 |  | 2.2.2.2')
   assert.equal(told(starting, 2_000), '2.2.2.2 | 1.1.1.1 | 1.1.1.1,2.2.2.2')
   assert.equal(told(starting, -5_000), '2.2.2.2 | 1.1.1.1 | 1.1.1.1,2.2.2.2')
+  // One that waits for its turn has longer, and all of its time once that has come.
+  assert.equal(told(waiting, 9_999), '2.2.2.2 |  | 2.2.2.2')
+  assert.equal(told(waiting, 10_000), '2.2.2.2 | 1.1.1.1 | 1.1.1.1,2.2.2.2')
+  const runsSince = '2026-01-01T00:00:09Z'
+  const late = aPod('a', { ip: '1.1.1.1', ready: false, startTime, runsSince })
+  assert.equal(told(late, 10_999), '2.2.2.2 |  | 2.2.2.2')
+  assert.equal(told(late, 11_000), '2.2.2.2 | 1.1.1.1 | 1.1.1.1,2.2.2.2')
   const ready = aPod('a', { ip: '1.1.1.1', startTime })
   assert.equal(told(ready, 0), '1.1.1.1,2.2.2.2 |  | 1.1.1.1,2.2.2.2')
   // Whoever was ready before and is not any more is told at once: requests must not meet it.
@@ -210,7 +229,7 @@ test('a pod that does not become ready is told without anything else happening',
   await settle()
   await client.create(Service, aService())
   const startTime = new Date(clock.now()).toISOString()
-  const pod = aPod('a', { ip: '1.1.1.1', ready: false, startTime })
+  const pod = aPod('a', { ip: '1.1.1.1', ready: false, startTime, runsSince: startTime })
   const made = await client.create(Pod, pod)
   await client.updateStatus(Pod, { ...made, status: pod.status ?? {} })
   const addresses = async () => {

@@ -27,8 +27,10 @@ interface World {
   readonly slices: readonly EndpointSlice[]
 }
 
-/** A pod has this long to become ready before it is told that it is not; the time of its start is in whole seconds. */
+/** A program has this long to become ready before it is told that it is not; the time of its start is in whole seconds. */
 const quietStartMs = 2_000
+/** A pod whose programs have not begun has nothing to tell: its image is pulled, or it waits for its turn in a burst. */
+const quietWaitMs = 10_000
 
 /** `selecting` answers the Services that select a pod. */
 export const endpoints = (selecting: Wake): Reconciler<Service, World> => ({
@@ -97,9 +99,8 @@ function justStarting(
   if (spec.publishNotReadyAddresses) return starting
   for (const pod of pods) {
     if (isReady(pod)) continue
-    const leftMs = Date.parse(pod.status?.startTime ?? '') + quietStartMs - nowMs
-    // A clock that was set back must not keep it out for longer.
-    if (leftMs > 0 && leftMs <= quietStartMs) starting.set(pod, leftMs)
+    const leftMs = quietLeftMs(pod, nowMs)
+    if (leftMs > 0) starting.set(pod, leftMs)
   }
   if (starting.size === 0) return starting
   const told = new Set(
@@ -109,6 +110,17 @@ function justStarting(
   )
   for (const pod of starting.keys()) if (told.has(pod.metadata.uid)) starting.delete(pod)
   return starting
+}
+
+function quietLeftMs({ status }: Pod, nowMs: number): number {
+  const begun = (status?.containerStatuses ?? []).flatMap(({ state }) => state?.running ?? [])
+  const quietMs = begun.length > 0 ? quietStartMs : quietWaitMs
+  const sinceMs = [status?.startTime, ...begun.map(({ startedAt }) => startedAt)].map((time) =>
+    Date.parse(time ?? ''),
+  )
+  const leftMs = Math.max(...sinceMs) + quietMs - nowMs
+  // A clock that was set back must not keep it out for longer; who has not said when it started is told at once.
+  return leftMs <= quietMs ? leftMs : 0
 }
 
 const isSelecting = ({ spec }: Service): boolean =>
