@@ -87,11 +87,12 @@ function* validateData(
   }
 }
 
-/** Undefined = no base64. What is no UTF-8 in it is no matter here. */
-function decodedText(base64: string): string | undefined {
-  if (!/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(base64.trim()))
+/** Undefined = no base64; ends of lines in it are none of it. What is no UTF-8 in it is no matter here. */
+function decodedText(wrapped: string): string | undefined {
+  const base64 = wrapped.replaceAll(/[\r\n]/g, '')
+  if (!/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(base64))
     return undefined
-  const bytes = Uint8Array.from(atob(base64.trim()), (character) => character.charCodeAt(0))
+  const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0))
   return new TextDecoder().decode(bytes)
 }
 

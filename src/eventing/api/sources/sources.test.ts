@@ -89,6 +89,12 @@ describe('PingSource', () => {
       assert.equal(await refusal(PingSource, { sink, schedule }), 'accepted', schedule)
   })
 
+  test('base64 may be wrapped, as the program base64 does', async () => {
+    const wrapped = { sink, contentType: 'application/json', dataBase64: 'eyJhIjoi\r\nYiJ9\n' }
+    assert.equal(await refusal(PingSource, wrapped), 'accepted')
+    assert.match(await refusal(PingSource, { sink, dataBase64: 'YQ= =' }), /illegal base64 data/)
+  })
+
   test('every minute when it says nothing; jsonData of the first versions is data', async () => {
     assert.equal((await create(PingSource, { sink })).spec['schedule'], '* * * * *')
     const old = await create(PingSource, { sink, jsonData: '{"a":1}' }, 'v1beta1')

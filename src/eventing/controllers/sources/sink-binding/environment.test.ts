@@ -38,6 +38,12 @@ test('without overrides the variable is there and empty', () => {
   ])
 })
 
+test('the same overrides in another order are no reason to start pods anew', () => {
+  const text = (extensions: Record<string, string>) =>
+    sinkVariables({ url: 'http://sink' }, { extensions }).at(-1)?.value
+  assert.equal(text({ b: '1', a: '2' }), '{"extensions":{"a":"2","b":"1"}}')
+})
+
 test('binding twice is binding once, and taking back leaves what was there', () => {
   const variable = fc.record({ name: fc.constantFrom('A', 'B', 'PATH'), value: fc.string() })
   const container = fc.record({

@@ -15,11 +15,15 @@ export const sinkVariables = (
 ): readonly Variable[] => [
   { name: 'K_SINK', value: sink.url },
   ...(sink.caCerts === undefined ? [] : [{ name: 'K_CA_CERTS', value: sink.caCerts }]),
-  {
-    name: 'K_CE_OVERRIDES',
-    value: overrides?.extensions ? JSON.stringify({ extensions: overrides.extensions }) : '',
-  },
+  { name: 'K_CE_OVERRIDES', value: overridesText(overrides) },
 ]
+
+/** By name, as Go writes it: whoever orders them anew has changed nothing. */
+function overridesText(overrides: CloudEventOverrides | undefined): string {
+  if (!overrides?.extensions) return ''
+  const sorted = Object.entries(overrides.extensions).toSorted(([a], [b]) => (a < b ? -1 : 1))
+  return JSON.stringify({ extensions: Object.fromEntries(sorted) })
+}
 
 /** The pod with these variables in every container, instead of those of before; none of them = without any. */
 export function withVariables(pod: PodSpec, variables: readonly Variable[]): PodSpec {
