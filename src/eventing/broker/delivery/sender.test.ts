@@ -45,6 +45,33 @@ test('a message goes out as it is, its host as the URL says, wherever it is dial
   )
 })
 
+test('a name and password in a URL go along as other clients send them, to that host alone', async () => {
+  const said: (string | undefined)[] = []
+  await serving(
+    (request, response) => {
+      said.push(request.headers.authorization)
+      const { port = '' } = new URL(`http://${request.headers.host}`)
+      const next = { '/here': '/', '/away': `http://localhost:${port}/` }[request.url ?? '']
+      response.writeHead(next ? 307 : 200, next && { location: next }).end()
+    },
+    async (url, sender) => {
+      const at = url.replace('//', '//me:p%40ss%zz@')
+      for (const path of ['/', '/here', '/away']) await sender.send({ url: at + path }, message)
+      const token = { ...message, headers: [['Authorization', 'Bearer t']] as const }
+      await sender.send({ url: at }, token)
+    },
+  )
+  const basic = `Basic ${Buffer.from('me:p%40ss%zz').toString('base64')}`
+  assert.deepEqual(said, [basic, basic, basic, basic, undefined, 'Bearer t'])
+  await serving(
+    (request, response) => response.end(request.headers.authorization),
+    async (url, sender) => {
+      const { body } = await sender.send({ url: url.replace('//', '//me:p%40ss@') }, message)
+      assert.equal(body.toString(), `Basic ${Buffer.from('me:p@ss').toString('base64')}`)
+    },
+  )
+})
+
 test('redirects are followed, not for ever', async () => {
   await serving(
     (request, response) => {

@@ -81,7 +81,7 @@ export function createSender({ clock, authorization, trusted }: SenderOptions): 
       const endMs = clock.monotonic() + limitMs
       let to = first
       let url = parseUrl(to.url)
-      let outgoing: Outgoing = { method: 'POST', ...authorized(first, message) }
+      let outgoing: Outgoing = { method: 'POST', ...named(url, authorized(first, message)) }
       for (let redirects = 0; ; redirects++) {
         const leftMs = endMs - clock.monotonic()
         if (leftMs <= 0) throw new SendError(lateBy(limitMs))
@@ -108,6 +108,22 @@ export function createSender({ clock, authorization, trusted }: SenderOptions): 
     [Symbol.dispose]() {
       client[Symbol.dispose]()
     },
+  }
+}
+
+/** A name and a password in the URL are sent as any client does (RFC 7617), where no token is. */
+function named(url: URL, message: Message): Message {
+  if (url.username === '' && url.password === '') return message
+  if (message.headers.some(([name]) => name.toLowerCase() === 'authorization')) return message
+  const words = Buffer.from(`${decoded(url.username)}:${decoded(url.password)}`).toString('base64')
+  return { ...message, headers: [...message.headers, ['Authorization', `Basic ${words}`]] }
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
   }
 }
 
