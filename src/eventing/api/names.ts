@@ -28,6 +28,8 @@ export const annotation = {
   legacyTemplate: 'eventing.knative.dev/legacy-channel-template',
   /** On a Broker that was made in a version of then: it keeps its address of then. */
   legacyAddress: 'eventing.knative.dev/legacy-address',
+  /** On an object of today that somebody applied over the one that was made for an old one: the old one's kind. */
+  supersedes: 'eventing.knative.dev/supersedes',
   dependency: 'knative.dev/dependency',
   channelAddress: 'knative.dev/channelAddress',
   channelKind: 'knative.dev/channelKind',

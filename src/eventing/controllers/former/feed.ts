@@ -15,7 +15,7 @@ import {
 import { adviceFor, type FeedKind } from '../../api/former/feeds.ts'
 import { legacyReason, type KeptObject } from '../../api/former/kept-kind.ts'
 import { deletion } from '../flows/flow-objects.ts'
-import { isPartOf, nameTaken, successorApply } from './successor.ts'
+import { isPartOf, nameTaken, namesakeOf, successorApply } from './successor.ts'
 
 export interface World {
   readonly feed: KeptObject
@@ -34,7 +34,7 @@ export const feedReconciler = ({
   return {
     name: `legacy-${kind.kind.toLowerCase()}-controller`,
     kind,
-    watches: kinds.map((each) => ({ kind: each, wake: 'owner' as const })),
+    watches: kinds.map((each) => ({ kind: each, wake: namesakeOf(kind) })),
     observe: (feed, read) => ({
       feed,
       existing: new Map(

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { Service as CoreService } from '../../../kube/api/service.ts'
+import { controllerOf } from '../../../kube/api/meta.ts'
 import { ServiceAccount } from '../../../kube/api/service-account.ts'
 import type { Kind, KindDefinition } from '../../../kube/api/kind.ts'
 import { conditionOf, type ConditionedObject } from '../../../knative/conditions.ts'
-import { fieldsOf, partsOf } from '../../../knative/old-form.ts'
+import { fieldsOf, listOf, partsOf } from '../../../knative/old-form.ts'
 import { eventingKinds } from '../../api/kinds.ts'
 import { CronJobSource, KubernetesEventSource } from '../../api/former/former-sources.ts'
 import { Channel } from '../../api/messaging/channel.ts'
@@ -317,4 +318,56 @@ test('a CronJobSource says what it said', async () => {
   const { status } = await world.client.get(CronJobSource, world.key('c'))
   for (const type of ['ValidSchedule', 'ValidResources', 'EventTypesProvided'])
     assert.equal(conditionOf(status, type)?.status, 'True', type)
+})
+
+test('a flow of today that is applied over the one that was made for an old one outlives it', async () => {
+  await using world = await start()
+  const old = kindOf('messaging.knative.dev', 'Sequence')
+  const today = kindOf('flows.knative.dev', 'Sequence')
+  const steps = [{ uri: 'http://one.test/' }]
+  await world.create(former('messaging.knative.dev', 'Sequence', 's', { steps }))
+  await world.settle()
+  await world.isReady(today, 's')
+  // As kubectl apply: the field, and the note of what was applied.
+  await world.client.patch(today, world.key('s'), {
+    type: 'merge',
+    body: {
+      metadata: { annotations: { 'kubectl.kubernetes.io/last-applied-configuration': '{}' } },
+      spec: { steps: [...steps, { uri: 'http://two.test/' }] },
+    },
+  })
+  await world.settle()
+  const stepsNow = async () =>
+    listOf(partsOf(await world.client.get(today, world.key('s'))).spec['steps']).length
+  assert.equal(await stepsNow(), 2)
+  await world.isReady(old, 's')
+  const { status } = await world.client.get(old, world.key('s'))
+  assert.match(conditionOf(status, 'Superseded')?.message ?? '', /can be deleted/)
+  const told = await world.eventsOf('s')
+  assert.equal(told.filter(({ reason }) => reason === 'Superseded').length, 1)
+  await world.client.delete(old, world.key('s'))
+  await world.settle()
+  await world.isReady(today, 's')
+  assert.equal(await stepsNow(), 2)
+})
+
+test('an old object whose name was taken is made when the other goes', async () => {
+  await using world = await start()
+  const steps = [{ uri: 'http://one.test/' }]
+  const today = kindOf('flows.knative.dev', 'Sequence')
+  const old = kindOf('messaging.knative.dev', 'Sequence')
+  await world.create({
+    apiVersion: 'flows.knative.dev/v1',
+    kind: 'Sequence',
+    metadata: { name: 's' },
+    spec: { steps },
+  })
+  await world.create(former('messaging.knative.dev', 'Sequence', 's', { steps }))
+  await world.settle()
+  assert.equal((await world.ready(old, 's'))?.reason, 'NameTaken')
+  await world.client.delete(today, world.key('s'))
+  await world.settle()
+  assert.notEqual((await world.ready(old, 's'))?.reason, 'NameTaken')
+  const { uid } = (await world.client.get(old, world.key('s'))).metadata
+  assert.equal(controllerOf(await world.client.get(today, world.key('s')))?.uid, uid)
 })

@@ -2,7 +2,7 @@
  * Kinds that have moved to another group: makes the object of today, of the same name, and repeats what that says (contract
  * eventing §9.2, 9.4).
  */
-import type { Kind } from '../../../kube/api/kind.ts'
+import { apiVersionOf, type Kind } from '../../../kube/api/kind.ts'
 import { keyOf, type KubeObject } from '../../../kube/api/meta.ts'
 import type { Apply, Reconciler } from '../../../kube/controller/reconciler.ts'
 import { conditionOf, conditionSet, finish, type Condition } from '../../../knative/conditions.ts'
@@ -10,7 +10,15 @@ import type { Fields } from '../../../knative/old-form.ts'
 import { LegacyChannel, LegacySubscription } from '../../api/former/legacy-channel.ts'
 import { legacyFlows } from '../../api/former/legacy-flow.ts'
 import type { LegacyKind, LegacyObject, LegacyStatus } from '../../api/former/legacy-kind.ts'
-import { isPartOf, nameTaken, successorApply } from './successor.ts'
+import {
+  isPartOf,
+  isTakenOver,
+  nameTaken,
+  namesakeOf,
+  release,
+  successorApply,
+  supersedes,
+} from './successor.ts'
 
 interface Successor extends KubeObject {
   readonly status?: LegacyStatus & {
@@ -26,6 +34,8 @@ export interface World {
 
 const conditions = conditionSet({ dependents: [] })
 
+const superseded = 'Superseded'
+
 interface Own {
   /** What it had beside. */
   readonly also?: (legacy: LegacyObject) => readonly Apply[]
@@ -39,7 +49,8 @@ export const legacyReconciler = (
 ): Reconciler<LegacyObject, World> => ({
   name: `legacy-${kind.kind.toLowerCase()}-controller`,
   kind,
-  watches: [{ kind: successorKind, wake: 'owner' }],
+  // By its name: one that is somebody else's may go.
+  watches: [{ kind: successorKind, wake: namesakeOf(kind) }],
   observe: (legacy, read) => ({
     legacy,
     successor: read.get(successorKind as Kind<Successor>, keyOf(legacy)),
@@ -48,7 +59,19 @@ export const legacyReconciler = (
   plan({ legacy, successor }, nowMs) {
     const { generation = 0, name } = legacy.metadata
     const begun = conditions.begin(legacy.status ?? {}, generation, nowMs)
-    if (successor && !isPartOf(successor, legacy)) {
+    const isOurs = successor !== undefined && isPartOf(successor, legacy)
+    if (successor && (isOurs ? isTakenOver(successor) : supersedes(successor, kind))) {
+      const message = `${apiVersionOf(successorKind)} ${successorKind.kind} "${name}" was applied over the one that was made for this object: it is its own now, and this object can be deleted`
+      const mirrored = { ...repeated(begun, successor, former, nowMs), ...says(legacy) }
+      const status = conditions.markTrueWithReason(mirrored, superseded, superseded, message, nowMs)
+      const owner = { kind, object: legacy }
+      return {
+        apply: [...(isOurs ? [release(successor, successorKind, owner)] : []), ...also(legacy)],
+        status: finish(status, legacy.status, generation, nowMs),
+        events: isOurs ? [{ type: 'Normal', reason: superseded, message }] : [],
+      }
+    }
+    if (successor && !isOurs) {
       const message = nameTaken(successorKind, name)
       const status = conditions.markFalse(begun, 'Ready', 'NameTaken', message, nowMs)
       return { status: finish(status, legacy.status, generation, nowMs) }

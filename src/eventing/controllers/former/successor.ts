@@ -1,13 +1,20 @@
 /** The object of today that is made for one of the past, of the same name: what is written, and whose it is. */
 import { apiVersionOf, type Kind } from '../../../kube/api/kind.ts'
-import { controllerOf, type KubeObject } from '../../../kube/api/meta.ts'
-import type { Apply } from '../../../kube/controller/reconciler.ts'
-import { isFields, partsOf, type Fields } from '../../../knative/old-form.ts'
+import { controllerOf, keyOf, type KubeObject } from '../../../kube/api/meta.ts'
+import type { Apply, Wake } from '../../../kube/controller/reconciler.ts'
+import { fieldsOf, isFields, partsOf, type Fields } from '../../../knative/old-form.ts'
+import { annotation } from '../../api/names.ts'
 import { ownedMetadata, type Owner } from '../flows/flow-objects.ts'
 
 /** It was made for this one. */
 export const isPartOf = (made: KubeObject, { metadata }: KubeObject): boolean =>
   controllerOf(made)?.uid === metadata.uid
+
+/** Wakes the old object of the name that a changed one has. */
+export const namesakeOf =
+  (old: Kind): Wake =>
+  (changed, read) =>
+    read.get(old, keyOf(changed)) ? [keyOf(changed)] : []
 
 /** For people: why nothing is made. */
 export const nameTaken = (kind: Kind, name: string): string =>
@@ -27,6 +34,33 @@ export function successorApply(owner: Owner, kind: Kind, spec: Fields): Apply {
     merge: (existing) => withSpec(existing, filled(spec, partsOf(existing).spec)),
   }
 }
+
+/** Somebody applied it as what it is today: from then on it is theirs, and the old object may be deleted without it. */
+export const isTakenOver = ({ metadata }: KubeObject): boolean =>
+  metadata.annotations?.[lastApplied] !== undefined ||
+  (metadata.managedFields ?? []).some((each) => fieldsOf(each)['operation'] === 'Apply')
+
+const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration'
+
+const nameOf = ({ plural, group }: Kind): string => `${plural}.${group}`
+
+/** Lets go of what was taken over. */
+export const release = (made: KubeObject, kind: Kind, { kind: old, object }: Owner): Apply => ({
+  kind,
+  desired: made,
+  merge: ({ metadata: { ownerReferences = [], ...metadata }, ...existing }) => ({
+    ...existing,
+    metadata: {
+      ...metadata,
+      annotations: { ...metadata.annotations, [annotation.supersedes]: nameOf(old) },
+      ownerReferences: ownerReferences.filter(({ uid }) => uid !== object.metadata.uid),
+    },
+  }),
+})
+
+/** It was made for an object of the old kind, and taken over. */
+export const supersedes = ({ metadata }: KubeObject, old: Kind): boolean =>
+  metadata.annotations?.[annotation.supersedes] === nameOf(old)
 
 const withSpec = (object: KubeObject, spec: Fields): KubeObject & { readonly spec: Fields } => ({
   ...object,
