@@ -50,7 +50,7 @@ test('a name and password in a URL go along as other clients send them, to that 
   await serving(
     (request, response) => {
       said.push(request.headers.authorization)
-      const { port = '' } = new URL(`http://${request.headers.host}`)
+      const { port } = new URL(`http://${request.headers.host}`)
       const next = { '/here': '/', '/away': `http://localhost:${port}/` }[request.url ?? '']
       response.writeHead(next ? 307 : 200, next && { location: next }).end()
     },
