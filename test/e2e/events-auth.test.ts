@@ -3,13 +3,11 @@
  * are asked for and checked, EventPolicies decide, deliveries carry tokens that verify; switched off again, all is open.
  */
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
-import { createServer, request, type IncomingHttpHeaders, type Server } from 'node:http'
+import { createServer, type IncomingHttpHeaders, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { createLocalJWKSet, jwtVerify, type JSONWebKeySet } from 'jose'
-import { startEbb, until, withoutKubectl, type Ebb } from './platform.ts'
+import { request, startEbb, until, withoutKubectl, type Ebb } from './platform.ts'
 
 const brokerHost = 'broker-ingress.knative-eventing.svc.cluster.local'
 const jobSinkHost = 'job-sink.knative-eventing.svc.cluster.local'
@@ -158,25 +156,17 @@ spec:
     token?: string,
     { host = brokerHost, path = '/default/front' } = {},
   ): Promise<number> =>
-    new Promise((resolve, reject) => {
-      const text = readFileSync(join(ebb.dataDir, 'endpoints.json'), 'utf8')
-      const local = new URL((JSON.parse(text) as { gatewayLocal: string }).gatewayLocal)
-      const headers = {
+    request(ebb.local, host, {
+      path,
+      method: 'POST',
+      headers: {
         'ce-specversion': '1.0',
         'ce-id': id,
         'ce-type': 'order',
         'ce-source': '/test',
         ...(token !== undefined && { authorization: `Bearer ${token}` }),
-        host,
-      }
-      const { hostname, port } = local
-      const sending = request({ hostname, port, path, method: 'POST', headers }, (answer) => {
-        answer.resume()
-        answer.on('end', () => resolve(answer.statusCode ?? 0))
-      })
-      sending.on('error', reject)
-      sending.end()
-    })
+      },
+    }).then(({ status }) => status)
 
   const audience = 'eventing.knative.dev/broker/default/front'
 

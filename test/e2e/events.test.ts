@@ -5,7 +5,6 @@
 import assert from 'node:assert/strict'
 import { createServer, request, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { layoutOf } from '../../src/platform/config.ts'
 import {

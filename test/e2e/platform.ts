@@ -50,10 +50,17 @@ export interface Answer {
   readonly body: string
 }
 
+interface ListenAddress {
+  readonly host: string
+  readonly port: number
+}
+
 export interface Ebb extends AsyncDisposable {
   readonly dataDir: string
   readonly api: string
-  readonly gateway: { readonly host: string; readonly port: number }
+  readonly gateway: ListenAddress
+  /** Where names of the cluster are served for this machine. */
+  readonly local: ListenAddress
   readonly pid: number
   readonly kubeconfig: string
   /** Runs the newest kubectl found (or the named one) against this platform. */
@@ -116,7 +123,7 @@ export async function startEbb(
   const agent = new Agent({ keepAlive: true, maxSockets: 256 })
   let child: ChildProcess
   let output = ''
-  let endpoints: { api: string; gateway?: string; pid: number }
+  let endpoints: { api: string; gateway?: string; gatewayLocal?: string; pid: number }
 
   const start = async (...more: readonly string[]) => {
     output = ''
@@ -166,8 +173,10 @@ export async function startEbb(
       return endpoints.api
     },
     get gateway() {
-      const { hostname, port } = new URL(endpoints.gateway ?? 'http://127.0.0.1:0')
-      return { host: hostname, port: Number(port) }
+      return addressOf(endpoints.gateway)
+    },
+    get local() {
+      return addressOf(endpoints.gatewayLocal)
     },
     get pid() {
       return endpoints.pid
@@ -213,9 +222,14 @@ export async function startEbb(
   return ebb
 }
 
+function addressOf(url = 'http://127.0.0.1:0'): ListenAddress {
+  const { hostname, port } = new URL(url)
+  return { host: hostname, port: Number(port) }
+}
+
 /** One request to a gateway with this Host header. Rejects when the connection fails or nothing comes in time. */
 export function request(
-  gateway: { readonly host: string; readonly port: number },
+  gateway: ListenAddress,
   host: string,
   {
     path = '/',
@@ -223,12 +237,14 @@ export function request(
     agent,
     timeoutMs = 30_000,
     headers = {},
+    body,
   }: {
     path?: string
     method?: string
     agent?: Agent
     timeoutMs?: number
-    headers?: Record<string, string>
+    headers?: Readonly<Record<string, string>>
+    body?: string
   } = {},
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {
@@ -242,18 +258,18 @@ export function request(
         timeout: timeoutMs,
       },
       (response) => {
-        let body = ''
+        let text = ''
         response.setEncoding('utf8')
-        response.on('data', (chunk: string) => (body += chunk))
+        response.on('data', (chunk: string) => (text += chunk))
         response.on('error', reject)
         response.on('end', () =>
-          resolve({ status: response.statusCode ?? 0, headers: response.headers, body }),
+          resolve({ status: response.statusCode ?? 0, headers: response.headers, body: text }),
         )
       },
     )
     call.on('timeout', () => call.destroy(new Error(`no answer from ${host} in ${timeoutMs} ms`)))
     call.on('error', reject)
-    call.end()
+    call.end(body)
   })
 }
 

@@ -2,16 +2,14 @@
 import { after, before, describe, test } from 'node:test'
 import { hurry, withoutKubectl, type Ebb } from '../platform.ts'
 import { autoscalerConfig, concurrencyAndBounds } from './autoscaling.ts'
+import { brokerTrigger, cloudEventsSdk, registry } from './events.ts'
 import {
-  brokerTrigger,
-  cloudEventsSdk,
   parallel,
-  registry,
   sequenceBroker,
   sequenceCascade,
   sequenceDirect,
   sequenceReply,
-} from './events.ts'
+} from './flows.ts'
 import { healthProbes, helloWorld, nodeSample, runLatest, smallestManifest } from './hello.ts'
 import { customDomain, pathAndHeader } from './routing.ts'
 import { grpcPing, websocketChat } from './streams.ts'
