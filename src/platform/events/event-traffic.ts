@@ -10,6 +10,7 @@ import { pipeline } from 'node:stream/promises'
 import type { KindDefinition } from '../../kube/api/kind.ts'
 import { StatusError } from '../../kube/api/status-error.ts'
 import type { AnswerStream } from '../../kube/apiserver/http/http.ts'
+import { Streams } from '../../kube/apiserver/http/resource-endpoint.ts'
 import { methodNotAllowed } from '../../kube/apiserver/machinery.ts'
 import type { Client } from '../../kube/client/client.ts'
 import { Broker, classOf } from '../../eventing/api/eventing/broker.ts'
@@ -38,6 +39,7 @@ type Call = Parameters<AnswerStream>[0]
 
 export function eventTraffic(socketPath: string): EventTraffic {
   let connected: Connected | undefined
+  const tails = new Streams(maxTails)
   const answer = async (call: Call): Promise<void> => {
     const { path, request } = call
     const expected = looks.has(path.subresource) ? 'GET' : 'POST'
@@ -50,7 +52,8 @@ export function eventTraffic(socketPath: string): EventTraffic {
       path.subresource === 'trace'
         ? (ways: IncomingMessage) => readableWays(ways, call.user, client)
         : undefined
-    await forward(call, socketPath, { uid, body, only })
+    const send = () => forward(call, socketPath, { uid, body, only })
+    await (path.subresource === 'tail' ? tails.run(send, call.user.username) : send())
   }
   return {
     connect: (now) => void (connected = now),
@@ -61,6 +64,9 @@ export function eventTraffic(socketPath: string): EventTraffic {
     },
   }
 }
+
+/** At a time; one user may have four fifths of them. */
+const maxTails = 500
 
 const isServed = (group: string, resource: string): boolean =>
   (group === eventingGroup && resource === 'brokers') ||
