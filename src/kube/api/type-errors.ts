@@ -190,7 +190,8 @@ function matches(pattern: string, value: string): boolean {
 const expected = (node: Schema): string =>
   node['x-kubernetes-int-or-string'] ? 'integer,string' : (node.type ?? 'object')
 
-const typeName = (value: unknown): string =>
+/** The type of a value in the words of JSON schemas. */
+export const typeName = (value: unknown): string =>
   value === null
     ? 'null'
     : Array.isArray(value)

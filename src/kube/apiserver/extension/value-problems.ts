@@ -5,7 +5,7 @@
  */
 import { fieldPath, isObject, MAX_DEPTH } from '../../api/schema-node.ts'
 import type { FieldCause } from '../../api/status-error.ts'
-import { printed, unsupported } from '../../api/type-errors.ts'
+import { printed, typeName, unsupported } from '../../api/type-errors.ts'
 import { canonicalJson, sameJson } from '../../api/validation.ts'
 import { equal } from '../values.ts'
 import type { CustomSchema } from './custom-schema.ts'
@@ -251,17 +251,6 @@ function typeMismatch(schema: CustomSchema, value: unknown): string | undefined 
 
 const inRange = (format: string | undefined, value: number): boolean =>
   format !== 'int32' || (value >= -2_147_483_648 && value <= 2_147_483_647)
-
-const typeName = (value: unknown): string =>
-  value === null
-    ? 'null'
-    : Array.isArray(value)
-      ? 'array'
-      : typeof value === 'number'
-        ? Number.isInteger(value)
-          ? 'integer'
-          : 'number'
-        : typeof value
 
 /** What identifies an item of a `list-type: map`. */
 export const keysOf = (schema: CustomSchema, item: unknown): Readonly<Record<string, unknown>> =>
