@@ -350,3 +350,27 @@ test('delivery of a Subscription: its own or that of the channel, and the neares
 })
 
 const at = (name: string) => ({ uri: `http://${name}.default.svc.cluster.local` })
+
+test('a field of delivery that there is not is refused, not left out', async () => {
+  await using world = await start()
+  const to = { uri: 'http://a.example' }
+  const delivery = { retry: 1, backOffDelay: 'PT1S' }
+  const channel = { apiVersion: 'messaging.knative.dev/v1', kind: 'Channel', name: 'c' }
+  const brokerRef = { apiVersion: 'eventing.knative.dev/v1', kind: 'Broker', name: 'b' }
+  const cases: readonly [apiVersion: string, kind: string, spec: object][] = [
+    ['eventing.knative.dev/v1', 'Broker', { delivery }],
+    ['eventing.knative.dev/v1', 'Trigger', { broker: 'b', subscriber: to, delivery }],
+    ['eventing.knative.dev/v1alpha1', 'RequestReply', { brokerRef, delivery }],
+    ['messaging.knative.dev/v1', 'Channel', { delivery }],
+    ['messaging.knative.dev/v1', 'InMemoryChannel', { delivery }],
+    ['messaging.knative.dev/v1', 'Subscription', { channel, subscriber: to, delivery }],
+    ['flows.knative.dev/v1', 'Sequence', { steps: [{ ...to, delivery }] }],
+    ['flows.knative.dev/v1', 'Parallel', { branches: [{ subscriber: to, delivery }] }],
+  ]
+  for (const [apiVersion, kind, spec] of cases)
+    await assert.rejects(
+      world.create({ apiVersion, kind, metadata: { name: 'x' }, spec }),
+      /mutation failed: cannot decode incoming new object: json: unknown field "backOffDelay"/,
+      kind,
+    )
+})

@@ -8,6 +8,7 @@ import {
 import { integer, object, string, type Static } from '../../../kube/api/schema.ts'
 import { parseIsoDuration } from '../../../lib/iso-duration.ts'
 import type { AdmissionContext } from '../../../kube/api/kind.ts'
+import { refuseUnknown } from '../admission/decoding.ts'
 import { featuresOf } from '../config/read.ts'
 import { Destination, destinationIn, validateDestination } from './destination.ts'
 
@@ -26,8 +27,13 @@ export const DeliverySpec = object(
     }),
     format: string({ description: 'json or binary: how events are sent.' }),
   },
-  { description: 'How events are delivered, and what becomes of those that are not.' },
+  {
+    description: 'How events are delivered, and what becomes of those that are not.',
+    // So that what is misspelled is there to be refused, whatever the client asks for.
+    'x-kubernetes-preserve-unknown-fields': true,
+  },
 )
+const fields = Object.keys(DeliverySpec.properties ?? {})
 export type DeliverySpec = Static<typeof DeliverySpec>
 
 /** Status fields about the dead-letter sink; spread into a status. */
@@ -37,11 +43,14 @@ export const deliveryStatusFields = {
   deadLetterSinkAudience: string(),
 }
 
-/** Sinks of the own namespace are named without it. */
-export const deliveryIn = <D extends DeliverySpec | undefined>(delivery: D, namespace: string): D =>
-  delivery?.deadLetterSink
+/** Sinks of the own namespace are named without it. Throws the denial of a field that there is not. */
+export function deliveryIn<D extends DeliverySpec | undefined>(delivery: D, namespace: string): D {
+  if (!delivery) return delivery
+  refuseUnknown(delivery, fields)
+  return delivery.deadLetterSink
     ? { ...delivery, deadLetterSink: destinationIn(delivery.deadLetterSink, namespace) }
     : delivery
+}
 
 /** `context`: where config-features says whether timeout and retryAfterMax may be set. */
 export function* validateDelivery(
