@@ -56,7 +56,7 @@ export function adviceFor(object: KeptObject): string {
   const how = ofGitHub
     ? "let a webhook of GitHub's send to a Broker"
     : 'run a program that reads them as sources.knative.dev/v1 ContainerSource'
-  return `there is no source of "${type}"${service && ` of "${service}"`} here, and nothing was made: ${how}, with a eventing.knative.dev/v1 Trigger for each that wants them; of the sources of 2018 k8sevents is built in`
+  return `there is no source of "${type}"${service && ` of "${service}"`} here, and nothing was made: ${how}, with an eventing.knative.dev/v1 Trigger for each that wants them; of the sources of 2018 k8sevents is built in`
 }
 
 const sourcePart = (object: KeptObject, sink: Fields): Part => {
@@ -82,7 +82,7 @@ function* validateTrigger(spec: Fields, ...names: readonly string[]): Generator<
 }
 
 const feed = (
-  form: Pick<KeptForm, 'group' | 'kind' | 'plural' | 'description'>,
+  form: Pick<KeptForm, 'group' | 'kind' | 'plural' | 'description' | 'categories'>,
   types: readonly string[],
   validateAction: (action: Fields) => Iterable<FieldError>,
   more: Pick<FeedKind, 'kinds' | 'conditions'> & {
@@ -163,6 +163,8 @@ const Flow = feed(
     group: 'flows.knative.dev',
     kind: 'Flow',
     plural: 'flows',
+    // `kubectl get flows` asks for the category, which today's flows have too.
+    categories: ['knative', 'eventing', 'flows'],
     description: 'Leads events of a source through a channel to a program; of 2018.',
   },
   ['eventType'],

@@ -11,6 +11,7 @@ import {
   listOf,
   partsOf,
   textOf,
+  without,
   type Fields,
 } from '../../../knative/old-form.ts'
 import type { AdmissionContext, KindDefinition } from '../../../kube/api/kind.ts'
@@ -75,7 +76,8 @@ function former<T extends Source>({
       webhook: validationWebhook,
       defaults(sent, context: AdmissionContext<T>) {
         context.warn(`${formerSourcesGroup}/v1alpha1 ${kind} is deprecated; use ${instead}`)
-        return sourceDefaults<T>((each) => each, formerSourcesGroup)(sent, context)
+        const source = withOneSink(sent, context.old)
+        return sourceDefaults<T>((each) => each, formerSourcesGroup)(source, context)
       },
       *validate(sent, { old }) {
         const source = today(withSinkOfToday(sent, old !== undefined))
@@ -86,6 +88,18 @@ function former<T extends Source>({
     schema,
     columns: sourceColumns<T>(),
   }
+}
+
+/** A patch that names the sink in another way than before leaves both in the object: the new one is what is meant. */
+function withOneSink<T extends Source>(source: T, old: T | undefined): T {
+  const { spec } = partsOf(source)
+  const sink = fieldsOf(spec['sink'])
+  if (!old || !isFields(sink['ref']) || !textOf(sink['kind'])) return source
+  const had = fieldsOf(partsOf(old).spec['sink'])
+  const meant = isFields(had['ref'])
+    ? without(sink, 'ref')
+    : without(sink, 'apiVersion', 'kind', 'name', 'namespace')
+  return { ...source, spec: { ...spec, sink: meant } }
 }
 
 function withSinkOfToday<T extends Source>(source: T, patched: boolean): T {
@@ -151,6 +165,8 @@ export const CronJobSource = former<FormerSource>({
   description: 'Sends an event each time a schedule says so; the form of 2019.',
   instead: 'sources.knative.dev/v1 PingSource',
   *validate({ spec }) {
+    if (spec['data'] !== undefined && typeof spec['data'] !== 'string')
+      yield invalidValue(JSON.stringify(spec['data']), 'data', 'data is text; put JSON in quotes')
     const schedule = textOf(spec['schedule'])
     const problem =
       schedule === ''

@@ -33,6 +33,7 @@ export interface KeptForm {
   readonly group: string
   readonly kind: string
   readonly plural: string
+  readonly categories?: readonly string[]
   /** Default true. */
   readonly namespaced?: boolean
   readonly description: string
@@ -51,6 +52,7 @@ export const keptDefinition = ({
   group,
   kind,
   plural,
+  categories = ['knative', 'eventing'],
   namespaced = true,
   description,
   instead,
@@ -61,7 +63,7 @@ export const keptDefinition = ({
   kind,
   plural,
   singular: kind.toLowerCase(),
-  categories: ['knative', 'eventing'],
+  categories,
   namespaced,
   flavour: 'custom',
   hasStatus: true,

@@ -208,6 +208,19 @@ test('sources of 2019 are taken as they were written', async () => {
     await refusal(CronJobSource, { sink: { ...bare, ref: bare } }),
     /got both: spec.sink/,
   )
+  assert.match(
+    await refusal(CronJobSource, { sink: bare, schedule: '* * * * *', data: { a: 1 } }),
+    /invalid value: \{"a":1\}: spec\.data/,
+  )
+  const patched = async (from: object, to: object) => {
+    const { metadata } = await create(CronJobSource, { sink: from, schedule: '* * * * *' })
+    const key = { namespace: 'default', name: metadata.name }
+    const body = { spec: { sink: to } }
+    const after = await platform.client.patch(CronJobSource, key, { type: 'merge', body })
+    return after.spec.sink
+  }
+  assert.deepEqual(await patched(bare, { ref: bare }), { ref: bare })
+  assert.deepEqual(await patched({ ref: bare }, bare), bare)
   const watched = await create(KubernetesEventSource, { sink: bare, namespace: 'shop' })
   assert.deepEqual(watched.spec, { sink: bare, namespace: 'shop' })
   assert.deepEqual(asToday(watched).spec?.sink, { ref: bare })
