@@ -10,6 +10,7 @@ import { openSegmentLog } from '../log/segment-log.ts'
 import { DeadLetters } from './delivery/dead-letters.ts'
 import { enterBroker } from './delivery/delivery.ts'
 import { Dispatcher } from './delivery/dispatcher.ts'
+import type { EventMemory } from './delivery/memory.ts'
 import type { Guard, Guards } from './authorization/guard.ts'
 import type { ChannelConfig, Gate, SubscriptionConfig, SubscriptionStats } from './feed.ts'
 import { passThrough } from './headers.ts'
@@ -37,6 +38,8 @@ export interface ChannelDeps {
   readonly spans?: EventSpans
   /** Whether the engine itself takes the events that are sent to a URL. */
   readonly isInlet?: (url: string) => boolean
+  /** Shared with the other channels. */
+  readonly memory?: EventMemory
   /** Of one file of its log. */
   readonly segmentBytes?: number
 }
@@ -171,7 +174,7 @@ export class Channel implements Inlet, AsyncDisposable {
   }
 
   async #subscribe(config: SubscriptionConfig): Promise<void> {
-    const { clock, sender, journal, spans, isInlet } = this.#deps
+    const { clock, sender, journal, spans, isInlet, memory } = this.#deps
     const subscription = await this.events.subscribe(config.uid, config.start ?? 'new')
     const dispatcher = new Dispatcher(
       {
@@ -188,6 +191,7 @@ export class Channel implements Inlet, AsyncDisposable {
         subscription,
         decode: (event) => this.decode(event),
         ...(isInlet && { isInlet }),
+        ...(memory && { memory }),
         address: () => this.config.address ?? `/${this.config.namespace}/${this.config.name}`,
         reenter: (event, answered, trace) => this.#reenter(event, answered, trace),
         park: (event, failure) =>

@@ -8,7 +8,7 @@ import { diskAtRest } from '../../testing/disk.ts'
 import { SimClock } from '../../testing/sim-clock.ts'
 import { parseRequestHead } from '../../lib/http1/head.ts'
 import type { Headers } from '../cloudevents/http-binding.ts'
-import { Engine } from './engine.ts'
+import { Engine, type EngineOptions } from './engine.ts'
 import type { EngineConfig, SubscriptionConfig } from './feed.ts'
 import type { Step } from './following/journal.ts'
 import type { Answer, Sender } from './delivery/sender.ts'
@@ -37,13 +37,16 @@ export class World implements AsyncDisposable {
   readonly directory: string
   engine: Engine
 
-  private constructor(directory: string) {
+  readonly #more: Partial<EngineOptions>
+
+  private constructor(directory: string, more: Partial<EngineOptions>) {
     this.directory = directory
+    this.#more = more
     this.engine = this.#start()
   }
 
-  static async create(): Promise<World> {
-    return new World(await mkdtemp(join(tmpdir(), 'ebb-engine-')))
+  static async create(more: Partial<EngineOptions> = {}): Promise<World> {
+    return new World(await mkdtemp(join(tmpdir(), 'ebb-engine-')), more)
   }
 
   #start(): Engine {
@@ -81,7 +84,7 @@ export class World implements AsyncDisposable {
       log: silent,
       write: (line) => void this.spans.push(line),
     })
-    return new Engine({ directory, clock, log: silent, sender, journal, spans })
+    return new Engine({ directory, clock, log: silent, sender, journal, spans, ...this.#more })
   }
 
   async restart(config: EngineConfig): Promise<void> {

@@ -15,6 +15,7 @@ import type { Journal } from './following/journal.ts'
 import { metricsText } from './following/metrics.ts'
 import { nanoTime } from './nano-time.ts'
 import { machineDisk, type Disk } from '../log/disk.ts'
+import { EventMemory } from './delivery/memory.ts'
 import type { Sender } from './delivery/sender.ts'
 import type { EventSpans } from './following/spans.ts'
 
@@ -33,6 +34,8 @@ export interface EngineOptions {
   readonly segmentBytes?: number
   /** Default: the machine's. */
   readonly disk?: Disk
+  /** What events that are read ahead and under way may take of the memory. Default: 256 MiB. */
+  readonly memory?: EventMemory
 }
 
 /** How often old events are looked for. */
@@ -41,6 +44,7 @@ const retainEveryMs = 60_000
 export class Engine implements AsyncDisposable {
   readonly #options: EngineOptions
   readonly #disk: Disk
+  readonly #memory: EventMemory
   readonly #channels = new Map<string, Channel>()
   /** Stand for those whose log can't be opened, by uid. */
   readonly #broken = new Map<string, Inlet & { readonly problem: Error }>()
@@ -57,6 +61,7 @@ export class Engine implements AsyncDisposable {
   constructor(options: EngineOptions) {
     this.#options = options
     this.#disk = options.disk ?? machineDisk
+    this.#memory = options.memory ?? new EventMemory()
     this.#world = {
       isBrokerHost: (host) => this.#brokerHosts.has(host),
       broker: (key) => this.#inlet(this.#brokers.get(key)),
@@ -159,6 +164,7 @@ export class Engine implements AsyncDisposable {
       channel = await Channel.open(each, {
         directory: folder,
         disk: this.#disk,
+        memory: this.#memory,
         clock,
         log,
         sender,

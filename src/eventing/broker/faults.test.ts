@@ -6,6 +6,7 @@ import { test } from 'node:test'
 import { diskAtRest } from '../../testing/disk.ts'
 import { broker, brokers, event, trigger, World } from './engine.fixture.ts'
 import type { ChannelConfig } from './feed.ts'
+import { EventMemory } from './delivery/memory.ts'
 import { SendError } from './delivery/sender.ts'
 
 const structured = (json: string | Buffer, type = 'application/cloudevents+json') =>
@@ -314,4 +315,38 @@ test('what was changed while the engine was away holds when it is back', async (
     'uid-comes',
     'uid-stays',
   ])
+})
+
+test('many subscribers that hang take no more memory than a few, and hold up nobody', async () => {
+  const limit = 1 << 20
+  await using world = await World.create({ memory: new EventMemory(limit) })
+  const hanging = Array.from({ length: 20 }, (_, i) => trigger(`hangs-${i}`))
+  for (const { subscriber } of hanging) world.answers.set(subscriber?.url ?? '', ['silent'])
+  await world.engine.apply(broker(...hanging, trigger('well')))
+  const size = 16 << 10
+  for (let id = 1; id <= 100; id++)
+    await world.post('/default/b', event({ 'ce-id': `${id}` }), Buffer.alloc(size))
+  await world.settled('uid-well')
+  const underWay = world.sent.filter(({ url }) => url !== 'http://well/')
+  // Each has its share, and the one it began with.
+  assert.ok(underWay.length >= hanging.length)
+  assert.ok(underWay.length * size < 2 * limit + hanging.length * size, `${underWay.length}`)
+  assert.equal(world.sent.length - underWay.length, 100)
+})
+
+test('what the dead-letter sink refuses for good is kept, with the reason of the subscriber', async () => {
+  await using world = await World.create()
+  world.answers.set('http://t/', [{ status: 418 }])
+  world.answers.set('http://dead/', [{ status: 400 }])
+  await world.engine.apply(broker(trigger('t', { deadLetter: { url: 'http://dead/' } })))
+  await world.post('/default/b', event({ 'ce-id': 'refused' }))
+  await world.settled('uid-t')
+  const kept: unknown[] = []
+  for await (const { reason, stored } of world.engine.channel('uid-b')?.deadLetters.list() ?? [])
+    kept.push([
+      stored.event.attributes['id'],
+      reason['knativeerrorcode'],
+      reason['knativeerrordest'],
+    ])
+  assert.deepEqual(kept, [['refused', '418', 'http://t/']])
 })

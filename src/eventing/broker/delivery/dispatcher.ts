@@ -14,12 +14,15 @@ import type { SubscriptionConfig, SubscriptionStats } from '../feed.ts'
 import type { Durations } from '../following/metrics.ts'
 import type { StoredEvent } from '../stored-event.ts'
 import { compileFilter, type Filter } from './filters.ts'
+import { EventMemory, type MemoryHolder } from './memory.ts'
 import { longestWait } from './retry.ts'
 import { parkAgainMs, Steps, type State, type StepsDeps } from './steps.ts'
 
 export interface DispatcherDeps extends StepsDeps {
   readonly log: EventLog
   readonly subscription: Subscription
+  /** Shared with the others; default: of its own. */
+  readonly memory?: EventMemory
 }
 
 interface Task {
@@ -66,6 +69,7 @@ export class Dispatcher implements AsyncDisposable {
   /** In all lines together. */
   #inLine = 0
   #queuedBytes = 0
+  readonly #memory: MemoryHolder
   #inFlight = 0
   #inFlightBytes = 0
   /** Of those, what somebody waits for: it does not hold up the others. */
@@ -81,6 +85,7 @@ export class Dispatcher implements AsyncDisposable {
   constructor(deps: DispatcherDeps, config: SubscriptionConfig) {
     this.#deps = deps
     this.#config = config
+    this.#memory = (deps.memory ?? new EventMemory()).holder()
     this.#steps = new Steps(deps, config, this.#stop.signal)
     this.#readFilter()
     this.#before = new Map(deps.subscription.deferred.map((each) => [each.sequence, each]))
@@ -148,7 +153,7 @@ export class Dispatcher implements AsyncDisposable {
     while (this.#awaitedInFlight < most) {
       const task = this.#awaited.shift()
       if (!task) break
-      this.#queuedBytes -= sizeOf(task.event)
+      this.#queued(-sizeOf(task.event))
       this.#awaitedInFlight++
       void this.#run(task, 'awaited').finally(() => {
         this.#awaitedInFlight--
@@ -158,7 +163,8 @@ export class Dispatcher implements AsyncDisposable {
     const slots = this.#slots()
     while (
       this.#inFlight - this.#awaitedInFlight < slots &&
-      this.#inFlightBytes < maxInFlightBytes
+      this.#inFlightBytes < maxInFlightBytes &&
+      (this.#inFlight === 0 || this.#memory.hasRoom())
     ) {
       const task = this.#nextTask()
       if (!task) break
@@ -167,8 +173,15 @@ export class Dispatcher implements AsyncDisposable {
     const room =
       this.#queue.length + this.#awaited.length < queueLength / 2 &&
       this.#queuedBytes < maxQueuedBytes &&
+      (this.#queuedBytes === 0 || this.#memory.hasRoom()) &&
       this.#deferred.size + this.#inLine < maxDeferred
     if (!this.#taking && room) void this.#take()
+  }
+
+  /** So much more is read ahead. */
+  #queued(bytes: number): void {
+    this.#queuedBytes += bytes
+    this.#memory.hold(bytes)
   }
 
   #slots(): number {
@@ -180,7 +193,7 @@ export class Dispatcher implements AsyncDisposable {
 
   #nextTask(): Task | undefined {
     const task = this.#ready.shift() ?? this.#queue.shift()
-    this.#queuedBytes -= sizeOf(task?.event)
+    this.#queued(-sizeOf(task?.event))
     return task
   }
 
@@ -225,7 +238,7 @@ export class Dispatcher implements AsyncDisposable {
     else {
       const list = this.#isAwaited(stored) ? this.#awaited : this.#queue
       list.push(task)
-      this.#queuedBytes += sizeOf(event)
+      this.#queued(sizeOf(event))
     }
   }
 
@@ -242,7 +255,7 @@ export class Dispatcher implements AsyncDisposable {
     const isKept = this.#inLine < queueLength && this.#queuedBytes + bytes < maxQueuedBytes / 2
     line.push({ sequence, state, key, ...(isKept && { event }) })
     this.#inLine++
-    if (isKept) this.#queuedBytes += bytes
+    if (isKept) this.#queued(bytes)
     return true
   }
 
@@ -288,6 +301,7 @@ export class Dispatcher implements AsyncDisposable {
       }
       bytes = sizeOf(event)
       this.#inFlightBytes += bytes
+      this.#memory.hold(bytes)
       if (this.#isRefusedNow(event, state)) {
         this.#refused++
         this.#deps.subscription.settle(sequence)
@@ -317,6 +331,7 @@ export class Dispatcher implements AsyncDisposable {
     } finally {
       this.#inFlight--
       this.#inFlightBytes -= bytes
+      this.#memory.hold(-bytes)
       if (this.#inFlight === 0) this.#idle?.()
       this.#pump()
     }
@@ -359,7 +374,8 @@ export class Dispatcher implements AsyncDisposable {
     for (const cancel of this.#deferred.values()) cancel()
     this.#queue = []
     this.#awaited = []
-    this.#queuedBytes = 0
+    this.#queued(-this.#queuedBytes)
+    this.#memory.close()
     this.#ready = []
     this.#lines.clear()
     if (this.#inFlight > 0 && graceMs > 0)
