@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { diskAtRest } from '../../testing/disk.ts'
 import { broker, brokers, event, trigger, World } from './engine.fixture.ts'
-import type { ChannelConfig } from './feed.ts'
+import type { ChannelConfig, SubscriptionConfig } from './feed.ts'
 import { SendError } from './delivery/sender.ts'
 
 test('the ingress answers as Knative does, in its order', async () => {
@@ -184,6 +184,27 @@ test('an answer in a coding that nobody would be told of can not be used', async
   await world.post('/default/b', event())
   await world.settled('uid-ask')
   assert.match(world.steps.find(({ kind }) => kind === 'attempt')?.error ?? '', /gzip/)
+})
+
+test('an answer that is too long to be read counts by its status, where it is no event', async () => {
+  const long = { cut: true, body: Buffer.from('page') } as const
+  const reply = Object.entries(event())
+  await using world = await World.create()
+  world.answers.set('http://page/', [long])
+  world.answers.set('http://refuses/', [{ ...long, status: 400 }])
+  world.answers.set('http://event/', [{ ...long, headers: reply }])
+  const subscription = (name: string): SubscriptionConfig => ({
+    ...trigger(name, { delivery: { retry: 2 } }),
+    kind: 'Subscription',
+    reply: { url: 'http://reply/' },
+  })
+  const subscriptions = ['page', 'refuses', 'event'].map(subscription)
+  const channel = { uid: 'uid-c', namespace: 'default', name: 'c', hosts: ['c'], subscriptions }
+  await world.engine.apply({ ...broker(), channels: [{ ...channel, kind: 'Channel' }] })
+  await world.post('/', event(), '', { host: 'c' })
+  for (const { uid } of subscriptions) await world.settled(uid)
+  const calls = (name: string) => world.sent.filter(({ url }) => url === `http://${name}/`).length
+  assert.deepEqual(['page', 'refuses', 'event', 'reply'].map(calls), [1, 1, 3, 0])
 })
 
 test('what nobody takes is kept with its reason', async () => {

@@ -39,11 +39,13 @@ export interface ClientAnswer {
   /** Names in lower case. */
   readonly headers: readonly (readonly [name: string, value: string])[]
   readonly body: Buffer
+  /** The body is longer than what is read of one; this is its beginning. */
+  readonly cut?: true
 }
 
 export interface BufferedClientOptions {
   readonly clock: Clock
-  /** Of one body. */
+  /** Of one body; what is longer is cut. */
   readonly maxAnswerBytes: number
   /** Connections that are kept while nobody needs them. Default 1,024. */
   readonly maxIdle?: number
@@ -324,10 +326,18 @@ class Connection {
       }
     })
     this.#bytes = this.#bytes.subarray(end)
-    if (this.#size > maxAnswerBytes)
-      throw new Error(`the answer has more than ${maxAnswerBytes} bytes`)
-    if (body.done) this.#complete(head)
+    if (this.#size > maxAnswerBytes) this.#cut(head, maxAnswerBytes)
+    else if (body.done) this.#complete(head)
     return true
+  }
+
+  /** Nobody reads on: what comes next on this connection would be more of the same. */
+  #cut(head: ResponseHead, bytes: number): void {
+    const exchange = this.#exchange
+    const body = Buffer.concat(this.#chunks, bytes)
+    this.#reset()
+    this.destroy()
+    exchange?.end({ status: head.status, headers: headersOf(head), body, cut: true })
   }
 
   #ended(): void {

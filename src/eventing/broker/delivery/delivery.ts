@@ -16,7 +16,7 @@ import type { SubscriptionConfig } from '../feed.ts'
 import { codingOf, passThrough } from '../headers.ts'
 import type { AttemptResult } from './retry.ts'
 import { retryAfterMs } from './retry.ts'
-import type { Answer } from './sender.ts'
+import { tooLongAnswer, type Answer } from './sender.ts'
 import type { StoredEvent } from '../stored-event.ts'
 
 export const ttlExtension = 'knativebrokerttl'
@@ -147,6 +147,8 @@ export function understand(
       result: { status: 502, unusable: 'the answer has a body that is no CloudEvent' },
     }
   }
+  // It may be an event that somebody waits for: not lost without a word.
+  if (answer.cut) return { result: { status: 502, unusable: tooLongAnswer } }
   try {
     const coding = codingOf(headers)
     if (coding !== undefined) throw new CloudEventError(`content-encoding ${coding}`)

@@ -52,7 +52,7 @@ test('a name and password in a URL go along as other clients send them, to that 
       said.push(request.headers.authorization)
       const { port } = new URL(`http://${request.headers.host}`)
       const next = { '/here': '/', '/away': `http://localhost:${port}/` }[request.url ?? '']
-      response.writeHead(next ? 307 : 200, next && { location: next }).end()
+      response.writeHead(next ? 307 : 200, next ? { location: next } : {}).end()
     },
     async (url, sender) => {
       const at = url.replace('//', '//me:p%40ss%zz@')
@@ -105,6 +105,8 @@ test('no answer is a SendError that says why', async () => {
     async (url, sender, server) => {
       await refused(sender.send({ url: `${url}/early` }, message), /aborted|early/)
       await refused(sender.send({ url: `${url}/huge` }, message), /more than 8388608 bytes/)
+      const cut = await sender.send({ url: `${url}/huge` }, message, { tooLong: 'cut' })
+      assert.deepEqual([cut.status, cut.body.length, cut.cut], [200, 8 << 20, true])
       const connected = new Promise((resolve) => server.once('request', resolve))
       const silent = sender.send({ url: `${url}/silent` }, message, { timeoutMs: 500 })
       await connected

@@ -17,6 +17,8 @@ export interface Answer {
   readonly status: number
   readonly headers: Headers
   readonly body: Buffer
+  /** The body is the beginning of a longer one. */
+  readonly cut?: true
 }
 
 /** Why there was no answer. */
@@ -29,6 +31,8 @@ interface SendOptions {
   readonly signal?: AbortSignal
   /** A redirect is an answer like any other; default: it is followed. */
   readonly redirects?: 'returned'
+  /** Of an answer that is too long its beginning counts; default: it is none. */
+  readonly tooLong?: 'cut'
 }
 
 export interface Sender extends Disposable {
@@ -38,6 +42,7 @@ export interface Sender extends Disposable {
 
 /** Answers are events or a word about a failure. */
 const maxAnswerBytes = 8 << 20
+export const tooLongAnswer = `the answer has more than ${maxAnswerBytes} bytes`
 const maxRedirects = 10
 /** Silence after which a subscriber is given up, where its delivery states no time. */
 const longestMs = 15 * 60_000
@@ -77,7 +82,8 @@ export function createSender({ clock, authorization, trusted }: SenderOptions): 
   }
 
   return {
-    async send(first, message, { timeoutMs: limitMs = longestMs, signal, redirects: kept } = {}) {
+    async send(first, message, options = {}) {
+      const { timeoutMs: limitMs = longestMs, signal, redirects: kept, tooLong } = options
       const endMs = clock.monotonic() + limitMs
       let to = first
       let url = parseUrl(to.url)
@@ -91,6 +97,7 @@ export function createSender({ clock, authorization, trusted }: SenderOptions): 
         } catch (error) {
           throw failed(error, url, limitMs)
         }
+        if (answer.cut && tooLong !== 'cut') throw new SendError(tooLongAnswer)
         if (answer.status < 300 || answer.status > 399 || kept === 'returned') return answer
         const location = answer.headers.find(([name]) => name === 'location')?.[1]
         if (![301, 302, 303, 307, 308].includes(answer.status) || location === undefined)

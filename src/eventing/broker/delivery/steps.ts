@@ -232,6 +232,7 @@ export class Steps {
     try {
       const answer = await sender.send(to, message, {
         signal: this.#signal,
+        tooLong: 'cut',
         ...(timeoutMs !== undefined && { timeoutMs }),
       })
       const understood =
