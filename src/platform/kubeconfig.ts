@@ -1,4 +1,4 @@
-/** A kubeconfig for the platform, so that kubectl, kn and tkn find it (contracts/kube 7.6). Written as text: no YAML library. */
+/** A kubeconfig for the platform, so that kubectl, kn and tkn find it. Written as text: no YAML library. */
 import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Certificates } from './access/certificates.ts'

@@ -1,4 +1,4 @@
-/** Containers of pods: their defaults and what must hold of them (contracts/kube 3.12; Kubernetes' messages). */
+/** Containers of pods: their defaults and what must hold of them (Kubernetes' messages). */
 import type {
   Container as ContainerType,
   Probe as ProbeType,

@@ -1,4 +1,4 @@
-/** CronJob: a Job at each time that a schedule names (batch/v1; contracts/kube 10.5). */
+/** CronJob: a Job at each time that a schedule names (batch/v1). */
 import type { CronJob as CronJobType } from 'kubernetes-types/batch/v1.js'
 import { ageColumn, nameColumn } from './columns.ts'
 import { changed } from './container.ts'

@@ -1,5 +1,5 @@
 /**
- * CustomResourceDefinition: a kind that users bring (contracts/kube 8.1). Shape and defaults only; what it may say and
+ * CustomResourceDefinition: a kind that users bring. Shape and defaults only; what it may say and
  * what it does is known to the API server's `extension/`.
  */
 import type { CustomResourceDefinition as CustomResourceDefinitionType } from 'kubernetes-types/apiextensions/v1.js'

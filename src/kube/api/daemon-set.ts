@@ -1,4 +1,4 @@
-/** DaemonSet: one pod on each node that suits it (apps/v1; contracts/kube 10.4). */
+/** DaemonSet: one pod on each node that suits it (apps/v1). */
 import type { DaemonSet as DaemonSetType } from 'kubernetes-types/apps/v1.js'
 import { ageColumn, nameColumn, templateColumns } from './columns.ts'
 import { changed } from './container.ts'

@@ -1,4 +1,4 @@
-/** Deployment: equal pods kept running, changes of the template rolled out (contracts/kube 3.12, 10.2). */
+/** Deployment: equal pods kept running, changes of the template rolled out. */
 import type { Deployment as DeploymentType } from 'kubernetes-types/apps/v1.js'
 import { ageColumn, nameColumn, templateColumns } from './columns.ts'
 import { changed } from './container.ts'

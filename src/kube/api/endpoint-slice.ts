@@ -1,4 +1,4 @@
-/** EndpointSlice: a part of the addresses and ports behind a Service (contracts/kube 10.7). */
+/** EndpointSlice: a part of the addresses and ports behind a Service. */
 import type { EndpointSlice as EndpointSliceType } from 'kubernetes-types/discovery/v1.js'
 import { ageColumn, nameColumn } from './columns.ts'
 import type { KindDefinition } from './kind.ts'

@@ -1,4 +1,4 @@
-/** Endpoints: the addresses and ports behind a Service, of the same name (contracts/kube 10.7). */
+/** Endpoints: the addresses and ports behind a Service, of the same name. */
 import type { Endpoints as EndpointsType } from 'kubernetes-types/core/v1.js'
 import { ageColumn, nameColumn } from './columns.ts'
 import type { KindDefinition } from './kind.ts'

@@ -1,6 +1,6 @@
 /**
  * Ephemeral containers: added to a running pod to look at it (`kubectl debug`), by the subresource `ephemeralcontainers`
- * alone, and never changed or removed. Rules follow contracts/kube 6.6 and upstream's ValidatePodEphemeralContainersUpdate.
+ * alone, and never changed or removed. Rules follow upstream's ValidatePodEphemeralContainersUpdate.
  */
 import type { EphemeralContainer as EphemeralContainerType } from 'kubernetes-types/core/v1.js'
 import { containerProblems, defaultContainer, type Container } from './container.ts'

@@ -1,4 +1,4 @@
-/** Event: what happened to an object, for people to read (contracts/kube 10.9). Not the same as a CloudEvent. */
+/** Event: what happened to an object, for people to read. Not the same as a CloudEvent. */
 import type { Event as EventType } from 'kubernetes-types/core/v1.js'
 import type { Column, KindDefinition } from './kind.ts'
 import { humanAge, humanDuration } from './printer.ts'

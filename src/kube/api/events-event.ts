@@ -1,6 +1,6 @@
 /**
- * Event as events.k8s.io/v1 has it: the very Events of the core group under other names of fields (contracts/kube 10.9).
- * The API server translates requests for it, `apiserver/events-view.ts`.
+ * Event as events.k8s.io/v1 has it: the very Events of the core group under other names of fields.
+ * The API server translates requests for it, `apiserver/views.ts`.
  */
 import { Event } from './event.ts'
 import type { FieldReader, KindDefinition } from './kind.ts'

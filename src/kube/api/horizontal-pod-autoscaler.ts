@@ -1,4 +1,4 @@
-/** HorizontalPodAutoscaler: the size of a workload by what its pods use (autoscaling/v2, and v1; contracts/kube 10.6). */
+/** HorizontalPodAutoscaler: the size of a workload by what its pods use (autoscaling/v2, and v1). */
 import type { HorizontalPodAutoscaler as AutoscalerType } from 'kubernetes-types/autoscaling/v2.js'
 import { ageColumn, nameColumn } from './columns.ts'
 import { changed } from './container.ts'

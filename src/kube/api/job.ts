@@ -1,4 +1,4 @@
-/** Job: pods that run to their end, as many and as often as it takes (batch/v1; contracts/kube 10.5). */
+/** Job: pods that run to their end, as many and as often as it takes (batch/v1). */
 import type { Job as JobType } from 'kubernetes-types/batch/v1.js'
 import { ageColumn, nameColumn, templateColumns } from './columns.ts'
 import { changed } from './container.ts'

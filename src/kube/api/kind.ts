@@ -180,7 +180,7 @@ export interface KindDefinition<T extends KubeObject = KubeObject> extends Kind<
   readonly nameRule?: 'subdomain' | 'label' | 'dns1035' | 'path'
   /** True: nobody stores such objects, they can only be read, and not watched (metrics.k8s.io). */
   readonly readOnly?: boolean
-  /** Built-in kinds that accept PUT on an absent object (contracts/kube 1.2). */
+  /** Built-in kinds that accept PUT on an absent object. */
   readonly createOnUpdate?: boolean
   /** False for built-in kinds that refuse PUT without resourceVersion (Lease). Default true for `builtin`. */
   readonly unconditionalUpdate?: boolean

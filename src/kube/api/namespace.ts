@@ -1,4 +1,4 @@
-/** Namespace: a scope for names, and what is deleted together (contracts/kube 3.5). */
+/** Namespace: a scope for names, and what is deleted together. */
 import type { Namespace as NamespaceType } from 'kubernetes-types/core/v1.js'
 import { ageColumn, nameColumn } from './columns.ts'
 import type { KindDefinition } from './kind.ts'

@@ -1,4 +1,4 @@
-/** Node: the machine that runs pods; here there is one (contracts/kube 10.1). */
+/** Node: the machine that runs pods; here there is one. */
 import type { Node as NodeType } from 'kubernetes-types/core/v1.js'
 import { ageColumn, nameColumn } from './columns.ts'
 import type { Column, KindDefinition } from './kind.ts'

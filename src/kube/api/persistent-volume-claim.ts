@@ -1,6 +1,6 @@
 /**
  * PersistentVolumeClaim: storage that outlives pods, as a pod's author asks for it. A claim that names no class gets the
- * default one, and is kept from vanishing while pods use it (contracts/kube 3.12, 11).
+ * default one, and is kept from vanishing while pods use it.
  */
 import type { PersistentVolumeClaim as ClaimType } from 'kubernetes-types/core/v1.js'
 import { ageColumn, nameColumn } from './columns.ts'

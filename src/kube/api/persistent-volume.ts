@@ -1,4 +1,4 @@
-/** PersistentVolume: storage of the machine that one claim at a time may have (contracts/kube 3.12, 11). */
+/** PersistentVolume: storage of the machine that one claim at a time may have. */
 import type { PersistentVolume as VolumeType } from 'kubernetes-types/core/v1.js'
 import { ageColumn, nameColumn } from './columns.ts'
 import type { AdmissionContext, Column, KindDefinition } from './kind.ts'

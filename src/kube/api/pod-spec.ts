@@ -1,4 +1,4 @@
-/** The spec of pods and pod templates: defaults and validation (contracts/kube 3.12), shared by every workload kind. */
+/** The spec of pods and pod templates: defaults and validation, shared by every workload kind. */
 import type {
   PodSpec as PodSpecType,
   PodTemplateSpec as PodTemplateSpecType,

@@ -1,4 +1,4 @@
-/** What `kubectl get pods` says of a pod: READY, STATUS and RESTARTS (contracts/kube 10.8, "Status column algorithm"). */
+/** What `kubectl get pods` says of a pod: READY, STATUS and RESTARTS. */
 import type { ContainerStatus as ContainerStatusType } from 'kubernetes-types/core/v1.js'
 import type { Pod } from './pod.ts'
 import { humanAge } from './printer.ts'

@@ -1,4 +1,4 @@
-/** Pod: containers that run together on the node. Defaults, immutability and columns follow contracts/kube 3.12, 10.8, 11. */
+/** Pod: containers that run together on the node. Its defaults, what of it can change, and its columns. */
 import type { Pod as PodType } from 'kubernetes-types/core/v1.js'
 import { ageColumn, nameColumn } from './columns.ts'
 import { changed } from './container.ts'

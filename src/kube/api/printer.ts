@@ -1,4 +1,4 @@
-/** How values are shown in tables: ages, names and lists, spelt as `kubectl get` users know them (contracts/kube 10.9, 11). */
+/** How values are shown in tables: ages, names and lists, spelt as `kubectl get` users know them. */
 import type { KubeObject } from './meta.ts'
 
 const SECOND = 1000

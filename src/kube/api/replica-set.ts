@@ -1,4 +1,4 @@
-/** ReplicaSet: a given number of pods of one template (contracts/kube 3.12, 10.3). */
+/** ReplicaSet: a given number of pods of one template. */
 import type { ReplicaSet as ReplicaSetType } from 'kubernetes-types/apps/v1.js'
 import { ageColumn, nameColumn, templateColumns } from './columns.ts'
 import { changed } from './container.ts'

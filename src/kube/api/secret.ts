@@ -1,4 +1,4 @@
-/** Secret: confidential data. `stringData` is a way to write, never stored (contracts/kube 3.12). */
+/** Secret: confidential data. `stringData` is a way to write, never stored. */
 import type { Secret as SecretType } from 'kubernetes-types/core/v1.js'
 import { ageColumn, nameColumn } from './columns.ts'
 import type { AdmissionContext, KindDefinition } from './kind.ts'

@@ -1,6 +1,6 @@
 /**
  * What the ServiceAccount admission of Kubernetes adds to a pod that is created: the volume `kube-api-access-…` with token,
- * root certificate and namespace, mounted into every container, and the account's pull secrets (contracts/kube 3.12).
+ * root certificate and namespace, mounted into every container, and the account's pull secrets.
  */
 import type { Container } from './container.ts'
 import type { PodSpec } from './pod-spec.ts'

@@ -1,5 +1,5 @@
 /**
- * Service (core): a stable name and address for a set of pods (contracts/kube 3.12, 10.7). Its
+ * Service (core): a stable name and address for a set of pods. Its
  * addresses are given out by the API server; Knative's Service is in `serving/api`.
  */
 import type { Service as ServiceType } from 'kubernetes-types/core/v1.js'

@@ -1,4 +1,4 @@
-/** StatefulSet: pods with names and volumes of their own, made and replaced in order (apps/v1; contracts/kube 10.4). */
+/** StatefulSet: pods with names and volumes of their own, made and replaced in order (apps/v1). */
 import type { StatefulSet as StatefulSetType } from 'kubernetes-types/apps/v1.js'
 import { ageColumn, nameColumn, templateColumns } from './columns.ts'
 import { changed } from './container.ts'

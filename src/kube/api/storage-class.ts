@@ -1,4 +1,4 @@
-/** StorageClass: how volumes for claims are made, and when (contracts/kube 3.12, 11). */
+/** StorageClass: how volumes for claims are made, and when. */
 import type { StorageClass as StorageClassType } from 'kubernetes-types/storage/v1.js'
 import { ageColumn } from './columns.ts'
 import type { AdmissionContext, KindDefinition } from './kind.ts'

@@ -1,6 +1,6 @@
 /**
  * What the API server does with any object by its schema alone: find unknown fields, prune them, fill in
- * defaults, drop nulls (contracts/kube 3.12, 8.2). Everything is copy on write: an object that needs no change
+ * defaults, drop nulls. Everything is copy on write: an object that needs no change
  * comes back as the same reference. Types and value ranges are checked in `type-errors.ts`.
  */
 import { resolve } from './builtin.ts'

@@ -1,4 +1,4 @@
-/** Webhooks that admission asks: MutatingWebhookConfiguration and ValidatingWebhookConfiguration (contracts/kube 8.3). */
+/** Webhooks that admission asks: MutatingWebhookConfiguration and ValidatingWebhookConfiguration. */
 import type {
   MutatingWebhookConfiguration as MutatingType,
   ValidatingWebhookConfiguration as ValidatingType,

@@ -1,6 +1,6 @@
 /**
  * ObjectMeta as the server keeps it: what it fills in, what clients may not change, and what names, labels and
- * owner references must look like (contracts/kube §3.1; apimachinery `api/validation`).
+ * owner references must look like (apimachinery `api/validation`).
  */
 import { rfc3339 } from '../../lib/clock.ts'
 import { randomInt } from '../../lib/random.ts'

@@ -1,6 +1,6 @@
 /**
  * Namespaces: the ones there from the start, what each is furnished with before anyone can use it, and when one
- * takes new objects (contracts/kube §3.5).
+ * takes new objects.
  */
 import { rfc3339 } from '../../lib/clock.ts'
 import type { KubeObject } from '../api/meta.ts'

@@ -1,6 +1,6 @@
 /**
- * Protobuf request bodies, which kubectl 1.32 and later send for some commands and take no "no" for (contracts/kube
- * 1.4). Decoding only: answers are JSON. Field numbers and types come from `kube-proto-fields.json`, loaded at the
+ * Protobuf request bodies, which kubectl 1.32 and later send for some commands and take no "no" for.
+ * Decoding only: answers are JSON. Field numbers and types come from `kube-proto-fields.json`, loaded at the
  * first such body.
  */
 import { createRequire } from 'node:module'

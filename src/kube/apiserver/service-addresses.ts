@@ -1,5 +1,5 @@
 /**
- * Addresses of Services: ClusterIPs from 10.96.0.0/12 and node ports from 30000-32767 (contracts/kube §10.7). Who holds
+ * Addresses of Services: ClusterIPs from 10.96.0.0/12 and node ports from 30000-32767. Who holds
  * what is derived from the stored Services and followed through the store; giving one out looks at one or two
  * candidates, however many are taken.
  */

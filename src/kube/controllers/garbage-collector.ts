@@ -1,5 +1,5 @@
 /**
- * Garbage collection by owner references (contracts/kube.md section 3.6): dependents go when all their owners are gone,
+ * Garbage collection by owner references: dependents go when all their owners are gone,
  * before their owner does when it is deleted in the foreground, and stay, without the reference, when it is orphaned.
  * Owners are matched by uid. One owner that is not in the caches is asked for live before anything is deleted.
  */

@@ -1,6 +1,6 @@
 /**
  * The Service `default/kubernetes`, by which programs in pods and many scripts know the API server: the first address of
- * the service range, with the server's own address behind it (contracts/kube.md section 10.1). It is hung on the
+ * the service range, with the server's own address behind it. It is hung on the
  * Namespace `default`, which always exists, so that whoever deletes or changes a part of it gets it back.
  */
 import { EndpointSlice } from '../api/endpoint-slice.ts'

@@ -1,6 +1,5 @@
 /**
- * Empties a namespace that is being deleted and then lets it go, telling in its conditions what it still waits for
- * (contracts/kube.md section 3.5).
+ * Empties a namespace that is being deleted and then lets it go, telling in its conditions what it still waits for.
  */
 import { rfc3339 } from '../../lib/clock.ts'
 import type { Kind } from '../api/kind.ts'

@@ -1,4 +1,4 @@
-/** Which pods go first when there are too many (contracts/kube.md section 10.3). */
+/** Which pods go first when there are too many. */
 import type { Pod } from '../api/pod.ts'
 import { isReady, podCondition } from './pod-state.ts'
 

@@ -1,6 +1,6 @@
 /**
  * Keeps a ReplicaSet's number of pods: creates what is missing, deletes what is too much, replaces what has ended.
- * The behaviour of kube-controller-manager's replicaset controller (contracts/kube.md section 10.3). Creation stops at
+ * The behaviour of kube-controller-manager's replicaset controller. Creation stops at
  * the first refusal, which is stricter than upstream's slow start and has the same purpose.
  */
 import { rfc3339 } from '../../lib/clock.ts'

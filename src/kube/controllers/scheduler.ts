@@ -1,6 +1,6 @@
 /**
- * Binds pods to the node that has room for them: kube-scheduler for a machine of one node (or few), with its texts
- * (contracts/kube.md section 10.8). What is free is kept as running totals, so a pod costs the same whatever number of
+ * Binds pods to the node that has room for them: kube-scheduler for a machine of one node (or few), with its texts.
+ * What is free is kept as running totals, so a pod costs the same whatever number of
  * pods there is.
  */
 import { rfc3339 } from '../../lib/clock.ts'

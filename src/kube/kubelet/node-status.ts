@@ -1,4 +1,4 @@
-/** The Node object of this machine, as contracts/kube §10.1 shows one, and its heartbeat. */
+/** The Node object of this machine, as a kubelet writes one, and its heartbeat. */
 import { readFileSync, statfsSync } from 'node:fs'
 import { arch, cpus, hostname, networkInterfaces, release, totalmem } from 'node:os'
 import { rfc3339 } from '../../lib/clock.ts'

@@ -1,6 +1,6 @@
 /**
  * Sends spans away: gathered for a few seconds, at most so many, and dropped rather than kept when the collector is
- * slow or gone. Protocols are config-observability's `tracing-protocol` (contracts/serving.md 7.3).
+ * slow or gone. Protocols are config-observability's `tracing-protocol`.
  */
 import type { Clock } from '../clock.ts'
 import type { Log } from '../log.ts'

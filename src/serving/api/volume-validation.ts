@@ -1,4 +1,4 @@
-/** What must hold of a Revision's volumes and of their mounts (contract serving §1.10 "Volumes", "Mounts"). */
+/** What must hold of a Revision's volumes and of their mounts. */
 import {
   disallowedFields,
   genericError,

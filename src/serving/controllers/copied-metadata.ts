@@ -1,4 +1,4 @@
-/** What of an object's labels and annotations its children carry (contracts/serving 1.11, 1.12). */
+/** What of an object's labels and annotations its children carry. */
 import type { ObjectMeta, StringMap } from '../../kube/api/meta.ts'
 import { annotation, annotationSpellings, label } from '../api/names.ts'
 

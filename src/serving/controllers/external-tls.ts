@@ -1,4 +1,4 @@
-/** What a Route's or DomainMapping's annotations say of TLS (contracts/serving 5.10, 1.12). */
+/** What a Route's or DomainMapping's annotations say of TLS. */
 import type { StringMap } from '../../kube/api/meta.ts'
 import { annotationSpellings, firstSpelling } from '../api/names.ts'
 

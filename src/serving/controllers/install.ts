@@ -1,6 +1,6 @@
 /**
  * What a fresh API server needs before Knative Serving runs on it: the system namespace with its config-* ConfigMaps,
- * and the names under which scripts look for the gateway (contracts/serving 7.4; the LoadBalancer Services of Istio and
+ * and the names under which scripts look for the gateway (the LoadBalancer Services of Istio and
  * Kourier). May run at each start: what users have changed stays, only the gateway's address and port are Ebb's.
  */
 import { ConfigMap } from '../../kube/api/config-map.ts'

@@ -1,5 +1,5 @@
 /**
- * The data plane as one value: ingress, activator and queue-proxy in one hop (contracts/serving.md section 4). Started
+ * The data plane as one value: ingress, activator and queue-proxy in one hop. Started
  * by `main.ts` as a process of its own, or by a test in its own process.
  */
 import type { Clock } from '../../lib/clock.ts'

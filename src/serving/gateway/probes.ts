@@ -1,6 +1,6 @@
 /**
- * Requests that ask the data plane itself: Knative's network probes and the kubelet's (contracts/serving.md 4.2 to
- * 4.4). They are answered here and never reach an app, are not counted, and wake nothing.
+ * Requests that ask the data plane itself: Knative's network probes and the kubelet's.
+ * They are answered here and never reach an app, are not counted, and wake nothing.
  */
 import { Field } from '../../lib/http1/fields.ts'
 import type { RequestHead } from '../../lib/http1/head.ts'

@@ -1,4 +1,4 @@
-/** The three time limits as Knative's users see them (contracts/serving.md 4.5), for both protocols, event streams and upgraded connections. */
+/** The three time limits as Knative's users see them, for both protocols, event streams and upgraded connections. */
 import assert from 'node:assert/strict'
 import { type ClientHttp2Stream, connect } from 'node:http2'
 import { connect as dial, type Socket } from 'node:net'

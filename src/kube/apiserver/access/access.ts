@@ -1,4 +1,4 @@
-/** Who calls and what he may do, as one value that the API server and its HTTPS front share (contracts/kube §7). */
+/** Who calls and what he may do, as one value that the API server and its HTTPS front share. */
 import type { Clock } from '../../../lib/clock.ts'
 import type { Log } from '../../../lib/log.ts'
 import type { Random } from '../../../lib/random.ts'

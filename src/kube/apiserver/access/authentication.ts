@@ -1,5 +1,5 @@
 /**
- * Who is calling (contracts/kube §7.1): a client certificate, a bearer token, or nobody. A credential that is not
+ * Who is calling: a client certificate, a bearer token, or nobody. A credential that is not
  * believed is refused; it never counts as nobody's.
  */
 import { createHash } from 'node:crypto'

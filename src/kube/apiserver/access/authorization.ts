@@ -1,5 +1,5 @@
 /**
- * Who may do what: `system:masters` everything, the others what roles give them (contracts/kube §7.5). Refusals are in
+ * Who may do what: `system:masters` everything, the others what roles give them. Refusals are in
  * Kubernetes' words, which people paste into search engines and programs match.
  */
 import type { UserInfo } from '../../api/kind.ts'

@@ -1,4 +1,4 @@
-/** `/healthz`, `/livez` and `/readyz` with their checks, as Kubernetes lists them (contracts/kube §2.6). */
+/** `/healthz`, `/livez` and `/readyz` with their checks, as Kubernetes lists them. */
 import type { ServerResponse } from 'node:http'
 import { send } from '../http/answers.ts'
 

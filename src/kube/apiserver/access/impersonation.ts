@@ -1,5 +1,5 @@
 /**
- * On whose behalf a caller asks (`Impersonate-User` and its like, contracts/kube §7.3): every part of the other identity
+ * On whose behalf a caller asks (`Impersonate-User` and its like): every part of the other identity
  * has to be allowed him by the verb `impersonate`.
  */
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'

@@ -1,4 +1,4 @@
-/** The review APIs that ask "who am I" and "may I": POSTs that store nothing (contracts/kube §7.4). */
+/** The review APIs that ask "who am I" and "may I": POSTs that store nothing. */
 import type { UserInfo } from '../../api/kind.ts'
 import type { ApiRequest, ApiResponse } from '../../api/protocol.ts'
 import { badRequest, invalid } from '../../api/status-error.ts'

@@ -1,5 +1,5 @@
 /**
- * Tokens of ServiceAccounts (contracts/kube §7.2): what they say, and whom they stand for as long as the account and
+ * Tokens of ServiceAccounts: what they say, and whom they stand for as long as the account and
  * what they are bound to live. Old ones without an end belong to a Secret and die with it.
  */
 import { createHash, randomUUID } from 'node:crypto'

@@ -1,4 +1,4 @@
-/** POST serviceaccounts/<name>/token: a TokenRequest, answered with a token (contracts/kube §7.2). Nothing is stored. */
+/** POST serviceaccounts/<name>/token: a TokenRequest, answered with a token. Nothing is stored. */
 import { rfc3339 } from '../../../lib/clock.ts'
 import type { KubeObject } from '../../api/meta.ts'
 import type { ApiResponse } from '../../api/protocol.ts'

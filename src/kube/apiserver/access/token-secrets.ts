@@ -1,6 +1,6 @@
 /**
  * Secrets of type `kubernetes.io/service-account-token`: filled with a token that lives as long as they do, the
- * authority's certificate and the namespace (contracts/kube §7.2). They go with their account, as its dependants.
+ * authority's certificate and the namespace. They go with their account, as its dependants.
  */
 import { ServiceAccount } from '../../api/service-account.ts'
 import type { AdmissionContext } from '../../api/kind.ts'

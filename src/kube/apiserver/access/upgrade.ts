@@ -1,5 +1,5 @@
 /**
- * Connections that leave HTTP: exec, attach, port-forward and proxied WebSockets (contracts/kube §6). They pass the
+ * Connections that leave HTTP: exec, attach, port-forward and proxied WebSockets. They pass the
  * same door as every request: who calls, for whom, and whether he may; only then somebody else takes the socket.
  */
 import { ServerResponse } from 'node:http'

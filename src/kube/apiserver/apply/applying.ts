@@ -1,6 +1,6 @@
 /**
  * Server-side apply as a function of values: the live object, its managers and a configuration in, the object and its
- * managers out (contracts/kube §5.5). Follows structured-merge-diff's `merge.Updater` and apimachinery's
+ * managers out. Follows structured-merge-diff's `merge.Updater` and apimachinery's
  * `managedfields`: who applies owns what the configuration says; what it said before and says no longer goes, unless
  * others hold it; what others say otherwise is a conflict.
  */

@@ -1,4 +1,4 @@
-/** 409 of an apply that says of a field what another manager says otherwise, in Kubernetes' words (contracts/kube §5.5). */
+/** 409 of an apply that says of a field what another manager says otherwise, in Kubernetes' words. */
 import { StatusError } from '../../api/status-error.ts'
 import { places, placeText } from './field-set.ts'
 import type { FieldTree } from './field-set.ts'

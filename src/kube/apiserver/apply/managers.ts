@@ -1,5 +1,5 @@
 /**
- * `metadata.managedFields`: who last spoke of which field (contracts/kube §3.11). One entry for each manager that applies
+ * `metadata.managedFields`: who last spoke of which field. One entry for each manager that applies
  * (and subresource), one for each that updates (and version and subresource). An entry without `fieldsV1` is the store's
  * short form: its manager owns everything in its part of the object (`tracking.ts`); clients never see it.
  */

@@ -1,6 +1,6 @@
 /**
  * PATCH with `application/apply-patch+yaml`: reads the configuration, refuses what it may not say, lays it over the live
- * object and stores the result by the rules of an update, or of a create where nothing is there yet (contracts/kube §5.5).
+ * object and stores the result by the rules of an update, or of a create where nothing is there yet.
  */
 import { rfc3339 } from '../../../lib/clock.ts'
 import type { KubeObject } from '../../api/meta.ts'

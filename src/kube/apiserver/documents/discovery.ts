@@ -1,5 +1,5 @@
 /**
- * Discovery documents (contracts/kube 2): which groups, versions and resources there are, in the old form (one
+ * Discovery documents: which groups, versions and resources there are, in the old form (one
  * document a group version) and the aggregated one. Made from the kinds when first asked for, then kept.
  */
 import { createHash } from 'node:crypto'
@@ -87,7 +87,7 @@ const review = (plural: string, kind: string, namespaced = false) => ({
   verbs: ['create'],
 })
 
-/** Questions about who one is and what one may do (contracts/kube 7.4). */
+/** Questions about who one is and what one may do. */
 const reviews: readonly ExtraResources[] = [
   {
     group: 'authentication.k8s.io',

@@ -1,4 +1,4 @@
-/** Everything at the API's address that is no resource: discovery, OpenAPI, version (contracts/kube §2). */
+/** Everything at the API's address that is no resource: discovery, OpenAPI, version. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { KindDefinition } from '../../api/kind.ts'
 import { send } from '../http/answers.ts'

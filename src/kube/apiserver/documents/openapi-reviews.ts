@@ -1,5 +1,5 @@
 /**
- * What OpenAPI says of the reviews, which are answered without being stored (contracts/kube 7.4; the answers are in
+ * What OpenAPI says of the reviews, which are answered without being stored (the answers are in
  * access/reviews.ts): so that `kubectl explain`, `kubectl create -f` and generated clients know them too.
  */
 import { builtin } from '../../api/schema.ts'

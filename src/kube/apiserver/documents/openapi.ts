@@ -1,5 +1,5 @@
 /**
- * OpenAPI documents made from the kinds (contracts/kube 2.5): the v3 index, one document a group version, and v2.
+ * OpenAPI documents made from the kinds: the v3 index, one document a group version, and v2.
  * kubectl reads them for `explain`, for the merge keys of `apply`, and to learn that the server validates fields.
  */
 import { createHash } from 'node:crypto'

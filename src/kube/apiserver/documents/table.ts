@@ -1,6 +1,6 @@
 /**
  * The Table form of objects (meta.k8s.io/v1), which `kubectl get` asks for: the server computes each cell from the
- * kind's columns (contracts/kube 1.5). The metadata in a row leaves the field managers out: nobody looks for them there,
+ * kind's columns. The metadata in a row leaves the field managers out: nobody looks for them there,
  * and they would be most of the answer.
  */
 import { ageColumn, nameColumn } from '../../api/columns.ts'

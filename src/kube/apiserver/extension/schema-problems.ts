@@ -1,5 +1,5 @@
 /**
- * What a structural schema may be (apiextensions `structural/validation`; contracts/kube 8.2): every place has a type,
+ * What a structural schema may be (apiextensions `structural/validation`): every place has a type,
  * nothing but validations stands in allOf, anyOf, oneOf and not, and defaults are valid values of their own schema.
  */
 import { isObject } from '../../api/schema-node.ts'

@@ -1,5 +1,5 @@
 /**
- * A value against the whole schema of a custom kind, in apiextensions' words (contracts/kube 8.2; kube-openapi
+ * A value against the whole schema of a custom kind, in apiextensions' words (kube-openapi
  * `validation`). With the stored object beside it, what has not changed is not complained of again ("ratcheting"), so
  * that a schema may become stricter without locking the objects that are already there.
  */

@@ -1,5 +1,5 @@
 /**
- * The API over HTTPS (contracts/kube §1): connections and their limits, who calls, and which part answers. HTTP/1.1
+ * The API over HTTPS: connections and their limits, who calls, and which part answers. HTTP/1.1
  * only: every client speaks it, and exec and port-forward need it.
  */
 import { createServer } from 'node:http'

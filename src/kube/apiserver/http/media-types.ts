@@ -1,4 +1,4 @@
-/** What a client wants to see (`Accept`) and what it sent (`Content-Type`), contracts/kube §1.4. */
+/** What a client wants to see (`Accept`) and what it sent (`Content-Type`). */
 
 /** How an answer is to be written. */
 export interface Representation {

@@ -1,4 +1,4 @@
-/** Refusals of query parameters: 422 on `ListOptions.meta.k8s.io ""` and the like (contracts/kube §1.7). */
+/** Refusals of query parameters: 422 on `ListOptions.meta.k8s.io ""` and the like. */
 import { invalid } from '../../api/status-error.ts'
 import type { StatusError } from '../../api/status-error.ts'
 

@@ -1,4 +1,4 @@
-/** GET pods/log: which container, which part of its log, then raw bytes (contracts/kube §6.1). */
+/** GET pods/log: which container, which part of its log, then raw bytes. */
 import type { ServerResponse } from 'node:http'
 import type { Clock } from '../../../lib/clock.ts'
 import type { UnknownObject } from '../../api/meta.ts'

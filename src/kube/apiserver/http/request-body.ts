@@ -1,4 +1,4 @@
-/** Request bodies: read within the limit, decoded from JSON, YAML or protobuf (contracts/kube §1.2, §1.4). */
+/** Request bodies: read within the limit, decoded from JSON, YAML or protobuf. */
 import type { IncomingMessage } from 'node:http'
 import type { Clock } from '../../../lib/clock.ts'
 import type { PatchType } from '../../api/protocol.ts'

@@ -1,4 +1,4 @@
-/** Query parameters and DeleteOptions bodies as `RequestOptions` (contracts/kube §1.6). */
+/** Query parameters and DeleteOptions bodies as `RequestOptions`. */
 import type { PropagationPolicy, RequestOptions } from '../../api/protocol.ts'
 import { badRequest } from '../../api/status-error.ts'
 import { invalidOption } from './option-errors.ts'

@@ -1,4 +1,4 @@
-/** What a URL path of the API names (contracts/kube §1.1). */
+/** What a URL path of the API names. */
 
 /** A path under `/api/<version>` or `/apis/<group>/<version>` with something behind it. */
 export interface ResourcePath {

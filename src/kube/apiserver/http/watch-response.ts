@@ -1,5 +1,5 @@
 /**
- * A watch as a stream of lines (contracts/kube §4). Headers go out at once; a client that stops reading is let go
+ * A watch as a stream of lines. Headers go out at once; a client that stops reading is let go
  * rather than buffered for: the store ends a watch that is too far behind, the connection one that stands still.
  */
 import type { ServerResponse } from 'node:http'

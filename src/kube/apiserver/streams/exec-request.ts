@@ -1,4 +1,4 @@
-/** What the query of exec and attach asks for (contracts/kube §6.2). */
+/** What the query of exec and attach asks for. */
 import type { UnknownObject } from '../../api/meta.ts'
 import { badRequest, StatusError } from '../../api/status-error.ts'
 import { chooseContainer } from '../http/pod-log-endpoint.ts'

@@ -1,4 +1,4 @@
-/** How a command ended, as clients of exec and attach read it from the error channel (contracts/kube §6.3). */
+/** How a command ended, as clients of exec and attach read it from the error channel. */
 import { StatusError, type Status } from '../../api/status-error.ts'
 
 export type ExitStatus = Partial<Status> & Pick<Status, 'metadata' | 'status'>

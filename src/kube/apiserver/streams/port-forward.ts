@@ -1,5 +1,5 @@
 /**
- * Port-forward over SPDY/3.1 (contracts/kube §6.5), on a socket of its own or through a WebSocket: for each connection
+ * Port-forward over SPDY/3.1, on a socket of its own or through a WebSocket: for each connection
  * that the client has accepted a pair of streams with the same `requestid`, one for bytes, one to tell what went wrong.
  */
 import { finished, type Duplex } from 'node:stream'

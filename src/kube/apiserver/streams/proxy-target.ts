@@ -1,4 +1,4 @@
-/** Where a request to a proxy subresource goes: `pods/[scheme:]name[:port]`, `services/[scheme:]name[:port]` (contracts/kube §6.6). */
+/** Where a request to a proxy subresource goes: `pods/[scheme:]name[:port]`, `services/[scheme:]name[:port]`. */
 import { connect } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../../../lib/clock.ts'

@@ -1,5 +1,5 @@
 /**
- * The proxy subresources of pods and services (contracts/kube §6.6): requests, and connections that upgrade, passed on to a
+ * The proxy subresources of pods and services: requests, and connections that upgrade, passed on to a
  * program. What it answers comes back as it is, but for redirects and links, which are turned so that they lead here again.
  */
 import {

@@ -1,4 +1,4 @@
-/** From HTTP to SPDY/3.1 (contracts/kube §6.4): which protocol the streams follow, and the answer that begins it. */
+/** From HTTP to SPDY/3.1: which protocol the streams follow, and the answer that begins it. */
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { StatusError } from '../../api/status-error.ts'

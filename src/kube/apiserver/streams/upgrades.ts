@@ -1,5 +1,5 @@
 /**
- * Connections that leave HTTP for a pod (contracts/kube §6): exec, attach and port-forward, each over SPDY or a WebSocket.
+ * Connections that leave HTTP for a pod: exec, attach and port-forward, each over SPDY or a WebSocket.
  * Their caller is known and may. As long as nothing was answered, what is wrong is an ordinary Status.
  */
 import type { Duplex } from 'node:stream'

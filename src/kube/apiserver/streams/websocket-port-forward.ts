@@ -1,5 +1,5 @@
 /**
- * Port-forward over plain WebSocket channels, as @kubernetes/client-node speaks it (contracts/kube §6.5): the ports stand
+ * Port-forward over plain WebSocket channels, as @kubernetes/client-node speaks it: the ports stand
  * in the query; of the i-th, channel 2i carries bytes and 2i+1 what went wrong. Each begins with the port, two bytes, low
  * byte first.
  */

@@ -1,5 +1,5 @@
 /**
- * Exec and attach over a WebSocket (contracts/kube §6.3): messages that begin with the number of their channel. Version 5
+ * Exec and attach over a WebSocket: messages that begin with the number of their channel. Version 5
  * can end the input; the older ones end it only with the connection. The `base64` protocols say the same in text.
  */
 import { once } from 'node:events'

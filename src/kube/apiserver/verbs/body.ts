@@ -1,6 +1,6 @@
 /**
  * From what a client sent to an object in the storage version: type and version checked, unknown and duplicate
- * fields reported or refused, pruned, converted, defaulted, its types verified (contracts/kube §3.10, §3.12).
+ * fields reported or refused, pruned, converted, defaulted, its types verified.
  */
 import type { KubeObject, ObjectMeta } from '../../api/meta.ts'
 import { conforms } from '../../api/conforming.ts'

@@ -1,6 +1,5 @@
 /**
- * DELETE: preconditions, propagation finalizers, graceful leaving, finalizers that hold an object back, and its end
- * (contracts/kube §3.4).
+ * DELETE: preconditions, propagation finalizers, graceful leaving, finalizers that hold an object back, and its end.
  */
 import { rfc3339 } from '../../../lib/clock.ts'
 import { keyOf } from '../../api/meta.ts'

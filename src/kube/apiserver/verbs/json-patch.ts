@@ -1,6 +1,6 @@
 /**
  * JSON Patch (RFC 6902) by the library `rfc6902`, fenced: a limit on operations, no way to prototypes, and
- * Kubernetes' habits (`replace` of an absent field adds it; any failure is one terse 422, contracts/kube §5.2).
+ * Kubernetes' habits (`replace` of an absent field adds it; any failure is one terse 422).
  */
 import { applyPatch } from 'rfc6902'
 import type { Operation } from 'rfc6902'

@@ -1,5 +1,5 @@
 /**
- * LIST with selectors, paging and resourceVersion (contracts/kube §3.2, §3.7). Answers the stored objects themselves;
+ * LIST with selectors, paging and resourceVersion. Answers the stored objects themselves;
  * a whole list of ten thousand costs a walk over the index.
  */
 import type { KubeObject } from '../../api/meta.ts'

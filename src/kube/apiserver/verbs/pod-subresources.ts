@@ -1,4 +1,4 @@
-/** POST pods/binding (a scheduler's word) and pods/eviction (a polite DELETE), contracts/kube §6.6. */
+/** POST pods/binding (a scheduler's word) and pods/eviction (a polite DELETE). */
 import { rfc3339 } from '../../../lib/clock.ts'
 import type { ApiResponse } from '../../api/protocol.ts'
 import { badRequest, conflict } from '../../api/status-error.ts'

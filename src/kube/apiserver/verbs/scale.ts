@@ -1,4 +1,4 @@
-/** The `scale` subresource: a kind's replicas seen as autoscaling/v1 Scale (contracts/kube §3.13). */
+/** The `scale` subresource: a kind's replicas seen as autoscaling/v1 Scale. */
 import type { KindDefinition, ScaleSubresource } from '../../api/kind.ts'
 import type { KubeObject } from '../../api/meta.ts'
 import { badRequest, invalid } from '../../api/status-error.ts'

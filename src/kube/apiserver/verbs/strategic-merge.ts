@@ -1,5 +1,5 @@
 /**
- * Strategic merge patch (contracts/kube §5.4): a merge patch that knows from the schema which lists are merged by key,
+ * Strategic merge patch: a merge patch that knows from the schema which lists are merged by key,
  * which are sets, and that carries directives (`$patch`, `$deleteFromPrimitiveList/…`, `$setElementOrder/…`,
  * `$retainKeys`). Follows the behaviour of apimachinery's `util/strategicpatch`.
  */

@@ -1,6 +1,6 @@
 /**
  * PUT, and what PATCH shares with it: optimistic locking, the server's own metadata, status and the rest as separate
- * writers, admission, generation (contracts/kube §3.1, §3.3).
+ * writers, admission, generation.
  */
 import type { KubeObject } from '../../api/meta.ts'
 import type { ApiResponse } from '../../api/protocol.ts'

@@ -1,5 +1,5 @@
 /**
- * WATCH (contracts/kube §4): synthetic ADDED at the start where asked, then every change once, in revision order,
+ * WATCH: synthetic ADDED at the start where asked, then every change once, in revision order,
  * seen through the request's selectors; bookmarks about once a minute and before a timed end.
  */
 import type { KubeObject } from '../../api/meta.ts'

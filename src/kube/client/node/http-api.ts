@@ -1,7 +1,7 @@
 /**
  * The `Api` seam over HTTPS, to any Kubernetes API server. Node's own client with kept-alive connections; watches have
- * connections of their own, so that a long list never waits behind them. Paths, parameters and content types as in
- * contracts/kube.md section 1.
+ * connections of their own, so that a long list never waits behind them. Paths, parameters and content types are
+ * Kubernetes' own.
  */
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'

@@ -1,6 +1,6 @@
 /**
  * Reads a kubeconfig file into the options of `httpApi`: cluster, user and namespace of one context, with data inline
- * or in files beside it (contracts/kube.md section 7.6). Credential plugins (`exec`) are not run.
+ * or in files beside it. Credential plugins (`exec`) are not run.
  */
 import { readFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'

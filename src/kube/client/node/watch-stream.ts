@@ -1,5 +1,5 @@
 /**
- * A watch's response as events: one JSON document a line (contracts/kube.md section 4). An ERROR event is thrown as the
+ * A watch's response as events: one JSON document a line. An ERROR event is thrown as the
  * StatusError it carries; a clean end, or the caller's own abort, ends the iteration; a broken connection throws
  * ServiceUnavailable, after which the watch may go on from the last resourceVersion.
  */

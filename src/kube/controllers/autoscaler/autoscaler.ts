@@ -1,6 +1,6 @@
 /**
  * Looks at each HorizontalPodAutoscaler every 15 seconds: reads what its pods use from metrics.k8s.io, decides, and sets
- * the size of its target (contracts/kube 10.6). What to do is decided in `replicas.ts` and `behavior.ts`.
+ * the size of its target. What to do is decided in `replicas.ts` and `behavior.ts`.
  */
 import { rfc3339 } from '../../../lib/clock.ts'
 import { Deployment } from '../../api/deployment.ts'

@@ -1,6 +1,6 @@
 /**
- * Makes Jobs at the times of a schedule, not more of them at once than allowed, and forgets the oldest ones (contracts/kube
- * 10.5; upstream: pkg/controller/cronjob). A missed time is made up for once, unless it is too long ago.
+ * Makes Jobs at the times of a schedule, not more of them at once than allowed, and forgets the oldest ones
+ * (upstream: pkg/controller/cronjob). A missed time is made up for once, unless it is too long ago.
  */
 import { rfc3339 } from '../../../lib/clock.ts'
 import { CronJob } from '../../api/cron-job.ts'

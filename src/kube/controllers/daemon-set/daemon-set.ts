@@ -1,5 +1,5 @@
 /**
- * One pod of a DaemonSet on each node that suits it (contracts/kube 10.4; upstream: pkg/controller/daemon). The node is
+ * One pod of a DaemonSet on each node that suits it (upstream: pkg/controller/daemon). The node is
  * written into the pod at once: no scheduler decides about it, and a cordoned node keeps its pods.
  */
 import { ControllerRevision } from '../../api/controller-revision.ts'

@@ -1,6 +1,6 @@
 /**
  * Conditions of a Deployment: type, reason and message word for word, because Knative copies them into Revisions and
- * kubectl decides by them (contracts/kube.md section 10.2).
+ * kubectl decides by them.
  */
 import { rfc3339 } from '../../../lib/clock.ts'
 import type { Deployment } from '../../api/deployment.ts'

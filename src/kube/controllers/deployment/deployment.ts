@@ -1,6 +1,6 @@
 /**
  * Rolls a Deployment out over ReplicaSets, one for each template, as kube-controller-manager's deployment controller
- * does (contracts/kube.md section 10.2): rolling or recreating, paused, scaled in the middle, with a deadline and a
+ * does: rolling or recreating, paused, scaled in the middle, with a deadline and a
  * history to go back to. Knative copies its conditions.
  */
 import { controllerOf, controllerRef, keyOf, type ObjectKey } from '../../api/meta.ts'

@@ -1,6 +1,6 @@
 /**
  * The numbers of a rollout, as pure functions over how many pods each ReplicaSet has and should have: how far the new
- * one may grow and the old ones must shrink, within surge and unavailability (contracts/kube.md section 10.2).
+ * one may grow and the old ones must shrink, within surge and unavailability.
  */
 
 /** What the arithmetic needs to know of a ReplicaSet. */

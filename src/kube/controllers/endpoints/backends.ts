@@ -1,6 +1,6 @@
 /**
  * The backends of a Service: its pods with the ports they really listen on, grouped by equal ports. Both Endpoints and
- * EndpointSlices are written from this (contracts/kube.md section 10.7).
+ * EndpointSlices are written from this.
  */
 import type { Pod } from '../../api/pod.ts'
 import type { Service } from '../../api/service.ts'

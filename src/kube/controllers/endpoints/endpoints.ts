@@ -1,6 +1,6 @@
 /**
  * Keeps the Endpoints and EndpointSlices of Services: from the pods that a selector finds, or, without a selector,
- * slices that mirror the Endpoints someone wrote (contracts/kube.md section 10.7). The gateway finds its backends here,
+ * slices that mirror the Endpoints someone wrote. The gateway finds its backends here,
  * so a pod that becomes ready or leaves shows in the very next write. One that only just begins to start does not: it is
  * mostly ready before anyone could have read that it was not yet.
  */

@@ -1,4 +1,4 @@
-/** The pods of a Job: how one is made, and what one tells (contracts/kube 10.5). */
+/** The pods of a Job: how one is made, and what one tells. */
 import { controllerRef } from '../../api/meta.ts'
 import type { Job } from '../../api/job.ts'
 import { Pod } from '../../api/pod.ts'

@@ -1,6 +1,6 @@
 /**
  * Runs a Job to its end: pods as many at a time as it allows, again with back-off when they fail, counted exactly once
- * (contracts/kube 10.5; upstream: pkg/controller/job). A pod keeps a finalizer until it stands in the status, so that
+ * (upstream: pkg/controller/job). A pod keeps a finalizer until it stands in the status, so that
  * none is forgotten whoever deletes it and whenever this process ends.
  */
 import { rfc3339 } from '../../../lib/clock.ts'

@@ -1,4 +1,4 @@
-/** One pod of a StatefulSet: its name, its claims and its template (contracts/kube 10.4). */
+/** One pod of a StatefulSet: its name, its claims and its template. */
 import { controllerRef, keyOf } from '../../api/meta.ts'
 import { PersistentVolumeClaim } from '../../api/persistent-volume-claim.ts'
 import { Pod } from '../../api/pod.ts'

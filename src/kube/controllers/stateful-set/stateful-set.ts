@@ -1,6 +1,6 @@
 /**
  * Keeps the pods of a StatefulSet: each under its own name, made in order and taken away in the opposite one, brought to a
- * new template from the highest number down (contracts/kube 10.4; upstream: pkg/controller/statefulset).
+ * new template from the highest number down (upstream: pkg/controller/statefulset).
  */
 import { ControllerRevision } from '../../api/controller-revision.ts'
 import { Pod } from '../../api/pod.ts'

@@ -1,6 +1,6 @@
 /**
- * The environment of a container: envFrom, then env, with references resolved and `$(VAR)` expanded (contracts/kube
- * §10.8). Pure: ConfigMaps and Secrets are handed in.
+ * The environment of a container: envFrom, then env, with references resolved and `$(VAR)` expanded.
+ * Pure: ConfigMaps and Secrets are handed in.
  */
 import type { ConfigMap } from '../../api/config-map.ts'
 import type { Pod } from '../../api/pod.ts'

@@ -1,6 +1,6 @@
 /**
  * The files below /etc by which a pod's programs know names: hosts, hostname and resolv.conf, made from the pod's spec
- * and mounted into each container as the kubelet does (contracts/kube §10.8, "Networking").
+ * and mounted into each container as the kubelet does.
  */
 import { readFileSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'

@@ -1,4 +1,4 @@
-/** The part of a log that was asked for, line by line: tail, since, timestamps, limit, follow (contracts/kube §6.1). */
+/** The part of a log that was asked for, line by line: tail, since, timestamps, limit, follow. */
 import { open, type FileHandle } from 'node:fs/promises'
 
 /** At `timeMs` the log had grown to `size` bytes. */

@@ -24,7 +24,7 @@ import { badRequest } from '../../api/status-error.ts'
 import { findOnHost } from '../process/executable.ts'
 import { logLines, type Mark } from './log-lines.ts'
 
-/** Query parameters of `pods/log` (contracts/kube §6.1). The same shape as the API server's. */
+/** Query parameters of `pods/log`. The same shape as the API server's. */
 export interface PodLogOptions {
   readonly follow: boolean
   readonly previous: boolean

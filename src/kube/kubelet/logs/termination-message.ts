@@ -1,6 +1,6 @@
 /**
  * The last words of a container: a file that it may write, at `terminationMessagePath`, and that its status then shows.
- * With FallbackToLogsOnError the end of its log stands in (contracts/kube §10.8).
+ * With FallbackToLogsOnError the end of its log stands in.
  */
 import { closeSync, openSync, readSync } from 'node:fs'
 import { chmod, mkdir, writeFile } from 'node:fs/promises'

@@ -1,4 +1,4 @@
-/** Lifecycle hooks of a container: exec, httpGet, sleep; tcpSocket, which no kubelet has ever run (contracts/kube §10.8). */
+/** Lifecycle hooks of a container: exec, httpGet, sleep; tcpSocket, which no kubelet has ever run. */
 import type { ClientRequest, RequestOptions } from 'node:http'
 import { sleep, type Clock } from '../../../lib/clock.ts'
 import type { ContainerDefinition } from '../container/container-state.ts'

@@ -1,4 +1,4 @@
-/** Phase and conditions of a pod, computed from its containers (contracts/kube §10.8). Pure. */
+/** Phase and conditions of a pod, computed from its containers. Pure. */
 import type { Pod } from '../../api/pod.ts'
 import { frozen } from '../../api/pod-freezing.ts'
 import { isSidecar, type ContainerDefinition } from '../container/container-state.ts'

@@ -2,7 +2,7 @@
  * Carries out what `planPod` decides for one pod: makes its sandbox, has containers started (container-starter.ts),
  * probes them, freezes and thaws them, has the pod ended (pod-ending.ts). All state of the pod is in its record
  * (pod-record.ts); the API hears of it through the status writer, which nobody waits for. Follows the kubelet's pod
- * worker; the numbers and messages are contracts/kube §10.8's.
+ * worker, its numbers and messages included.
  */
 import { join } from 'node:path'
 import { keyOf } from '../../api/meta.ts'

@@ -1,4 +1,4 @@
-/** When a container may start again, and how Kubernetes writes the waiting time (contracts/kube §10.8). Pure. */
+/** When a container may start again, and how Kubernetes writes the waiting time. Pure. */
 
 const firstDelayMs = 10_000
 const longestDelayMs = 300_000

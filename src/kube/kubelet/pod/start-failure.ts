@@ -1,4 +1,4 @@
-/** What a container that could not be started looks like, and when it is tried again (contracts/kube §10.8). Pure. */
+/** What a container that could not be started looks like, and when it is tried again. Pure. */
 import { ConfigError } from '../container/env.ts'
 import { MountsImpossible } from '../volumes/mounts.ts'
 import { imageDelayMs } from './restart-backoff.ts'

@@ -1,6 +1,6 @@
 /**
  * Decides what a pod needs now: which containers to start, which to let wait, whether it is finished. Pure; the pod
- * worker carries it out. Rules of contracts/kube §10.8: init containers one by one, sidecars beside them, restart policy,
+ * worker carries it out. Rules of the kubelet: init containers one by one, sidecars beside them, restart policy,
  * back-off.
  */
 import type { Pod } from '../../api/pod.ts'

@@ -1,5 +1,5 @@
 /**
- * One attempt of a probe: exec, HTTP, TCP or gRPC health, with Kubernetes' messages (contracts/kube §10.8, kubelet's
+ * One attempt of a probe: exec, HTTP, TCP or gRPC health, with Kubernetes' messages (kubelet's
  * prober). Never rejects.
  */
 import { request as httpRequest, type ClientRequest, type RequestOptions } from 'node:http'

@@ -1,6 +1,6 @@
 /**
  * Tokens of service accounts for pods, asked of the API server (TokenRequest) and bound to the pod. Each is kept until
- * four fifths of its life, or a day, are over, as the kubelet does (contracts/kube 7.2).
+ * four fifths of its life, or a day, are over, as the kubelet does.
  */
 import type { Clock } from '../../../lib/clock.ts'
 import type { Kind } from '../../api/kind.ts'

@@ -1,6 +1,6 @@
 /**
  * The files of volumes that are made of API objects: configMap, secret, downwardAPI, and projections of these and of
- * service account tokens (contracts/kube §10.8, "Volumes").
+ * service account tokens.
  */
 import { normalize } from 'node:path'
 import type { ConfigMap } from '../../api/config-map.ts'

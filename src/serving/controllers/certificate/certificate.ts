@@ -1,6 +1,6 @@
 /**
- * Certificate: has it signed and keeps the result in its Secret, anew after two thirds of its life
- * (contracts/serving 5.10). Upstream leaves this to a bridge to cert-manager; the status is the same.
+ * Certificate: has it signed and keeps the result in its Secret, anew after two thirds of its life.
+ * Upstream leaves this to a bridge to cert-manager; the status is the same.
  */
 import { keyOf } from '../../../kube/api/meta.ts'
 import { Secret } from '../../../kube/api/secret.ts'

@@ -1,6 +1,6 @@
 /**
  * Namespaces that namespace-wildcard-cert-selector picks get one Certificate for all hosts of each domain, which saves
- * every Route its own (contracts/serving 5.10; upstream: pkg/reconciler/nscert).
+ * every Route its own (upstream: pkg/reconciler/nscert).
  */
 import { apiVersionOf } from '../../../kube/api/kind.ts'
 import { controllerRef, isControlledBy, keyOf } from '../../../kube/api/meta.ts'

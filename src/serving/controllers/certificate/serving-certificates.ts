@@ -1,6 +1,6 @@
 /**
- * The certificates that the gateway is told: the Secrets that Ingresses (and others) name, with the hosts they are named for
- * (contracts/serving 4.2 "SNI certificates"). A Secret that changes is told again; one that can't be used leaves what was
+ * The certificates that the gateway is told: the Secrets that Ingresses (and others) name, with the hosts they are named for.
+ * A Secret that changes is told again; one that can't be used leaves what was
  * told before, so that a slip of a renewal takes nothing down.
  */
 import { keyOf, keyText, type KubeObject, type ObjectKey } from '../../../kube/api/meta.ts'

@@ -1,6 +1,6 @@
 /**
  * Configuration: makes a Revision of each generation of its template and reports the newest and the newest ready one
- * (contracts/serving 2.3, 2.4; upstream: pkg/reconciler/configuration).
+ * (upstream: pkg/reconciler/configuration).
  */
 import { keyOf } from '../../../kube/api/meta.ts'
 import { alreadyExists } from '../../../kube/api/status-error.ts'

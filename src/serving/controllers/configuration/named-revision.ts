@@ -1,4 +1,4 @@
-/** Names that users choose for Revisions: whose they are, and when one may be used again (contracts/serving 2.3). */
+/** Names that users choose for Revisions: whose they are, and when one may be used again. */
 import { isControlledBy } from '../../../kube/api/meta.ts'
 import { semanticallyEqual } from '../../../kube/controller/difference.ts'
 import type { Configuration } from '../../api/configuration.ts'

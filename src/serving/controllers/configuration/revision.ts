@@ -1,4 +1,4 @@
-/** The Revision that a generation of a Configuration becomes (contracts/serving 0.1, 1.11, 1.12, 2.3). */
+/** The Revision that a generation of a Configuration becomes. */
 import { rfc3339 } from '../../../lib/clock.ts'
 import { apiVersionOf } from '../../../kube/api/kind.ts'
 import { controllerRef } from '../../../kube/api/meta.ts'

@@ -1,4 +1,4 @@
-/** What a Configuration says of itself: which Revision is the newest, which the newest ready one (contracts/serving 2.4). */
+/** What a Configuration says of itself: which Revision is the newest, which the newest ready one. */
 import { conditionOf, isReady } from '../../../knative/conditions.ts'
 import type { PlannedEvent } from '../../../kube/controller/reconciler.ts'
 import {

@@ -1,6 +1,6 @@
 /**
  * DomainMapping: makes sure that its namespace may use the domain, and makes the KIngress that leads the domain to what
- * it maps (contracts/serving 2.9, 5.8; upstream: pkg/reconciler/domainmapping).
+ * it maps (upstream: pkg/reconciler/domainmapping).
  */
 import { apiVersionOf } from '../../../kube/api/kind.ts'
 import { keyOf, type KubeObject } from '../../../kube/api/meta.ts'

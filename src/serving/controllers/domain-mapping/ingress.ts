@@ -1,4 +1,4 @@
-/** The KIngress of a DomainMapping: its host leads to the routes of the host that it maps (contracts/serving 5.8). */
+/** The KIngress of a DomainMapping: its host leads to the routes of the host that it maps. */
 import { apiVersionOf } from '../../../kube/api/kind.ts'
 import { controllerRef } from '../../../kube/api/meta.ts'
 import { childName } from '../../../knative/child-name.ts'

@@ -1,6 +1,6 @@
 /**
  * What a DomainMapping's `spec.ref` leads to: the cluster-local host of a core Service or of anything Addressable in the
- * same namespace (contracts/serving 2.9; upstream: pkg resolver, pkg/reconciler/domainmapping).
+ * same namespace (upstream: pkg resolver, pkg/reconciler/domainmapping).
  */
 import { apiVersionOf, type Kind } from '../../../kube/api/kind.ts'
 import type { KubeObject } from '../../../kube/api/meta.ts'

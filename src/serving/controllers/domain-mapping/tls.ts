@@ -1,4 +1,4 @@
-/** The certificate of a DomainMapping: whose it is, and what the mapping says of it (contracts/serving 2.9, 5.8). */
+/** The certificate of a DomainMapping: whose it is, and what the mapping says of it. */
 import { apiVersionOf } from '../../../kube/api/kind.ts'
 import { controllerRef, isControlledBy, keyOf } from '../../../kube/api/meta.ts'
 import type { Apply, Delete } from '../../../kube/controller/reconciler.ts'

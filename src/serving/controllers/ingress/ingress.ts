@@ -1,5 +1,5 @@
 /**
- * Ingress ("KIngress"): reports that the gateway routes by it (contracts/serving.md 2.8). There is nothing to create:
+ * Ingress ("KIngress"): reports that the gateway routes by it. There is nothing to create:
  * the gateway learns the same objects through the feed, and its acknowledgement of exactly this form is what Ready
  * means. So "Service is Ready" says that traffic is really switched.
  */

@@ -1,6 +1,6 @@
 /**
  * What the gateway is told, as pure functions of the stored objects: an Ingress as its rules, a Revision with its
- * private Endpoints as a target with backends (gateway/feed.ts; contracts/serving.md 4.2).
+ * private Endpoints as a target with backends (gateway/feed.ts).
  */
 import { createHash } from 'node:crypto'
 import type { Endpoints } from '../../../kube/api/endpoints.ts'

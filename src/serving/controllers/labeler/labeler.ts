@@ -1,6 +1,6 @@
 /**
  * Labeler: tells Configurations and Revisions which Routes lead to them, so that garbage collection and scaling know who
- * may have traffic (contracts/serving 2.10; upstream: pkg/reconciler/labeler). Runs per Route, and clears up with it.
+ * may have traffic (upstream: pkg/reconciler/labeler). Runs per Route, and clears up with it.
  */
 import type { Kind } from '../../../kube/api/kind.ts'
 import { keyOf, keyText, type KubeObject } from '../../../kube/api/meta.ts'

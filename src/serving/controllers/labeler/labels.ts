@@ -1,4 +1,4 @@
-/** How a Configuration or Revision says which Routes lead to it (contracts/serving 2.10). Pure. */
+/** How a Configuration or Revision says which Routes lead to it. Pure. */
 import type { Kind } from '../../../kube/api/kind.ts'
 import { keyOf, type KubeObject } from '../../../kube/api/meta.ts'
 import type { Patch } from '../../../kube/controller/reconciler.ts'

@@ -1,4 +1,4 @@
-/** Scale settings whose meaning takes more than one key (contracts/serving 3.4, 3.7). */
+/** Scale settings whose meaning takes more than one key. */
 import { initialScale, type Annotations } from '../../api/autoscaling-annotations.ts'
 import type { AutoscalerConfig } from '../../api/config/autoscaler.ts'
 

@@ -1,6 +1,6 @@
 /**
  * PodAutoscaler of the HPA class with a metric of its own, cpu or memory: a HorizontalPodAutoscaler on the Revision's
- * Deployment does the scaling, and never to zero (contracts/serving 3.6; upstream: pkg/reconciler/autoscaling/hpa). With
+ * Deployment does the scaling, and never to zero (upstream: pkg/reconciler/autoscaling/hpa). With
  * concurrency or rps it is scaled as the KPA class is, `pod-autoscaler.ts`.
  */
 import { Deployment } from '../../../kube/api/deployment.ts'

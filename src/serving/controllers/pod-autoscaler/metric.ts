@@ -1,4 +1,4 @@
-/** The Metric of a PodAutoscaler: what is measured, for those who look (contracts/serving 1.7). */
+/** The Metric of a PodAutoscaler: what is measured, for those who look. */
 import { apiVersionOf } from '../../../kube/api/kind.ts'
 import { controllerRef } from '../../../kube/api/meta.ts'
 import type { DeciderSpec } from '../../autoscaler/decide.ts'

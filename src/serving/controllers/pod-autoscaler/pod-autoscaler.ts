@@ -1,6 +1,6 @@
 /**
  * PodAutoscaler of the KPA class: carries out what the autoscaler decides, brings revisions to zero and decides when the
- * activator stands in the path (contracts/serving 3.6, 2.7; upstream: pkg/reconciler/autoscaling/kpa). Other classes
+ * activator stands in the path (upstream: pkg/reconciler/autoscaling/kpa). Other classes
  * are left to others.
  */
 import { Deployment } from '../../../kube/api/deployment.ts'

@@ -1,4 +1,4 @@
-/** The ServerlessService of a PodAutoscaler: whether the activator stands in front of the pods (contracts/serving 3.6). */
+/** The ServerlessService of a PodAutoscaler: whether the activator stands in front of the pods. */
 import { apiVersionOf } from '../../../kube/api/kind.ts'
 import { controllerRef } from '../../../kube/api/meta.ts'
 import { annotation } from '../../api/names.ts'

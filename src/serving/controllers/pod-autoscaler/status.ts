@@ -1,4 +1,4 @@
-/** What a PodAutoscaler says of itself (contracts/serving 2.7, 3.6). */
+/** What a PodAutoscaler says of itself. */
 import { conditionOf } from '../../../knative/conditions.ts'
 import { activeCondition, reportedDesiredScale } from '../../autoscaler/scale.ts'
 import { podAutoscalerConditions, type PodAutoscalerStatus } from '../../api/pod-autoscaler.ts'

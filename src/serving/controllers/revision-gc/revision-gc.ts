@@ -1,5 +1,5 @@
 /**
- * Deletes Revisions that nothing routes to any more, by age and number (contracts/serving 7.1; upstream:
+ * Deletes Revisions that nothing routes to any more, by age and number (upstream:
  * pkg/reconciler/gc). Runs per Configuration.
  */
 import { keyOf, type KubeObject, type ObjectKey } from '../../../kube/api/meta.ts'

@@ -1,4 +1,4 @@
-/** The Deployment that runs a Revision (contracts/serving 6.2). Only another hash of it changes one that exists. */
+/** The Deployment that runs a Revision. Only another hash of it changes one that exists. */
 import { Deployment } from '../../../kube/api/deployment.ts'
 import { apiVersionOf } from '../../../kube/api/kind.ts'
 import { controllerRef, type KubeObject } from '../../../kube/api/meta.ts'

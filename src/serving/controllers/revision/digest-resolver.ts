@@ -1,5 +1,5 @@
 /**
- * Finds out which digest an image reference points to, in the background (contracts/serving 2.5.1; upstream:
+ * Finds out which digest an image reference points to, in the background (upstream:
  * pkg/reconciler/revision/background.go). A Revision asks each time it is observed: the first time starts the search, its
  * end wakes the Revision. Failures are tried again with back-off for as long as somebody asks.
  */

@@ -1,4 +1,4 @@
-/** Asks for the images of a Revision to be kept near: one caching Image a container (contracts/serving 0.1, 10.1). */
+/** Asks for the images of a Revision to be kept near: one caching Image a container. */
 import { apiVersionOf } from '../../../kube/api/kind.ts'
 import { controllerRef } from '../../../kube/api/meta.ts'
 import type { Apply } from '../../../kube/controller/reconciler.ts'

@@ -1,4 +1,4 @@
-/** The PodAutoscaler of a Revision, and how reachable the Revision is (contracts/serving 1.7, 2.5). */
+/** The PodAutoscaler of a Revision, and how reachable the Revision is. */
 import type { Deployment } from '../../../kube/api/deployment.ts'
 import { apiVersionOf } from '../../../kube/api/kind.ts'
 import { controllerRef, type StringMap } from '../../../kube/api/meta.ts'

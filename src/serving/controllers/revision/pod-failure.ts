@@ -1,5 +1,5 @@
 /**
- * Why a Revision has no ready pod, read from one of its pods (contracts/serving 2.5.4). Upstream looks only when the
+ * Why a Revision has no ready pod, read from one of its pods. Upstream looks only when the
  * Deployment changes; here a pod that fails wakes its Revision, so exit codes show as soon as the node agent knows them.
  */
 import type { KubeObject, ObjectKey } from '../../../kube/api/meta.ts'

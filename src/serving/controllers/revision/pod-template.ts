@@ -1,5 +1,5 @@
 /**
- * The pod that runs a Revision (contracts/serving 6.1, 6.2). There is no sidecar: the gateway does its work, so the
+ * The pod that runs a Revision. There is no sidecar: the gateway does its work, so the
  * user's own probes stay on his containers and nothing stands between the port and the program.
  */
 import type { StringMap } from '../../../kube/api/meta.ts'

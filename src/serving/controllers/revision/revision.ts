@@ -1,6 +1,6 @@
 /**
  * Revision: looks its images up, runs them by a Deployment, has it scaled by a PodAutoscaler, and says how that goes
- * (contracts/serving 2.5, 6.1, 6.2; upstream: pkg/reconciler/revision).
+ * (upstream: pkg/reconciler/revision).
  */
 import { Deployment } from '../../../kube/api/deployment.ts'
 import { isControlledBy, keyOf } from '../../../kube/api/meta.ts'

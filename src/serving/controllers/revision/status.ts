@@ -1,4 +1,4 @@
-/** What a Revision says of itself, phase by phase (contracts/serving 2.5). Each function takes a status and answers the next. */
+/** What a Revision says of itself, phase by phase. Each function takes a status and answers the next. */
 import type { Deployment } from '../../../kube/api/deployment.ts'
 import type { Pod } from '../../../kube/api/pod.ts'
 import { conditionOf } from '../../../knative/conditions.ts'

@@ -1,6 +1,6 @@
 /**
  * The Certificates of a Route: one for each host outside, which puts https into its URLs once it is there
- * (contracts/serving 5.10, 2.6, 0.1; upstream: pkg/reconciler/route externalDomainTLS).
+ * (upstream: pkg/reconciler/route externalDomainTLS).
  */
 import { apiVersionOf } from '../../../kube/api/kind.ts'
 import { controllerRef, isControlledBy, keyOf } from '../../../kube/api/meta.ts'

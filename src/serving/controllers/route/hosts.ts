@@ -1,4 +1,4 @@
-/** Under which hosts a Route is served, outside and inside, and the URLs people are told (contracts/serving 5.2, 5.6). */
+/** Under which hosts a Route is served, outside and inside, and the URLs people are told. */
 import type { StringMap } from '../../../kube/api/meta.ts'
 import { domainFor, isClusterLocalDomain, type DomainConfig } from '../../api/config/domain.ts'
 import {

@@ -1,4 +1,4 @@
-/** The KIngress of a Route: hosts, tags and splits for the data plane (contracts/serving 5.3, 5.4, 1.11, 1.12). */
+/** The KIngress of a Route: hosts, tags and splits for the data plane. */
 import { apiVersionOf } from '../../../kube/api/kind.ts'
 import { controllerRef, type KubeObject, type StringMap } from '../../../kube/api/meta.ts'
 import type { Apply } from '../../../kube/controller/reconciler.ts'

@@ -1,6 +1,6 @@
 /**
- * The k8s Services under a Route's name and its tags' names, which lead whoever calls them into the ingress
- * (contracts/serving 5.5). A user's label on one hides its group from the outside (5.6).
+ * The k8s Services under a Route's name and its tags' names, which lead whoever calls them into the ingress.
+ * A user's label on one hides its group from the outside.
  */
 import { Endpoints } from '../../../kube/api/endpoints.ts'
 import { apiVersionOf, type Kind } from '../../../kube/api/kind.ts'

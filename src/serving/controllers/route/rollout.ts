@@ -1,7 +1,7 @@
 /**
  * Gradual rollout of the latest revision: traffic moves to it in steps over a given time, pure and without memory: the
- * state is JSON in an annotation of the KIngress, so any control plane can go on with it. Follows contracts/serving 5.7
- * (upstream: pkg/reconciler/route/traffic/rollout.go). Times in the state are nanoseconds, as old state has them.
+ * state is JSON in an annotation of the KIngress, so any control plane can go on with it. Upstream:
+ * pkg/reconciler/route/traffic/rollout.go. Times in the state are nanoseconds, as old state has them.
  */
 
 interface RevisionShare {

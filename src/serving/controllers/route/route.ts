@@ -1,6 +1,6 @@
 /**
  * Route: resolves its targets to Revisions and makes the KIngress and the placeholder Services that bring requests there,
- * a new Revision gradually where that is wanted (contracts/serving 2.6, 5; upstream: pkg/reconciler/route).
+ * a new Revision gradually where that is wanted (upstream: pkg/reconciler/route).
  */
 import { Endpoints } from '../../../kube/api/endpoints.ts'
 import {

@@ -1,4 +1,4 @@
-/** What a Route says of itself (contracts/serving 2.6). Each function takes a status and answers the next. */
+/** What a Route says of itself. Each function takes a status and answers the next. */
 import { conditionOf } from '../../../knative/conditions.ts'
 import type { Ingress } from '../../api/ingress.ts'
 import { routeConditions, type RouteStatus } from '../../api/route.ts'

@@ -1,6 +1,5 @@
 /**
- * Who gets the traffic of a Route: its targets resolved to Revisions, in groups by tag (contracts/serving 5.1, 2.6;
- * upstream: pkg/reconciler/route/traffic). Pure.
+ * Who gets the traffic of a Route: its targets resolved to Revisions, in groups by tag (upstream: pkg/reconciler/route/traffic). Pure.
  */
 import { conditionOf, isReady } from '../../../knative/conditions.ts'
 import type { Configuration } from '../../api/configuration.ts'

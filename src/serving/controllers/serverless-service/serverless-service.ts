@@ -1,5 +1,5 @@
 /**
- * ServerlessService: the Services of a Revision and where the public one leads (contracts/serving 2.7, 3.6; upstream:
+ * ServerlessService: the Services of a Revision and where the public one leads (upstream:
  * pkg/reconciler/serverlessservice). The gateway reads the private Endpoints; the public ones are for everybody else.
  */
 import { Endpoints } from '../../../kube/api/endpoints.ts'

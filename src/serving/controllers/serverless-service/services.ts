@@ -1,6 +1,6 @@
 /**
- * The two k8s Services of a Revision: the private one selects its pods, the public one is what requests are sent to
- * (contracts/serving 0.1, 1.11, 10.1). Without a sidecar both lead to the user's port.
+ * The two k8s Services of a Revision: the private one selects its pods, the public one is what requests are sent to.
+ * Without a sidecar both lead to the user's port.
  */
 import { apiVersionOf } from '../../../kube/api/kind.ts'
 import { controllerRef, type KubeObject } from '../../../kube/api/meta.ts'

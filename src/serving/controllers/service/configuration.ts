@@ -1,4 +1,4 @@
-/** The Configuration that a Service wants (contracts/serving 1.11, 1.12, 2.2). */
+/** The Configuration that a Service wants. */
 import { controllerRef } from '../../../kube/api/meta.ts'
 import { Configuration } from '../../api/configuration.ts'
 import { annotation, label } from '../../api/names.ts'

@@ -1,4 +1,4 @@
-/** The Route that a Service wants (contracts/serving 1.5, 2.2). */
+/** The Route that a Service wants. */
 import { apiVersionOf } from '../../../kube/api/kind.ts'
 import { controllerRef } from '../../../kube/api/meta.ts'
 import { label } from '../../api/names.ts'

@@ -1,6 +1,6 @@
 /**
  * Service: keeps a Configuration and a Route of its name as it wants them and repeats what they say
- * (contracts/serving 2.2; upstream: pkg/reconciler/service).
+ * (upstream: pkg/reconciler/service).
  */
 import { isControlledBy, keyOf } from '../../../kube/api/meta.ts'
 import { semanticallyEqual } from '../../../kube/controller/difference.ts'

@@ -1,4 +1,4 @@
-/** What a Service says of itself: its Configuration's and Route's conditions, repeated (contracts/serving 2.2). */
+/** What a Service says of itself: its Configuration's and Route's conditions, repeated. */
 import { conditionOf } from '../../../knative/conditions.ts'
 import { Configuration } from '../../api/configuration.ts'
 import type { Route } from '../../api/route.ts'

@@ -1,7 +1,7 @@
 /**
  * Hot path. A revision's admission: takes a slot of a ready pod for a request, or lets it wait for one, and wakes the
  * revision when it has no pod at all. Together with balancer.ts and breaker.ts it does what Knative's activator
- * throttler does (contracts/serving.md 4.3).
+ * throttler does.
  */
 import type { Random } from '../../../lib/random.ts'
 import type { Affinity } from '../routing/affinity.ts'

@@ -1,5 +1,5 @@
 /**
- * Hot path. Which pod gets the next request (contracts/serving.md 4.3): without a limit the emptier of two at random;
+ * Hot path. Which pod gets the next request: without a limit the emptier of two at random;
  * with 1 to 3 slots a pod the first that has one free, so that few pods stay busy; from 4 on in turn.
  */
 import { randomInt, type Random } from '../../../lib/random.ts'

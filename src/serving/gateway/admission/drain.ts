@@ -1,6 +1,6 @@
 /**
  * Who still uses a pod that is to be stopped. The kubelet's preStop waits for this (the part of Knative's
- * `/wait-for-drain`, contracts/serving.md 4.6): a pod gets no new requests from the moment it is asked, and is
+ * `/wait-for-drain`): a pod gets no new requests from the moment it is asked, and is
  * drained when the last one is done.
  */
 import type { Pod } from '../pod/pod.ts'

@@ -1,5 +1,5 @@
 /**
- * Hot path. What the autoscaler is told (contracts/serving.md 3.2): for each revision, each second, the time-weighted
+ * Hot path. What the autoscaler is told: for each revision, each second, the time-weighted
  * average of requests in flight and how many arrived. A revision that fell silent is reported once more with zeros.
  */
 import type { RevisionStat } from '../feed.ts'

@@ -1,7 +1,7 @@
 /**
  * Hot path. One request's life, whatever carries it: wait for a slot, get a connection, be tried again when the pod was not to be had,
- * end within the revision's three timeouts (contracts/serving.md 4.5), and be recorded. How bytes pass is its
- * descendants' matter: `raw-exchange.ts` (HTTP/1 on both sides), `stream-exchange.ts` (HTTP/2 on one side at least).
+ * end within the revision's three timeouts, and be recorded. How bytes pass is its
+ * descendants' matter: `raw-exchange.ts` (HTTP/1 on both sides), `message-exchange.ts` (HTTP/2 on one side at least).
  */
 import type { RequestHead } from '../../../lib/http1/head.ts'
 import type { Claimant, Revision } from '../admission/activator.ts'

@@ -1,7 +1,7 @@
 /**
  * Hot path. Heads as they leave the gateway, by the same rules for HTTP/1 and HTTP/2. Request: hop-by-hop fields and Knative's own end here, X-Forwarded-*, Forwarded and
  * X-Request-Id are added, the route's headers replace the client's. Response: hop-by-hop fields end here. Everything
- * else passes untouched, in its order and spelling (contracts/serving.md 4.2, 4.4, 4.8).
+ * else passes untouched, in its order and spelling.
  */
 import type { Socket } from 'node:net'
 import { Field } from '../../../lib/http1/fields.ts'

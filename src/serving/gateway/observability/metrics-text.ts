@@ -1,6 +1,6 @@
 /**
  * The `/metrics` document in Prometheus' text format, under the names that OpenTelemetry's Prometheus exporter makes
- * of Knative's (dots become underscores, units are appended; contracts/serving.md 3.11, 4.10).
+ * of Knative's (dots become underscores, units are appended).
  */
 import {
   bytesBounds,

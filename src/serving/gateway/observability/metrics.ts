@@ -1,6 +1,6 @@
 /**
- * Counters of requests, by revision: what Knative's queue-proxy and activator count, and OpenTelemetry's `http.server.*`
- * (contracts/serving.md 4.10). Labels come from the feed, methods from a list and codes are three digits, so a client
+ * Counters of requests, by revision: what Knative's queue-proxy and activator count, and OpenTelemetry's `http.server.*`.
+ * Labels come from the feed, methods from a list and codes are three digits, so a client
  * cannot make them grow. `metrics-text.ts` writes them down; workers add theirs up by `merge`.
  */
 import type { RevisionTarget } from '../feed.ts'

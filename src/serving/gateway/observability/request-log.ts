@@ -1,5 +1,5 @@
 /**
- * The request log (contracts/serving.md 4.9): a line for each finished request, by a Go template of the user's over
+ * The request log: a line for each finished request, by a Go template of the user's over
  * `.Request`, `.Response`, `.Revision` and `.TraceID`. Off by default; the gateway writes it to its own output.
  */
 import type { RequestHead } from '../../../lib/http1/head.ts'

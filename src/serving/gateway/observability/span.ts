@@ -1,6 +1,6 @@
 /**
  * What a request leaves in a trace: a server span, the wait for a slot and the call of the pod, under the names that
- * Knative's activator and queue-proxy use (contracts/serving.md 4.10), attributes by OpenTelemetry's HTTP conventions.
+ * Knative's activator and queue-proxy use, attributes by OpenTelemetry's HTTP conventions.
  */
 import type { Span, SpanResource } from '../../../lib/otlp/span.ts'
 import { newSpanId, type TraceContext } from './trace-context.ts'

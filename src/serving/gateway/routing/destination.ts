@@ -1,7 +1,6 @@
 /**
  * Where a request goes and what is changed on the way: one value for each share of a path, made when the feed brings the path, so
- * that a request only looks at it. Filters and their order follow the Gateway API's HTTPRoute, added headers KIngress
- * (contracts/serving.md 4.2).
+ * that a request only looks at it. Filters and their order follow the Gateway API's HTTPRoute, added headers KIngress.
  */
 import { Field } from '../../../lib/http1/fields.ts'
 import type { RequestHead } from '../../../lib/http1/head.ts'
@@ -54,7 +53,7 @@ export interface MirrorRule {
   seen: number
 }
 
-/** Headers that only mean something between Knative's own hops; they end here (contracts/serving.md 4.8). */
+/** Headers that only mean something between Knative's own hops; they end here. */
 const endHere = new Set([
   'knative-serving-revision',
   'knative-serving-namespace',
@@ -156,13 +155,13 @@ export function seenThrough({ request, target }: Destination, head: RequestHead)
   return seen
 }
 
-/** `kn.route.tag` of a request (contracts/serving.md 4.10). A tag that only the client knows would make labels without end. */
+/** `kn.route.tag` of a request. A tag that only the client knows would make labels without end. */
 export function routeTag({ tag }: Destination, { ids }: RequestHead): string {
   if (tag === undefined) return 'kn:disabled'
   return tag === 'kn:default' && ids.includes(Field.knativeServingTag) ? 'kn:undefined' : tag
 }
 
-/** Tag routing by header marks its paths (contracts/serving.md 5.4). */
+/** Tag routing by header marks its paths. */
 function tagOf(appended: Readonly<Record<string, string>>): string | undefined {
   return (
     appended['Knative-Serving-Tag'] ??

@@ -1,6 +1,6 @@
 /**
  * Answers that send the client elsewhere: HTTPRoute's RequestRedirect (Gateway API, HTTPRequestRedirectFilter) and the
- * way from plain HTTP to https (contracts/serving.md 4.2).
+ * way from plain HTTP to https.
  */
 import type { RequestHead } from '../../../lib/http1/head.ts'
 import type { Redirect } from './destination.ts'

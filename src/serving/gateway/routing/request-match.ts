@@ -1,6 +1,6 @@
 /**
- * Hot path. What a request must be like for a path of a rule: its path, method, headers and query (KIngress,
- * contracts/serving.md 4.2; HTTPRouteMatch of the Gateway API). Prepared when the feed brings the path; a condition
+ * Hot path. What a request must be like for a path of a rule: its path, method, headers and query (KIngress;
+ * HTTPRouteMatch of the Gateway API). Prepared when the feed brings the path; a condition
  * that is not there costs one comparison.
  */
 import { sameName } from '../../../lib/http1/fields.ts'

@@ -1,6 +1,6 @@
 /**
  * Hot path (lookups). Which destination a request gets: host without port, exact before wildcard, then the first path whose match it
- * passes, then a weighted choice (contracts/serving.md 4.2). Built off the path from feed messages; one ingress is one
+ * passes, then a weighted choice. Built off the path from feed messages; one ingress is one
  * immutable value, and a change replaces only its own hosts.
  */
 import type { Field } from '../../../lib/http1/fields.ts'

@@ -1,6 +1,6 @@
 /**
  * Puts the roles and bindings of a cluster into the store, and back into those that lost something: what is there may
- * have more, never less, unless its annotation `autoupdate` says `false` (contracts/kube §7.5).
+ * have more, never less, unless its annotation `autoupdate` says `false`.
  */
 import { rfc3339, type Clock } from '../../../../lib/clock.ts'
 import type { Log } from '../../../../lib/log.ts'

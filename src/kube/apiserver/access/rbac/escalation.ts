@@ -1,5 +1,5 @@
 /**
- * Nobody gives what he has not (contracts/kube §7.5): who writes a role must hold its rules, or `escalate` on it; who
+ * Nobody gives what he has not: who writes a role must hold its rules, or `escalate` on it; who
  * binds a role must hold its rules, or `bind` on it. Follows Kubernetes' policy-based registries in order and words.
  */
 import { groupKind, type AdmissionContext, type UserInfo } from '../../../api/kind.ts'

@@ -1,5 +1,5 @@
 /**
- * Rules of roles against one request, and against other rules (contracts/kube §7.5). Every request asks here: rules are
+ * Rules of roles against one request, and against other rules. Every request asks here: rules are
  * made into sets once, and matching only looks up.
  */
 import type { PolicyRule } from '../../../api/policy-rule.ts'
