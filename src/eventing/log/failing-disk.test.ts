@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { seededRandom } from '../../lib/random.ts'
 import { settle, SimClock } from '../../testing/sim-clock.ts'
-import { all } from './event-log.contract.ts'
+import { all, texts } from './event-log.contract.ts'
 import { ForgetfulDisk } from './forgetful-disk.fixture.ts'
 import { openSegmentLog, type SegmentLog } from './segment-log.ts'
 
@@ -19,11 +19,17 @@ test('after a sync that failed nothing more is written to that file, and what wa
   for (const refused of [['sync'], ['sync', 'truncate']] as const) {
     let disk = forgetful()
     const log = await open(disk)
+    const taking = (await log.subscribe('s')).take(9)
     assert.equal(await append(log, 'kept'), 1)
+    assert.deepEqual(texts(await taking), ['kept'])
+    const more = (await log.subscribe('more')).take(9)
     disk.refuse = (operation) => (refused.some((each) => each === operation) ? 'EIO' : undefined)
     for (const text of ['refused', 'too']) await assert.rejects(append(log, text), /EIO/)
+    // So that what is tried at once, after the answer, fails too.
+    await settle(16)
     disk.refuse = () => undefined
     assert.equal(await append(log, 'next'), 2)
+    assert.deepEqual(texts(await more), ['next'])
     assert.deepEqual(await all(log), ['kept', 'next'])
     assert.equal((await filesOn(disk)).length, 2)
     disk = disk.cutPower()
