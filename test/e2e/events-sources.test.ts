@@ -157,6 +157,60 @@ spec:
     await ebb.ok('delete', source)
   })
 
+  test('a Flow and a channel of 2018 carry events', async () => {
+    const subscriber = 'event-display.default.svc.cluster.local'
+    await apply(`
+apiVersion: flows.knative.dev/v1alpha1
+kind: Flow
+metadata: {name: k8s-event-flow}
+spec:
+  serviceAccountName: events-sa
+  trigger: {eventType: dev.knative.k8s.event, resource: k8sevents/dev.knative.k8s.event, service: k8sevents}
+  action: {target: {apiVersion: serving.knative.dev/v1alpha1, kind: Route, name: event-display}}
+---
+apiVersion: channels.knative.dev/v1alpha1
+kind: Channel
+metadata: {name: aloha}
+spec: {clusterBus: stub}
+---
+apiVersion: channels.knative.dev/v1alpha1
+kind: Subscription
+metadata: {name: aloha}
+spec: {channel: aloha, subscriber: ${subscriber}}
+`)
+    await ready('flow', 'k8s-event-flow')
+    await ready('subscriptions.channels.knative.dev', 'aloha')
+    await apply(`
+apiVersion: v1
+kind: Event
+metadata: {name: made-by-hand}
+involvedObject: {apiVersion: v1, kind: Pod, namespace: default, name: nobody}
+reason: Told
+message: by hand
+`)
+    const headers = { 'ce-specversion': '1.0', 'ce-source': '/test', 'ce-id': '1' }
+    const sent = await request(ebb.local, 'aloha-channel.default.svc.cluster.local', {
+      method: 'POST',
+      path: '/',
+      headers: { ...headers, 'ce-type': 'hello.of.2018' },
+    })
+    assert.equal(sent.status, 202, sent.body)
+    const selector = ['-l', 'serving.knative.dev/service=event-display', '-c', 'user-container']
+    const text = await until(
+      'both are shown',
+      async () => {
+        const found = await log(...selector)
+        return found.includes('made-by-hand') && found.includes('hello.of.2018') ? found : undefined
+      },
+      60_000,
+    )
+    assert.match(text, / {2}type: dev\.knative\.k8s\.event\n/)
+    assert.match(text, / {2}source: \/apis\/v1\/namespaces\/default\/pods\/nobody\n/)
+    await ebb.ok('delete', 'flow', 'k8s-event-flow')
+    await ebb.ok('delete', 'channels.channels.knative.dev', 'aloha')
+    await ebb.ok('delete', 'subscriptions.channels.knative.dev', 'aloha')
+  })
+
   test('programs know their sink from the beginning; a transform on the way', async () => {
     await apply(`
 apiVersion: eventing.knative.dev/v1alpha1
