@@ -172,3 +172,41 @@ test("somebody else's Deployment of the same name is left as it is", async () =>
     assert.ok((await events()).some((text) => text.startsWith(`InternalError: ${about}`)))
   })
 })
+
+test('pods do not come before the token that they are to send', () => {
+  const metadata = { name: 'beat', namespace: 'default', uid: 'u', generation: 1 }
+  const sink = { uri: 'http://sink.example' }
+  const kinds = (token: 'True' | 'Unknown') => {
+    const { apply = [] } = containerSourceReconciler.plan(
+      {
+        source: {
+          apiVersion: 'sources.knative.dev/v1',
+          kind: 'ContainerSource',
+          metadata,
+          spec: { sink, template: { spec: { containers: [{ name: 'c', image: 'x' }] } } },
+        },
+        deployment: undefined,
+        binding: {
+          apiVersion: 'sources.knative.dev/v1',
+          kind: 'SinkBinding',
+          metadata: {
+            name: 'beat-sinkbinding',
+            namespace: 'default',
+            ownerReferences: [
+              { apiVersion: 'a/v1', kind: 'K', name: 'beat', uid: 'u', controller: true },
+            ],
+          },
+          spec: { sink },
+          status: {
+            sinkUri: sink.uri,
+            conditions: [{ type: 'OIDCTokenSecretCreated', status: token, lastTransitionTime: '' }],
+          },
+        },
+      },
+      0,
+    )
+    return apply.map(({ kind }) => kind.kind)
+  }
+  assert.deepEqual(kinds('Unknown'), ['SinkBinding'])
+  assert.deepEqual(kinds('True'), ['SinkBinding', 'Deployment'])
+})

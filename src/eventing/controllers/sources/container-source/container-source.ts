@@ -61,6 +61,8 @@ export const containerSourceReconciler: Reconciler<ContainerSource, World> = {
     status = bound
       ? conditions.mirror(status, 'SinkBindingReady', bound, nowMs)
       : conditions.markUnknown(status, 'SinkBindingReady', '', '', nowMs)
+    const token = conditionOf(binding?.status, 'OIDCTokenSecretCreated')?.status
+    const canSend = sinkUri !== undefined && token === 'True'
     const available = deployment?.status?.conditions?.find(({ type }) => type === 'Available')
     const name = deploymentName(source.metadata.name)
     status =
@@ -87,14 +89,14 @@ export const containerSourceReconciler: Reconciler<ContainerSource, World> = {
       return { status: finish(status, source.status, generation, nowMs), error: new Error(text) }
     }
     return {
-      // The pods come when there is something to tell them, and know it from the beginning.
+      // The pods come when there is something to tell them, and know it, and their token, from the beginning.
       apply: [
         {
           kind: SinkBinding,
           desired: desiredBinding(source),
           ...told(SinkBinding, bindingName(source.metadata.name)),
         },
-        ...(sinkUri === undefined && !deployment
+        ...(!canSend && !deployment
           ? []
           : [
               {
