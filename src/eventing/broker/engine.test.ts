@@ -58,6 +58,18 @@ test('an event reaches the Triggers that want it, as it was, with what Knative a
   assert.deepEqual(rest, { ...expected, prefer: 'reply', 'kn-namespace': 'default' })
 })
 
+test('the trace of a sender goes on, in either notation', async () => {
+  await using world = await World.create()
+  await world.engine.apply(broker(trigger('all')))
+  const [id, span] = ['4bf92f3577b34da6a3ce929d0e0e4736', '00f067aa0ba902b7']
+  const b3 = { 'x-b3-traceid': id, 'x-b3-spanid': span, 'x-b3-sampled': '1' }
+  await world.post('/default/b', event({ traceparent: `00-${id}-${span}-01` }))
+  await world.post('/default/b', event(b3))
+  for (const { headers } of await world.until(2))
+    assert.match(headers['traceparent'] ?? '', new RegExp(`^00-${id}-[0-9a-f]{16}-01$`))
+  assert.equal(world.sent[1]?.headers['x-b3-spanid'], span)
+})
+
 test('an answer that is an event goes back into the Broker, with one round less to live', async () => {
   await using world = await World.create()
   world.answers.set('http://ask/', [

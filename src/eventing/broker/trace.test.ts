@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { IdRing } from './following/id-ring.ts'
-import { parentOf, spanOf, traceIdOf, traceOf, traceOfDelivery } from './trace.ts'
+import { parentOf, spanOf, traceIdOf, traceOf, traceOfB3, traceOfDelivery } from './trace.ts'
 
 const place = { channel: 'b', sequence: 7 }
 const parent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00'
@@ -23,6 +23,19 @@ test('an event without a trace begins one, always the same', () => {
   assert.deepEqual(traceOf(first.parent, undefined), first)
   assert.equal(traceIdOf(place, traceOf(first.parent, undefined)), traceIdOf(place, undefined))
   assert.notEqual(spanOf(place, 't'), spanOf({ ...place, sequence: 8 }, 't'))
+})
+
+test('B3 says the same in other headers', () => {
+  const b3 = (id: string, span: string, ...more: (readonly [string, string])[]) =>
+    traceOfB3([['x-b3-traceid', id], ['x-b3-spanid', span], ...more])?.parent
+  const span = '00f067aa0ba902b7'
+  assert.equal(b3('4bf92f3577b34da6a3ce929d0e0e4736', span, ['x-b3-sampled', '0']), parent)
+  assert.equal(b3('A3CE929D0E0E4736', span), `00-${'0'.repeat(16)}a3ce929d0e0e4736-${span}-01`)
+  for (const sampled of ['1', 'true', 'd'])
+    assert.match(b3(span, span, ['x-b3-sampled', sampled]) ?? '', /-01$/)
+  for (const id of ['', 'x', '0'.repeat(16), 'a'.repeat(31)])
+    assert.equal(b3(id, span), undefined, id)
+  assert.equal(traceOfB3([['x-b3-traceid', span]]), undefined)
 })
 
 test('what is no traceparent is none', () => {

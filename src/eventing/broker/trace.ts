@@ -32,6 +32,16 @@ export function traceOf(parent: string | undefined, state: string | undefined): 
   return { parent: parent.slice(0, 55), ...(said !== undefined && { state: said }) }
 }
 
+/** The same of B3's headers (openzipkin/b3-propagation, one a value): ids of 64 bits are the end of longer ones. */
+export function traceOfB3(headers: Headers): Trace | undefined {
+  const said = new Map(headers)
+  const id = said.get('x-b3-traceid')?.toLowerCase() ?? ''
+  const span = said.get('x-b3-spanid')?.toLowerCase() ?? ''
+  if (id.length !== 16 && id.length !== 32) return undefined
+  const sampled = !/^(0|false)$/i.test(said.get('x-b3-sampled') ?? '')
+  return traceOf(`00-${id.padStart(32, '0')}-${span}-${sampled ? '01' : '00'}`, undefined)
+}
+
 /** 32 hexadecimal digits; an event that came without a trace begins one. */
 export const traceIdOf = (place: Place, trace: Trace | undefined): string =>
   trace?.parent.slice(3, 35) ?? digest(place).slice(0, 32)

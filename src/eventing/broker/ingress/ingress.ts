@@ -14,7 +14,7 @@ import { enterBroker } from '../delivery/delivery.ts'
 import { codingOf, passThrough } from '../headers.ts'
 import { hopsOf, mostHops } from '../hops.ts'
 import type { StoredEvent } from '../stored-event.ts'
-import { traceOf } from '../trace.ts'
+import { traceOf, traceOfB3 } from '../trace.ts'
 
 /** What an address stands for. */
 export interface Inlet {
@@ -89,7 +89,9 @@ function take(
   const passed = passThrough(headers)
   if (passed.length > 0 && hopsOf(passed) > mostHops)
     return refuse(400, `the event has come round ${mostHops} times: its channels are a circle`)
-  const trace = traceOf(valueOf(headers, 'traceparent'), valueOf(headers, 'tracestate'))
+  const trace =
+    traceOf(valueOf(headers, 'traceparent'), valueOf(headers, 'tracestate')) ??
+    (passed.length > 0 ? traceOfB3(passed) : undefined)
   const entered: StoredEvent[] = []
   for (const event of events) {
     const next = inlet.kind === 'Broker' ? enterBroker(event, world.now()) : event
