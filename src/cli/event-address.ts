@@ -22,6 +22,7 @@ export async function postTo(session: Session): Promise<Post> {
     if (url !== '')
       return {
         url,
+        keeps: true,
         ...(await wayTo(session, url, CACerts)),
         ...(await asWhom(session, inlet.namespace, audience)),
       }

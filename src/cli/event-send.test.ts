@@ -17,7 +17,8 @@ const given = (ext: readonly string[]): Arguments => ({
   boolean: () => false,
   strings: (name) => (name === 'ext' ? ext : []),
 })
-const out: Output = { print: () => {}, note: () => {} }
+const notes: string[] = []
+const out: Output = { print: () => {}, note: (line) => void notes.push(line) }
 
 test('a further attribute is sent as headers say it, and is none that has a flag of its own', async () => {
   let heard: IncomingHttpHeaders = {}
@@ -27,6 +28,10 @@ test('a further attribute is sent as headers say it, and is none that has a flag
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+  await sendEvent(given(['city=Zürich 1', 'constructor=x']), { url }, out)
+  assert.deepEqual(notes, [`${url} answered 202`])
+  await sendEvent(given([]), { url, keeps: true }, out)
+  assert.equal(notes.at(-1), `${url} has it (202): it is on disk`)
   await sendEvent(given(['city=Zürich 1', 'constructor=x']), { url }, out)
   assert.equal(heard['ce-city'], 'Z%C3%BCrich%201')
   assert.equal(heard['ce-constructor'], 'x')

@@ -17,6 +17,8 @@ export interface Post {
   readonly ca?: string
   /** Who sends, where it is asked. */
   readonly token?: string
+  /** Answers 202 when the event is on its disk, as Brokers and channels do. */
+  readonly keeps?: boolean
   /** What to do about 401. */
   readonly whenAsked?: string
 }
@@ -67,7 +69,9 @@ export async function sendEvent(args: Arguments, to: Post, out: Output): Promise
     )
   out.print(id)
   out.note(
-    status === 202 ? `${to.url} has it (202): it is on disk` : `${to.url} answered ${status}`,
+    to.keeps && status === 202
+      ? `${to.url} has it (202): it is on disk`
+      : `${to.url} answered ${status}`,
   )
 }
 
