@@ -1,6 +1,6 @@
 /**
  * Defaulting and validation of Knative kinds as one `KindDefinition.admit`: refusals in the words and with the code of
- * Knative's admission webhooks, warnings as Warning headers (contract serving §1.8).
+ * Knative's admission webhooks, warnings as Warning headers.
  */
 import type { AdmissionContext } from '../kube/api/kind.ts'
 import type { KubeObject } from '../kube/api/meta.ts'

@@ -1,4 +1,4 @@
-/** Names of child objects, kept within 63 characters by a hash (knative.dev/pkg `kmeta.ChildName`; contract serving §0.1). */
+/** Names of child objects, kept within 63 characters by a hash (knative.dev/pkg `kmeta.ChildName`). */
 import { md5 } from './hash.ts'
 
 const longest = 63

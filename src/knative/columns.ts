@@ -1,4 +1,4 @@
-/** Printer columns that Knative's kinds share: Ready and Reason (contract serving §1.1). None of them has an AGE. */
+/** Printer columns that Knative's kinds share: Ready and Reason. None of them has an AGE. */
 import type { Column } from '../kube/api/kind.ts'
 import { conditionOf, type ConditionedObject } from './conditions.ts'
 

@@ -1,6 +1,6 @@
 /**
- * Conditions of a status and how they roll up into one happy condition (knative.dev/pkg `apis.ConditionSet`; contract
- * serving §0.3). Pure: every function takes a status and answers a new one.
+ * Conditions of a status and how they roll up into one happy condition (knative.dev/pkg `apis.ConditionSet`).
+ * Pure: every function takes a status and answers a new one.
  *
  * Within one reconcile all marks happen at the same `nowMs`, yet "the newest bad news wins" needs their order. So a
  * mark carries a running fraction in its lastTransitionTime; `finish` cuts it off before the status is written.

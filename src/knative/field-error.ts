@@ -1,6 +1,6 @@
 /**
  * Complaints of Knative's validation: a message, the paths it is about, maybe details (knative.dev/pkg
- * `apis.FieldError`; text format in contract serving §1.8). Validators yield them; whoever wants to know gathers all.
+ * `apis.FieldError`). Validators yield them; whoever wants to know gathers all.
  */
 
 export interface FieldError {

@@ -1,6 +1,6 @@
 /**
  * The ConfigMaps that a Knative product ships: objects with their `_example` and its checksum as `kubectl edit` shows them,
- * and the admission that keeps a bad value out (knative.dev/pkg `webhook/configmaps`; contract serving §1.8, eventing part 10).
+ * and the admission that keeps a bad value out (knative.dev/pkg `webhook/configmaps`).
  */
 import type { ConfigMap } from '../kube/api/config-map.ts'
 import { denied } from './admission.ts'

@@ -1,6 +1,6 @@
 /**
  * Annotations that set how a Revision scales: their spellings, what they may say, and what they mean together with
- * config-autoscaler (contract serving §3.8). A value that cannot be read counts as not said; validation refuses it
+ * config-autoscaler. A value that cannot be read counts as not said; validation refuses it
  * before, so that only happens to objects from elsewhere.
  */
 import { parseFloat64, parseInteger } from '../../knative/config-values.ts'

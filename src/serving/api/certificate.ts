@@ -1,6 +1,6 @@
 /**
  * Certificate: asks for a TLS certificate for some DNS names, which is put into a Secret
- * (networking.internal.knative.dev/v1alpha1; contract serving §1.7 and 5.10).
+ * (networking.internal.knative.dev/v1alpha1).
  */
 import { admission } from '../../knative/admission.ts'
 import { conditionSet } from '../../knative/conditions.ts'

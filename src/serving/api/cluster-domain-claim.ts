@@ -1,6 +1,5 @@
 /**
- * ClusterDomainClaim: which namespace may use a domain; its name is the domain (networking.internal.knative.dev/v1alpha1;
- * contract serving §1.1, 1.7).
+ * ClusterDomainClaim: which namespace may use a domain; its name is the domain (networking.internal.knative.dev/v1alpha1).
  */
 import { admission } from '../../knative/admission.ts'
 import { missingField, type FieldError } from '../../knative/field-error.ts'

@@ -1,6 +1,6 @@
 /**
  * The config-* ConfigMaps of knative-serving: the objects a new platform starts with, and the admission that keeps a bad
- * value out (contract serving §1.8, 1.10, 7.4). Their `_example` and its checksum are what `kubectl edit` shows people.
+ * value out. Their `_example` and its checksum are what `kubectl edit` shows people.
  */
 import { configWebhook } from '../../knative/admission.ts'
 import type { ConfigMapLike } from '../../knative/config-map.ts'

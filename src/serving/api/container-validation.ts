@@ -1,4 +1,4 @@
-/** What must hold of a Revision's containers (contract serving §1.10 "Pod spec"). Paths begin at the container. */
+/** What must hold of a Revision's containers. Paths begin at the container. */
 import {
   asWarning,
   disallowedFields,

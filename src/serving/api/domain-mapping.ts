@@ -1,6 +1,6 @@
 /**
  * DomainMapping: serves a Service, or anything with a cluster-local address, under a domain of one's own, which is its
- * name (serving.knative.dev/v1beta1; contract serving §1.7, 1.10, 2.9).
+ * name (serving.knative.dev/v1beta1).
  */
 import { admission } from '../../knative/admission.ts'
 import { conditionSet } from '../../knative/conditions.ts'

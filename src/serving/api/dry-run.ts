@@ -1,7 +1,6 @@
 /**
  * A dry run of a Service or Configuration goes one step further than its own rules: a Pod is made from the template and
- * admitted, not stored, so that `kubectl apply --dry-run=server` also finds what only Kubernetes would refuse
- * (contract serving §1.10 "Dry-run").
+ * admitted, not stored, so that `kubectl apply --dry-run=server` also finds what only Kubernetes would refuse.
  */
 import { denied, validationWebhook } from '../../knative/admission.ts'
 import type { AdmissionContext } from '../../kube/api/kind.ts'

@@ -1,4 +1,4 @@
-/** Image: asks for an image to be kept near (caching.internal.knative.dev/v1alpha1; contract serving §1.1). */
+/** Image: asks for an image to be kept near (caching.internal.knative.dev/v1alpha1). */
 import type { KindDefinition } from '../../kube/api/kind.ts'
 import type { KubeObject } from '../../kube/api/meta.ts'
 import { list, object, string, type Static } from '../../kube/api/schema.ts'

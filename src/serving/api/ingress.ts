@@ -1,6 +1,6 @@
 /**
  * Ingress ("KIngress"): hosts, paths and headers and the backends they go to, for any ingress implementation
- * (networking.internal.knative.dev/v1alpha1; contract serving §1.7 and 4.2).
+ * (networking.internal.knative.dev/v1alpha1).
  */
 import { admission } from '../../knative/admission.ts'
 import {

@@ -1,4 +1,4 @@
-/** Metadata of Service, Configuration, Route and Revision: who made them, and what must hold (contract serving §1.9.1, 1.10). */
+/** Metadata of Service, Configuration, Route and Revision: who made them, and what must hold. */
 import { parseDuration } from '../../knative/duration.ts'
 import {
   genericError,

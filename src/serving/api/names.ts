@@ -1,4 +1,4 @@
-/** Labels and annotations of Knative Serving that more than one part reads or writes (contract serving §1.11, 1.12, 4.8). */
+/** Labels and annotations of Knative Serving that more than one part reads or writes. */
 
 export const servingGroup = 'serving.knative.dev'
 /** Group of PodAutoscaler and Metric. */

@@ -1,4 +1,4 @@
-/** PodAutoscaler: how many pods a Revision is to have (autoscaling.internal.knative.dev/v1alpha1; contract serving §1.7). */
+/** PodAutoscaler: how many pods a Revision is to have (autoscaling.internal.knative.dev/v1alpha1). */
 import { admission } from '../../knative/admission.ts'
 import { missingField, via, type FieldError } from '../../knative/field-error.ts'
 import type { AdmissionContext, KindDefinition } from '../../kube/api/kind.ts'

@@ -1,5 +1,5 @@
 /**
- * The pod fields a Revision may have, as structural schema (contract serving §1.4). What Knative never allows is not
+ * The pod fields a Revision may have, as structural schema. What Knative never allows is not
  * here, so the API server prunes it or names it as an unknown field; what is behind a feature flag is here and
  * refused by validation.
  */

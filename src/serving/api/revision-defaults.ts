@@ -1,5 +1,5 @@
 /**
- * What a Revision's spec gets when its author does not say (contract serving §1.9, rules 4 to 9). Pure: also
+ * What a Revision's spec gets when its author does not say. Pure: also
  * reconcilers default in memory. The same reference comes back from parts that need nothing.
  */
 import type { ObjectMeta } from '../../kube/api/meta.ts'

@@ -1,6 +1,5 @@
 /**
- * RevisionSpec and RevisionTemplate: what Service, Configuration and Revision share (serving/v1; contract serving
- * §1.4). The pod part is in pod-spec.ts.
+ * RevisionSpec and RevisionTemplate: what Service, Configuration and Revision share (serving/v1). The pod part is in pod-spec.ts.
  */
 import type { StringMap } from '../../kube/api/meta.ts'
 import { integer, map, object, string, type Schema, type Static } from '../../kube/api/schema.ts'

@@ -1,4 +1,4 @@
-/** What must hold of a Revision's spec (contract serving §1.10 "Pod spec"). Paths begin at the spec. */
+/** What must hold of a Revision's spec. Paths begin at the spec. */
 import {
   disallowedFields,
   genericError,

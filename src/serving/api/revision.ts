@@ -1,4 +1,4 @@
-/** Revision: an unchanging snapshot of code and settings that scales with its requests (serving.knative.dev/v1; contract serving §1.4). */
+/** Revision: an unchanging snapshot of code and settings that scales with its requests (serving.knative.dev/v1). */
 import { admission } from '../../knative/admission.ts'
 import { via, type FieldError } from '../../knative/field-error.ts'
 import { shortDiff } from '../../knative/short-diff.ts'

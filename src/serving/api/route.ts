@@ -1,4 +1,4 @@
-/** Route: sends shares of a host's requests to Revisions (serving.knative.dev/v1; contract serving §1.6). */
+/** Route: sends shares of a host's requests to Revisions (serving.knative.dev/v1). */
 import { admission } from '../../knative/admission.ts'
 import { via, type FieldError } from '../../knative/field-error.ts'
 import type { AdmissionContext, KindDefinition } from '../../kube/api/kind.ts'

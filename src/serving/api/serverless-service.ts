@@ -1,6 +1,6 @@
 /**
  * ServerlessService: the k8s Services of a Revision, pointing at its pods (Serve) or at the activator (Proxy)
- * (networking.internal.knative.dev/v1alpha1; contract serving §1.7).
+ * (networking.internal.knative.dev/v1alpha1).
  */
 import { admission } from '../../knative/admission.ts'
 import {

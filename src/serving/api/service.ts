@@ -1,4 +1,4 @@
-/** Service: a Configuration and a Route that are managed together (serving.knative.dev/v1; contract serving §1.2). */
+/** Service: a Configuration and a Route that are managed together (serving.knative.dev/v1). */
 import { admission } from '../../knative/admission.ts'
 import { via, type FieldError } from '../../knative/field-error.ts'
 import type { AdmissionContext, KindDefinition } from '../../kube/api/kind.ts'

@@ -1,6 +1,6 @@
 /**
  * The template of Services and Configurations: what old tutorials write beside the mark is put right, defaults, and what
- * must hold (contract serving §1.9, 1.10 "Template", "Immutability").
+ * must hold.
  */
 import { parseFloat64 } from '../../knative/config-values.ts'
 import {

@@ -1,4 +1,4 @@
-/** TrafficTarget: one share of a Route's requests (serving/v1; contract serving §1.5). */
+/** TrafficTarget: one share of a Route's requests (serving/v1). */
 import { boolean, integer, list, object, string, type Static } from '../../kube/api/schema.ts'
 
 export const TrafficTarget = object({

@@ -1,4 +1,4 @@
-/** What must hold of the targets of a Service or Route, and their defaults (contract serving §1.5, 1.10 "Traffic"). */
+/** What must hold of the targets of a Service or Route, and their defaults. */
 import {
   disallowedFields,
   genericError,

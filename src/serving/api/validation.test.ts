@@ -1,4 +1,4 @@
-/** Every complaint of the contract (serving §1.10, 3.8, 10.6), as the client reads it, and what is no complaint. */
+/** Every complaint about the kinds of Serving as the client reads it, and what is no complaint. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'

@@ -1,4 +1,4 @@
-/** How a PodAutoscaler scales: its annotations over config-autoscaler, in the autoscaler's own terms (contract serving §3.4). */
+/** How a PodAutoscaler scales: its annotations over config-autoscaler, in the autoscaler's own terms. */
 import {
   activationScale,
   initialScale,

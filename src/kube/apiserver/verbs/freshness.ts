@@ -1,4 +1,4 @@
-/** resourceVersion on reads: everything is answered as of now, so only "not yet" has to be waited for (§3.2). */
+/** resourceVersion on reads: everything is answered as of now, so only "not yet" has to be waited for. */
 import { StatusError, badRequest } from '../../api/status-error.ts'
 import { invalidOption } from '../http/option-errors.ts'
 import type { Target } from '../machinery.ts'

@@ -1,5 +1,5 @@
 /**
- * config-autoscaler: how the autoscaler measures and decides (contract serving §3.9). Fields have the names of the
+ * config-autoscaler: how the autoscaler measures and decides. Fields have the names of the
  * keys; `…Ms` are milliseconds. Annotations on a Revision override many of them (autoscaling-annotations.ts).
  */
 import { defineConfig, type Config } from '../../../knative/config-map.ts'

@@ -1,4 +1,4 @@
-/** config-defaults: what a Revision gets when its author does not say (contract serving §6.9). */
+/** config-defaults: what a Revision gets when its author does not say. */
 import { defineConfig, type Config } from '../../../knative/config-map.ts'
 import {
   asBoolean,

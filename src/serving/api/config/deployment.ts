@@ -1,4 +1,4 @@
-/** config-deployment: how the pods of Revisions are deployed (contract serving §7.2). */
+/** config-deployment: how the pods of Revisions are deployed. */
 import { defineConfig, type Config } from '../../../knative/config-map.ts'
 import {
   asBoolean,

@@ -1,5 +1,5 @@
 /**
- * config-domain: which domain a Route is served under (contract serving §5.2). Each key is a domain; its value may
+ * config-domain: which domain a Route is served under. Each key is a domain; its value may
  * select Routes by label. `port` and `https-port` are Ebb's own: the gateway's ports, shown in URLs and nowhere else,
  * because on one's own machine 80 and 443 are mostly not ours.
  */

@@ -1,4 +1,4 @@
-/** config-features: what users may do beyond the plain (contract serving §6.8). */
+/** config-features: what users may do beyond the plain. */
 import { defineConfig, type Config } from '../../../knative/config-map.ts'
 import type { ConfigData } from '../../../knative/config-values.ts'
 

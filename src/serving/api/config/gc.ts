@@ -1,4 +1,4 @@
-/** config-gc: how long Revisions without traffic are kept (contract serving §7.1). */
+/** config-gc: how long Revisions without traffic are kept. */
 import { defineConfig, type Config } from '../../../knative/config-map.ts'
 import {
   asInteger,

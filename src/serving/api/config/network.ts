@@ -1,4 +1,4 @@
-/** config-network: hosts, schemes and rollouts of Routes (contract serving §5.9). */
+/** config-network: hosts, schemes and rollouts of Routes. */
 import { defineConfig, type Config } from '../../../knative/config-map.ts'
 import {
   asBoolean,

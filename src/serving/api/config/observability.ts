@@ -1,4 +1,4 @@
-/** config-observability: request logs, metrics and traces (contract serving §7.3, 4.9). */
+/** config-observability: request logs, metrics and traces. */
 import { defineConfig, type Config } from '../../../knative/config-map.ts'
 import {
   asBoolean,

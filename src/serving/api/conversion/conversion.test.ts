@@ -1,4 +1,4 @@
-/** Old forms to today's and back: every row of the contract's tables (serving §8.2 to 8.4). */
+/** Old forms to today's and back: every field that has moved or changed its name. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'

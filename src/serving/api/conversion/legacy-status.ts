@@ -1,4 +1,4 @@
-/** What old commands read in a status (`domain`, `domainInternal`, `address.hostname`, `traffic[].name`; contract serving §8.3). */
+/** What old commands read in a status (`domain`, `domainInternal`, `address.hostname`, `traffic[].name`). */
 import type { ObjectMeta } from '../../../kube/api/meta.ts'
 import { object, string, type Schema } from '../../../kube/api/schema.ts'
 import { clusterDomain } from '../names.ts'

@@ -1,6 +1,5 @@
 /**
- * Templates of 2018 (`revisionTemplate` with one `container`) as today's, and the slips of tutorials put right
- * (contract serving §8.3).
+ * Templates of 2018 (`revisionTemplate` with one `container`) as today's, and the slips of tutorials put right.
  */
 import {
   disallowedFields,

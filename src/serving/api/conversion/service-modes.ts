@@ -1,4 +1,4 @@
-/** The modes that a v1alpha1 Service was in: runLatest, pinned, release, manual (contract serving §8.2). */
+/** The modes that a v1alpha1 Service was in: runLatest, pinned, release, manual. */
 import {
   disallowedFields,
   genericError,

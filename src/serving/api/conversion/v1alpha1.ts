@@ -1,4 +1,4 @@
-/** serving.knative.dev/v1alpha1 of the four kinds, the API of 2018 to 2020: accepted, answered, stored as v1 (contract serving §8.2, 8.3). */
+/** serving.knative.dev/v1alpha1 of the four kinds, the API of 2018 to 2020: accepted, answered, stored as v1. */
 import { via } from '../../../knative/field-error.ts'
 import type { ServedVersion } from '../../../kube/api/kind.ts'
 import { object, type Schema } from '../../../kube/api/schema.ts'

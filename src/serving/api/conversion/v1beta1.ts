@@ -1,4 +1,4 @@
-/** serving.knative.dev/v1beta1 of the four kinds: the shape of v1 under another name (contract serving §8.4). */
+/** serving.knative.dev/v1beta1 of the four kinds: the shape of v1 under another name. */
 import type { ServedVersion } from '../../../kube/api/kind.ts'
 import type { Schema } from '../../../kube/api/schema.ts'
 import { fromLegacyRevisionStatus } from './legacy-status.ts'
