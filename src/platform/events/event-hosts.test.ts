@@ -33,8 +33,8 @@ test('hosts of Brokers are known before the gateway is told anything, and have s
   assert.deepEqual(told(hosts).toSorted(), [
     'brokers',
     'channel',
-    'knative-eventing/broker-ingress:80 1',
-    'knative-eventing/request-reply:80 1',
+    'knative-eventing/broker-ingress 1',
+    'knative-eventing/request-reply 1',
   ])
 })
 
@@ -43,4 +43,20 @@ test('without a Broker or channel their hosts are not known', async () => {
   hosts.expect({ ...config, channels: [] })
   await hosts.synced()
   assert.deepEqual(told(hosts), [])
+})
+
+test('a route that names the Service of Brokers takes nothing with it when it goes', async () => {
+  const hosts = createEventHosts()
+  hosts.lead(config, { host: '127.0.0.1', port: 1 })
+  hosts.leadHost('job-sink.knative-eventing.svc.cluster.local', { host: '127.0.0.1', port: 2 })
+  const keys = [...hosts.all()].flatMap((fact) =>
+    fact.type === 'revision' ? fact.revision.key : [],
+  )
+  assert.equal(keys.length, 3)
+  for (const name of ['broker-ingress', 'request-reply', 'job-sink'])
+    assert.notEqual(
+      keys.find((key) => key.includes(name)),
+      // Of routes' targets: service-target.ts.
+      `knative-eventing/${name}:80`,
+    )
 })

@@ -18,8 +18,9 @@ export interface EventHosts extends FeedPart {
   leadHost(host: string, to: Address): void
 }
 
-const target = 'knative-eventing/broker-ingress:80'
-const requestReplyTarget = 'knative-eventing/request-reply:80'
+/** Without a port: with one it is what a route names, which goes with its last route. */
+const target = 'knative-eventing/broker-ingress'
+const requestReplyTarget = 'knative-eventing/request-reply'
 const route = '~events'
 
 /** Of requests whose time the engine itself minds: longer than any of them. */
@@ -71,7 +72,7 @@ export function createEventHosts(): EventHosts {
       facts.complete()
     },
     leadHost(host, to) {
-      const key = `knative-eventing/${host.split('.')[0] ?? ''}:80`
+      const key = `knative-eventing/${host.split('.')[0] ?? ''}`
       facts.tell(backend(key, host, 60_000, to, 'control-plane'))
       const hosts = [host, host.replace(/\.cluster\.local$/, ''), host.replace(/\.svc\..*$/, '')]
       facts.tell({
