@@ -54,8 +54,6 @@ const elafros = 'eventing.elafros.dev'
 const feeds = 'feeds.knative.dev'
 
 export const eventCatalogue: readonly KeptKind[] = [
-  eventSource({ group: elafros, kind: 'EventSource', plural: 'eventsources' }),
-  eventType({ group: elafros, kind: 'EventType', plural: 'eventtypes' }, 'eventSource'),
   eventSource({ group: feeds, kind: 'EventSource', plural: 'eventsources' }),
   eventSource({
     group: feeds,
@@ -68,6 +66,8 @@ export const eventCatalogue: readonly KeptKind[] = [
     { group: feeds, kind: 'ClusterEventType', plural: 'clustereventtypes', namespaced: false },
     'clusterEventSource',
   ),
+  eventSource({ group: elafros, kind: 'EventSource', plural: 'eventsources' }),
+  eventType({ group: elafros, kind: 'EventType', plural: 'eventtypes' }, 'eventSource'),
   stored(
     {
       group: 'configs.internal.knative.dev',

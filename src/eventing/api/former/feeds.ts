@@ -202,4 +202,5 @@ const Flow = feed(
   },
 )
 
-export const feedKinds: readonly FeedKind[] = [Bind, Feed, Flow]
+/** The oldest group last: of kinds of one name kubectl takes the first. */
+export const feedKinds: readonly FeedKind[] = [Feed, Flow, Bind]
