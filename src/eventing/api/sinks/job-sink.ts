@@ -1,5 +1,6 @@
 /** JobSink: a Job for each event (sinks.knative.dev/v1alpha1; contract eventing §2.16). */
 import { admission } from '../../../knative/admission.ts'
+import { childName } from '../../../knative/child-name.ts'
 import { conditionSet } from '../../../knative/conditions.ts'
 import { readyColumns } from '../../../knative/columns.ts'
 import { genericError, missingField, type FieldError } from '../../../knative/field-error.ts'
@@ -46,6 +47,8 @@ export interface JobSink extends KubeObject {
 export const jobSinkHost = `job-sink.${systemNamespace}.svc.${clusterDomain}`
 
 export const jobSinkLabel = 'sinks.knative.dev/job-sink-name'
+/** What its Jobs carry there: its name, or what stands for one that is too long for a label. */
+export const jobSinkLabelValue = (name: string): string => childName(name, '')
 export const jobSinkIdLabel = 'sinks.knative.dev/job-sink-id'
 
 const modeVariable = 'K_EXECUTION_MODE'

@@ -6,6 +6,7 @@ import {
   jobSinkConditions as conditions,
   jobSinkHost,
   jobSinkLabel,
+  jobSinkLabelValue,
   type JobSinkStatus,
 } from '../../api/sinks/job-sink.ts'
 import {
@@ -56,7 +57,7 @@ export const jobSinkReconciler: Reconciler<JobSink, World> = {
     const addresses = found.addresses ?? (address ? [address] : [])
     const addressed: JobSinkStatus = {
       ...withAddresses(begun, { ...found, addresses }),
-      job: { selector: `${jobSinkLabel}=${name}` },
+      job: { selector: `${jobSinkLabel}=${jobSinkLabelValue(name)}` },
     }
     const status = withPolicies(
       address

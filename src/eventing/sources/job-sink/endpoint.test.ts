@@ -6,7 +6,7 @@ import { Secret } from '../../../kube/api/secret.ts'
 import type { RequestHead } from '../../../lib/http1/head.ts'
 import { inMemoryPlatform } from '../../../testing/platform.ts'
 import { SimClock } from '../../../testing/sim-clock.ts'
-import { JobSink } from '../../api/sinks/job-sink.ts'
+import { JobSink, jobSinkLabelValue } from '../../api/sinks/job-sink.ts'
 import { eventingKinds } from '../../api/kinds.ts'
 import { jobSinkHandler } from './endpoint.ts'
 
@@ -125,6 +125,18 @@ test('an event becomes a Job once, with the event in a file', async () => {
   const refused = await ask('POST', '/default/work', large, '\0'.repeat(900_000))
   assert.equal(refused.status, 413, String(refused.body))
   assert.equal((await client.list<Job>(Job, 'default')).items.length, 4)
+
+  const long = 'l'.repeat(70)
+  await client.create(JobSink, {
+    apiVersion: 'sinks.knative.dev/v1alpha1',
+    kind: 'JobSink',
+    metadata: { name: long, namespace: 'default' },
+    spec: { job: { spec: { template: { spec: pod } } } },
+  })
+  const taken = await ask('POST', `/default/${long}`)
+  assert.equal(taken.status, 202, String(taken.body))
+  const selected = { labelSelector: `sinks.knative.dev/job-sink-name=${jobSinkLabelValue(long)}` }
+  assert.equal((await client.list<Job>(Job, 'default', selected)).items.length, 1)
 
   assert.equal((await ask('POST', '/default/nobody')).status, 400)
   assert.equal((await ask('POST', '/default')).status, 400)

@@ -18,6 +18,7 @@ import {
   JobSink,
   jobSinkIdLabel,
   jobSinkLabel,
+  jobSinkLabelValue,
 } from '../../api/sinks/job-sink.ts'
 import { CloudEventError, textOf, type CloudEvent } from '../../cloudevents/cloud-event.ts'
 import { decodeMessage, modeOf, type Headers } from '../../cloudevents/http-binding.ts'
@@ -192,7 +193,11 @@ function jobOf(sink: JobSink, called: string): Job {
     metadata: {
       name: called,
       namespace,
-      labels: { ...metadata.labels, [jobSinkIdLabel]: called, [jobSinkLabel]: name },
+      labels: {
+        ...metadata.labels,
+        [jobSinkIdLabel]: called,
+        [jobSinkLabel]: jobSinkLabelValue(name),
+      },
       ...(metadata.annotations && { annotations: metadata.annotations }),
       ownerReferences: [controllerRef(sink)],
     },
