@@ -24,11 +24,21 @@ import { eventColumns, eventRow, idOf, plain, tableText } from './event-text.ts'
 /** Of a usual line, so that columns stand still while lines come one by one. */
 const usualWidths = [23, 16, 36, 24, 24]
 const shownNames = 5
-const reconnectMs = 500
-/** Between looks for Brokers and channels that are new. */
-const lookMs = 2000
 
-export async function tail(session: Session, rest: readonly string[]): Promise<number> {
+/** How long it waits before it asks again. */
+interface Pace {
+  readonly reconnectMs: number
+  /** Between looks for Brokers and channels that are new. */
+  readonly lookMs: number
+}
+
+const usualPace: Pace = { reconnectMs: 500, lookMs: 2000 }
+
+export async function tail(
+  session: Session,
+  rest: readonly string[],
+  pace = usualPace,
+): Promise<number> {
   noMore(rest)
   const { args, out } = session
   const selection = selectionOf(args, systemClock.now())
@@ -42,7 +52,8 @@ export async function tail(session: Session, rest: readonly string[]): Promise<n
     const key = JSON.stringify(inlet)
     if (following.has(key)) return
     following.add(key)
-    followed(session, inlet, { ...selection, ...(from !== undefined && { sinceMs }) }, from, show)
+    const wanted = { ...selection, ...(from !== undefined && { sinceMs }) }
+    followed(session, inlet, { selection: wanted, from, show, pace })
       .then(() => following.delete(key))
       .catch(failed.reject)
   }
@@ -50,7 +61,7 @@ export async function tail(session: Session, rest: readonly string[]): Promise<n
   const one = named(session)
   const namespace = args.boolean('all-namespaces') ? '' : session.namespace
   for (;;) {
-    await Promise.race([sleep(lookMs), failed.promise])
+    await Promise.race([sleep(pace.lookMs), failed.promise])
     const now = one ? first : await inletsIn(session, namespace).catch((): readonly Inlet[] => [])
     for (const inlet of now) {
       if (!one && !following.has(JSON.stringify(inlet)))
@@ -91,13 +102,18 @@ async function shower(session: Session, inlets: readonly Inlet[]): Promise<Showe
   }
 }
 
+interface Following {
+  readonly selection: Selection
+  readonly from: number | undefined
+  readonly show: Shower
+  readonly pace: Pace
+}
+
 /** Goes on where it was, from `from` on, as long as its Broker or channel is there. */
 async function followed(
   session: Session,
   inlet: Inlet,
-  selection: Selection,
-  from: number | undefined,
-  show: Shower,
+  { selection, from, show, pace }: Following,
 ): Promise<void> {
   const sinceMs = selection.sinceMs ?? systemClock.now()
   let next = from
@@ -119,7 +135,7 @@ async function followed(
       if (isAway) show.away(`${error.message} This goes on when it is back.`)
     }
     next ??= 1
-    await sleep(reconnectMs)
+    await sleep(pace.reconnectMs)
     const now = await uidOf(session, inlet)
     // Made anew it has a log of its own, which begins with 1.
     if (now !== undefined && uid !== undefined && now !== uid) next = 1
