@@ -98,6 +98,10 @@ test('where is connected to for a URL', () => {
     'http://broker-ingress.knative-eventing/shop/default': '127.0.0.1:2',
     'https://broker-ingress.knative-eventing.svc/shop/default': '127.0.0.1:3',
     'http://job-sink.knative-eventing.svc/shop/j': '127.0.0.1:4',
+    // The URL that a Service of Serving shows: no resolver of the machine need know it (RFC 6761).
+    'http://hello.shop.localhost:8081/x': '127.0.0.1:8081',
+    'http://hello.localhost': '127.0.0.1:80',
+    'http://localhost:8081': undefined,
     'http://example.com': undefined,
     'http://nobody.shop': undefined,
     'http://10.0.0.1:8080': undefined,

@@ -53,6 +53,8 @@ export function dialOf(
   if (!parsed) return undefined
   const isSecure = parsed.protocol === 'https:'
   const port = Number(parsed.port) || (isSecure ? 443 : 80)
+  // This machine, also where its resolver does not know (RFC 6761): what `ebb up` calls Services by default.
+  if (parsed.hostname.endsWith('.localhost')) return [{ host: '127.0.0.1', port }]
   return dialHost(parsed.hostname, { port, isSecure, aliases: 0 }, read, world)
 }
 
