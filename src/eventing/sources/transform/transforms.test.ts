@@ -122,8 +122,9 @@ describe('transforms', () => {
   })
 
   test('an expression that eats all memory costs an answer, and the next event is served', async () => {
-    // Ten million numbers in one array: more at once than the collector can be asked for.
-    const greedy = 'data.go ? $sum([1..9999999]) : "done"'
+    // Three times ten million numbers in one array: more than there is, whatever the collector does.
+    const many = '[1..9999999]'
+    const greedy = `data.go ? $sum($append(${many}, $append(${many}, ${many}))) : "done"`
     const { transforms, post } = await world(config(greedy))
     await using _ = transforms
     const eaten = await post(event, '{"go": true}')
