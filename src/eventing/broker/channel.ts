@@ -174,7 +174,7 @@ export class Channel implements Inlet, AsyncDisposable {
   }
 
   async #subscribe(config: SubscriptionConfig): Promise<void> {
-    const { clock, sender, journal, spans, isInlet, memory } = this.#deps
+    const { clock, log, sender, journal, spans, isInlet, memory } = this.#deps
     const subscription = await this.events.subscribe(config.uid, config.start ?? 'new')
     const dispatcher = new Dispatcher(
       {
@@ -192,6 +192,12 @@ export class Channel implements Inlet, AsyncDisposable {
         decode: (event) => this.decode(event),
         ...(isInlet && { isInlet }),
         ...(memory && { memory }),
+        onUnreadable: (error) =>
+          log.error('events can not be read: they wait and are tried again', {
+            channel: `${this.config.namespace}/${this.config.name}`,
+            subscription: config.name,
+            error,
+          }),
         address: () => this.config.address ?? `/${this.config.namespace}/${this.config.name}`,
         reenter: (event, answered, trace) => this.#reenter(event, answered, trace),
         park: (event, failure) =>

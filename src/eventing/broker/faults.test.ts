@@ -3,7 +3,10 @@ import assert from 'node:assert/strict'
 import { readdir, readFile, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { jsonLog } from '../../lib/log.ts'
+import { seededRandom } from '../../lib/random.ts'
 import { diskAtRest } from '../../testing/disk.ts'
+import { ForgetfulDisk } from '../log/forgetful-disk.fixture.ts'
 import { broker, brokers, event, trigger, World } from './engine.fixture.ts'
 import type { ChannelConfig } from './feed.ts'
 import { EventMemory } from './delivery/memory.ts'
@@ -349,4 +352,34 @@ test('what the dead-letter sink refuses for good is kept, with the reason of the
       reason['knativeerrordest'],
     ])
   assert.deepEqual(kept, [['refused', '418', 'http://t/']])
+})
+
+test('events that can not be read wait until they can, and that is told', async () => {
+  const disk = new ForgetfulDisk(seededRandom(1), () => 0)
+  const told: string[] = []
+  const log = jsonLog(
+    (line) => void told.push(line),
+    'info',
+    () => 0,
+  )
+  await using world = await World.create({ disk, log })
+  const config = broker(trigger('t', { start: 'earliest' }))
+  await world.engine.apply(broker())
+  for (const id of ['1', '2']) await world.post('/default/b', event({ 'ce-id': id }))
+  // A new engine has nothing in memory.
+  const closing = world.engine[Symbol.asyncDispose]()
+  await world.clock.advance(10_000)
+  await closing
+  await world.restart(broker())
+  disk.refuse = (operation) => (operation === 'read' ? 'EIO' : undefined)
+  await world.engine.apply(config)
+  while (told.length === 0) await diskAtRest()
+  assert.match(told[0] ?? '', /can not be read.*default\/b.*EIO/)
+  assert.equal(world.sent.length, 0)
+  disk.refuse = () => undefined
+  await world.settled('uid-t')
+  assert.deepEqual(
+    world.sent.map(({ headers }) => headers['ce-id']),
+    ['1', '2'],
+  )
 })

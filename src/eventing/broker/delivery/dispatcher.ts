@@ -23,6 +23,8 @@ export interface DispatcherDeps extends StepsDeps {
   readonly subscription: Subscription
   /** Shared with the others; default: of its own. */
   readonly memory?: EventMemory
+  /** Events can't be read at the moment; they are tried again. */
+  readonly onUnreadable?: (error: unknown) => void
 }
 
 interface Task {
@@ -202,8 +204,8 @@ export class Dispatcher implements AsyncDisposable {
     try {
       const events = await this.#deps.subscription.take(queueLength, this.#stop.signal)
       for (const event of events) this.#enqueue(event)
-    } catch {
-      // The disk can't be read at the moment.
+    } catch (error) {
+      this.#deps.onUnreadable?.(error)
       this.#deps.clock.after(parkAgainMs, () => {
         this.#taking = false
         this.#pump()
@@ -325,8 +327,8 @@ export class Dispatcher implements AsyncDisposable {
         this.#defer({ sequence, state, key }, next.waitMs)
         return
       }
-    } catch {
-      // The disk can't be read at the moment.
+    } catch (error) {
+      this.#deps.onUnreadable?.(error)
       if (!this.#closing) this.#wait({ sequence, state, key }, parkAgainMs)
     } finally {
       this.#inFlight--
