@@ -378,3 +378,46 @@ test('the last of many are found from the end, and an id wherever it stands', as
   assert.deepEqual(await ids(at.channel, { id: '17' }), ['17'])
   assert.deepEqual(await ids(at.channel, { id: '17', fromSequence: 18 }), [])
 })
+
+test('where a loop ends its last answer is noted with why, and the dead letter says so', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'ebb-following-'))
+  const clock = new SimClock()
+  const steps: Step[] = []
+  const headers = Object.entries({ specversion: '1.0', id: 'again', source: '/s', type: 'test' })
+  const sender: Sender = {
+    send: async () => ({
+      status: 200,
+      headers: headers.map(([name, value]) => [`ce-${name}`, value] as const),
+      body: Buffer.alloc(0),
+    }),
+    [Symbol.dispose]() {},
+  }
+  const journal = (step: Step) => void steps.push(step)
+  await using channel = await Channel.open(config, {
+    directory,
+    clock,
+    log: silent,
+    sender,
+    journal,
+  })
+  await channel.update({ ...config, subscriptions: [{ ...trigger('all'), reply: 'channel' }] })
+  const attributes = {
+    specversion: '1.0',
+    id: '1',
+    source: '/s',
+    type: 'test',
+    knativebrokerttl: 1,
+  }
+  await channel.append({ event: { attributes }, passed: [] })
+  while (!steps.some(({ kind }) => kind === 'parked')) {
+    await clock.advance(10)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  const why = 'it has gone its last round: the loop ends here'
+  const reply = steps.find(({ phase }) => phase === 'reply')
+  assert.deepEqual([reply?.status, reply?.error], [400, why])
+  for await (const { reason } of channel.deadLetters.list())
+    assert.equal(Buffer.from(reason['knativeerrordata'] ?? '', 'base64').toString(), why)
+  assert.equal(channel.deadLetters.count, 1)
+  await rm(directory, { recursive: true })
+})
