@@ -32,6 +32,17 @@ export interface PlannedEvent {
   readonly message: string
 }
 
+export const normal = (reason: string, message: string): PlannedEvent => ({
+  type: 'Normal',
+  reason,
+  message,
+})
+export const warning = (reason: string, message: string): PlannedEvent => ({
+  type: 'Warning',
+  reason,
+  message,
+})
+
 /** A child that must exist and look like this. */
 export interface Apply {
   readonly kind: Kind

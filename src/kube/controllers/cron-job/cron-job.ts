@@ -6,7 +6,15 @@ import { rfc3339 } from '../../../lib/clock.ts'
 import { CronJob } from '../../api/cron-job.ts'
 import { isFinishedJob, Job, jobCondition } from '../../api/job.ts'
 import { controllerRef, keyOf } from '../../api/meta.ts'
-import type { Apply, Delete, Plan, PlannedEvent, Reconciler } from '../../controller/reconciler.ts'
+import {
+  normal,
+  warning,
+  type Apply,
+  type Delete,
+  type Plan,
+  type PlannedEvent,
+  type Reconciler,
+} from '../../controller/reconciler.ts'
 import type { Schedule } from './schedule.ts'
 
 interface World {
@@ -120,17 +128,6 @@ export const cronJob = (parse: ParseSchedule): Reconciler<CronJob, World> => ({
       ...requeue(),
     }
   },
-})
-
-const normal = (reason: string, message: string): PlannedEvent => ({
-  type: 'Normal',
-  reason,
-  message,
-})
-const warning = (reason: string, message: string): PlannedEvent => ({
-  type: 'Warning',
-  reason,
-  message,
 })
 
 type Status = NonNullable<CronJob['status']>

@@ -1,6 +1,6 @@
 /** What a Configuration says of itself: which Revision is the newest, which the newest ready one. */
 import { conditionOf, isReady } from '../../../knative/conditions.ts'
-import type { PlannedEvent } from '../../../kube/controller/reconciler.ts'
+import { normal, warning, type PlannedEvent } from '../../../kube/controller/reconciler.ts'
 import {
   configurationConditions,
   type Configuration,
@@ -99,14 +99,3 @@ function candidates(
       return generationOf(b) - generationOf(a)
     })
 }
-
-const normal = (reason: string, message: string): PlannedEvent => ({
-  type: 'Normal',
-  reason,
-  message,
-})
-const warning = (reason: string, message: string): PlannedEvent => ({
-  type: 'Warning',
-  reason,
-  message,
-})
