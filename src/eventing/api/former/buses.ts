@@ -4,6 +4,7 @@
  */
 import {
   genericError,
+  invalidValue,
   missingField,
   missingOneOf,
   multipleOneOf,
@@ -30,9 +31,19 @@ export const formerChannelRole = 'former-channel'
 export const formerChannelHost = (namespace: string, channel: string): string =>
   fullHost(formerChannelService(channel), namespace)
 
-/** A DNS name as programs in a namespace say it, in full. */
-export const fullHost = (host: string, namespace: string): string =>
-  host.includes('.') ? host : `${host}.${namespace}.svc.${clusterDomain}`
+/** A DNS name as programs in a namespace say it, in full; a port stays. */
+export function fullHost(host: string, namespace: string): string {
+  const [name = '', port] = host.split(':')
+  const full = name.includes('.') ? name : `${name}.${namespace}.svc.${clusterDomain}`
+  return port === undefined ? full : `${full}:${port}`
+}
+
+/** Complains of what can be no name in the DNS, with or without a port. */
+export function* validateHost(host: unknown, path: string): Generator<FieldError> {
+  if (host === undefined || host === '') yield missingField(path)
+  else if (typeof host !== 'string' || !/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?(:\d{1,5})?$/i.test(host))
+    yield invalidValue(JSON.stringify(host), path, 'a DNS name is expected: name.namespace.svc')
+}
 
 /** The channel kind that a bus has become; undefined = none. */
 const channelKindOf = (bus: string): Fields | undefined =>
@@ -83,8 +94,9 @@ export const BusChannel = legacyKind({
 })
 
 function* validateSubscription(spec: Fields): Generator<FieldError> {
-  for (const field of ['channel', 'subscriber'])
-    if (!textOf(spec[field])) yield missingField(`spec.${field}`)
+  for (const field of ['channel', 'subscriber']) yield* validateHost(spec[field], `spec.${field}`)
+  if (spec['replyTo'] !== undefined && spec['replyTo'] !== '')
+    yield* validateHost(spec['replyTo'], 'spec.replyTo')
 }
 
 const channelNamed = (name: string) => ({

@@ -5,6 +5,7 @@
  * as well. Of other sources nothing is made.
  */
 import {
+  invalidValue,
   missingField,
   missingOneOf,
   multipleOneOf,
@@ -14,7 +15,7 @@ import { fieldsOf, isFields, textOf, type Fields } from '../../../knative/old-fo
 import type { Kind } from '../../../kube/api/kind.ts'
 import { Channel } from '../messaging/channel.ts'
 import { Subscription } from '../messaging/subscription.ts'
-import { fullHost } from './buses.ts'
+import { fullHost, validateHost } from './buses.ts'
 import { KubernetesEventSource } from './former-sources.ts'
 import { keptDefinition, type KeptForm, type KeptKind, type KeptObject } from './kept-kind.ts'
 
@@ -147,7 +148,7 @@ const Feed = feed(
   },
   ['eventType', 'clusterEventType'],
   function* ({ dnsName }) {
-    if (!textOf(dnsName)) yield missingField('spec.action.dnsName')
+    yield* validateHost(dnsName, 'spec.action.dnsName')
   },
   {
     ...ofSource,
@@ -172,6 +173,8 @@ const Flow = feed(
     const paths = ['spec.action.target', 'spec.action.targetURI']
     if (isTarget(target) && textOf(targetURI)) yield multipleOneOf(...paths)
     if (!isTarget(target) && !textOf(targetURI)) yield missingOneOf(...paths)
+    if (textOf(targetURI) && !/^https?:\/\/[^/?#]/i.test(textOf(targetURI)))
+      yield invalidValue(textOf(targetURI), 'spec.action.targetURI', 'an http URL is expected')
   },
   {
     kinds: [source, Channel as unknown as Kind, Subscription as unknown as Kind],

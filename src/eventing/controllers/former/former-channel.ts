@@ -15,8 +15,13 @@ import { label } from '../../api/names.ts'
 import { channelHost } from '../engine/engine-config.ts'
 import { ownedMetadata } from '../flows/flow-objects.ts'
 
+/** Longer names had no address of then. */
+const hasAddress = ({ metadata }: LegacyObject): boolean =>
+  formerChannelService(metadata.name).length <= 63
+
 /** Somebody else's Service of that name is left alone. */
 export function formerChannelObjects(channel: LegacyObject): readonly Apply[] {
+  if (!hasAddress(channel)) return []
   const { name, namespace = '' } = channel.metadata
   const owner = { kind: BusChannel.kind, object: channel }
   const service: CoreService = {
@@ -36,7 +41,11 @@ export function formerChannelObjects(channel: LegacyObject): readonly Apply[] {
 }
 
 /** What the status of such a channel had beside its conditions. */
-export const formerChannelStatus = ({ metadata: { name, namespace = '' } }: LegacyObject) => ({
-  service: { name: formerChannelService(name), namespace },
-  domainInternal: formerChannelHost(namespace, name),
-})
+export function formerChannelStatus(channel: LegacyObject) {
+  const { name, namespace = '' } = channel.metadata
+  if (!hasAddress(channel)) return {}
+  return {
+    service: { name: formerChannelService(name), namespace },
+    domainInternal: formerChannelHost(namespace, name),
+  }
+}

@@ -133,6 +133,8 @@ test('a Channel on the bus stub, its Subscription, its former address', async ()
   await world.create(former(group, 'Channel', 'aloha', { clusterBus: 'stub' }))
   await world.create(former(group, 'Channel', 'answers', { bus: 'stub' }))
   const odd = await world.create(former(group, 'Channel', 'odd', { bus: 'gcppubsub' }))
+  const long = 'a'.repeat(60)
+  await world.create(former(group, 'Channel', long, { bus: 'stub' }))
   assert.match(odd.warnings.join(), /no bus "gcppubsub" here/)
   await world.create(
     former(group, 'Subscription', 's', {
@@ -144,6 +146,7 @@ test('a Channel on the bus stub, its Subscription, its former address', async ()
   await world.settle()
   const channels = kindOf(group, 'Channel')
   await world.isReady(channels, 'aloha')
+  await world.isReady(channels, long)
   const { status } = partsOf(await world.client.get(channels, world.key('aloha')))
   assert.equal(status?.['domainInternal'], 'aloha-channel.default.svc.cluster.local')
   assert.equal(fieldsOf(status?.['service'])['name'], 'aloha-channel')
@@ -217,6 +220,28 @@ test('what was never right is refused', async () => {
     [former('legacysources.knative.dev', 'CronJobSource', 'x', { schedule: 'x' }), /schedule/],
     [former('legacysources.knative.dev', 'SinkBinding', 'x', {}), /spec\.s(ink|ubject)/],
     [former('feeds.knative.dev', 'Feed', 'x', { trigger: 3, action: [] }), /spec\.action\.dnsName/],
+    [
+      former('feeds.knative.dev', 'Feed', 'x', {
+        trigger: { eventType: 'k8s' },
+        action: { dnsName: 'http://a b' },
+      }),
+      /invalid value: "http:\/\/a b": spec\.action\.dnsName/,
+    ],
+    [
+      former('flows.knative.dev', 'Flow', 'x', {
+        trigger: { eventType: 'k8s' },
+        action: { targetURI: '::::' },
+      }),
+      /invalid value: ::::: spec\.action\.targetURI/,
+    ],
+    [
+      former('channels.knative.dev', 'Subscription', 'x', {
+        channel: '../x',
+        subscriber: 'a/b',
+        replyTo: {},
+      }),
+      /spec\.channel.*spec\.subscriber.*spec\.replyTo/s,
+    ],
   ]
   for (const [object, text] of refused) await assert.rejects(world.create(object), text)
 })
