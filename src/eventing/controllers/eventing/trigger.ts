@@ -99,6 +99,7 @@ export const triggerReconciler = (link: EngineLink): Reconciler<Trigger, World> 
         events: ['SubscriberResolved', 'DeadLetterSinkResolved'].flatMap((type) =>
           complaint(trigger.status, status, type, 'InternalError'),
         ),
+        ...againIn(status, nowMs),
       }
     },
 
@@ -154,12 +155,31 @@ function decide(world: World, begun: TriggerStatus, nowMs: number): TriggerStatu
   status = withDeadLetter(status, deadLetterSink, conditions, nowMs)
   status = withIdentity(status, world.identity, conditions, nowMs)
   const others = withDependency(status, dependency, nowMs)
-  const isTold = isComplete(others) || hasPlace(trigger)
+  const waits = !isResolved(subscriber) && leftMs(status, nowMs) > 0
+  const isTold = isComplete(others) || (waits && hasPlace(trigger))
   const why: readonly [string, string] = isTold ? engineNotReady : notSubscribed
-  status = served
-    ? conditions.markTrue(status, 'SubscriptionReady', nowMs)
-    : conditions.markUnknown(status, 'SubscriptionReady', ...why, nowMs)
+  status =
+    served && (waits || isResolved(subscriber))
+      ? conditions.markTrue(status, 'SubscriptionReady', nowMs)
+      : conditions.markUnknown(status, 'SubscriptionReady', ...why, nowMs)
   return withDependency(status, dependency, nowMs)
+}
+
+/** A place that nobody comes back to must not keep a Broker's events for ever: from then on there are none for it. */
+const patienceMs = 7 * 24 * 3_600_000
+
+/** How long the place is still kept for a subscriber that is gone; 0 or less = no longer. */
+function leftMs(status: TriggerStatus, nowMs: number): number {
+  const { lastTransitionTime = '' } = conditionOf(status, 'SubscriberResolved') ?? {}
+  const sinceMs = Date.parse(lastTransitionTime)
+  return Number.isNaN(sinceMs) ? patienceMs : sinceMs + patienceMs - nowMs
+}
+
+/** When the place is to be given up. */
+function againIn(status: TriggerStatus, nowMs: number): { readonly requeueAfterMs?: number } {
+  const isAway = conditionOf(status, 'SubscriberResolved')?.status === 'False'
+  const left = leftMs(status, nowMs)
+  return isAway && hasPlace({ status }) && left > 0 ? { requeueAfterMs: left } : {}
 }
 
 /** True when nothing but the engine is waited for: it is told of the Trigger. */
