@@ -11,6 +11,8 @@ import { CronJobSource, KubernetesEventSource } from '../../api/former/former-so
 import { Channel } from '../../api/messaging/channel.ts'
 import { Subscription } from '../../api/messaging/subscription.ts'
 import { broker, service, start } from '../world.fixture.ts'
+// It is loaded when the first such object comes; simulated time does not wait for the disk.
+import './start.ts'
 
 const kindOf = (group: string, name: string): Kind<ConditionedObject> => {
   const found = eventingKinds.find((each) => each.group === group && each.kind === name)
