@@ -11,7 +11,7 @@ import { object, type Static } from '../../../kube/api/schema.ts'
 import { sameJson } from '../../../kube/api/validation.ts'
 import { addressFields, ageColumn, policyFields, urlColumn } from '../duck/address-status.ts'
 import { brokerDefaults, configBrDefaults } from '../config/br-defaults.ts'
-import { brokerVersions } from '../conversion/broker.ts'
+import { brokerVersions, legacyTemplate } from '../conversion/broker.ts'
 import {
   DeliverySpec,
   deliveryIn,
@@ -85,9 +85,15 @@ function withDefaults(broker: Broker, context: AdmissionContext<Broker>): Broker
   )
 }
 
+/** One that was made in an old form keeps its channel template when it is applied as today's, which says nothing of it. */
+const withTemplateOf = (old: Broker, sent: Broker): Broker =>
+  legacyTemplate(old) && old.spec.config && !sent.spec?.config
+    ? { ...sent, spec: { ...sent.spec, config: old.spec.config } }
+    : sent
+
 function defaults(sent: Broker, context: AdmissionContext<Broker>): Broker {
-  const broker = withDefaults(sent, context)
   const { old } = context
+  const broker = withDefaults(old ? withTemplateOf(old, sent) : sent, context)
   const changed = !old || !sameJson(broker.spec, old.spec)
   return withUserInfo(broker, eventingGroup, context, changed)
 }

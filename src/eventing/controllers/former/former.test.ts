@@ -8,6 +8,7 @@ import { conditionOf, type ConditionedObject } from '../../../knative/conditions
 import { fieldsOf, listOf, partsOf } from '../../../knative/old-form.ts'
 import { eventingKinds } from '../../api/kinds.ts'
 import { CronJobSource, KubernetesEventSource } from '../../api/former/former-sources.ts'
+import { Broker } from '../../api/eventing/broker.ts'
 import { Channel } from '../../api/messaging/channel.ts'
 import { Subscription } from '../../api/messaging/subscription.ts'
 import { broker, service, start } from '../world.fixture.ts'
@@ -397,4 +398,18 @@ test('an old object whose name was taken is made when the other goes', async () 
   assert.notEqual((await world.ready(old, 's'))?.reason, 'NameTaken')
   const { uid } = (await world.client.get(old, world.key('s'))).metadata
   assert.equal(controllerOf(await world.client.get(today, world.key('s')))?.uid, uid)
+})
+
+test('a Broker with a channel template is applied as one of today', async () => {
+  await using world = await start()
+  const channelTemplateSpec = { apiVersion: 'messaging.knative.dev/v1', kind: 'InMemoryChannel' }
+  await world.create(former('eventing.knative.dev', 'Broker', 'b', { channelTemplateSpec }))
+  // As kubectl apply does of a Broker without a spec.
+  const after = await world.client.patch(Broker, world.key('b'), {
+    type: 'merge',
+    body: { spec: null },
+  })
+  assert.equal(after.spec.config?.name, 'b-legacy-config')
+  await world.settle()
+  await world.isReady(Broker, 'b')
 })
