@@ -79,5 +79,5 @@ export const keptDefinition = ({
     validate: (kept) => missing(partsOf(kept).spec),
   }),
   schema: object({ spec: object({}, anything), status: KeptStatus }),
-  columns: [ageColumn, ...readyColumns] as never,
+  columns: [ageColumn, ...readyColumns],
 })
