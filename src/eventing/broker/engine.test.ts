@@ -24,6 +24,9 @@ test('the ingress answers as Knative does, in its order', async () => {
   assert.equal(await status('/default/b', {}, '', { method: 'GET' }), 405)
   assert.equal(await status('/default/b', { 'user-agent': 'kube-probe/1.30' }), 200)
   assert.equal(await status('/', event(), '', { host: 'unknown.default.svc' }), 404)
+  // A host of the user's own, which an HTTPRoute leads here.
+  assert.equal(await status('/default/b', event(), '', { host: 'events.example.com' }), 202)
+  assert.equal(await status('/default/nope', event(), '', { host: 'events.example.com' }), 404)
   const options = await world.post('/default/b', {}, '', { method: 'OPTIONS' })
   assert.equal(options.status, 200)
   assert.deepEqual(options.headers, [

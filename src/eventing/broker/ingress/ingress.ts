@@ -148,6 +148,9 @@ function placeOf(head: RequestHead, world: IngressWorld): Place {
     const channel = world.channel(host)
     const byPath = channel ? undefined : world.channel(host + target.replace(/\/$/, ''))
     if (byPath) return byPath
+    // A route of the user's own may lead here by a host of its own: a broker is known by its path alone.
+    const byRoute = channel ? undefined : world.broker(target.slice(1).replace(/\/$/, ''))
+    if (byRoute) return byRoute
     if (!channel) return refuse(404, `there is no channel at ${host}`)
     return target === '/' ? channel : refuse(400, `path ${target}: a channel is at /`)
   }
