@@ -99,7 +99,7 @@ export async function subscribers(random: Random): Promise<Subscribers> {
     if (headers['ce-knativeerrordest'] === undefined) unexplained.add(key)
     return 202
   })
-  const trigger = (name: string, type: string): SubscriptionConfig => ({
+  const trigger = (name: string, type: string, timeoutMs = 500): SubscriptionConfig => ({
     uid: name,
     kind: 'Trigger',
     namespace: 'default',
@@ -107,13 +107,14 @@ export async function subscribers(random: Random): Promise<Subscribers> {
     filter: { filters: [{ exact: { type } }] },
     subscriber: { url: `${urlOf(subscriber)}${name}` },
     reply: 'channel',
-    delivery: { retry: 8, backoff: { policy: 'exponential', delayMs: 5 }, timeoutMs: 500 },
+    delivery: { retry: 8, backoff: { policy: 'exponential', delayMs: 5 }, timeoutMs },
   })
   const deadLetter = (name: string) => ({ deadLetter: { url: `${urlOf(sink)}${name}` } })
   return {
     triggers: [
       { ...trigger('plain', 'test'), ...deadLetter('plain') },
-      { ...trigger('ordered', 'test'), order: 'ordered' },
+      // Long: what is given up while this process is slow would be heard after what follows it.
+      { ...trigger('ordered', 'test', 5000), order: 'ordered' },
       { ...trigger('replies', 'answer'), ...deadLetter('replies') },
     ],
     subscriptions: (reply) => [
