@@ -24,8 +24,6 @@ interface PodOptions {
   readonly leaving?: boolean
   readonly phase?: string
   readonly port?: number
-  readonly startTime?: string
-  readonly runsSince?: string
 }
 
 const aPod = (name: string, options: PodOptions = {}): Pod => {
@@ -35,7 +33,7 @@ const aPod = (name: string, options: PodOptions = {}): Pod => {
     labels = { app: 'web' },
     port = 8080,
   } = options
-  const { annotations, leaving, phase = 'Running', startTime, runsSince } = options
+  const { annotations, leaving, phase = 'Running' } = options
   return {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -54,21 +52,10 @@ const aPod = (name: string, options: PodOptions = {}): Pod => {
     status: {
       phase,
       podIP: ip,
-      ...(startTime && { startTime }),
-      ...(runsSince && { containerStatuses: [running(runsSince)] }),
       conditions: [{ type: 'Ready', status: ready ? 'True' : 'False' }],
     },
   }
 }
-
-const running = (startedAt: string) => ({
-  name: 'c',
-  ready: false,
-  restartCount: 0,
-  image: 'i',
-  imageID: 'i',
-  state: { running: { startedAt } },
-})
 
 const aService = (spec: Partial<Service['spec']> = {}, name = 'web'): Service => ({
   apiVersion: 'v1',
@@ -174,72 +161,6 @@ test('a pod that leaves is out of the Endpoints at once, and said to be leaving 
   simulation.delete(Pod, { namespace: 'default', name: 'a' })
   simulation.settle({ nowMs: 0 })
   assert.equal(slices().length, 0)
-})
-
-test('a pod that begins to start is told once it is ready, or when that takes a while', () => {
-  const startTime = '2026-01-01T00:00:00Z'
-  const startMs = Date.parse(startTime)
-  const waiting = aPod('a', { ip: '1.1.1.1', ready: false, startTime })
-  const starting = aPod('a', { ip: '1.1.1.1', ready: false, startTime, runsSince: startTime })
-  const other = aPod('b', { ip: '2.2.2.2' })
-  const told = (
-    pod: Pod,
-    afterMs: number,
-    { spec = {}, before = [] }: { spec?: Partial<Service['spec']>; before?: Pod[] } = {},
-  ) => {
-    const simulation = simulate([endpoints(scan)])
-    simulation.put(Service, aService(spec))
-    for (const each of [other, ...before]) simulation.put(Pod, each)
-    simulation.settle({ nowMs: startMs })
-    simulation.put(Pod, pod)
-    simulation.settle({ nowMs: startMs + afterMs })
-    const [subset] =
-      simulation.reader.get(Endpoints, { namespace: 'default', name: 'web' })?.subsets ?? []
-    const [slice] = simulation.reader.list(EndpointSlice, '')
-    return [
-      subset?.addresses?.map(({ ip }) => ip).join(),
-      subset?.notReadyAddresses?.map(({ ip }) => ip).join() ?? '',
-      slice?.endpoints.map(({ addresses }) => addresses.join()).join(),
-    ].join(' | ')
-  }
-  assert.equal(told(starting, 0), '2.2.2.2 |  | 2.2.2.2')
-  assert.equal(told(starting, 1_999), '2.2.2.2 |  | 2.2.2.2')
-  assert.equal(told(starting, 2_000), '2.2.2.2 | 1.1.1.1 | 1.1.1.1,2.2.2.2')
-  assert.equal(told(starting, -5_000), '2.2.2.2 | 1.1.1.1 | 1.1.1.1,2.2.2.2')
-  // One that waits for its turn has longer, and all of its time once that has come.
-  assert.equal(told(waiting, 9_999), '2.2.2.2 |  | 2.2.2.2')
-  assert.equal(told(waiting, 10_000), '2.2.2.2 | 1.1.1.1 | 1.1.1.1,2.2.2.2')
-  const runsSince = '2026-01-01T00:00:09Z'
-  const late = aPod('a', { ip: '1.1.1.1', ready: false, startTime, runsSince })
-  assert.equal(told(late, 10_999), '2.2.2.2 |  | 2.2.2.2')
-  assert.equal(told(late, 11_000), '2.2.2.2 | 1.1.1.1 | 1.1.1.1,2.2.2.2')
-  const ready = aPod('a', { ip: '1.1.1.1', startTime })
-  assert.equal(told(ready, 0), '1.1.1.1,2.2.2.2 |  | 1.1.1.1,2.2.2.2')
-  // Whoever was ready before and is not any more is told at once: requests must not meet it.
-  assert.equal(told(starting, 0, { before: [ready] }), '2.2.2.2 | 1.1.1.1 | 1.1.1.1,2.2.2.2')
-  const publishing = { spec: { publishNotReadyAddresses: true } }
-  assert.equal(told(starting, 0, publishing), '1.1.1.1,2.2.2.2 |  | 1.1.1.1,2.2.2.2')
-})
-
-test('a pod that does not become ready is told without anything else happening', async () => {
-  const clock = new SimClock()
-  await using platform = inMemoryPlatform({ kinds: coreKinds, clock })
-  const { client } = platform
-  await using _controller = startEndpoints(platform)
-  await settle()
-  await client.create(Service, aService())
-  const startTime = new Date(clock.now()).toISOString()
-  const pod = aPod('a', { ip: '1.1.1.1', ready: false, startTime, runsSince: startTime })
-  const made = await client.create(Pod, pod)
-  await client.updateStatus(Pod, { ...made, status: pod.status ?? {} })
-  const addresses = async () => {
-    const { subsets } = await client.get(Endpoints, { namespace: 'default', name: 'web' })
-    return subsets?.map(({ notReadyAddresses = [] }) => notReadyAddresses.map(({ ip }) => ip))
-  }
-  await settle()
-  assert.equal(await addresses(), undefined)
-  await clock.advance(2_000)
-  assert.deepEqual(await addresses(), [['1.1.1.1']])
 })
 
 test('slices hold a hundred endpoints, belong to the Service and are named after it', () => {

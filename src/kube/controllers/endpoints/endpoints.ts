@@ -1,8 +1,7 @@
 /**
  * Keeps the Endpoints and EndpointSlices of Services: from the pods that a selector finds, or, without a selector,
- * slices that mirror the Endpoints someone wrote. The gateway finds its backends here,
- * so a pod that becomes ready or leaves shows in the very next write. One that only just begins to start does not: it is
- * mostly ready before anyone could have read that it was not yet.
+ * slices that mirror the Endpoints someone wrote (contracts/kube.md section 10.7). The gateway finds its backends here,
+ * so a pod that becomes ready or leaves shows in the very next write.
  */
 import { rfc3339 } from '../../../lib/clock.ts'
 import { keyOf } from '../../api/meta.ts'
@@ -13,7 +12,6 @@ import { Service } from '../../api/service.ts'
 import type { Informers } from '../../client/informer.ts'
 import { startController, type ControllerDeps } from '../../controller/loop.ts'
 import type { Plan, Reconciler, Wake } from '../../controller/reconciler.ts'
-import { isReady } from '../pod-state.ts'
 import { backendGroups } from './backends.ts'
 import { applyEndpoints, triggerAnnotation } from './endpoints-object.ts'
 import { SelectorIndex } from './selector-index.ts'
@@ -26,11 +24,6 @@ interface World {
   /** Slices there are, of the Service or of its Endpoints. */
   readonly slices: readonly EndpointSlice[]
 }
-
-/** A program has this long to become ready before it is told that it is not; the time of its start is in whole seconds. */
-const quietStartMs = 2_000
-/** A pod whose programs have not begun has nothing to tell: its image is pulled, or it waits for its turn in a burst. */
-const quietWaitMs = 10_000
 
 /** `selecting` answers the Services that select a pod. */
 export const endpoints = (selecting: Wake): Reconciler<Service, World> => ({
@@ -60,11 +53,7 @@ export const endpoints = (selecting: Wake): Reconciler<Service, World> => ({
 
   plan({ service, pods, endpoints, slices }, nowMs): Plan {
     if (service.spec.type === 'ExternalName') return {}
-    const starting = justStarting(service, pods, endpoints, nowMs)
-    const groups = backendGroups(
-      service,
-      pods.filter((pod) => !starting.has(pod)),
-    )
+    const groups = backendGroups(service, pods)
     const apply = isSelecting(service)
       ? [applyEndpoints(service, groups, rfc3339(nowMs)), ...serviceSlices(service, groups)]
       : endpoints
@@ -75,7 +64,6 @@ export const endpoints = (selecting: Wake): Reconciler<Service, World> => ({
     return {
       apply,
       delete: surplus.map((slice) => ({ kind: EndpointSlice, key: keyOf(slice) })),
-      ...(starting.size > 0 && { requeueAfterMs: Math.min(...starting.values()) }),
     }
   },
 
@@ -87,41 +75,6 @@ export const endpoints = (selecting: Wake): Reconciler<Service, World> => ({
     }
   },
 })
-
-/** Pods that begin to start and were never told, each with the milliseconds for which it is still left out. */
-function justStarting(
-  { spec }: Service,
-  pods: readonly Pod[],
-  endpoints: Endpoints | undefined,
-  nowMs: number,
-): ReadonlyMap<Pod, number> {
-  const starting = new Map<Pod, number>()
-  if (spec.publishNotReadyAddresses) return starting
-  for (const pod of pods) {
-    if (isReady(pod)) continue
-    const leftMs = quietLeftMs(pod, nowMs)
-    if (leftMs > 0) starting.set(pod, leftMs)
-  }
-  if (starting.size === 0) return starting
-  const told = new Set(
-    (endpoints?.subsets ?? [])
-      .flatMap(({ addresses = [], notReadyAddresses = [] }) => [...addresses, ...notReadyAddresses])
-      .map(({ targetRef }) => targetRef?.uid),
-  )
-  for (const pod of starting.keys()) if (told.has(pod.metadata.uid)) starting.delete(pod)
-  return starting
-}
-
-function quietLeftMs({ status }: Pod, nowMs: number): number {
-  const begun = (status?.containerStatuses ?? []).flatMap(({ state }) => state?.running ?? [])
-  const quietMs = begun.length > 0 ? quietStartMs : quietWaitMs
-  const sinceMs = [status?.startTime, ...begun.map(({ startedAt }) => startedAt)].map((time) =>
-    Date.parse(time ?? ''),
-  )
-  const leftMs = Math.max(...sinceMs) + quietMs - nowMs
-  // A clock that was set back must not keep it out for longer; who has not said when it started is told at once.
-  return leftMs <= quietMs ? leftMs : 0
-}
 
 const isSelecting = ({ spec }: Service): boolean =>
   spec.type !== 'ExternalName' && Object.keys(spec.selector ?? {}).length > 0
