@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { ConfigMap } from '../../../kube/api/config-map.ts'
 import { Endpoints } from '../../../kube/api/endpoints.ts'
 import { Service } from '../../../kube/api/service.ts'
 import { start, willing } from '../world.fixture.ts'
@@ -43,6 +44,17 @@ test('the Services of the system lead to the engine, and follow it to another ad
   secure = { host: '127.0.0.1', port: 4712 }
   await move()
   assert.deepEqual(await subsets('broker-ingress'), [at(4711, 'http'), at(4712, 'https')])
+
+  const features = (transport: string) =>
+    world.client.patch(ConfigMap, key('config-features'), {
+      type: 'merge',
+      body: { data: { 'transport-encryption': transport } },
+    })
+  await features('strict')
+  await world.settle()
+  assert.deepEqual(await subsets('broker-ingress'), [at(4712, 'https')])
+  await features('disabled')
+  await world.settle()
 
   // Who takes them away gets them back; a Service with pods of its own is left alone.
   await world.client.delete(Endpoints, key('broker-ingress'))

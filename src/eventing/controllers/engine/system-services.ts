@@ -3,17 +3,22 @@
  * §1.7, part 14): neither is a pod, so their addresses are written into Endpoints here, and Kubernetes' own controller makes
  * EndpointSlices of them. Programs and people see there whether events can come in; requests by name take the gateway.
  */
+import { ConfigMap } from '../../../kube/api/config-map.ts'
 import { Endpoints } from '../../../kube/api/endpoints.ts'
 import { controllerRef, type KubeObject, type ObjectKey } from '../../../kube/api/meta.ts'
 import { Service as CoreService } from '../../../kube/api/service.ts'
 import type { Reconciler } from '../../../kube/controller/reconciler.ts'
+import { featuresIn } from '../../api/config/read.ts'
 import { systemNamespace } from '../../api/names.ts'
 import type { DialAddress } from '../destination/dial.ts'
+import { isFeatures } from '../feature-watch.ts'
 import type { EngineLink } from './engine-link.ts'
 
 const jobSink = 'job-sink'
 const dispatcher = 'imc-dispatcher'
 const names = ['broker-ingress', 'broker-filter', dispatcher, jobSink, 'request-reply']
+
+const keys: readonly ObjectKey[] = names.map((name) => ({ namespace: systemNamespace, name }))
 
 const portNames = (service: string) =>
   service === dispatcher
@@ -61,13 +66,17 @@ export const systemServiceReconciler = (
   name: 'eventing-service-controller',
   kind: CoreService,
   handles: isOurs,
-  watches: [{ kind: Endpoints, wake: ofName }],
+  watches: [
+    { kind: Endpoints, wake: ofName },
+    { kind: ConfigMap, wake: (changed) => (isFeatures(changed) ? keys : []) },
+  ],
 
-  observe: (service) => ({
-    service,
-    plain: service.metadata.name === jobSink ? jobSinkAddress() : link.address,
-    secure: link.secure,
-  }),
+  observe(service, read) {
+    const plain = service.metadata.name === jobSink ? jobSinkAddress() : link.address
+    // Nobody gets in plainly by a Service's name when only TLS is to be spoken.
+    const isStrict = featuresIn(read).transportEncryption === 'strict'
+    return { service, plain: isStrict ? undefined : plain, secure: link.secure }
+  },
 
   plan: ({ service, plain, secure }) => ({
     apply: [{ kind: Endpoints, desired: endpointsOf(service, plain, secure) }],
@@ -75,7 +84,7 @@ export const systemServiceReconciler = (
 
   connect: (wake) =>
     link.onServed(() => {
-      for (const name of names) wake({ namespace: systemNamespace, name })
+      for (const key of keys) wake(key)
     }),
 })
 
