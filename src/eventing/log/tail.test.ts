@@ -54,6 +54,15 @@ test('what is read stays as it was, however much comes behind it', () => {
   assert.deepEqual(texts(tail.from(sequence + 1, 1)), [`${sequence + 1} after`])
 })
 
+test('what was read from memory that is used again stays as it was', () => {
+  const tail = new Tail()
+  const large = (digit: number) => String(digit).repeat(400_000)
+  push(tail, 1, large(1))
+  const held = tail.from(1, 1)
+  for (let sequence = 2; sequence < 40; sequence++) push(tail, sequence, large(sequence % 10))
+  assert.deepEqual(texts(held), [`1 ${large(1)}`])
+})
+
 test('a tail has its slabs and no more', () => {
   const tail = new Tail()
   const large = 'x'.repeat(256 << 10)
