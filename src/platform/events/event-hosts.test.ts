@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { EngineConfig } from '../../eventing/broker/feed.ts'
+import { revisionOfHost } from '../../serving/gateway/routing/route-table.ts'
 import { createEventHosts } from './event-hosts.ts'
 
 const channel = { uid: 'u', namespace: 'a', name: 'b', subscriptions: [] } as const
@@ -33,8 +34,8 @@ test('hosts of Brokers are known before the gateway is told anything, and have s
   assert.deepEqual(told(hosts).toSorted(), [
     'brokers',
     'channel',
-    'knative-eventing/broker-ingress 1',
-    'knative-eventing/request-reply 1',
+    'knative-eventing/broker-ingress:events 1',
+    'knative-eventing/request-reply:events 1',
   ])
 })
 
@@ -53,10 +54,10 @@ test('a route that names the Service of Brokers takes nothing with it when it go
     fact.type === 'revision' ? fact.revision.key : [],
   )
   assert.equal(keys.length, 3)
-  for (const name of ['broker-ingress', 'request-reply', 'job-sink'])
-    assert.notEqual(
-      keys.find((key) => key.includes(name)),
-      // Of routes' targets: service-target.ts.
-      `knative-eventing/${name}:80`,
-    )
+  for (const name of ['broker-ingress', 'request-reply', 'job-sink']) {
+    const own = keys.find((key) => key.includes(name))
+    // Of routes' targets (service-target.ts), and of revisions that are called by their names (route-table.ts).
+    assert.notEqual(own, `knative-eventing/${name}:80`)
+    assert.notEqual(own, revisionOfHost(`${name}.knative-eventing.svc`, 'cluster.local'))
+  }
 })

@@ -18,9 +18,13 @@ export interface EventHosts extends FeedPart {
   leadHost(host: string, to: Address): void
 }
 
-/** Without a port: with one it is what a route names, which goes with its last route. */
-const target = 'knative-eventing/broker-ingress'
-const requestReplyTarget = 'knative-eventing/request-reply'
+/**
+ * Not with a port, which is what a route names and goes with its last route; nor the mere name, which the host
+ * `NAME.NAMESPACE` would lead to by itself, as to a revision.
+ */
+const keyOf = (name: string) => `knative-eventing/${name}:events`
+const target = keyOf('broker-ingress')
+const requestReplyTarget = keyOf('request-reply')
 const route = '~events'
 
 /** Of requests whose time the engine itself minds: longer than any of them. */
@@ -72,7 +76,7 @@ export function createEventHosts(): EventHosts {
       facts.complete()
     },
     leadHost(host, to) {
-      const key = `knative-eventing/${host.split('.')[0] ?? ''}`
+      const key = keyOf(host.split('.')[0] ?? '')
       facts.tell(backend(key, host, 60_000, to, 'control-plane'))
       const hosts = [host, host.replace(/\.cluster\.local$/, ''), host.replace(/\.svc\..*$/, '')]
       facts.tell({
