@@ -1,4 +1,4 @@
-/** Groups, names, labels and annotations of Knative Eventing (contract eventing §1.1, 1.6, 1.7). */
+/** Groups, names, labels and annotations of Knative Eventing. */
 export const eventingGroup = 'eventing.knative.dev'
 export const messagingGroup = 'messaging.knative.dev'
 export const flowsGroup = 'flows.knative.dev'
@@ -52,7 +52,7 @@ export const label = {
 /** On the Service of an EventTransform: its name leads to the event engine. */
 export const transformLabel = 'eventing.knative.dev/event-transform-jsonata'
 
-/** Labels that definitions of kinds carry, for tools that look for kinds of a sort (contract §1.1). */
+/** Labels that definitions of kinds carry, for tools that look for kinds of a sort. */
 const ofEventing = {
   'knative.dev/crd-install': 'true',
   'app.kubernetes.io/name': 'knative-eventing',

@@ -1,6 +1,6 @@
 /**
- * References to Brokers and channels of other namespaces, with the feature cross-namespace-event-links: who makes one must be
- * allowed to subscribe there, by the verb `knsubscribe` (knative.dev/eventing `pkg/crossnamespace`; contract eventing §2.2).
+ * References to Brokers and channels of other namespaces, with the feature cross-namespace-event-links: who makes one
+ * must be allowed to subscribe there, by the verb `knsubscribe` (knative.dev/eventing `pkg/crossnamespace`).
  */
 import { genericError, type FieldError } from '../../../knative/field-error.ts'
 import type { AdmissionContext } from '../../../kube/api/kind.ts'

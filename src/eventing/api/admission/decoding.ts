@@ -1,6 +1,6 @@
 /**
  * Fields that survive pruning and mean nothing: Knative's webhook decodes strictly and refuses them, so that a mistyped
- * name is not taken for silence (contract eventing §1.2).
+ * name is not taken for silence.
  */
 import { denied } from '../../../knative/admission.ts'
 import type { StatusError } from '../../../kube/api/status-error.ts'

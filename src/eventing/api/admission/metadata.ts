@@ -1,4 +1,4 @@
-/** Who made an object of Eventing and who changed it last: annotations with the prefix of its own group (contract §1.2). */
+/** Who made an object of Eventing and who changed it last: annotations with the prefix of its own group. */
 import type { AdmissionContext } from '../../../kube/api/kind.ts'
 import type { KubeObject } from '../../../kube/api/meta.ts'
 

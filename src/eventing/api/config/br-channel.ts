@@ -1,6 +1,6 @@
 /**
- * What a Broker's configuration says of its channel (contract eventing §2.1): a ConfigMap with a template. Here a Broker keeps
- * its events in a log of its own; the template tells whether somebody wants a kind that is not served.
+ * What a Broker's configuration says of its channel: a ConfigMap with a template. Here a Broker keeps its events in a
+ * log of its own; the template tells whether somebody wants a kind that is not served.
  */
 import { parseYaml } from '../../../lib/yaml.ts'
 import { isFields } from '../../../knative/old-form.ts'

@@ -1,6 +1,6 @@
 /**
  * config-br-defaults: which class and configuration a Broker gets that names none, for the cluster and by namespace
- * (knative.dev/eventing `config/defaults.go`; contract eventing §2.1, part 10).
+ * (knative.dev/eventing `config/defaults.go`).
  */
 import { defineConfig } from '../../../knative/config-map.ts'
 import { parseYaml, plainYaml } from '../../../lib/yaml.ts'

@@ -1,6 +1,6 @@
 /**
  * default-ch-webhook: which channel is made where none is named, for the cluster and by namespace (knative.dev/eventing
- * `messaging/config`; contract eventing §2.7, part 10).
+ * `messaging/config`).
  */
 import { parseYaml, plainYaml } from '../../../lib/yaml.ts'
 import { defineConfig } from '../../../knative/config-map.ts'

@@ -1,6 +1,6 @@
 /**
- * The ConfigMaps of knative-eventing: the objects a new platform starts with, and the admission that keeps a bad value out
- * (contract eventing §1.2, part 10).
+ * The ConfigMaps of knative-eventing: the objects a new platform starts with, and the admission that keeps a bad value
+ * out.
  */
 import { checkConfigMap, shippedConfig } from '../../../knative/shipped-configs.ts'
 import type { Config, ConfigMapLike } from '../../../knative/config-map.ts'

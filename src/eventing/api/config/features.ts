@@ -1,6 +1,6 @@
 /**
- * config-features of Eventing: what is switched on beyond the plain (knative.dev/eventing `pkg/apis/feature`; contract
- * eventing part 10). Read live: a change holds from the next request and the next reconcile.
+ * config-features of Eventing: what is switched on beyond the plain (knative.dev/eventing `pkg/apis/feature`). Read
+ * live: a change holds from the next request and the next reconcile.
  */
 import { defineConfig, type Config } from '../../../knative/config-map.ts'
 import { parseIsoDuration } from '../../../lib/iso-duration.ts'

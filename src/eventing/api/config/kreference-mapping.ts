@@ -1,6 +1,6 @@
 /**
- * config-kreference-mapping: URLs of objects that have no address of their own, by templates (contract eventing §1.5, part
- * 10). Counts with the feature kreference-mapping.
+ * config-kreference-mapping: URLs of objects that have no address of their own, by templates. Counts with the feature
+ * kreference-mapping.
  */
 import { defineConfig, type Config } from '../../../knative/config-map.ts'
 import { systemNamespace } from '../names.ts'

@@ -1,4 +1,4 @@
-/** config-ping-defaults: how much data a PingSource may have (knative.dev/eventing `sources/config`; contract part 10). */
+/** config-ping-defaults: how much data a PingSource may have (knative.dev/eventing `sources/config`). */
 import { defineConfig } from '../../../knative/config-map.ts'
 
 export interface PingDefaultsConfig {

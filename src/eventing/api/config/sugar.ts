@@ -1,6 +1,6 @@
 /**
- * config-sugar: which Namespaces and Triggers have their Broker made for them (knative.dev/eventing `pkg/apis/sugar`; contract
- * eventing part 10). The injection labels and annotations count without it.
+ * config-sugar: which Namespaces and Triggers have their Broker made for them (knative.dev/eventing `pkg/apis/sugar`).
+ * The injection labels and annotations count without it.
  */
 import { parseYaml } from '../../../lib/yaml.ts'
 import { defineConfig, type Config } from '../../../knative/config-map.ts'

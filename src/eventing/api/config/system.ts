@@ -1,6 +1,6 @@
 /**
- * ConfigMaps of knative-eventing about Knative's own processes (contract eventing part 10): read and checked so that bad
- * values are refused as elsewhere. Ebb is one process with its own logs and metrics: what has no meaning here is said.
+ * ConfigMaps of knative-eventing about Knative's own processes: read and checked so that bad values are refused as
+ * elsewhere. Ebb is one process with its own logs and metrics: what has no meaning here is said.
  */
 import { defineConfig, type Config } from '../../../knative/config-map.ts'
 import { parseDuration } from '../../../knative/duration.ts'

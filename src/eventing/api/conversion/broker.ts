@@ -1,6 +1,6 @@
 /**
- * Broker and Trigger of 2019 and 2020, eventing.knative.dev/v1alpha1 and v1beta1 (contract eventing §9.3): a channel
- * template in the Broker instead of a ConfigMap, `sourceAndType` instead of attributes.
+ * Broker and Trigger of 2019 and 2020, eventing.knative.dev/v1alpha1 and v1beta1: a channel template in the Broker
+ * instead of a ConfigMap, `sourceAndType` instead of attributes.
  */
 import { missingField, multipleOneOf } from '../../../knative/field-error.ts'
 import {

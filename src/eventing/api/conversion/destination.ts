@@ -1,4 +1,4 @@
-/** Old ways to say where events go, and back (contract eventing §9.0): bare references, DNS names, `{channel}`. */
+/** Old ways to say where events go, and back: bare references, DNS names, `{channel}`. */
 import { denied } from '../../../knative/admission.ts'
 import { multipleOneOf, reportErrors, via, type FieldErrors } from '../../../knative/field-error.ts'
 import { fieldsOf, isFields, textOf, without, type Fields } from '../../../knative/old-form.ts'

@@ -1,6 +1,6 @@
 /**
- * EventType in its other versions (contract eventing §2.3, 9.3): v1beta3 with a list of attributes, v1beta1 under another
- * name, v1alpha1 with a Broker.
+ * EventType in its other versions: v1beta3 with a list of attributes, v1beta1 under another name, v1alpha1 with a
+ * Broker.
  */
 import { missingField } from '../../../knative/field-error.ts'
 import {

@@ -1,4 +1,4 @@
-/** flows.knative.dev before v1: bare references, and `cases` for what are branches (contract eventing §9.4). */
+/** flows.knative.dev before v1: bare references, and `cases` for what are branches. */
 import { fieldsOf, listOf, without, type Fields } from '../../../knative/old-form.ts'
 import { multipleOneOf } from '../../../knative/field-error.ts'
 import type { ServedVersion } from '../../../kube/api/kind.ts'

@@ -1,6 +1,6 @@
 /**
- * messaging.knative.dev before v1 (contract eventing §9.4): subscribers under `subscribable`, replies as `{channel}`. v1beta1
- * has the shape of today.
+ * messaging.knative.dev before v1: subscribers under `subscribable`, replies as `{channel}`. v1beta1 has the shape of
+ * today.
  */
 import {
   fieldsOf,

@@ -1,6 +1,6 @@
 /**
- * Sources as they were first written (contract eventing §9.0, 9.5): a sink that is a bare reference, and what
- * ApiServerSources said in other words; in sources.knative.dev/v1alpha1 and in the groups before it.
+ * Sources as they were first written: a sink that is a bare reference, and what ApiServerSources said in other words;
+ * in sources.knative.dev/v1alpha1 and in the groups before it.
  */
 import { fieldsOf, isFields, listOf, textOf, type Fields } from '../../../knative/old-form.ts'
 import type { ServedVersion } from '../../../kube/api/kind.ts'

@@ -1,4 +1,4 @@
-/** Where an object of Eventing can be reached, and which policies hold for it; spread into a status (contract §1.4). */
+/** Where an object of Eventing can be reached, and which policies hold for it; spread into a status. */
 import { Addressable } from '../../../knative/status.ts'
 import { list, object, string } from '../../../kube/api/schema.ts'
 import type { Column } from '../../../kube/api/kind.ts'

@@ -1,6 +1,6 @@
 /**
- * What all channels share: who is subscribed, how events are delivered, where they come in (knative.dev/eventing duck/v1
- * Channelable; contract eventing §1.4, 2.8).
+ * What all channels share: who is subscribed, how events are delivered, where they come in (knative.dev/eventing
+ * duck/v1 Channelable).
  */
 import { missingField, via, type FieldError } from '../../../knative/field-error.ts'
 import { statusFields } from '../../../knative/status.ts'

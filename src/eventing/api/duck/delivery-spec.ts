@@ -1,4 +1,4 @@
-/** DeliverySpec: how often, how long and where to in the end (knative.dev/eventing duck/v1; contract eventing §1.4). */
+/** DeliverySpec: how often, how long and where to in the end (knative.dev/eventing duck/v1). */
 import {
   disallowedFields,
   invalidValue,

@@ -1,7 +1,4 @@
-/**
- * Destination and KReference: whom events are sent to, by reference or by URI (knative.dev/pkg duck/v1; contract
- * eventing §1.4).
- */
+/** Destination and KReference: whom events are sent to, by reference or by URI (knative.dev/pkg duck/v1). */
 import {
   disallowedFields,
   genericError,

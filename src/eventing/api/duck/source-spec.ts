@@ -1,6 +1,6 @@
 /**
  * What all sources share: where their events go, what is added to each, and what a status says of it (knative.dev/pkg
- * duck/v1 Source; contract eventing §1.4). A source kind spreads the field groups into its own spec and status.
+ * duck/v1 Source). A source kind spreads the field groups into its own spec and status.
  */
 import { invalidKeyName, missingField, via, type FieldError } from '../../../knative/field-error.ts'
 import { statusFields } from '../../../knative/status.ts'

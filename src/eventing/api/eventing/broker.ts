@@ -1,4 +1,4 @@
-/** Broker: takes events in and hands them to Triggers (eventing.knative.dev/v1; contract eventing §2.1). */
+/** Broker: takes events in and hands them to Triggers (eventing.knative.dev/v1). */
 import { admission } from '../../../knative/admission.ts'
 import { conditionSet } from '../../../knative/conditions.ts'
 import { readyColumns } from '../../../knative/columns.ts'

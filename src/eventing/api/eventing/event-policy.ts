@@ -1,4 +1,4 @@
-/** EventPolicy: who may send events to what (eventing.knative.dev/v1alpha1; contract eventing §2.4). */
+/** EventPolicy: who may send events to what (eventing.knative.dev/v1alpha1). */
 import { admission } from '../../../knative/admission.ts'
 import { conditionSet } from '../../../knative/conditions.ts'
 import { readyColumns } from '../../../knative/columns.ts'

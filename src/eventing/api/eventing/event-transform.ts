@@ -1,4 +1,4 @@
-/** EventTransform: other events of events, by JSONata (eventing.knative.dev/v1alpha1; contract eventing §2.5). */
+/** EventTransform: other events of events, by JSONata (eventing.knative.dev/v1alpha1). */
 import { admission } from '../../../knative/admission.ts'
 import { conditionSet } from '../../../knative/conditions.ts'
 import { readyColumns } from '../../../knative/columns.ts'

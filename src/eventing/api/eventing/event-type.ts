@@ -1,6 +1,6 @@
 /**
- * EventType: a type of event that can be had here, for people who look for it (eventing.knative.dev, stored as v1beta2;
- * contract eventing §2.3).
+ * EventType: a type of event that can be had here, for people who look for it (eventing.knative.dev, stored as
+ * v1beta2).
  */
 import { admission } from '../../../knative/admission.ts'
 import { conditionSet } from '../../../knative/conditions.ts'

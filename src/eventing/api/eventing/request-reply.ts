@@ -1,6 +1,6 @@
 /**
- * RequestReply: an address that answers a request with the event that a Broker brings back (eventing.knative.dev/v1alpha1;
- * contract eventing §2.6).
+ * RequestReply: an address that answers a request with the event that a Broker brings back
+ * (eventing.knative.dev/v1alpha1).
  */
 import { admission } from '../../../knative/admission.ts'
 import { conditionSet } from '../../../knative/conditions.ts'

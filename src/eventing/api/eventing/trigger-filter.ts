@@ -1,4 +1,4 @@
-/** Filters of Triggers as the API has them: one dialect each, names of attributes, CESQL that parses (contract §2.2). */
+/** Filters of Triggers as the API has them: one dialect each, names of attributes, CESQL that parses. */
 import {
   genericError,
   invalidKeyName,

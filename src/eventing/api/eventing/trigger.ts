@@ -1,4 +1,4 @@
-/** Trigger: which of a Broker's events go to whom (eventing.knative.dev/v1; contract eventing §2.2). */
+/** Trigger: which of a Broker's events go to whom (eventing.knative.dev/v1). */
 import { admission } from '../../../knative/admission.ts'
 import { conditionSet } from '../../../knative/conditions.ts'
 import { readyColumns } from '../../../knative/columns.ts'

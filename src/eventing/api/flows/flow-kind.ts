@@ -1,4 +1,4 @@
-/** What definitions, defaults and status of Sequence and Parallel have in common (contract eventing §2.10, 2.11). */
+/** What definitions, defaults and status of Sequence and Parallel have in common. */
 import { readyColumns } from '../../../knative/columns.ts'
 import { conditionSet } from '../../../knative/conditions.ts'
 import { objectReference, statusFields } from '../../../knative/status.ts'

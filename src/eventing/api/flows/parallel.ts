@@ -1,4 +1,4 @@
-/** Parallel: branches that each see an event, with a filter before them (flows.knative.dev/v1; contract eventing §2.11). */
+/** Parallel: branches that each see an event, with a filter before them (flows.knative.dev/v1). */
 import { admission } from '../../../knative/admission.ts'
 import { missingField, via, type FieldError } from '../../../knative/field-error.ts'
 import type { AdmissionContext, KindDefinition } from '../../../kube/api/kind.ts'

@@ -1,4 +1,4 @@
-/** Sequence: steps that an event takes one after the other (flows.knative.dev/v1; contract eventing §2.10). */
+/** Sequence: steps that an event takes one after the other (flows.knative.dev/v1). */
 import { admission } from '../../../knative/admission.ts'
 import { invalidValue, missingField, via, type FieldError } from '../../../knative/field-error.ts'
 import type { AdmissionContext, KindDefinition } from '../../../kube/api/kind.ts'

@@ -1,6 +1,6 @@
 /**
- * Buses and their channels of 2018, channels.knative.dev (contract eventing §9.1): a bus was what a kind of channels is
- * today. A Channel and a Subscription become those of today; the bus `stub` is built in.
+ * Buses and their channels of 2018, channels.knative.dev: a bus was what a kind of channels is today. A Channel and a
+ * Subscription become those of today; the bus `stub` is built in.
  */
 import {
   genericError,

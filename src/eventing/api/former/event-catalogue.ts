@@ -1,6 +1,6 @@
 /**
- * Sources and types of events as they were described in 2018 (contract eventing §9.1), and others of which only the
- * definition is left (§9.5): kept as they were written.
+ * Sources and types of events as they were described in 2018, and others of which only the definition is left: kept as
+ * they were written.
  */
 import { missingField, type FieldError } from '../../../knative/field-error.ts'
 import { textOf, type Fields } from '../../../knative/old-form.ts'

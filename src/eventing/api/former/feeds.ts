@@ -1,6 +1,6 @@
 /**
- * What led events to a program in 2018 (contract eventing §9.1): Bind (eventing.elafros.dev), Feed (feeds.knative.dev) and
- * Flow (flows.knative.dev). Of the sources of then, that of Kubernetes' Events is built in: it becomes a
+ * What led events to a program in 2018: Bind (eventing.elafros.dev), Feed (feeds.knative.dev) and Flow
+ * (flows.knative.dev). Of the sources of then, that of Kubernetes' Events is built in: it becomes a
  * KubernetesEventSource of the same name, which sends events of the same type, and a Flow a channel with a subscription
  * as well. Of other sources nothing is made.
  */

@@ -1,7 +1,7 @@
 /**
- * Sources of 2019, group sources.eventing.knative.dev/v1alpha1 (contract eventing §9.5): accepted as they were written,
- * with a warning that names today's kind, and run as that. They are kept as they were written; what reads them asks for the
- * same in today's words (`asToday`).
+ * Sources of 2019, group sources.eventing.knative.dev/v1alpha1: accepted as they were written, with a warning that
+ * names today's kind, and run as that. They are kept as they were written; what reads them asks for the same in today's
+ * words (`asToday`).
  */
 import { admission } from '../../../knative/admission.ts'
 import { invalidValue, missingField, via, type FieldError } from '../../../knative/field-error.ts'

@@ -1,6 +1,6 @@
 /**
- * Kinds of the past that nothing has taken the place of object by object (contract eventing §9.1, 9.5): kept as they were
- * written, and their status says what is built in of them, or what to use today.
+ * Kinds of the past that nothing has taken the place of object by object: kept as they were written, and their status
+ * says what is built in of them, or what to use today.
  */
 import { admission } from '../../../knative/admission.ts'
 import { readyColumns } from '../../../knative/columns.ts'

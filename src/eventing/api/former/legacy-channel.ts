@@ -1,6 +1,6 @@
 /**
- * Channel, Subscription and ClusterChannelProvisioner of eventing.knative.dev until 0.6 (contract eventing §9.2): a channel
- * was of a provisioner, which is a kind of its own today.
+ * Channel, Subscription and ClusterChannelProvisioner of eventing.knative.dev until 0.6: a channel was of a
+ * provisioner, which is a kind of its own today.
  */
 import { admission } from '../../../knative/admission.ts'
 import { conditionSet } from '../../../knative/conditions.ts'

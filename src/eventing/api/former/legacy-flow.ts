@@ -1,4 +1,4 @@
-/** Sequence, Parallel and Choice as they were in messaging.knative.dev until 0.9 (contract eventing §9.4). */
+/** Sequence, Parallel and Choice as they were in messaging.knative.dev until 0.9. */
 import {
   missingField,
   missingOneOf,

@@ -1,6 +1,6 @@
 /**
- * Kinds that have moved to another group (contract eventing part 9). Their objects are kept as they were written; a
- * controller makes the object of today, of the same name, and repeats what that says.
+ * Kinds that have moved to another group. Their objects are kept as they were written; a controller makes the object of
+ * today, of the same name, and repeats what that says.
  */
 import { admission } from '../../../knative/admission.ts'
 import { readyColumns } from '../../../knative/columns.ts'

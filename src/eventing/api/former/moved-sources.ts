@@ -1,6 +1,6 @@
 /**
- * Sources under the other names they had (contract eventing §9.5): legacysources.knative.dev of 0.11 to 0.13, where those of
- * 2019 were for a while, and the SinkBinding of those groups. Each becomes the object it is another name of.
+ * Sources under the other names they had: legacysources.knative.dev of 0.11 to 0.13, where those of 2019 were for a
+ * while, and the SinkBinding of those groups. Each becomes the object it is another name of.
  */
 import { apiVersionOf, type Kind, type KindDefinition } from '../../../kube/api/kind.ts'
 import { sourceColumns } from '../sources/source-kind.ts'

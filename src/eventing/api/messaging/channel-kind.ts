@@ -1,4 +1,4 @@
-/** What definitions and defaults of all channel kinds have in common (contract eventing §2.7, 2.8). */
+/** What definitions and defaults of all channel kinds have in common. */
 import { readyColumns } from '../../../knative/columns.ts'
 import type { AdmissionContext, Column } from '../../../kube/api/kind.ts'
 import type { KubeObject } from '../../../kube/api/meta.ts'

@@ -1,4 +1,4 @@
-/** Channel: a channel of whatever kind is the default (messaging.knative.dev/v1; contract eventing §2.7). */
+/** Channel: a channel of whatever kind is the default (messaging.knative.dev/v1). */
 import { admission } from '../../../knative/admission.ts'
 import { conditionSet } from '../../../knative/conditions.ts'
 import { disallowedFields, via, type FieldError } from '../../../knative/field-error.ts'

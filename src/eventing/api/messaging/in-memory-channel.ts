@@ -1,6 +1,6 @@
 /**
- * InMemoryChannel: the channel of one machine (messaging.knative.dev/v1; contract eventing §2.8). The name is Knative's;
- * here its events are on disk like all others.
+ * InMemoryChannel: the channel of one machine (messaging.knative.dev/v1). The name is Knative's; here its events are on
+ * disk like all others.
  */
 import { admission } from '../../../knative/admission.ts'
 import { conditionSet } from '../../../knative/conditions.ts'

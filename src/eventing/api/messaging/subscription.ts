@@ -1,4 +1,4 @@
-/** Subscription: sends a channel's events to a subscriber, and its answers on (messaging.knative.dev/v1; contract §2.9). */
+/** Subscription: sends a channel's events to a subscriber, and its answers on (messaging.knative.dev/v1). */
 import { admission } from '../../../knative/admission.ts'
 import { conditionSet } from '../../../knative/conditions.ts'
 import { readyColumns } from '../../../knative/columns.ts'

@@ -1,4 +1,4 @@
-/** JobSink: a Job for each event (sinks.knative.dev/v1alpha1; contract eventing §2.16). */
+/** JobSink: a Job for each event (sinks.knative.dev/v1alpha1). */
 import { admission } from '../../../knative/admission.ts'
 import { childName } from '../../../knative/child-name.ts'
 import { conditionSet } from '../../../knative/conditions.ts'

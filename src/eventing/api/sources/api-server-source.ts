@@ -1,6 +1,6 @@
 /**
  * ApiServerSource: an event for each change of objects in the API, seen with the rights of a service account
- * (sources.knative.dev/v1; contract eventing §2.13).
+ * (sources.knative.dev/v1).
  */
 import { admission } from '../../../knative/admission.ts'
 import { conditionSet } from '../../../knative/conditions.ts'

@@ -1,4 +1,4 @@
-/** ContainerSource: a program of the user's that sends events (sources.knative.dev/v1; contract eventing §2.14). */
+/** ContainerSource: a program of the user's that sends events (sources.knative.dev/v1). */
 import { admission } from '../../../knative/admission.ts'
 import { conditionSet } from '../../../knative/conditions.ts'
 import { missingField, via, type FieldError } from '../../../knative/field-error.ts'

@@ -1,6 +1,6 @@
 /**
  * Schedules of PingSources: five fields or six with leading seconds, descriptors, a time zone (robfig/cron with
- * `SecondOptional | Descriptor`; contract eventing §2.12). Says what is wrong; when it is time is the engine's business.
+ * `SecondOptional | Descriptor`). Says what is wrong; when it is time is the engine's business.
  */
 import { listedFields, scheduleProblem, spelledOut } from '../../../kube/api/cron-schedule.ts'
 

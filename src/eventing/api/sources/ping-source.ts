@@ -1,4 +1,4 @@
-/** PingSource: an event each time a schedule says so (sources.knative.dev/v1; contract eventing §2.12). */
+/** PingSource: an event each time a schedule says so (sources.knative.dev/v1). */
 import { admission } from '../../../knative/admission.ts'
 import { conditionSet } from '../../../knative/conditions.ts'
 import { invalidValue, multipleOneOf, via, type FieldError } from '../../../knative/field-error.ts'

@@ -1,6 +1,6 @@
 /**
  * SinkBinding: tells the programs of somebody else's pods where to send events, by environment variables
- * (sources.knative.dev/v1; contract eventing §2.15, 6.2).
+ * (sources.knative.dev/v1).
  */
 import { admission } from '../../../knative/admission.ts'
 import { conditionSet } from '../../../knative/conditions.ts'

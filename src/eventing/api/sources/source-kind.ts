@@ -24,7 +24,7 @@ export const sourceColumns = <T extends Source>(
   ...own: readonly Column<T>[]
 ): readonly Column<T>[] => [sinkColumn, ...own, ageColumn, ...readyColumns]
 
-/** The annotation by which tools know what a source kind sends (contract eventing §1.1). */
+/** The annotation by which tools know what a source kind sends. */
 export const registered = (...types: readonly string[]): Readonly<Record<string, string>> => ({
   'registry.knative.dev/eventTypes': JSON.stringify(types.map((type) => ({ type }))),
 })
