@@ -8,7 +8,7 @@ import type { Trace } from './trace.ts'
 
 export interface StoredEvent {
   readonly event: CloudEvent
-  /** Headers of the sender that go on to subscribers (contract: `x-request-id`, `knative-*`, `x-b3-*` …). */
+  /** Headers of the sender that go on to subscribers (`x-request-id`, `knative-*`, `x-b3-*` …). */
   readonly passed: readonly (readonly [name: string, value: string])[]
   /** What its sender said of the trace it belongs to, or the delivery that it answers. */
   readonly trace?: Trace

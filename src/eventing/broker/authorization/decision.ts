@@ -1,7 +1,6 @@
 /**
- * Whether a sender whose token was believed may send these events here (contract eventing §3.9; knative eventing
- * `auth.Verifier`): the first policy, by name, with the sender among its subjects decides alone; without any policy the
- * default mode does. Pure.
+ * Whether a sender whose token was believed may send these events here (knative eventing `auth.Verifier`): the first
+ * policy, by name, with the sender among its subjects decides alone; without any policy the default mode does. Pure.
  */
 import type { CloudEvent } from '../../cloudevents/cloud-event.ts'
 import type { Gate } from '../feed.ts'

@@ -1,6 +1,7 @@
 /**
- * What stands before an address that does not take events of everybody: 401 for those who do not prove who they are, 403
- * for those who may not send (contract eventing §3.9). Addresses without a gate have no guard, and pay nothing.
+ * What stands before an address that does not take events of everybody: 401 for those who do not prove who they are,
+ * 403 for those who may not send (knative.dev/eventing `pkg/auth/verifier.go`). Addresses without a gate have no guard,
+ * and pay nothing.
  */
 import type { BufferedAnswer } from '../../../lib/http1/buffered-server.ts'
 import type { Clock } from '../../../lib/clock.ts'

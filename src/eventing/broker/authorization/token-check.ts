@@ -1,6 +1,6 @@
 /**
- * Whether a token is one of the issuer's, of now, and for whom it is meant (RFC 7519; contract eventing §3.9). `jose`
- * comes with the first token; what a signature costs is paid once a token.
+ * Whether a token is one of the issuer's, of now, and for whom it is meant (RFC 7519). `jose` comes with the first
+ * token; what a signature costs is paid once a token.
  */
 import type { JWTVerifyGetKey } from 'jose'
 import type { Clock } from '../../../lib/clock.ts'

@@ -1,6 +1,7 @@
 /**
- * The mark by which a RequestReply knows the answer to a request: `<event id>:<base64url(nonce ‖ AES-GCM(event id))>:<replica>`
- * (Knative's own form; contract eventing §2.6). Whoever has no key can neither make one nor alter it.
+ * The mark by which a RequestReply knows the answer to a request, in Knative's form (knative.dev/eventing
+ * `pkg/requestreply/correlation_id.go`): `<event id>:<base64url(nonce ‖ AES-GCM(event id))>:<replica>`. Whoever has no
+ * key can neither make one nor alter it.
  */
 import { createCipheriv, createDecipheriv, type CipherGCMTypes } from 'node:crypto'
 import type { Functions } from '../../cesql/cesql.ts'

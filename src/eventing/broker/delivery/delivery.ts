@@ -1,6 +1,7 @@
 /**
  * One event on its way to one subscriber: what to send, what its answer means, and what the dead-letter sink is told
- * (contract: broker filter and dispatcher of Knative). Pure; `dispatcher.ts` sends and waits.
+ * (knative.dev/eventing `pkg/broker/filter`, `pkg/kncloudevents/event_dispatcher.go`). Pure; `dispatcher.ts` sends and
+ * waits.
  */
 import type { CloudEvent } from '../../cloudevents/cloud-event.ts'
 import { CloudEventError, isInteger } from '../../cloudevents/cloud-event.ts'

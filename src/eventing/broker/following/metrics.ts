@@ -1,6 +1,7 @@
 /**
- * What the engine counts, in Prometheus' text format; durations under the name of Knative's broker (contract: metrics).
- * Labels are names of objects and statuses, so there are as many series as the user has objects, and a few times more.
+ * What the engine counts, in Prometheus' text format; durations under the name of Knative's broker
+ * (knative.dev/eventing `pkg/broker/filter/stats_reporter.go`). Labels are names of objects and statuses, so there are
+ * as many series as the user has objects, and a few times more.
  */
 import type { Channel } from '../channel.ts'
 

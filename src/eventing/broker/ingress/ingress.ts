@@ -1,6 +1,7 @@
 /**
  * Where events come in: `/namespace/broker` on the host of all Brokers, `/` on a Channel's own host. The checks and
- * their order are Knative's (contract: broker ingress, channel receiver); 202 means that the event is on disk.
+ * their order are Knative's (knative.dev/eventing `pkg/broker/ingress`, `pkg/channel/event_receiver.go`); 202 means
+ * that the event is on disk.
  */
 import { CloudEventError } from '../../cloudevents/cloud-event.ts'
 import type { CloudEvent } from '../../cloudevents/cloud-event.ts'

@@ -1,6 +1,6 @@
 /**
- * The engine's listener for TLS: opened with the first certificate, each connection by the certificate of the name it asks
- * for, and then like any other; connections for what others serve are passed on (contract eventing §3.10).
+ * The engine's listener for TLS: opened with the first certificate, each connection by the certificate of the name it
+ * asks for, and then like any other; connections for what others serve are passed on.
  */
 import { connect, type AddressInfo, type Socket } from 'node:net'
 import { createSecureContext, createServer, type SecureContext, type Server } from 'node:tls'
