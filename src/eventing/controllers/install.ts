@@ -1,6 +1,6 @@
 /**
  * What a fresh API server needs before Knative Eventing runs on it: the system namespace, its ConfigMaps and the
- * Services that tools look for (contract eventing §1.7, part 10). May run at each start: what users changed stays.
+ * Services that tools look for. May run at each start: what users changed stays.
  */
 import { ConfigMap } from '../../kube/api/config-map.ts'
 import type { Kind } from '../../kube/api/kind.ts'

@@ -1,4 +1,4 @@
-/** Kinds of Eventing against their contract, in memory: what each status says in each state of its world. */
+/** Kinds of Eventing, in memory: what each status says in each state of its world. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ConfigMap } from '../../kube/api/config-map.ts'

@@ -1,4 +1,4 @@
-/** Whom tokens for an addressable object are meant for (knative eventing `auth.GetAudience`; contract eventing §1.6). */
+/** Whom tokens for an addressable object are meant for (knative eventing `auth.GetAudience`). */
 import type { Kind } from '../../../kube/api/kind.ts'
 import type { KubeObject } from '../../../kube/api/meta.ts'
 import { featuresIn, type ConfigReader } from '../../api/config/read.ts'

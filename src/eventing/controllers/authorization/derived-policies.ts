@@ -1,7 +1,7 @@
 /**
- * EventPolicies that objects make of others, so that events still pass between the channels behind them (contract eventing
- * §2.4, 2.10, 2.11): what holds for a Channel or a flow is copied to the channel in front, and each further channel of a
- * flow lets in the Subscription that leads to it. All gone with the feature.
+ * EventPolicies that objects make of others, so that events still pass between the channels behind them: what holds for
+ * a Channel or a flow is copied to the channel in front, and each further channel of a flow lets in the Subscription
+ * that leads to it. All gone with the feature.
  */
 import { childName } from '../../../knative/child-name.ts'
 import { apiVersionOf, type Kind } from '../../../kube/api/kind.ts'

@@ -1,6 +1,6 @@
 /**
- * Which EventPolicies hold for an object that takes events, and what its status says of them (contract eventing §2.4): the
- * condition EventPoliciesReady and `status.policies`.
+ * Which EventPolicies hold for an object that takes events, and what its status says of them (knative.dev/eventing
+ * `pkg/auth/event_policy.go`): the condition EventPoliciesReady and `status.policies`.
  */
 import { apiVersionOf, type Kind } from '../../../kube/api/kind.ts'
 import { ConfigMap } from '../../../kube/api/config-map.ts'

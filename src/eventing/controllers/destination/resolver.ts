@@ -1,7 +1,7 @@
 /**
- * From a Destination to the URL that events are sent to (knative.dev/pkg resolver; contract eventing §1.5): a core
- * Service by its name, anything else by the address in its status, a URI as it is. URLs are kept as text: clients
- * compare them letter by letter.
+ * From a Destination to the URL that events are sent to (knative.dev/pkg resolver): a core Service by its name,
+ * anything else by the address in its status, a URI as it is. URLs are kept as text: clients compare them letter by
+ * letter.
  */
 import { apiVersionOf, type Kind } from '../../../kube/api/kind.ts'
 import { ConfigMap } from '../../../kube/api/config-map.ts'

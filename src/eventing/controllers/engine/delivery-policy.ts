@@ -1,4 +1,4 @@
-/** DeliverySpecs as the engine has them: resolved, in milliseconds (contract eventing §3.7). */
+/** DeliverySpecs as the engine has them: resolved, in milliseconds (knative.dev/eventing `pkg/kncloudevents`). */
 import { parseIsoDuration } from '../../../lib/iso-duration.ts'
 import type { DeliverySpec } from '../../api/duck/delivery-spec.ts'
 import type { DeliveryPolicy } from '../../broker/feed.ts'

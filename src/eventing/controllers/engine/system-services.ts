@@ -1,7 +1,7 @@
 /**
- * The Services of the system namespace that stand for the event engine and for the endpoint of JobSinks (contract eventing
- * §1.7, part 14): neither is a pod, so their addresses are written into Endpoints here, and Kubernetes' own controller makes
- * EndpointSlices of them. Programs and people see there whether events can come in; requests by name take the gateway.
+ * The Services of the system namespace that stand for the event engine and for the endpoint of JobSinks: neither is a
+ * pod, so their addresses are written into Endpoints here, and Kubernetes' own controller makes EndpointSlices of them.
+ * Programs and people see there whether events can come in; requests by name take the gateway.
  */
 import { ConfigMap } from '../../../kube/api/config-map.ts'
 import { Endpoints } from '../../../kube/api/endpoints.ts'

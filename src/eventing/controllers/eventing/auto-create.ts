@@ -1,6 +1,7 @@
 /**
- * EventTypes of what is seen, with the feature eventtype-auto-create (contract eventing §2.3): the engine is asked now and then
- * which types came into each Broker and channel. Made once; what users do with them is their affair.
+ * EventTypes of what is seen, with the feature eventtype-auto-create (knative.dev/eventing `pkg/eventtype`): the engine
+ * is asked now and then which types came into each Broker and channel. Made once; what users do with them is their
+ * affair.
  */
 import { apiVersionOf, type Kind } from '../../../kube/api/kind.ts'
 import { ConfigMap } from '../../../kube/api/config-map.ts'

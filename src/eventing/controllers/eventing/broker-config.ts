@@ -1,6 +1,7 @@
 /**
- * What a Broker's `spec.config` says, and whether it can be had here (contract eventing §2.1). There is no channel behind a
- * Broker; a configuration that is missing or asks for another kind of channel is told all the same, as in Knative.
+ * What a Broker's `spec.config` says, and whether it can be had here (knative.dev/eventing `pkg/reconciler/broker`).
+ * There is no channel behind a Broker; a configuration that is missing or asks for another kind of channel is told all
+ * the same, as in Knative.
  */
 import { ConfigMap } from '../../../kube/api/config-map.ts'
 import type { Reader } from '../../../kube/controller/reconciler.ts'

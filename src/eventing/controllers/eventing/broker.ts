@@ -1,6 +1,7 @@
 /**
- * Broker of class MTChannelBasedBroker: its address, and whether the engine has it (contract eventing §2.1). There is no
- * channel and no Subscription behind it as in Knative: its log has its Triggers as subscriptions.
+ * Broker of class MTChannelBasedBroker: its address, and whether the engine has it (knative.dev/eventing
+ * `pkg/reconciler/broker`). There is no channel and no Subscription behind it as in Knative: its log has its Triggers
+ * as subscriptions.
  */
 import { keyOf, type KubeObject } from '../../../kube/api/meta.ts'
 import type { Reconciler } from '../../../kube/controller/reconciler.ts'

@@ -1,4 +1,7 @@
-/** The annotation knative.dev/dependency: a source that a Trigger waits for (contract eventing §2.2). */
+/**
+ * The annotation knative.dev/dependency: a source that a Trigger waits for (knative.dev/eventing
+ * `pkg/reconciler/broker/trigger`).
+ */
 import { referredKind } from '../destination/resolver.ts'
 import { followedKinds } from '../destination/followed-kinds.ts'
 import { conditionOf, type ConditionedObject } from '../../../knative/conditions.ts'

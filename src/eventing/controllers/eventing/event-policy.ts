@@ -1,4 +1,7 @@
-/** EventPolicy: the subjects it lets in, where authentication is switched on (contract eventing §2.4). */
+/**
+ * EventPolicy: the subjects it lets in, where authentication is switched on (knative.dev/eventing
+ * `pkg/reconciler/eventpolicy`).
+ */
 import { keyOf, type KubeObject } from '../../../kube/api/meta.ts'
 import { ConfigMap } from '../../../kube/api/config-map.ts'
 import type { Kind } from '../../../kube/api/kind.ts'

@@ -1,6 +1,7 @@
 /**
- * EventTransform: its address, its sink, and whether the engine can run its expression (contract eventing §2.5). The
- * Deployment that Knative makes is the engine's process here; conditions keep its names, as tools wait for them.
+ * EventTransform: its address, its sink, and whether the engine can run its expression (knative.dev/eventing
+ * `pkg/reconciler/eventtransform`). The Deployment that Knative makes is the engine's process here; conditions keep its
+ * names, as tools wait for them.
  */
 import { conditionOf, finish } from '../../../knative/conditions.ts'
 import { childName } from '../../../knative/child-name.ts'

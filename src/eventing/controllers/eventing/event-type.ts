@@ -1,4 +1,4 @@
-/** EventType: says whether what it refers to is there (contract eventing §2.3). */
+/** EventType: says whether what it refers to is there (knative.dev/eventing `pkg/reconciler/eventtype`). */
 import { keyOf, type KubeObject } from '../../../kube/api/meta.ts'
 import type { Kind } from '../../../kube/api/kind.ts'
 import type { Reconciler } from '../../../kube/controller/reconciler.ts'

@@ -1,6 +1,6 @@
 /**
- * What Brokers of 2019 had and tutorials of then use (contract eventing §9.3): an address of their own,
- * `<broker>-broker.<namespace>`, and a channel template in their own spec, which is a ConfigMap now.
+ * What Brokers of 2019 had and tutorials of then use: an address of their own, `<broker>-broker.<namespace>`, and a
+ * channel template in their own spec, which is a ConfigMap now.
  */
 import { yamlText } from '../../../lib/yaml.ts'
 import { ConfigMap } from '../../../kube/api/config-map.ts'

@@ -1,6 +1,7 @@
 /**
- * Brokers that come by themselves (contract eventing §9.3, part 10): `default` in Namespaces that ask for it by a label or are
- * selected by config-sugar; the one a Trigger names when it asks by its annotation. Made once; never changed, never deleted.
+ * Brokers that come by themselves (knative.dev/eventing `pkg/reconciler/sugar`): `default` in Namespaces that ask for
+ * it by a label or are selected by config-sugar; the one a Trigger names when it asks by its annotation. Made once;
+ * never changed, never deleted.
  */
 import { apiVersionOf } from '../../../kube/api/kind.ts'
 import { ConfigMap } from '../../../kube/api/config-map.ts'

@@ -1,6 +1,6 @@
 /**
- * EventTypes of sources (contract eventing §2.3): what a source says it sends (`status.ceAttributes`) into an object, where
- * people look for it. They go with their source.
+ * EventTypes of sources (knative.dev/eventing `pkg/reconciler/source/duck`): what a source says it sends
+ * (`status.ceAttributes`) into an object, where people look for it. They go with their source.
  */
 import { apiVersionOf, type Kind } from '../../../kube/api/kind.ts'
 import { controllerOf } from '../../../kube/api/meta.ts'

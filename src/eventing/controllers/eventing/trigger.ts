@@ -1,6 +1,6 @@
 /**
- * Trigger: whom its events go to, and whether its Broker's log has a place for it (contract eventing §2.2). It is Ready
- * when events that come from then on are its own.
+ * Trigger: whom its events go to, and whether its Broker's log has a place for it (knative.dev/eventing
+ * `pkg/reconciler/broker/trigger`). It is Ready when events that come from then on are its own.
  */
 import { ConfigMap } from '../../../kube/api/config-map.ts'
 import { keyOf, type KubeObject } from '../../../kube/api/meta.ts'

@@ -1,6 +1,6 @@
 /**
- * What Sequences and Parallels are made of: channels of a template and Subscriptions between them, with names of their own,
- * and what a flow's status repeats of them (contract eventing §2.10, 2.11).
+ * What Sequences and Parallels are made of: channels of a template and Subscriptions between them, with names of their
+ * own, and what a flow's status repeats of them.
  */
 import { apiVersionOf, type Kind } from '../../../kube/api/kind.ts'
 import type { KubeObject } from '../../../kube/api/meta.ts'

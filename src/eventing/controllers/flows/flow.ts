@@ -1,6 +1,6 @@
 /**
- * What Sequence and Parallel have in common (contract eventing §2.10, 2.11): channels of a template, the first of which takes
- * events in, Subscriptions between them, and a status that repeats how all of these stand.
+ * What Sequence and Parallel have in common: channels of a template, the first of which takes events in, Subscriptions
+ * between them, and a status that repeats how all of these stand.
  */
 import type { Kind } from '../../../kube/api/kind.ts'
 import type { Reconciler } from '../../../kube/controller/reconciler.ts'

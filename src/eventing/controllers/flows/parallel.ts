@@ -1,6 +1,6 @@
 /**
- * Parallel: a channel that all events come into, and for each branch a filter that answers the events it lets pass into a
- * channel of the branch's own (contract eventing §2.11).
+ * Parallel: a channel that all events come into, and for each branch a filter that answers the events it lets pass into
+ * a channel of the branch's own (knative.dev/eventing `pkg/reconciler/parallel`).
  */
 import { childName } from '../../../knative/child-name.ts'
 import { Parallel, parallelConditions as conditions } from '../../api/flows/parallel.ts'

@@ -1,4 +1,7 @@
-/** Sequence: a channel and a Subscription for each step, one leading into the next (contract eventing §2.10). */
+/**
+ * Sequence: a channel and a Subscription for each step, one leading into the next (knative.dev/eventing
+ * `pkg/reconciler/sequence`).
+ */
 import { childName } from '../../../knative/child-name.ts'
 import { Sequence, sequenceConditions as conditions } from '../../api/flows/sequence.ts'
 import { channelItem, channelReference, subscriptionItem } from './flow-objects.ts'

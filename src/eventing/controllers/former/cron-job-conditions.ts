@@ -1,4 +1,4 @@
-/** Conditions that a CronJobSource had and a PingSource has not (contract eventing §9.5), for clients of then. */
+/** Conditions that a CronJobSource had and a PingSource has not, for clients of then. */
 import { conditionOf, conditionSet } from '../../../knative/conditions.ts'
 import { isFields } from '../../../knative/old-form.ts'
 import type { FormerSource } from '../../api/former/former-sources.ts'

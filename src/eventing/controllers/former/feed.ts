@@ -1,6 +1,6 @@
 /**
- * Bind, Feed and Flow of 2018 (contract eventing §9.1): makes the objects of today where there is a source of their events,
- * and repeats what those say. Where there is none it makes nothing, and says so.
+ * Bind, Feed and Flow of 2018: makes the objects of today where there is a source of their events, and repeats what
+ * those say. Where there is none it makes nothing, and says so.
  */
 import type { Kind } from '../../../kube/api/kind.ts'
 import { keyOf } from '../../../kube/api/meta.ts'

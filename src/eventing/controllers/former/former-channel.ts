@@ -1,6 +1,6 @@
 /**
- * The address of a channel of 2018, `<channel>-channel.<namespace>` (contract eventing §9.1): a Service of that name, which
- * leads to the channel of today; the engine answers that host too (`engine-config.ts`).
+ * The address of a channel of 2018, `<channel>-channel.<namespace>`: a Service of that name, which leads to the channel
+ * of today; the engine answers that host too (`engine-config.ts`).
  */
 import { Service as CoreService } from '../../../kube/api/service.ts'
 import type { Apply } from '../../../kube/controller/reconciler.ts'

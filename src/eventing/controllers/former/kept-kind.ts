@@ -1,4 +1,4 @@
-/** Kinds of the past that are kept: says what holds of each, or what to use in its place (contract eventing §9.1). */
+/** Kinds of the past that are kept: says what holds of each, or what to use in its place. */
 import type { Reconciler } from '../../../kube/controller/reconciler.ts'
 import { conditionSet, finish } from '../../../knative/conditions.ts'
 import { legacyReason, type KeptKind, type KeptObject } from '../../api/former/kept-kind.ts'

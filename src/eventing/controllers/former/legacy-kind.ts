@@ -1,7 +1,4 @@
-/**
- * Kinds that have moved to another group: makes the object of today, of the same name, and repeats what that says (contract
- * eventing §9.2, 9.4).
- */
+/** Kinds that have moved to another group: makes the object of today, of the same name, and repeats what that says. */
 import { apiVersionOf, type Kind } from '../../../kube/api/kind.ts'
 import { keyOf, type KubeObject } from '../../../kube/api/meta.ts'
 import type { Apply, Reconciler } from '../../../kube/controller/reconciler.ts'

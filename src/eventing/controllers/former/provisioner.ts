@@ -1,4 +1,4 @@
-/** ClusterChannelProvisioner of 2019: Ready when the kind of channel that it has become is served (contract §9.2). */
+/** ClusterChannelProvisioner of 2019: Ready when the kind of channel that it has become is served. */
 import type { Reconciler } from '../../../kube/controller/reconciler.ts'
 import { finish } from '../../../knative/conditions.ts'
 import { textOf } from '../../../knative/old-form.ts'

@@ -1,7 +1,6 @@
 /**
  * The ServiceAccount that something sends events as, while authentication-oidc is on (knative eventing
- * `auth.SetupOIDCServiceAccount`; contract eventing §1.6): made and owned by the sender, named in its status, and gone with
- * the feature.
+ * `auth.SetupOIDCServiceAccount`): made and owned by the sender, named in its status, and gone with the feature.
  */
 import { childName } from '../../../knative/child-name.ts'
 import type { ConditionSet, ConditionsStatus } from '../../../knative/conditions.ts'

@@ -1,7 +1,8 @@
 /**
- * Whose tokens are believed, for the engine: what the discovery document at `oidc-discovery-base-url` leads to (contract
- * eventing §3.9). The API server of this platform is not asked over the network: its keys are known. Others are asked again
- * every few minutes, as keys are replaced, and what they said last holds while they do not answer.
+ * Whose tokens are believed, for the engine: what the discovery document at `oidc-discovery-base-url` leads to
+ * (knative.dev/eventing `pkg/auth/verifier.go`). The API server of this platform is not asked over the network: its
+ * keys are known. Others are asked again every few minutes, as keys are replaced, and what they said last holds while
+ * they do not answer.
  */
 import type { Clock } from '../../../lib/clock.ts'
 import type { Log } from '../../../lib/log.ts'

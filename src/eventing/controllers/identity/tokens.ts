@@ -1,7 +1,8 @@
 /**
- * Tokens that events are sent with: asked of the API server by TokenRequest, kept in memory, and asked for again at half of
- * their life (contract eventing §3.9). So each always has half an hour left, and an event engine whose control plane is away
- * can go on with what it was given. They are never written down, and never told of in a log.
+ * Tokens that events are sent with: asked of the API server by TokenRequest, kept in memory, and asked for again at
+ * half of their life (knative.dev/eventing `pkg/auth/token_provider.go`). So each always has half an hour left, and an
+ * event engine whose control plane is away can go on with what it was given. They are never written down, and never
+ * told of in a log.
  */
 import type { Clock } from '../../../lib/clock.ts'
 import type { Log } from '../../../lib/log.ts'

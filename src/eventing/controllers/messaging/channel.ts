@@ -1,4 +1,7 @@
-/** Channel: makes a channel of the kind that its template names and repeats what that says (contract eventing §2.7). */
+/**
+ * Channel: makes a channel of the kind that its template names and repeats what that says (knative.dev/eventing
+ * `pkg/reconciler/channel`).
+ */
 import { apiVersionOf, type Kind } from '../../../kube/api/kind.ts'
 import { controllerOf, controllerRef, keyOf, type KubeObject } from '../../../kube/api/meta.ts'
 import type { Reconciler } from '../../../kube/controller/reconciler.ts'

@@ -1,4 +1,7 @@
-/** InMemoryChannel: a Service with its address, and how each subscriber stands with the engine (contract eventing §2.8). */
+/**
+ * InMemoryChannel: a Service with its address, and how each subscriber stands with the engine (knative.dev/eventing
+ * `pkg/reconciler/inmemorychannel`).
+ */
 import { controllerOf, controllerRef, keyOf, type KubeObject } from '../../../kube/api/meta.ts'
 import { Service as CoreService } from '../../../kube/api/service.ts'
 import type { Reconciler } from '../../../kube/controller/reconciler.ts'

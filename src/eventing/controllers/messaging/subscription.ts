@@ -1,6 +1,6 @@
 /**
  * Subscription: resolves whom a channel's events go to and enters that into the channel; Ready when the channel says so
- * (contract eventing §2.9).
+ * (knative.dev/eventing `pkg/reconciler/subscription`).
  */
 import { keyOf, type KubeObject } from '../../../kube/api/meta.ts'
 import { semanticallyEqual } from '../../../kube/controller/difference.ts'

@@ -1,4 +1,7 @@
-/** JobSink: its address, which is always there (contract eventing §2.16); `sources/job-sink/` makes the Jobs. */
+/**
+ * JobSink: its address, which is always there (knative.dev/eventing `pkg/reconciler/jobsink`); `sources/job-sink/`
+ * makes the Jobs.
+ */
 import { finish } from '../../../knative/conditions.ts'
 import type { Reconciler } from '../../../kube/controller/reconciler.ts'
 import {

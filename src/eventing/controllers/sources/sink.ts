@@ -1,4 +1,4 @@
-/** The sink of a source in its status: condition SinkProvided and the fields beside it (contract eventing §2.12). */
+/** The sink of a source in its status: condition SinkProvided and the fields beside it. */
 import type { ConditionSet } from '../../../knative/conditions.ts'
 import { conditionOf } from '../../../knative/conditions.ts'
 import type { PlannedEvent } from '../../../kube/controller/reconciler.ts'

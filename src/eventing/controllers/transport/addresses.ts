@@ -1,4 +1,4 @@
-/** Addresses of an object as transport-encryption has them: plain, both, or over TLS alone (contract eventing §2.1, 3.10). */
+/** Addresses of an object as transport-encryption has them: plain, both, or over TLS alone. */
 import { ConfigMap } from '../../../kube/api/config-map.ts'
 import type { Kind } from '../../../kube/api/kind.ts'
 import { keyOf, type KubeObject } from '../../../kube/api/meta.ts'

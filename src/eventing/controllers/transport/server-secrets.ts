@@ -1,7 +1,7 @@
 /**
- * The Secrets with the certificates that Eventing's addresses are served with (contract eventing §1.7, 3.10): made by the
- * platform's own authority while transport-encryption is on, renewed in time, and read again whenever they change. One that
- * somebody else has put there (cert-manager) is taken as it is.
+ * The Secrets with the certificates that Eventing's addresses are served with: made by the platform's own authority
+ * while transport-encryption is on, renewed in time, and read again whenever they change. One that somebody else has
+ * put there (cert-manager) is taken as it is.
  */
 import { X509Certificate } from 'node:crypto'
 import { Secret } from '../../../kube/api/secret.ts'

@@ -1,4 +1,7 @@
-/** Whom senders trust besides the usual authorities: the ConfigMaps that are labelled so (contract eventing §3.10). */
+/**
+ * Whom senders trust besides the usual authorities: the ConfigMaps that are labelled so (knative.dev/eventing
+ * `pkg/eventingtls/trust_bundle.go`).
+ */
 import type { ConfigMap as ConfigMapKind } from '../../../kube/api/config-map.ts'
 import { ConfigMap } from '../../../kube/api/config-map.ts'
 import { controllerRef, type KubeObject } from '../../../kube/api/meta.ts'
@@ -12,7 +15,7 @@ export const isTrustBundle = ({ metadata }: KubeObject): boolean =>
   metadata.labels?.[bundleLabel] === 'true' &&
   metadata.name !== bundleCopyName
 
-/** In namespaces of SinkBindings, for their pods (contract eventing §6.2). */
+/** In namespaces of SinkBindings, for their pods. */
 export const bundleCopyName = 'kne-bundle-combined'
 const bundleCopyFile = 'knative-eventing-bundle.pem'
 

@@ -1,7 +1,7 @@
 /**
  * The keys of RequestReplies: one Secret of the system namespace with `<namespace>.<name>.key-<number>`, 32 bytes each
- * (contract eventing §2.6). Whoever adds one with a higher number has changed the key: that one marks from then on, and
- * those that are left are believed until they are taken away.
+ * (knative.dev/eventing `pkg/requestreply/key_store.go`). Whoever adds one with a higher number has changed the key:
+ * that one marks from then on, and those that are left are believed until they are taken away.
  */
 import { Secret } from '../../../../kube/api/secret.ts'
 import type { ObjectKey } from '../../../../kube/api/meta.ts'

@@ -1,6 +1,7 @@
 /**
- * RequestReply: its key, the Trigger that brings answers back, and its address (contract eventing §2.6). The event engine
- * serves it; Knative's StatefulSet of receivers is one process here, so there is one replica, number 0.
+ * RequestReply: its key, the Trigger that brings answers back, and its address (knative.dev/eventing
+ * `pkg/reconciler/requestreply`). The event engine serves it; Knative's StatefulSet of receivers is one process here,
+ * so there is one replica, number 0.
  */
 import { apiVersionOf } from '../../../../kube/api/kind.ts'
 import { controllerOf, controllerRef, keyOf, type KubeObject } from '../../../../kube/api/meta.ts'

@@ -1,6 +1,6 @@
 /**
- * ApiServerSource: what it follows and where its events go; `sources/api-server/` follows (contract eventing §2.13). It
- * is Ready when its watches run, so a change made after that is an event.
+ * ApiServerSource: what it follows and where its events go; `sources/api-server/` follows (knative.dev/eventing
+ * `pkg/reconciler/apiserversource`). It is Ready when its watches run, so a change made after that is an event.
  */
 import { conditionOf, finish } from '../../../../knative/conditions.ts'
 import { createTracker } from '../../../../knative/tracker.ts'
@@ -52,7 +52,7 @@ export interface World {
 /** URL of the API as programs in pods know it. */
 export const apiServerUrl = 'https://10.96.0.1:443'
 
-/** Rights are not asked for before it begins (contract eventing §1.6). */
+/** Rights are not asked for before it begins. */
 const uncheckedAnnotation = 'features.knative.dev/apiserversource-skip-permissions-check'
 
 /** A kind of sources that follow objects: today's, or one of before. */

@@ -1,6 +1,6 @@
 /**
- * What an ApiServerSource names by kind, as the API serves it: its plural, and whether it is in namespaces. Knative guesses
- * the plural; here the guess is for kinds that nobody serves (contract eventing §13, quirk 13).
+ * What an ApiServerSource names by kind, as the API serves it: its plural, and whether it is in namespaces. Knative
+ * guesses the plural; here the guess is for kinds that nobody serves.
  */
 import { CustomResourceDefinition } from '../../../../kube/api/custom-resource-definition.ts'
 import type { Kind } from '../../../../kube/api/kind.ts'

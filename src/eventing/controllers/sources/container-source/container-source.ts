@@ -1,4 +1,7 @@
-/** ContainerSource: a Deployment of the user's pods, and a SinkBinding that tells them the sink (contract eventing §2.14). */
+/**
+ * ContainerSource: a Deployment of the user's pods, and a SinkBinding that tells them the sink (knative.dev/eventing
+ * `pkg/reconciler/containersource`).
+ */
 import { childName } from '../../../../knative/child-name.ts'
 import { conditionOf, finish, isObserved } from '../../../../knative/conditions.ts'
 import { Deployment } from '../../../../kube/api/deployment.ts'

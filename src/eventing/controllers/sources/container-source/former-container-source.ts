@@ -1,4 +1,4 @@
-/** ContainerSource of 2019: one container that is told its sink by an argument (contract eventing §9.5). */
+/** ContainerSource of 2019: one container that is told its sink by an argument. */
 import { conditionSet, conditionOf, finish } from '../../../../knative/conditions.ts'
 import { fieldsOf, isFields, listOf, textOf } from '../../../../knative/old-form.ts'
 import { createTracker } from '../../../../knative/tracker.ts'

@@ -1,6 +1,6 @@
 /**
  * Tells of PingSources whose events did not reach their sinks, in Kubernetes Events on them, as Knative's adapter does
- * (contract eventing §6.1). The engine's process sends, and is asked.
+ * (knative.dev/eventing `pkg/adapter/v2/util/crstatusevent`). The engine's process sends, and is asked.
  */
 import type { Kind } from '../../../../kube/api/kind.ts'
 import type { KubeObject } from '../../../../kube/api/meta.ts'

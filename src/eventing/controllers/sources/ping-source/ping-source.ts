@@ -1,6 +1,6 @@
 /**
- * PingSource, and CronJobSource of 2019: where its events go, and whether the engine has its schedule (contract eventing
- * §2.12, 9.5). There is no adapter pod: the engine's process emits.
+ * PingSource, and CronJobSource of 2019: where its events go, and whether the engine has its schedule
+ * (knative.dev/eventing `pkg/reconciler/pingsource`). There is no adapter pod: the engine's process emits.
  */
 import { conditionOf, finish } from '../../../../knative/conditions.ts'
 import { createTracker } from '../../../../knative/tracker.ts'

@@ -1,6 +1,6 @@
 /**
  * Tells pods where to send events in the moment their owner is stored, so that they never start without knowing: what
- * Knative's webhook `sinkbindings.webhook.sources.knative.dev` does (contract eventing §6.2).
+ * Knative's webhook `sinkbindings.webhook.sources.knative.dev` does (knative.dev/pkg `webhook/psbinding`).
  */
 import {
   CustomResourceDefinition,

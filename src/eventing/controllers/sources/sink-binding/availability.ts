@@ -1,4 +1,4 @@
-/** Whether a SinkBinding's subjects are bound, as its condition SinkBindingAvailable says it (contract eventing §2.15). Pure. */
+/** Whether a SinkBinding's subjects are bound, as its condition SinkBindingAvailable says it. Pure. */
 import type { Kind } from '../../../../kube/api/kind.ts'
 import {
   sinkBindingConditions as conditions,

@@ -1,4 +1,7 @@
-/** What a SinkBinding writes into pods, and takes back (contract eventing §6.2). Pure. */
+/**
+ * What a SinkBinding writes into pods, and takes back (knative.dev/eventing
+ * `pkg/apis/sources/v1/sinkbinding_lifecycle.go`). Pure.
+ */
 import type { PodSpec } from '../../../../kube/api/pod-spec.ts'
 import type { CloudEventOverrides } from '../../../api/duck/source-spec.ts'
 import type { Resolved } from '../../destination/resolver.ts'

@@ -1,4 +1,4 @@
-/** What has a pod template at `spec.template.spec`: what a SinkBinding may bind (contract eventing §6.2). */
+/** What has a pod template at `spec.template.spec`: what a SinkBinding may bind (knative.dev/pkg duck/v1 PodSpecable). */
 import { DaemonSet } from '../../../../kube/api/daemon-set.ts'
 import { Deployment } from '../../../../kube/api/deployment.ts'
 import { isFinishedJob, Job } from '../../../../kube/api/job.ts'

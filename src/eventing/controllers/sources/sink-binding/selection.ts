@@ -1,4 +1,4 @@
-/** Whom SinkBindings leave alone, by labels of objects and of their namespaces (contract eventing §6.2). */
+/** Whom SinkBindings leave alone, by labels of objects and of their namespaces (knative.dev/pkg `webhook/psbinding`). */
 import { controllerOf, type KubeObject } from '../../../../kube/api/meta.ts'
 
 /**

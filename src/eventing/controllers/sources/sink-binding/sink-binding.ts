@@ -1,6 +1,7 @@
 /**
- * SinkBinding: brings its variables to subjects that were there before it, or before its sink, and takes them back in the
- * end (contract eventing §2.15, 6.2). New subjects get them in the moment they are stored (admission.ts).
+ * SinkBinding: brings its variables to subjects that were there before it, or before its sink, and takes them back in
+ * the end (knative.dev/eventing `pkg/reconciler/sinkbinding`). New subjects get them in the moment they are stored
+ * (admission.ts).
  */
 import { finish } from '../../../../knative/conditions.ts'
 import { createTracker } from '../../../../knative/tracker.ts'

@@ -1,6 +1,6 @@
 /**
- * The Secret with the token that a SinkBinding's pods send (contract eventing §2.15, 6.2): made when the sink has an
- * audience and authentication-oidc is on, renewed at half of the token's life, gone with the feature.
+ * The Secret with the token that a SinkBinding's pods send: made when the sink has an audience and authentication-oidc
+ * is on, renewed at half of the token's life, gone with the feature.
  */
 import { childName } from '../../../../knative/child-name.ts'
 import type { ConditionSet } from '../../../../knative/conditions.ts'
