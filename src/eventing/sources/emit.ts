@@ -1,6 +1,7 @@
 /**
- * Sends an event of a source to its sink: tried again a few times as Knative's receive adapters do, then let go of, with
- * the reason (contract eventing §6.1). What must outlast a sink that is away goes through a Broker or a Channel.
+ * Sends an event of a source to its sink: tried again a few times as Knative's receive adapters do, then let go of,
+ * with the reason (knative.dev/eventing `pkg/adapter/v2`). What must outlast a sink that is away goes through a Broker
+ * or a Channel.
  */
 import { sleep, type Clock } from '../../lib/clock.ts'
 import type { CloudEvent } from '../cloudevents/cloud-event.ts'

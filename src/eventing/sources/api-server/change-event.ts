@@ -1,4 +1,4 @@
-/** A change of an object as a CloudEvent (contract eventing §6.3). Pure. */
+/** A change of an object as a CloudEvent (knative.dev/eventing `pkg/adapter/apiserver/events`). Pure. */
 import type { Event as CoreEvent } from '../../../kube/api/event.ts'
 import { controllerOf, type KubeObject } from '../../../kube/api/meta.ts'
 import { kubernetesEventType } from '../../api/former/former-sources.ts'

@@ -1,7 +1,8 @@
 /**
- * Follows objects of the API for ApiServerSources, with the rights of a service account, and tells each change on. What is
- * there at the beginning is no change; nor is what is listed again when history is gone (contract eventing §6.3). A sink
- * that is slow holds its watch back; events go out in the order of the changes of a resource.
+ * Follows objects of the API for ApiServerSources, with the rights of a service account, and tells each change on. What
+ * is there at the beginning is no change; nor is what is listed again when history is gone (knative.dev/eventing
+ * `pkg/adapter/apiserver`). A sink that is slow holds its watch back; events go out in the order of the changes of a
+ * resource.
  */
 import { sleep, type Clock } from '../../../lib/clock.ts'
 import type { Log } from '../../../lib/log.ts'

@@ -1,6 +1,7 @@
 /**
  * Where JobSinks take events: `POST /namespace/name` makes a Job with the event in a file, and says where to ask for it
- * (contract eventing §2.16). The Job's name comes of the event's source and id, so an event that is sent again runs once.
+ * (knative.dev/eventing `cmd/jobsink`). The Job's name comes of the event's source and id, so an event that is sent
+ * again runs once.
  */
 import { Job, jobCondition } from '../../../kube/api/job.ts'
 import { controllerRef, type KubeObject } from '../../../kube/api/meta.ts'

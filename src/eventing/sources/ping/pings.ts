@@ -1,7 +1,8 @@
 /**
  * Emits the events of all PingSources: each at its ticks, each tick once. One alarm for all of them, at the next tick
  * there is; sources with one schedule are looked at together. Lives in the engine's process, so a control plane that is
- * started again neither misses a tick nor makes one twice. Behaviour: Knative's ping adapter (contract eventing §6.3).
+ * started again neither misses a tick nor makes one twice. Behaviour: Knative's ping adapter (knative.dev/eventing
+ * `pkg/adapter/mtping`).
  */
 import type { Clock } from '../../../lib/clock.ts'
 import type { Log } from '../../../lib/log.ts'

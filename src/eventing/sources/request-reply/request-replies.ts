@@ -1,7 +1,8 @@
 /**
- * RequestReplies as they run (contract eventing §2.6): `POST /namespace/name` marks an event, sends it into the Broker
- * and is answered with the event that carries the mark back; a Trigger brings that to `/namespace/name/reply`. Only who
- * waits is in memory: after a restart of the engine callers ask again, and answers to those of before are let go.
+ * RequestReplies as they run (knative.dev/eventing `pkg/requestreply`): `POST /namespace/name` marks an event, sends it
+ * into the Broker and is answered with the event that carries the mark back; a Trigger brings that to
+ * `/namespace/name/reply`. Only who waits is in memory: after a restart of the engine callers ask again, and answers to
+ * those of before are let go.
  */
 import type { Clock } from '../../../lib/clock.ts'
 import type { BufferedAnswer, BufferedRequest, Caller } from '../../../lib/http1/buffered-server.ts'

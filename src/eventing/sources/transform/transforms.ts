@@ -1,6 +1,7 @@
 /**
  * EventTransforms as they run: an HTTP endpoint a host, whose answer is the result, or what a sink answers to it
- * (contract eventing §2.5). An event is its structured JSON object to the expression, anything else its JSON or its text.
+ * (knative.dev/eventing `pkg/reconciler/eventtransform`). An event is its structured JSON object to the expression,
+ * anything else its JSON or its text.
  */
 import type { BufferedAnswer, BufferedRequest } from '../../../lib/http1/buffered-server.ts'
 import { refuse } from '../../../lib/http1/refusal.ts'
