@@ -162,7 +162,7 @@ export interface KindDefinition<T extends KubeObject = KubeObject> extends Kind<
   readonly schema: Schema
   /**
    * `builtin` kinds take strategic merge patches and unconditional updates, their list items carry no
-   * apiVersion/kind; `custom` kinds behave as a CustomResourceDefinition's (contracts: 415 for strategic merge).
+   * apiVersion/kind; `custom` kinds behave as a CustomResourceDefinition's (415 for strategic merge).
    */
   readonly flavour: 'builtin' | 'custom'
   readonly columns: readonly Column<T>[]

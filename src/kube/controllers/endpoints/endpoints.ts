@@ -1,7 +1,7 @@
 /**
  * Keeps the Endpoints and EndpointSlices of Services: from the pods that a selector finds, or, without a selector,
- * slices that mirror the Endpoints someone wrote (contracts/kube.md section 10.7). The gateway finds its backends here,
- * so a pod that becomes ready or leaves shows in the very next write.
+ * slices that mirror the Endpoints someone wrote, as Kubernetes' EndpointSliceMirroring controller does. The gateway
+ * finds its backends here, so a pod that becomes ready or leaves shows in the very next write.
  */
 import { rfc3339 } from '../../../lib/clock.ts'
 import { keyOf } from '../../api/meta.ts'

@@ -5,7 +5,7 @@
  */
 import type { RevisionTarget } from '../feed.ts'
 
-/** Upper bounds in seconds, as in the contract and in OpenTelemetry's HTTP conventions. */
+/** Upper bounds in seconds, as in OpenTelemetry's HTTP conventions. */
 export const secondsBounds = [
   0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10,
 ] as const
