@@ -17,7 +17,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   build: async () => (await import('./build.ts')).build,
   image: async () => (await import('./image.ts')).image,
   deploy: async () => (await import('./deploy.ts')).deploy,
-  event: async () => (await import('./event.ts')).event,
+  event: async () => (await import('./event/event.ts')).event,
   controllers: async () => (await import('./controllers.ts')).controllers,
   kubeconfig: async () => (await import('./kubeconfig.ts')).kubeconfig,
   version: async () => (await import('./version.ts')).version,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { parseArguments, UsageError } from './command.ts'
-import { selectionOf } from './event-selection.ts'
+import { parseArguments, UsageError } from '../command.ts'
+import { selectionOf } from './selection.ts'
 import { event } from './event.ts'
 
 const nowMs = Date.parse('2026-11-21T10:00:00Z')

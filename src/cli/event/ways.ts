@@ -1,61 +1,14 @@
-/** `ebb event list | show | trace`: which events there are, and where each went. */
-import { systemClock } from '../lib/clock.ts'
-import { conditionOf } from '../knative/conditions.ts'
-import { brokerNamespaceOf, brokerOf, Trigger } from '../eventing/api/eventing/trigger.ts'
-import { Subscription } from '../eventing/api/messaging/subscription.ts'
-import type { SeenEvent, Selection, Way } from '../eventing/broker/following/following.ts'
-import { UsageError } from './command.ts'
-import type { Inlet } from './event-api.ts'
-import { countOf, selectionOf } from './event-selection.ts'
-import {
-  channelOf,
-  documentPrinter,
-  inletsIn,
-  linesOf,
-  lookedAt,
-  noMore,
-  placeOf,
-  type Session,
-} from './event-session.ts'
-import {
-  attributesOf,
-  eventColumns,
-  eventRow,
-  idOf,
-  jsonText,
-  plain,
-  tableText,
-  traceText,
-  wayText,
-  type AbsentAt,
-} from './event-text.ts'
-
-export async function list(session: Session, rest: readonly string[]): Promise<number> {
-  noMore(rest)
-  const { args, out } = session
-  const last = countOf(args, 'limit', 20)
-  const selection = { ...selectionOf(args, systemClock.now()), last }
-  const all: { readonly inlet: Inlet; readonly found: SeenEvent }[] = []
-  const inlets = await lookedAt(session)
-  for await (const each of linesOf<SeenEvent>(session, inlets, 'events', selection)) all.push(each)
-  all.sort((a, b) => a.found.atMs - b.found.atMs)
-  const shown = all.slice(-last)
-  const print = await documentPrinter(session)
-  if (print)
-    for (const { inlet, found } of shown)
-      print({ ...found, channel: channelOf(inlet) }, plain(idOf(found)))
-  else if (shown.length === 0) out.note(`No events found ${whereText(session)}.`)
-  else {
-    const rows = shown.map(({ inlet, found }) => eventRow(found, placeOf(session, inlet)))
-    for (const line of tableText([eventColumns, ...rows])) out.print(line)
-  }
-  return 0
-}
-
-function whereText({ args, namespace }: Session): string {
-  if (args.boolean('all-namespaces')) return 'that these flags mean'
-  return `in namespace ${namespace} that these flags mean; -A looks at all namespaces`
-}
+/** `ebb event show | trace`: the way of an event, and of all that came of it. */
+import { systemClock } from '../../lib/clock.ts'
+import { conditionOf } from '../../knative/conditions.ts'
+import { brokerNamespaceOf, brokerOf, Trigger } from '../../eventing/api/eventing/trigger.ts'
+import { Subscription } from '../../eventing/api/messaging/subscription.ts'
+import type { SeenEvent, Selection, Way } from '../../eventing/broker/following/following.ts'
+import { UsageError } from '../command.ts'
+import type { Inlet } from './api.ts'
+import { selectionOf } from './selection.ts'
+import { documentPrinter, inletsIn, linesOf, lookedAt, type Session } from './session.ts'
+import { attributesOf, idOf, jsonText, plain, traceText, wayText, type AbsentAt } from './text.ts'
 
 export async function show(session: Session, rest: readonly string[]): Promise<number> {
   const { out } = session

@@ -1,17 +1,17 @@
 /** What every verb of `ebb event` begins with: which API, which namespace, which Brokers and Channels are meant. */
 import { existsSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { Broker, classOf } from '../eventing/api/eventing/broker.ts'
-import { Channel } from '../eventing/api/messaging/channel.ts'
-import { InMemoryChannel } from '../eventing/api/messaging/in-memory-channel.ts'
-import { brokerClass } from '../eventing/api/names.ts'
-import type { Kind } from '../kube/api/kind.ts'
-import type { KubeObject } from '../kube/api/meta.ts'
-import { dataDirOf, layoutOf, type Layout } from '../platform/config.ts'
-import { clientOf, type ConnectedClient } from './api-client.ts'
-import { UsageError, type Arguments, type Output } from './command.ts'
-import { eventApi, OutOfOrder, type EventApi, type Inlet } from './event-api.ts'
-import type { Selection } from '../eventing/broker/following/following.ts'
+import { Broker, classOf } from '../../eventing/api/eventing/broker.ts'
+import { Channel } from '../../eventing/api/messaging/channel.ts'
+import { InMemoryChannel } from '../../eventing/api/messaging/in-memory-channel.ts'
+import { brokerClass } from '../../eventing/api/names.ts'
+import type { Kind } from '../../kube/api/kind.ts'
+import type { KubeObject } from '../../kube/api/meta.ts'
+import { dataDirOf, layoutOf, type Layout } from '../../platform/config.ts'
+import { clientOf, type ConnectedClient } from '../api-client.ts'
+import { UsageError, type Arguments, type Output } from '../command.ts'
+import { eventApi, OutOfOrder, type EventApi, type Inlet } from './api.ts'
+import type { Selection } from '../../eventing/broker/following/following.ts'
 
 export interface Session extends AsyncDisposable {
   readonly api: EventApi

@@ -1,9 +1,9 @@
 /** Flags that say which events are meant. */
-import type { Selection } from '../eventing/broker/following/following.ts'
-import type { FilterSpec } from '../eventing/broker/delivery/filters.ts'
-import { compileCesql } from '../eventing/cesql/cesql.ts'
-import { CesqlSyntaxError } from '../eventing/cesql/syntax.ts'
-import { UsageError, type Arguments } from './command.ts'
+import type { Selection } from '../../eventing/broker/following/following.ts'
+import type { FilterSpec } from '../../eventing/broker/delivery/filters.ts'
+import { compileCesql } from '../../eventing/cesql/cesql.ts'
+import { CesqlSyntaxError } from '../../eventing/cesql/syntax.ts'
+import { UsageError, type Arguments } from '../command.ts'
 
 /** Throws UsageError. */
 export function selectionOf(args: Arguments, nowMs: number): Selection {

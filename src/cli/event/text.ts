@@ -1,7 +1,7 @@
 /** Events and their ways, for people. Pure. */
-import type { Fate, SeenEvent, Way } from '../eventing/broker/following/following.ts'
-import type { Refusal } from '../eventing/broker/delivery/filters.ts'
-import type { Step } from '../eventing/broker/following/journal.ts'
+import type { Fate, SeenEvent, Way } from '../../eventing/broker/following/following.ts'
+import type { Refusal } from '../../eventing/broker/delivery/filters.ts'
+import type { Step } from '../../eventing/broker/following/journal.ts'
 
 export type Attributes = Readonly<Record<string, unknown>>
 

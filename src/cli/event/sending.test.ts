@@ -6,10 +6,10 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { systemClock } from '../lib/clock.ts'
-import { ensureLocalAuthority } from '../platform/access/local-authority.ts'
-import type { Arguments, Output } from './command.ts'
-import { sendEvent } from './event-send.ts'
+import { systemClock } from '../../lib/clock.ts'
+import { ensureLocalAuthority } from '../../platform/access/local-authority.ts'
+import type { Arguments, Output } from '../command.ts'
+import { sendEvent } from './sending.ts'
 
 const given = (ext: readonly string[]): Arguments => ({
   positionals: [],

@@ -3,11 +3,11 @@
  * Brokers and channels that are made meanwhile, and without those that are deleted.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { hasReason } from '../kube/api/status-error.ts'
-import { systemClock } from '../lib/clock.ts'
-import type { SeenEvent, Selection } from '../eventing/broker/following/following.ts'
-import { ApiAway, Missing, OutOfOrder, Unreached, type Inlet } from './event-api.ts'
-import { selectionOf } from './event-selection.ts'
+import { hasReason } from '../../kube/api/status-error.ts'
+import { systemClock } from '../../lib/clock.ts'
+import type { SeenEvent, Selection } from '../../eventing/broker/following/following.ts'
+import { ApiAway, Missing, OutOfOrder, Unreached, type Inlet } from './api.ts'
+import { selectionOf } from './selection.ts'
 import {
   channelOf,
   documentPrinter,
@@ -18,8 +18,8 @@ import {
   noMore,
   placeOf,
   type Session,
-} from './event-session.ts'
-import { eventColumns, eventRow, idOf, plain, tableText } from './event-text.ts'
+} from './session.ts'
+import { eventColumns, eventRow, idOf, plain, tableText } from './text.ts'
 
 /** Of a usual line, so that columns stand still while lines come one by one. */
 const usualWidths = [23, 16, 36, 24, 24]

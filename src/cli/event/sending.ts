@@ -6,8 +6,8 @@ import { request as httpsRequest } from 'node:https'
 import { isIP } from 'node:net'
 import { buffer, text } from 'node:stream/consumers'
 import { rootCertificates } from 'node:tls'
-import { encodeHeader } from '../eventing/cloudevents/header-value.ts'
-import { UsageError, type Arguments, type Output } from './command.ts'
+import { encodeHeader } from '../../eventing/cloudevents/header-value.ts'
+import { UsageError, type Arguments, type Output } from '../command.ts'
 
 export interface Post {
   readonly url: string

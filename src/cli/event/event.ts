@@ -1,12 +1,14 @@
 /** `ebb event`: sends events, shows where they went and why, and sends them again. */
-import { UsageError, type Command, type Flag } from './command.ts'
-import { postTo, postToUrl } from './event-address.ts'
-import { deadLetters, replay } from './event-again.ts'
-import { list, show, trace } from './event-look.ts'
-import { sendEvent } from './event-send.ts'
-import { noMore, openSession, type Session } from './event-session.ts'
-import { tail } from './event-tail.ts'
-import { eventVerbs } from './event-verbs.ts'
+import { UsageError, type Command, type Flag } from '../command.ts'
+import { postTo, postToUrl } from './address.ts'
+import { deadLetters } from './dead-letters.ts'
+import { list } from './list.ts'
+import { replay } from './replay.ts'
+import { sendEvent } from './sending.ts'
+import { noMore, openSession, type Session } from './session.ts'
+import { tail } from './tail.ts'
+import { eventVerbs } from './verbs.ts'
+import { show, trace } from './ways.ts'
 
 type Run = (session: Session, rest: readonly string[]) => Promise<number>
 

@@ -1,62 +1,18 @@
-/** `ebb event replay | dead-letters`: events are sent again, counted first; what nobody took is shown and settled. */
-import { createInterface } from 'node:readline/promises'
-import { systemClock } from '../lib/clock.ts'
-import type { ReplayResult, Selection } from '../eventing/broker/following/following.ts'
-import { UsageError } from './command.ts'
-import type { Inlet } from './event-api.ts'
-import { countOf, selectionOf } from './event-selection.ts'
+/** `ebb event dead-letters`: what nobody took, with the reason; it is sent again or let go. */
+import type { ReplayResult } from '../../eventing/broker/following/following.ts'
+import { UsageError } from '../command.ts'
+import type { Inlet } from './api.ts'
+import { agreed, counting, report, told } from './resending.ts'
 import {
   channelOf,
   documentPrinter,
-  isAsked,
   linesOf,
   lookedAt,
-  noMore,
   oneInlet,
   placeOf,
   type Session,
-} from './event-session.ts'
-import {
-  letterColumns,
-  letterRow,
-  plain,
-  reasonText,
-  tableText,
-  type ShownLetter,
-} from './event-text.ts'
-
-export async function replay(session: Session, rest: readonly string[]): Promise<number> {
-  noMore(rest)
-  const { api, args } = session
-  const limit = args.string('limit')
-  const selection: Selection = {
-    ...selectionOf(args, systemClock.now()),
-    ...(limit !== undefined && { last: countOf(args, 'limit', 0) }),
-  }
-  const subscription = args.string('to-trigger')
-  const url = args.string('to')
-  if ((subscription === undefined) === (url === undefined))
-    throw new UsageError('expected either --to-trigger NAME or --to URL')
-  const to = subscription === undefined ? { url: { url } } : { subscription }
-  const inlet = await oneInlet(session)
-  const send = (dryRun: boolean) =>
-    api.post<ReplayResult>(inlet, 'replay', { selection, to, dryRun })
-  const counted = await send(true)
-  const target = subscription ?? url ?? ''
-  if (args.boolean('dry-run'))
-    return told(
-      session,
-      counted,
-      `${counting(counted.selected, 'event')} would be sent to ${target}`,
-    )
-  if (counted.selected === 0)
-    throw new Error(
-      `no event of ${inlet.name} is meant by these flags: nothing was sent; \`ebb event list\` shows what there is`,
-    )
-  if (!(await agreed(session, `Send ${counting(counted.selected, 'event')} to ${target}?`)))
-    return 1
-  return report(session, await send(false), ['event', 'sent'])
-}
+} from './session.ts'
+import { letterColumns, letterRow, reasonText, tableText, type ShownLetter } from './text.ts'
 
 export async function deadLetters(
   session: Session,
@@ -176,41 +132,3 @@ async function numbersOf(
     )
   return asked.length > 0 ? asked.filter((number) => meant.includes(number)) : meant
 }
-
-/** Asks at a terminal; anywhere else --yes is needed. */
-async function agreed({ args, out }: Session, question: string): Promise<boolean> {
-  if (args.boolean('yes')) return true
-  if (!process.stdin.isTTY) {
-    out.note(`${question} Nobody is there to ask: give --yes`)
-    return false
-  }
-  const asking = createInterface({ input: process.stdin, output: process.stderr })
-  const answer = await asking.question(`${question} [y/N] `)
-  asking.close()
-  return /^y(es)?$/i.test(answer.trim())
-}
-
-async function told(session: Session, result: ReplayResult, text: string): Promise<number> {
-  const print = isAsked(session) === 'name' ? undefined : await documentPrinter(session)
-  if (print) print(result, '')
-  else session.out.print(text)
-  return 0
-}
-
-async function report(
-  session: Session,
-  result: ReplayResult,
-  [noun, done]: readonly [string, string],
-): Promise<number> {
-  const { selected, delivered, failures } = result
-  await told(session, result, `${delivered} of ${counting(selected, noun)} ${done}`)
-  for (const { sequence, number, reason } of failures)
-    session.out.note(`${number === undefined ? `#${sequence}` : number}: ${plain(reason)}`)
-  const untold = selected - delivered - failures.length
-  if (untold > 0) session.out.note(`and ${untold} more that were not taken`)
-  return delivered === selected ? 0 : 1
-}
-
-/** `1 event`, `2 events`. */
-const counting = (count: number, noun: string): string =>
-  `${count} ${noun}${count === 1 ? '' : 's'}`

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Fate, Way } from '../eventing/broker/following/following.ts'
-import { eventRow, jsonText, tableText, traceText } from './event-text.ts'
+import type { Fate, Way } from '../../eventing/broker/following/following.ts'
+import { eventRow, jsonText, tableText, traceText } from './text.ts'
 
 const step = { channel: 'b', subscription: 't', atMs: 0 }
 const fate = (name: string, more: Partial<Fate>): Fate => ({

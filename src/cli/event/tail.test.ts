@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { SeenEvent, Selection } from '../eventing/broker/following/following.ts'
-import type { Arguments } from './command.ts'
-import { Missing, Unreached, type Inlet } from './event-api.ts'
-import type { Session } from './event-session.ts'
-import { tail } from './event-tail.ts'
+import type { SeenEvent, Selection } from '../../eventing/broker/following/following.ts'
+import type { Arguments } from '../command.ts'
+import { Missing, Unreached, type Inlet } from './api.ts'
+import type { Session } from './session.ts'
+import { tail } from './tail.ts'
 
 const seen = (sequence: number, id: string): SeenEvent => ({ sequence, atMs: 0, event: { id } })
 

@@ -2,12 +2,12 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Endpoints } from '../kube/api/endpoints.ts'
-import type { ObjectKey } from '../kube/api/meta.ts'
-import { ServiceAccount } from '../kube/api/service-account.ts'
-import { hasReason } from '../kube/api/status-error.ts'
-import type { Post } from './event-send.ts'
-import { kindOf, oneInlet, type Session } from './event-session.ts'
+import { Endpoints } from '../../kube/api/endpoints.ts'
+import type { ObjectKey } from '../../kube/api/meta.ts'
+import { ServiceAccount } from '../../kube/api/service-account.ts'
+import { hasReason } from '../../kube/api/status-error.ts'
+import type { Post } from './sending.ts'
+import { kindOf, oneInlet, type Session } from './session.ts'
 
 const addressTries = 20
 const addressEveryMs = 250
@@ -112,7 +112,7 @@ async function secureDoor({ client }: Session, url: string): Promise<NonNullable
 
 /** PEM of what signs addresses of events; undefined = there is none in this data directory. */
 async function ownAuthority({ layout }: Session): Promise<string | undefined> {
-  const { localAuthorityPath } = await import('../platform/access/local-authority.ts')
+  const { localAuthorityPath } = await import('../../platform/access/local-authority.ts')
   const path = localAuthorityPath(join(layout.certificates, 'events'))
   return await readFile(path, 'utf8').catch(() => undefined)
 }

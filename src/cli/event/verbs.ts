@@ -1,5 +1,5 @@
 /** What `ebb event` can be asked: its verbs with their flags and examples, as the help shows them. */
-import type { Flag, Verb } from './command.ts'
+import type { Flag, Verb } from '../command.ts'
 
 type Flags = Readonly<Record<string, Flag>>
 

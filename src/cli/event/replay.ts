@@ -1,0 +1,40 @@
+/** `ebb event replay`: events are sent again to one subscriber or URL, counted first. */
+import { systemClock } from '../../lib/clock.ts'
+import type { ReplayResult, Selection } from '../../eventing/broker/following/following.ts'
+import { UsageError } from '../command.ts'
+import { agreed, counting, report, told } from './resending.ts'
+import { countOf, selectionOf } from './selection.ts'
+import { noMore, oneInlet, type Session } from './session.ts'
+
+export async function replay(session: Session, rest: readonly string[]): Promise<number> {
+  noMore(rest)
+  const { api, args } = session
+  const limit = args.string('limit')
+  const selection: Selection = {
+    ...selectionOf(args, systemClock.now()),
+    ...(limit !== undefined && { last: countOf(args, 'limit', 0) }),
+  }
+  const subscription = args.string('to-trigger')
+  const url = args.string('to')
+  if ((subscription === undefined) === (url === undefined))
+    throw new UsageError('expected either --to-trigger NAME or --to URL')
+  const to = subscription === undefined ? { url: { url } } : { subscription }
+  const inlet = await oneInlet(session)
+  const send = (dryRun: boolean) =>
+    api.post<ReplayResult>(inlet, 'replay', { selection, to, dryRun })
+  const counted = await send(true)
+  const target = subscription ?? url ?? ''
+  if (args.boolean('dry-run'))
+    return told(
+      session,
+      counted,
+      `${counting(counted.selected, 'event')} would be sent to ${target}`,
+    )
+  if (counted.selected === 0)
+    throw new Error(
+      `no event of ${inlet.name} is meant by these flags: nothing was sent; \`ebb event list\` shows what there is`,
+    )
+  if (!(await agreed(session, `Send ${counting(counted.selected, 'event')} to ${target}?`)))
+    return 1
+  return report(session, await send(false), ['event', 'sent'])
+}
