@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { diskAtRest } from '../../testing/disk.ts'
 import { broker, brokers, event, trigger, World } from './engine.fixture.ts'
 import type { ChannelConfig, SubscriptionConfig } from './feed.ts'
-import { SendError } from './delivery/sender.ts'
+import { SendError, type Sender } from './delivery/sender.ts'
 
 test('the ingress answers as Knative does, in its order', async () => {
   await using world = await World.create()
@@ -453,6 +453,45 @@ test('a filter that can not be read makes the events of its own Trigger wait, an
   await world.engine.apply(broker(trigger('odd'), trigger('work')))
   await world.settled('uid-odd')
   assert.deepEqual(world.sent.map(({ url }) => url).toSorted(), ['http://odd/', 'http://work/'])
+})
+
+test('a change of configuration leaves what was read ahead, also what waits for its turn', async () => {
+  const held = Promise.withResolvers<void>()
+  const sent: string[] = []
+  const send: Sender['send'] = async (to, { headers }) => {
+    sent.push(`${new URL(to.url).host} ${String(new Map(headers).get('ce-id'))}`)
+    await held.promise
+    return { status: 200, headers: [], body: Buffer.alloc(0) }
+  }
+  await using world = await World.create({ sender: { send, [Symbol.dispose]() {} } })
+  const triggers = (retry: number) =>
+    broker(
+      trigger('plain', { delivery: { retry } }),
+      trigger('ordered', { delivery: { retry }, order: 'ordered', parallelism: 1 }),
+      trigger('awaited', { delivery: { retry }, parallelism: 1, awaited: ['answers'] }),
+    )
+  await world.engine.apply(triggers(0))
+  const ids = ['1', '2', '3', '4']
+  for (const id of ids)
+    await world.post(
+      '/default/b',
+      event({ 'ce-id': id, 'ce-partitionkey': id < '3' ? 'k' : 'l', 'ce-answers': 'x' }),
+    )
+  for (let i = 0; sent.length < 3; i++) {
+    assert.ok(i < 2000, sent.join())
+    await diskAtRest()
+  }
+  await diskAtRest()
+  await world.engine.apply(triggers(1))
+  held.resolve()
+  for (const name of ['plain', 'ordered', 'awaited']) {
+    await world.settled(`uid-${name}`)
+    const came = sent.filter((each) => each.startsWith(`${name} `))
+    assert.deepEqual(
+      came,
+      ids.map((id) => `${name} ${id}`),
+    )
+  }
 })
 
 test('a filter that is changed holds for events that were read ahead too', async () => {
