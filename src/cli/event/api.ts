@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { HttpApiOptions } from '../../kube/client/node/http-api.ts'
 import { readKubeconfig } from '../../kube/client/node/kubeconfig.ts'
 import { pathOf } from '../../kube/client/node/http-api.ts'
-import type { Selection } from '../../eventing/broker/following/following.ts'
+import type { Selection } from '../../eventing/broker/following/selection.ts'
 import { eventingGroup, messagingGroup } from '../../eventing/api/names.ts'
 
 /** Nobody answers at the moment, or no longer: the event engine or the API server is being started again. */

@@ -1,5 +1,5 @@
 /** `ebb event dead-letters`: what nobody took, with the reason; it is sent again or let go. */
-import type { ReplayResult } from '../../eventing/broker/following/following.ts'
+import type { ReplayResult } from '../../eventing/broker/following/replay.ts'
 import { UsageError } from '../command.ts'
 import type { Inlet } from './api.ts'
 import { agreed, counting, report, told } from './resending.ts'

@@ -1,6 +1,6 @@
 /** `ebb event list`: the last events of Brokers and Channels. */
 import { systemClock } from '../../lib/clock.ts'
-import type { SeenEvent } from '../../eventing/broker/following/following.ts'
+import type { SeenEvent } from '../../eventing/broker/following/selection.ts'
 import type { Inlet } from './api.ts'
 import { countOf, selectionOf } from './selection.ts'
 import {

@@ -1,6 +1,7 @@
 /** `ebb event replay`: events are sent again to one subscriber or URL, counted first. */
 import { systemClock } from '../../lib/clock.ts'
-import type { ReplayResult, Selection } from '../../eventing/broker/following/following.ts'
+import type { ReplayResult } from '../../eventing/broker/following/replay.ts'
+import type { Selection } from '../../eventing/broker/following/selection.ts'
 import { UsageError } from '../command.ts'
 import { agreed, counting, report, told } from './resending.ts'
 import { countOf, selectionOf } from './selection.ts'

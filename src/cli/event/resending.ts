@@ -1,6 +1,6 @@
 /** What `replay` and `dead-letters redrive` share: the question before, and the report after. */
 import { createInterface } from 'node:readline/promises'
-import type { ReplayResult } from '../../eventing/broker/following/following.ts'
+import type { ReplayResult } from '../../eventing/broker/following/replay.ts'
 import { documentPrinter, isAsked, type Session } from './session.ts'
 import { plain } from './text.ts'
 

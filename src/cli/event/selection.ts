@@ -1,5 +1,5 @@
 /** Flags that say which events are meant. */
-import type { Selection } from '../../eventing/broker/following/following.ts'
+import type { Selection } from '../../eventing/broker/following/selection.ts'
 import type { FilterSpec } from '../../eventing/broker/delivery/filters.ts'
 import { compileCesql } from '../../eventing/cesql/cesql.ts'
 import { CesqlSyntaxError } from '../../eventing/cesql/syntax.ts'

@@ -11,7 +11,7 @@ import { dataDirOf, layoutOf, type Layout } from '../../platform/config.ts'
 import { clientOf, type ConnectedClient } from '../api-client.ts'
 import { UsageError, type Arguments, type Output } from '../command.ts'
 import { eventApi, OutOfOrder, type EventApi, type Inlet } from './api.ts'
-import type { Selection } from '../../eventing/broker/following/following.ts'
+import type { Selection } from '../../eventing/broker/following/selection.ts'
 
 export interface Session extends AsyncDisposable {
   readonly api: EventApi

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { SeenEvent, Selection } from '../../eventing/broker/following/following.ts'
+import type { SeenEvent, Selection } from '../../eventing/broker/following/selection.ts'
 import type { Arguments } from '../command.ts'
 import { Missing, Unreached, type Inlet } from './api.ts'
 import type { Session } from './session.ts'

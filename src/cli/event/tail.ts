@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { hasReason } from '../../kube/api/status-error.ts'
 import { systemClock } from '../../lib/clock.ts'
-import type { SeenEvent, Selection } from '../../eventing/broker/following/following.ts'
+import type { SeenEvent, Selection } from '../../eventing/broker/following/selection.ts'
 import { ApiAway, Missing, OutOfOrder, Unreached, type Inlet } from './api.ts'
 import { selectionOf } from './selection.ts'
 import {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Fate, Way } from '../../eventing/broker/following/following.ts'
+import type { Fate, Way } from '../../eventing/broker/following/way.ts'
 import { eventRow, jsonText, tableText, traceText } from './text.ts'
 
 const step = { channel: 'b', subscription: 't', atMs: 0 }

@@ -1,5 +1,6 @@
 /** Events and their ways, for people. Pure. */
-import type { Fate, SeenEvent, Way } from '../../eventing/broker/following/following.ts'
+import type { Fate, Way } from '../../eventing/broker/following/way.ts'
+import type { SeenEvent } from '../../eventing/broker/following/selection.ts'
 import type { Refusal } from '../../eventing/broker/delivery/filters.ts'
 import type { Step } from '../../eventing/broker/following/journal.ts'
 

@@ -15,17 +15,8 @@ import type {
   SendingToken,
   ServerCertificate,
 } from './feed.ts'
-import {
-  discard,
-  follow,
-  redrive,
-  replay,
-  seen,
-  select,
-  subscriptionOf,
-  type AgainDeps,
-  type Selection,
-} from './following/following.ts'
+import { discard, redrive, replay, subscriptionOf, type AgainDeps } from './following/replay.ts'
+import { follow, seen, select, type Selection } from './following/selection.ts'
 import {
   redriveIn,
   replayIn,

@@ -4,7 +4,7 @@
  */
 import { compileFilter, type FilterSpec, type Filtering } from '../delivery/filters.ts'
 import type { Destination } from '../feed.ts'
-import { maxLast, type Selection } from './following.ts'
+import { maxLast, type Selection } from './selection.ts'
 
 /** `POST /channels/UID/replay`. */
 export interface ReplayRequest {

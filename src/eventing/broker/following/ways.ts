@@ -4,7 +4,8 @@
  */
 import type { Channel } from '../channel.ts'
 import type { Engine } from '../engine.ts'
-import { select, wayOf, type Found, type Selection, type Way } from './following.ts'
+import { select, type Found, type Selection } from './selection.ts'
+import { wayOf, type Way } from './way.ts'
 import type { Step } from './journal.ts'
 import { placeText, type JournalFile } from './journal-file.ts'
 import { traceIdOf } from '../trace.ts'
