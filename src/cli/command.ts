@@ -67,17 +67,11 @@ export const dataDirFlag: Flag = {
 
 /** Parses what follows the command's name. Throws UsageError. */
 export function parseArguments(command: Command, argv: readonly string[]): Arguments {
-  const options = Object.fromEntries(
-    Object.entries(command.flags).map(([name, { type, multiple, short }]) => [
-      name,
-      { type, ...(multiple && { multiple }), ...(short !== undefined && { short }) },
-    ]),
-  )
   let parsed: ReturnType<typeof parseArgs>
   try {
     parsed = parseArgs({
       args: withEmptyValues(command, argv),
-      options,
+      options: optionsOf(command),
       allowPositionals: true,
       strict: true,
     })
@@ -108,6 +102,14 @@ export function parseArguments(command: Command, argv: readonly string[]): Argum
   }
 }
 
+const optionsOf = ({ flags }: Command) =>
+  Object.fromEntries(
+    Object.entries(flags).map(([name, { type, multiple, short }]) => [
+      name,
+      { type, ...(multiple && { multiple }), ...(short !== undefined && { short }) },
+    ]),
+  )
+
 function valueText({ type, value = 'VALUE', takesNext }: Flag): string {
   if (type === 'boolean') return ''
   return takesNext ? ` [${value}]` : ` ${value}`
@@ -122,9 +124,18 @@ function withEmptyValues({ flags }: Command, argv: readonly string[]): string[] 
   })
 }
 
-/** The verb that a command line names, if the command has any. */
-export const verbIn = (command: Command, argv: readonly string[]): string | undefined =>
-  argv.find((word) => Object.hasOwn(command.verbs ?? {}, word))
+/** The verb that a command line names, if the command has any; a mistake elsewhere in the line does not hide it. */
+export function verbIn(command: Command, argv: readonly string[]): string | undefined {
+  if (!command.verbs) return undefined
+  const { positionals } = parseArgs({
+    args: withEmptyValues(command, argv),
+    options: optionsOf(command),
+    allowPositionals: true,
+    strict: false,
+  })
+  const [first = ''] = positionals
+  return Object.hasOwn(command.verbs, first) ? first : undefined
+}
 
 /** `COMMAND VERB …`: what stands behind `ebb`. */
 export function usageText(command: Command, verb?: string): string {

@@ -36,3 +36,23 @@ test('who asks while no platform runs is told what to do', async () => {
     await rm(directory, { recursive: true })
   }
 })
+
+test('a mistake is answered with the usage of what was asked for', async () => {
+  const usage = async (...argv: string[]) => {
+    const told: string[] = []
+    assert.equal(await run(argv, { print: () => {}, note: (line) => void told.push(line) }), 2)
+    return told.at(-1)
+  }
+  assert.match(
+    (await usage('event', '--type', 'send', 'list', '--wrong')) ?? '',
+    /^Usage: ebb event list {3}/,
+  )
+  assert.match(
+    (await usage('event', '--wrong', 'replay', '--limit', 'send')) ?? '',
+    /^Usage: ebb event replay /,
+  )
+  assert.match(
+    (await usage('event', 'sned', '--broker', 'tail')) ?? '',
+    /^Usage: ebb event send \|/,
+  )
+})
