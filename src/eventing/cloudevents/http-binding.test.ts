@@ -309,6 +309,27 @@ test('any event is itself again after binary and after structured', () => {
   )
 })
 
+test('attributes without end are refused before they are made', () => {
+  const refused = (message: Parameters<typeof decodeMessage>[0], reason: RegExp) =>
+    assert.throws(() => decodeMessage(message), { name: 'CloudEventError', message: reason })
+  const many = (count: number) => ({
+    ...json,
+    ...Object.fromEntries(Array.from({ length: count }, (_, i) => [`a${i}`, 'a\\",{[,'])),
+  })
+  assert.equal(Object.keys(only(structured(many(990))).attributes).length, 994)
+  refused(structured(many(100_000)), /more than 1000 attributes/)
+  const batch = 'application/cloudevents-batch+json'
+  assert.equal(decodeMessage(structured([many(990), many(990)], batch)).length, 2)
+  refused(structured([json, many(100_000)], batch), /more than 1000 attributes/)
+  const data = Array.from({ length: 5_000 }, (_, i) => ({ i }))
+  assert.ok(only(structured({ ...json, data })).data)
+  for (const name of ['type', 'source', 'a'])
+    refused(
+      structured({ ...json, [name]: 'é'.repeat((1 << 20) + 1) }),
+      new RegExp(`${name}: attributes have more than 1048576 characters`),
+    )
+})
+
 test('the reference library for JavaScript reads what we write', () => {
   const event: CloudEvent = {
     attributes: { ...json, datacontenttype: 'application/json', n: 'a' },

@@ -8,16 +8,19 @@ import { fromOldMembers } from './old-versions.ts'
 
 /** Deeper data is refused: nobody means it. */
 const maxDepth = 512
+/** Attributes of one event, and the characters of all their values: senders of headers have far fewer. */
+const maxAttributes = 1_000
+const maxAttributeChars = 1 << 20
 
 /** The event in one JSON object, not checked yet. Throws CloudEventError. */
 export function parseJsonEvent(body: Buffer): CloudEvent {
-  const { text, value } = parsed(body)
+  const { text, value } = parsed(body, 1)
   return eventOf(text, value)
 }
 
 /** The events of a batch. */
 export function parseJsonBatch(body: Buffer, maxEvents: number): readonly CloudEvent[] {
-  const { text, value } = parsed(body)
+  const { text, value } = parsed(body, 2)
   if (!Array.isArray(value))
     throw new CloudEventError('a batch of events is a JSON array; this is none')
   if (value.length > maxEvents)
@@ -37,7 +40,9 @@ export function inBatch<T>(index: number, make: () => T): T {
   }
 }
 
-function parsed(body: Buffer): { readonly text: string; readonly value: unknown } {
+/** `level` = how deep the members of an event stand in it. */
+function parsed(body: Buffer, level: number): { readonly text: string; readonly value: unknown } {
+  checkShape(body, level)
   if (!isUtf8(body)) throw new CloudEventError('not UTF-8, which JSON events are')
   const text = body.toString('utf8')
   try {
@@ -47,16 +52,57 @@ function parsed(body: Buffer): { readonly text: string; readonly value: unknown 
   }
 }
 
+/** Less can have neither that many members nor that many levels. */
+const smallBody = maxDepth * 2
+
+/**
+ * A parser takes seconds for millions of levels or members, in which nobody else is served: they are counted first. Which
+ * bytes are structure is the same whether the rest is JSON or not, as long as it is some.
+ */
+function checkShape(body: Buffer, level: number): void {
+  if (body.length <= smallBody) return
+  let depth = 0
+  let members = 0
+  for (let at = 0; at < body.length; at++) {
+    const byte = body[at]
+    if (byte === 0x22) at = stringEnd(body, at)
+    else if (byte === 0x7b || byte === 0x5b) {
+      if (++depth > maxDepth + level) throw tooDeep()
+      if (depth === level) members = 0
+    } else if (byte === 0x7d || byte === 0x5d) depth--
+    else if (byte === 0x2c && depth === level && ++members > maxAttributes + 1) throw tooMany()
+  }
+}
+
+/** Where the string ends that begins there. */
+function stringEnd(body: Buffer, from: number): number {
+  let at = from + 1
+  while (at < body.length && body[at] !== 0x22) at += body[at] === 0x5c ? 2 : 1
+  return at
+}
+
+const tooDeep = () => new CloudEventError(`data: nested deeper than ${maxDepth} levels`)
+const tooMany = () =>
+  new CloudEventError(
+    `more than ${maxAttributes} attributes; what an event is about goes into data`,
+  )
+
 function eventOf(text: string, value: unknown): CloudEvent {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new CloudEventError('a CloudEvent is a JSON object; this is none')
   const members = Object.entries(value) as [string, unknown][]
   const old = fromOldMembers(Object.fromEntries(members))
   const attributes: Record<string, AttributeValue> = {}
+  let chars = 0
   for (const [name, each] of Object.entries(old?.attributes ?? value) as [string, unknown][]) {
     if (name === 'data' || name === 'data_base64' || each === null || each === '') continue
     checkName(name)
     attributes[name] = attributeOf(name, each)
+    chars += name.length + String(attributes[name]).length
+    if (chars > maxAttributeChars)
+      throw new CloudEventError(
+        `${name}: attributes have more than ${maxAttributeChars} characters together; what is long goes into data`,
+      )
   }
   const data = dataOf(text, Object.fromEntries(members), attributes)
   // An event with JSON data is one of JSON, whether it says so or not.
@@ -95,8 +141,7 @@ function dataOf(
     )
   }
   const raw = jsonMembers(text).get('data') ?? 'null'
-  if (depthOf(raw) > maxDepth)
-    throw new CloudEventError(`data: nested deeper than ${maxDepth} levels`)
+  if (depthOf(raw) > maxDepth) throw tooDeep()
   return { bytes: Buffer.from(raw), json: true }
 }
 

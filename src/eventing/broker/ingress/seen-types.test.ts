@@ -23,3 +23,13 @@ test('a sender that makes up types fills it and no more', () => {
   for (let i = 0; i < 5_000; i++) types.note(event(`t${i}`, 's'))
   assert.equal(types.list().length, 1_000)
 })
+
+test('a type of a million characters is not kept', () => {
+  const types = new SeenTypes()
+  types.note(event('t'.repeat(1_000_000), 's'))
+  types.note(event('t', 's'))
+  assert.deepEqual(
+    types.list().map(({ type }) => type),
+    ['t'],
+  )
+})

@@ -12,6 +12,8 @@ export interface SeenType {
 
 /** Of one channel. */
 const mostTypes = 1_000
+/** Of a type, its source and schema together: nobody looks longer ones up, and a thousand of them are to be held. */
+const mostChars = 4_096
 
 export class SeenTypes {
   readonly #seen = new Map<string, SeenType>()
@@ -21,6 +23,7 @@ export class SeenTypes {
     const { type = '', source = '', dataschema = '' } = attributes
     const last = this.#last
     if (type === last.type && source === last.source && dataschema === last.dataschema) return
+    if (String(type).length + String(source).length + String(dataschema).length > mostChars) return
     const next = { type: String(type), source: String(source), dataschema: String(dataschema) }
     this.#last = next
     const key = JSON.stringify([next.type, next.source, next.dataschema])

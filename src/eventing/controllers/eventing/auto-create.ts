@@ -68,6 +68,29 @@ function eventType(seen: ChannelTypes['types'][number], kind: Kind, owner: KubeO
   }
 }
 
+/**
+ * Makes those that are not there, so many in one go. What is refused (a quota, a namespace that ends, a name too long) is
+ * not asked for again until all others are there: it may hold nobody up. Rejects with the first refusal.
+ */
+export function createEventTypes(
+  create: (eventType: EventType) => Promise<unknown>,
+): (wanted: readonly EventType[]) => Promise<void> {
+  let refused = new Set<string>()
+  const keyOf = ({ metadata: { namespace = '', name } }: EventType) => `${namespace}/${name}`
+  return async (wanted) => {
+    if (wanted.every((each) => refused.has(keyOf(each)))) refused = new Set()
+    const next = wanted.filter((each) => !refused.has(keyOf(each))).slice(0, mostAtOnce)
+    const problems: unknown[] = []
+    for (const each of next)
+      await create(each).catch((error: unknown) => {
+        if (hasReason(error, 'AlreadyExists') || hasReason(error, 'NotFound')) return
+        refused.add(keyOf(each))
+        problems.push(error)
+      })
+    if (problems.length > 0) throw problems[0]
+  }
+}
+
 export function startAutoCreate(
   { client, informers, clock, log }: ControllerDeps,
   engineSocket: string,
@@ -76,13 +99,11 @@ export function startAutoCreate(
   for (const kind of [EventType, Broker, InMemoryChannel, ConfigMap])
     informers.for<KubeObject>(kind)
 
+  const make = createEventTypes((each) => client.create(EventType, each))
   const look = async () => {
     if (!featuresIn(read).eventTypeAutoCreate) return
     const seen = await askEngine<readonly ChannelTypes[]>(engineSocket, '/types')
-    for (const each of wantedEventTypes(seen, read).slice(0, mostAtOnce))
-      await client.create(EventType, each).catch((error: unknown) => {
-        if (!hasReason(error, 'AlreadyExists') && !hasReason(error, 'NotFound')) throw error
-      })
+    await make(wantedEventTypes(seen, read))
   }
   return nowAndThen(clock, everyMs, look, (error) =>
     log.debug('EventTypes could not be made', { error }),
