@@ -3,6 +3,7 @@ import { admission } from '../../../knative/admission.ts'
 import { conditionSet } from '../../../knative/conditions.ts'
 import { readyColumns } from '../../../knative/columns.ts'
 import { missingField, via, type FieldError } from '../../../knative/field-error.ts'
+import { textOf, type Fields } from '../../../knative/old-form.ts'
 import { statusFields } from '../../../knative/status.ts'
 import { ConfigMap } from '../../../kube/api/config-map.ts'
 import type { AdmissionContext, KindDefinition } from '../../../kube/api/kind.ts'
@@ -10,8 +11,10 @@ import type { KubeObject } from '../../../kube/api/meta.ts'
 import { object, type Static } from '../../../kube/api/schema.ts'
 import { sameJson } from '../../../kube/api/validation.ts'
 import { addressFields, ageColumn, policyFields, urlColumn } from '../duck/address-status.ts'
+import { channelTemplateIn } from '../config/br-channel.ts'
 import { brokerDefaults, configBrDefaults } from '../config/br-defaults.ts'
 import { brokerVersions, legacyTemplate } from '../conversion/broker.ts'
+import type { ChannelTemplate } from '../duck/channelable.ts'
 import {
   DeliverySpec,
   deliveryIn,
@@ -91,9 +94,28 @@ const withTemplateOf = (old: Broker, sent: Broker): Broker =>
     ? { ...sent, spec: { ...sent.spec, config: old.spec.config } }
     : sent
 
+/** One of today, or made by a label, keeps its configuration when an old form asks for the kind of channels that it names. */
+function withConfigOf(old: Broker, sent: Broker, context: AdmissionContext<Broker>): Broker {
+  const asked = legacyTemplate(sent)
+  const { config } = old.spec
+  if (!asked || !config || legacyTemplate(old)) return sent
+  const { namespace = '', name = '' } = config
+  const stored = context.read(ConfigMap, { namespace, name })
+  const template = stored && channelTemplateIn(stored)
+  if (!template || 'problem' in template || !isSameKind(template, asked)) return sent
+  const { [annotation.legacyTemplate]: _, ...annotations } = sent.metadata.annotations ?? {}
+  return { ...sent, metadata: { ...sent.metadata, annotations }, spec: { ...sent.spec, config } }
+}
+
+const isSameKind = (template: ChannelTemplate, { apiVersion, kind }: Fields): boolean =>
+  template.kind === kind && groupOf(template.apiVersion) === groupOf(apiVersion)
+
+const groupOf = (apiVersion: unknown): string => textOf(apiVersion).split('/', 1)[0] ?? ''
+
 function defaults(sent: Broker, context: AdmissionContext<Broker>): Broker {
   const { old } = context
-  const broker = withDefaults(old ? withTemplateOf(old, sent) : sent, context)
+  const kept = old ? withConfigOf(old, withTemplateOf(old, sent), context) : sent
+  const broker = withDefaults(kept, context)
   const changed = !old || !sameJson(broker.spec, old.spec)
   return withUserInfo(broker, eventingGroup, context, changed)
 }

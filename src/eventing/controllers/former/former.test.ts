@@ -413,3 +413,27 @@ test('a Broker with a channel template is applied as one of today', async () => 
   await world.settle()
   await world.isReady(Broker, 'b')
 })
+
+test('a Broker of today is applied as one of 2019 that asks for the channels it has', async () => {
+  await using world = await start()
+  await world.create({
+    apiVersion: 'eventing.knative.dev/v1',
+    kind: 'Broker',
+    metadata: { name: 'b' },
+    spec: {},
+  })
+  const before = await world.client.get(Broker, world.key('b'))
+  const applied = (kind: string) =>
+    world.client.patch({ ...Broker, version: 'v1alpha1' }, world.key('b'), {
+      type: 'merge',
+      body: {
+        spec: { channelTemplateSpec: { apiVersion: 'messaging.knative.dev/v1alpha1', kind } },
+      },
+    })
+  for (const _ of ['once', 'again']) await applied('InMemoryChannel')
+  const after = await world.client.get(Broker, world.key('b'))
+  assert.deepEqual(after.spec, before.spec)
+  await world.settle()
+  await world.isReady(Broker, 'b')
+  await assert.rejects(applied('KafkaChannel'), /Immutable fields changed/)
+})
