@@ -4,8 +4,6 @@
  */
 import {
   genericError,
-  invalidValue,
-  missingField,
   missingOneOf,
   multipleOneOf,
   type FieldError,
@@ -15,7 +13,8 @@ import { sameJson } from '../../../kube/api/validation.ts'
 import { provisionedBy } from '../conversion/broker.ts'
 import { Channel } from '../messaging/channel.ts'
 import { Subscription } from '../messaging/subscription.ts'
-import { clusterDomain, messagingGroup } from '../names.ts'
+import { messagingGroup } from '../names.ts'
+import { fullHost, validateHost } from './dns-name.ts'
 import { keptDefinition, type Fate, type KeptForm, type KeptKind } from './kept-kind.ts'
 import { legacyKind } from './legacy-kind.ts'
 
@@ -30,20 +29,6 @@ export const formerChannelRole = 'former-channel'
 
 export const formerChannelHost = (namespace: string, channel: string): string =>
   fullHost(formerChannelService(channel), namespace)
-
-/** A DNS name as programs in a namespace say it, in full; a port stays. */
-export function fullHost(host: string, namespace: string): string {
-  const [name = '', port] = host.split(':')
-  const full = name.includes('.') ? name : `${name}.${namespace}.svc.${clusterDomain}`
-  return port === undefined ? full : `${full}:${port}`
-}
-
-/** Complains of what can be no name in the DNS, with or without a port. */
-export function* validateHost(host: unknown, path: string): Generator<FieldError> {
-  if (host === undefined || host === '') yield missingField(path)
-  else if (typeof host !== 'string' || !/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?(:\d{1,5})?$/i.test(host))
-    yield invalidValue(JSON.stringify(host), path, 'a DNS name is expected: name.namespace.svc')
-}
 
 /** The channel kind that a bus has become; undefined = none. */
 const channelKindOf = (bus: string): Fields | undefined =>

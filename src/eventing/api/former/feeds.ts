@@ -15,7 +15,7 @@ import { fieldsOf, isFields, textOf, type Fields } from '../../../knative/old-fo
 import type { Kind } from '../../../kube/api/kind.ts'
 import { Channel } from '../messaging/channel.ts'
 import { Subscription } from '../messaging/subscription.ts'
-import { fullHost, validateHost } from './buses.ts'
+import { fullHost, validateHost } from './dns-name.ts'
 import { KubernetesEventSource } from './former-sources.ts'
 import { keptDefinition, type KeptForm, type KeptKind, type KeptObject } from './kept-kind.ts'
 
