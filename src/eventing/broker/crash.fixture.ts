@@ -51,10 +51,11 @@ class Story {
   readonly acknowledged = new Set<string>()
   readonly taken = new Map<string, number>()
   readonly buried = new Set<string>()
+  /** Ids of events whose last attempt was answered with another event. */
   readonly #answered = new Set<string>()
   /** The last number that this engine sent `ordered`, by key. */
   #lastOfKey = new Map<string, number>()
-  /** Answers that an engine which is dead gave count for nothing. */
+  /** What did not hold. */
   readonly #faults: string[] = []
 
   constructor(seed: number) {
@@ -83,6 +84,7 @@ class Story {
     const sender: Sender = {
       send: (to, message, { signal, timeoutMs = 500 } = {}) =>
         new Promise((resolve, reject) => {
+          // What an engine that is dead sends, or hears, counts for nothing.
           if (life !== this.#life) return
           const headers = Object.fromEntries(message.headers)
           const body = message.body.toString()
