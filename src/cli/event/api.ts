@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { HttpApiOptions } from '../../kube/client/node/http-api.ts'
 import { readKubeconfig } from '../../kube/client/node/kubeconfig.ts'
 import { pathOf } from '../../kube/client/node/http-api.ts'
+import type { ReplayProgress, ReplayResult } from '../../eventing/broker/following/replay.ts'
 import type { Selection } from '../../eventing/broker/following/selection.ts'
 import { eventingGroup, messagingGroup } from '../../eventing/api/names.ts'
 
@@ -45,21 +46,31 @@ export interface EventApi {
     selection?: Selection,
   ): AsyncIterable<T>
   post<T>(of: Inlet, subresource: 'replay' | 'redrive', body: object): Promise<T>
+  /** Sends again what was counted, and tells how far it is. Rejects when `signal` is aborted. */
+  send(
+    of: Inlet,
+    subresource: 'replay' | 'redrive',
+    body: object,
+    options: { readonly signal: AbortSignal; readonly progress: (soFar: ReplayProgress) => void },
+  ): Promise<ReplayResult>
 }
 
 export async function eventApi(kubeconfigPath: string): Promise<EventApi> {
   const { api } = await readKubeconfig(kubeconfigPath)
+  async function* linesIn<T>(answer: IncomingMessage): AsyncGenerator<T> {
+    const lines = createInterface({ input: answer, crlfDelay: Infinity })
+    try {
+      for await (const line of lines) if (line !== '') yield JSON.parse(line) as T
+    } catch (error) {
+      throw cutShort(error)
+    }
+    if (!answer.complete) throw cutShort(undefined)
+  }
   return {
     async *lines<T>(of: Inlet, subresource: string, selection: Selection = {}) {
       const query = `?selection=${encodeURIComponent(JSON.stringify(selection))}`
       const answer = await patiently(() => ask(api, 'GET', `${path(of, subresource)}${query}`))
-      const lines = createInterface({ input: answer, crlfDelay: Infinity })
-      try {
-        for await (const line of lines) if (line !== '') yield JSON.parse(line) as T
-      } catch (error) {
-        throw cutShort(error)
-      }
-      if (!answer.complete) throw cutShort(undefined)
+      yield* linesIn<T>(answer)
     },
     async post<T>(of: Inlet, subresource: string, body: object) {
       const send = () => ask(api, 'POST', path(of, subresource), JSON.stringify(body))
@@ -67,6 +78,15 @@ export async function eventApi(kubeconfigPath: string): Promise<EventApi> {
       const isCount = 'dryRun' in body && body.dryRun === true
       const answer = await (isCount ? patiently(send) : send())
       return JSON.parse(await text(answer)) as T
+    },
+    async send(of, subresource, body, { signal, progress }) {
+      const asked = JSON.stringify({ ...body, progress: true })
+      const answer = await ask(api, 'POST', path(of, subresource), asked, signal)
+      for await (const line of linesIn<ReplayProgress | ReplayResult>(answer)) {
+        if ('selected' in line) return line
+        progress(line)
+      }
+      throw cutShort(undefined)
     },
   }
 }
@@ -113,6 +133,7 @@ function ask(
   method: string,
   target: string,
   body?: string,
+  signal?: AbortSignal,
 ): Promise<IncomingMessage> {
   const { ca, cert, key, token, tlsServerName, insecureSkipTlsVerify } = api
   const base = new URL(api.server)
@@ -124,6 +145,7 @@ function ask(
       method,
       path: `${base.pathname.replace(/\/$/, '')}${target}`,
       agent: false,
+      ...(signal && { signal }),
       headers: {
         'user-agent': 'ebb',
         ...(token && { authorization: `Bearer ${token}` }),

@@ -2,7 +2,7 @@
 import type { ReplayResult } from '../../eventing/broker/following/replay.ts'
 import { UsageError } from '../command.ts'
 import type { Inlet } from './api.ts'
-import { agreed, counting, report, told } from './resending.ts'
+import { agreed, counting, sendAgain, told } from './resending.ts'
 import {
   channelOf,
   documentPrinter,
@@ -85,14 +85,12 @@ async function settleDeadLetters(
     asked.length > 0 || reason !== undefined
       ? await numbersOf(session, inlet, asked, what)
       : undefined
-  const settle = (dryRun: boolean) =>
-    api.post<ReplayResult>(inlet, 'redrive', {
-      ...(numbers && { numbers }),
-      ...(subscription !== undefined && { subscription }),
-      discard,
-      dryRun,
-    })
-  const counted = await settle(true)
+  const body = {
+    ...(numbers && { numbers }),
+    ...(subscription !== undefined && { subscription }),
+    discard,
+  }
+  const counted = await api.post<ReplayResult>(inlet, 'redrive', { ...body, dryRun: true })
   const { selected } = counted
   if (args.boolean('dry-run'))
     return told(
@@ -106,8 +104,15 @@ async function settleDeadLetters(
   }
   const verb = discard ? 'Let go of' : 'Send again'
   if (!(await agreed(session, `${verb} ${counting(selected, 'dead letter')}?`))) return 1
-  const result = await settle(false)
-  if (!discard) return report(session, result, ['dead letter', 'sent again'])
+  if (!discard)
+    return await sendAgain(session, {
+      inlet,
+      subresource: 'redrive',
+      body,
+      count: selected,
+      words: ['dead letter', 'sent again'],
+    })
+  const result = await api.post<ReplayResult>(inlet, 'redrive', body)
   return told(session, result, `${counting(result.selected, 'dead letter')} let go`)
 }
 

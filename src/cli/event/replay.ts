@@ -3,7 +3,7 @@ import { systemClock } from '../../lib/clock.ts'
 import type { ReplayResult } from '../../eventing/broker/following/replay.ts'
 import type { Selection } from '../../eventing/broker/following/selection.ts'
 import { UsageError } from '../command.ts'
-import { agreed, counting, report, told } from './resending.ts'
+import { agreed, counting, sendAgain, told } from './resending.ts'
 import { countOf, selectionOf } from './selection.ts'
 import { noMore, oneInlet, type Session } from './session.ts'
 
@@ -21,9 +21,8 @@ export async function replay(session: Session, rest: readonly string[]): Promise
     throw new UsageError('expected either --to-trigger NAME or --to URL')
   const to = subscription === undefined ? { url: { url } } : { subscription }
   const inlet = await oneInlet(session)
-  const send = (dryRun: boolean) =>
-    api.post<ReplayResult>(inlet, 'replay', { selection, to, dryRun })
-  const counted = await send(true)
+  const body = { selection, to }
+  const counted = await api.post<ReplayResult>(inlet, 'replay', { ...body, dryRun: true })
   const target = subscription ?? url ?? ''
   if (args.boolean('dry-run'))
     return told(
@@ -37,5 +36,11 @@ export async function replay(session: Session, rest: readonly string[]): Promise
     )
   if (!(await agreed(session, `Send ${counting(counted.selected, 'event')} to ${target}?`)))
     return 1
-  return report(session, await send(false), ['event', 'sent'])
+  return await sendAgain(session, {
+    inlet,
+    subresource: 'replay',
+    body,
+    count: counted.selected,
+    words: ['event', 'sent'],
+  })
 }

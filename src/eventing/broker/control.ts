@@ -15,7 +15,15 @@ import type {
   SendingToken,
   ServerCertificate,
 } from './feed.ts'
-import { discard, redrive, replay, subscriptionOf, type AgainDeps } from './following/replay.ts'
+import {
+  discard,
+  redrive,
+  replay,
+  subscriptionOf,
+  type AgainDeps,
+  type ReplayProgress,
+  type ReplayResult,
+} from './following/replay.ts'
 import { follow, seen, select, type Selection } from './following/selection.ts'
 import {
   redriveIn,
@@ -99,6 +107,8 @@ async function answer(
       return send(response, 200, engine.stats)
     case 'GET /types':
       return send(response, 200, engine.channels.map(typesOf))
+    case 'GET /warnings':
+      return send(response, 200, engine.warnings)
     case 'GET /lost':
       return send(response, 200, deps.takeLost?.() ?? [])
     case 'POST /stop':
@@ -130,11 +140,17 @@ async function answer(
     case 'GET /channels/UID/dead-letters':
       return await lines(response, letters(channel), signal)
     case 'POST /channels/UID/replay': {
-      const { selection, to, dryRun } = replayIn(await body(request))
-      return send(response, 200, await replay(channel, selection, to, { ...again, dryRun }))
+      const { selection, to, dryRun, progress } = replayIn(await body(request))
+      return await result(response, progress, (more) =>
+        replay(channel, selection, to, { ...again, ...more, dryRun }),
+      )
     }
-    case 'POST /channels/UID/redrive':
-      return send(response, 200, await redriven(channel, redriveIn(await body(request)), again))
+    case 'POST /channels/UID/redrive': {
+      const asked = redriveIn(await body(request))
+      return await result(response, asked.progress, (more) =>
+        redriven(channel, asked, { ...again, ...more }),
+      )
+    }
     default:
       throw new Refusal(404, `${route} is not known here`)
   }
@@ -199,6 +215,24 @@ async function lines(
     if (!response.write(`${JSON.stringify(value)}\n`)) await once(response, 'drain', { signal })
   }
   response.end()
+}
+
+/** In one piece, or behind lines that say how far it is; who reads slowly is spared some of them. */
+async function result(
+  response: ServerResponse,
+  asksProgress: boolean,
+  run: (more: Pick<AgainDeps, 'progress'>) => Promise<ReplayResult>,
+): Promise<void> {
+  if (!asksProgress) return send(response, 200, await run({}))
+  const line = (value: object) => `${JSON.stringify(value)}\n`
+  const progress = (soFar: ReplayProgress) => {
+    // What is asked for wrongly is refused before the first of them.
+    if (!response.headersSent) response.writeHead(200, { 'Content-Type': 'application/x-ndjson' })
+    if (!response.destroyed && !response.writableNeedDrain) response.write(line(soFar))
+  }
+  const found = await run({ progress })
+  if (!response.headersSent) response.writeHead(200, { 'Content-Type': 'application/x-ndjson' })
+  response.end(line(found))
 }
 
 function send(response: ServerResponse, status: number, value: unknown): void {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { discard, redrive, replay } from './replay.ts'
+import { discard, redrive, replay, type ReplayProgress } from './replay.ts'
 import { select } from './selection.ts'
 import { wayOf } from './way.ts'
 import { type World, world, options } from './following.fixture.ts'
@@ -42,6 +42,24 @@ async function fateOf(at: World, id: string) {
   }
   return undefined
 }
+
+test('who sends again is told how far it is, event by event', async () => {
+  await using at = await world()
+  for (const id of ['1', '2', '3']) await at.put(id)
+  await at.settle()
+  const told: ReplayProgress[] = []
+  const progress = (soFar: ReplayProgress) => {
+    told.push(soFar)
+    at.status = 500
+  }
+  const url = { url: 'http://elsewhere' }
+  await replay(at.channel, { id: '1' }, { url }, { ...options(at), progress })
+  await replay(at.channel, { id: '2' }, { url }, { ...options(at), progress })
+  assert.deepEqual(told, [
+    { delivered: 1, failed: 0 },
+    { delivered: 0, failed: 1 },
+  ])
+})
 
 test('dead letters are sent again until they are taken', async () => {
   await using at = await world()

@@ -18,6 +18,12 @@ export interface ReplayResult {
   readonly failures: readonly SendFailure[]
 }
 
+/** While events are being sent: how far it is. */
+export interface ReplayProgress {
+  readonly delivered: number
+  readonly failed: number
+}
+
 export interface SendFailure {
   readonly sequence: number
   /** Of the dead letter, if it is one. */
@@ -32,6 +38,8 @@ export interface AgainDeps {
   readonly journal: Journal
   readonly dryRun: boolean
   readonly signal: AbortSignal
+  /** Called after each event. */
+  readonly progress?: (soFar: ReplayProgress) => void
 }
 
 /** Failures that are told one by one. */
@@ -52,12 +60,17 @@ export async function replay(
   const config = targetOf(channel, target)
   let selected = 0
   let delivered = 0
+  let failed = 0
   const failures: SendFailure[] = []
   const underWay = new Set<Promise<void>>()
   const send = async (sequence: number, stored: StoredEvent) => {
     const reason = await deliver(channel, { sequence, stored }, config, deps)
     if (reason === undefined) delivered++
-    else if (failures.length < maxFailures) failures.push({ sequence, reason })
+    else {
+      failed++
+      if (failures.length < maxFailures) failures.push({ sequence, reason })
+    }
+    deps.progress?.({ delivered, failed })
   }
   for await (const { logged, stored } of select(channel, selection)) {
     if (deps.signal.aborted) break
@@ -157,6 +170,7 @@ export async function redrive(
 ): Promise<ReplayResult> {
   let selected = 0
   let delivered = 0
+  let failed = 0
   const failures: SendFailure[] = []
   for await (const letter of channel.deadLetters.list()) {
     if (deps.signal.aborted) break
@@ -172,10 +186,12 @@ export async function redrive(
     if (reason === undefined) {
       delivered++
       settleLetter(channel, letter, 'done', deps)
-    } else if (failures.length < maxFailures) {
+    } else {
+      failed++
       const { sequence, number } = letter
-      failures.push({ sequence, number, reason })
+      if (failures.length < maxFailures) failures.push({ sequence, number, reason })
     }
+    deps.progress?.({ delivered, failed })
   }
   return { selected, delivered, failures }
 }

@@ -64,9 +64,11 @@ test('counts and places are whole numbers', () => {
 })
 
 test('what is left out is nothing special', () => {
-  assert.deepEqual(redriveIn({ numbers: [1] }), { numbers: [1], dryRun: false, discard: false })
-  assert.deepEqual(redriveIn({}), { dryRun: false, discard: false })
+  const plainly = { dryRun: false, progress: false }
+  assert.deepEqual(redriveIn({ numbers: [1] }), { numbers: [1], ...plainly, discard: false })
+  assert.deepEqual(redriveIn({}), { ...plainly, discard: false })
   const to = { url: { url: 'http://a/', dial: [{ host: 'b', port: 1 }] } }
-  assert.deepEqual(replayIn({ to }), { selection: {}, to, dryRun: false })
+  assert.deepEqual(replayIn({ to }), { selection: {}, to, ...plainly })
+  assert.throws(() => replayIn({ to, progress: 1 }), refused(/^progress: expected true or false/))
   assert.deepEqual(selectionIn({ id: 'x', last: 3 }), { id: 'x', last: 3 })
 })

@@ -11,6 +11,8 @@ export interface ReplayRequest {
   readonly selection: Selection
   readonly to: { readonly subscription: string } | { readonly url: Destination }
   readonly dryRun: boolean
+  /** How far it is comes line by line, and the result as the last one. */
+  readonly progress: boolean
 }
 
 /** `POST /channels/UID/redrive`. Neither numbers nor subscription = all. */
@@ -20,6 +22,8 @@ export interface RedriveRequest {
   readonly dryRun: boolean
   /** They are let go instead of sent. */
   readonly discard: boolean
+  /** As of a replay. */
+  readonly progress: boolean
 }
 
 /** What is asked for can not be understood; the message names the field. */
@@ -147,10 +151,12 @@ export function replayIn(found: unknown): ReplayRequest {
     selection = {},
     to,
     dryRun = false,
+    progress = false,
   } = fieldsIn<Partial<ReplayRequest>>(found, '', {
     selection: anObject,
     to: anObject,
     dryRun: aTruth,
+    progress: aTruth,
   })
   const target: unknown = to
   const isSubscription = isFields(target) && typeof target['subscription'] === 'string'
@@ -158,7 +164,7 @@ export function replayIn(found: unknown): ReplayRequest {
   const isUrl = isFields(url) && typeof url['url'] === 'string'
   if (!to || isSubscription === isUrl)
     throw new RequestError('to: expected {"subscription": NAME} or {"url": {"url": URL}}')
-  return { selection: selectionIn(selection), to, dryRun }
+  return { selection: selectionIn(selection), to, dryRun, progress }
 }
 
 /** Throws RequestError. */
@@ -166,12 +172,14 @@ export function redriveIn(found: unknown): RedriveRequest {
   const {
     dryRun = false,
     discard = false,
+    progress = false,
     ...which
   } = fieldsIn<Partial<RedriveRequest>>(found, '', {
     numbers,
     subscription: aText,
     dryRun: aTruth,
     discard: aTruth,
+    progress: aTruth,
   })
-  return { ...which, dryRun, discard }
+  return { ...which, dryRun, discard, progress }
 }
