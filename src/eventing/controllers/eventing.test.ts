@@ -142,6 +142,25 @@ test('a flow whose channels nobody serves says so', async () => {
   assert.match(ready?.message ?? '', /no channel kind KafkaChannel/)
 })
 
+test('a Sequence says which subscribers are missing', async () => {
+  await using world = await start()
+  const step = (name: string) => ({
+    ref: { apiVersion: 'serving.knative.dev/v1', kind: 'Service', name },
+  })
+  await world.create({
+    apiVersion: 'flows.knative.dev/v1',
+    kind: 'Sequence',
+    metadata: { name: 's' },
+    spec: { steps: ['a', 'b', 'c', 'd', 'e'].map(step) },
+  })
+  await world.settle()
+  const ready = await world.ready(Sequence, 's')
+  assert.match(
+    ready?.message ?? '',
+    /^Subscriptions are not ready yet, or there are none; .*default\/a: .*"a" not found; .*"b" not found; .*"c" not found; 2 more$/,
+  )
+})
+
 test('a Broker of 2019: its template is a ConfigMap, its old address leads to it', async () => {
   await using world = await start()
   const template = { apiVersion: 'messaging.knative.dev/v1alpha1', kind: 'InMemoryChannel' }

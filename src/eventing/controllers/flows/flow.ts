@@ -153,6 +153,19 @@ const behind = ({ channels, subscriptions }: Parts, kind: Kind): readonly Behind
     return { kind, name, ...(i > 0 && { from: leading.map((each) => each.name) }) }
   })
 
+/** How many parts are quoted in a condition; the others are in the status one by one. */
+const quoted = 3
+
+/** What the parts that fail say goes behind Knative's words, so that whoever describes the flow reads what is missing. */
+function withReasons(message: string, items: readonly Item[]): string {
+  const failed = items.flatMap(({ ready }) =>
+    ready.status === 'False' && ready.message ? [ready.message] : [],
+  )
+  const said = [...new Set(failed)]
+  const more = said.length > quoted ? [`${said.length - quoted} more`] : []
+  return [message, ...said.slice(0, quoted), ...more].join('; ')
+}
+
 /** Marks one condition after the other; each call answers the status so far. */
 function marker<F extends Flow>(
   { conditions, unready }: FlowKind<F>,
@@ -189,13 +202,13 @@ function decide<F extends Flow>(
     'ChannelsReady',
     all(standing.channels),
     'ChannelsNotReady',
-    'Channels are not ready yet, or there are none',
+    withReasons('Channels are not ready yet, or there are none', standing.channels),
   )
   mark(
     'SubscriptionsReady',
     all(standing.subscriptions),
     'SubscriptionsNotReady',
-    'Subscriptions are not ready yet, or there are none',
+    withReasons('Subscriptions are not ready yet, or there are none', standing.subscriptions),
   )
   const { url, CACerts, audience } = found.channel(parts.channels[0] ?? '')?.status?.address ?? {}
   const { address: _, ...bare } = mark(
