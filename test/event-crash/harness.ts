@@ -6,19 +6,29 @@
  * then what a torn write leaves is put behind the last one, the engine is stopped for a while, and its configuration is
  * changed: Triggers come and go, and more or less is kept.
  */
-import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFile, mkdtemp, readdir, rm } from 'node:fs/promises'
-import { Agent, request } from 'node:http'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { Agent } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
-import type { EngineConfig, SubscriptionStats } from '../../src/eventing/broker/feed.ts'
+import type { EngineConfig } from '../../src/eventing/broker/feed.ts'
 import { strippedEntry } from '../../src/kube/kubelet/process/stripped-entry.ts'
 import type { Random } from '../../src/lib/random.ts'
-import { engineFlags } from '../../src/platform/events/event-engine-process.ts'
-import { answerTo, dataOf, subscribers } from './subscribers.ts'
+import {
+  ask,
+  backlog,
+  channelHost,
+  deadLetters,
+  post,
+  segmentBytes,
+  startEngine,
+  tear,
+  type Engine,
+  type EnginePlace,
+} from './engine.ts'
+import { answerTo, subscribers, type Subscribers } from './subscribers.ts'
 
 export interface Tally {
   readonly kills: number
@@ -60,13 +70,14 @@ export const faultsOf = ({ lost, unexplained, disordered, altered, refused }: Ta
 const root = join(import.meta.dirname, '..', '..')
 const main = pathToFileURL(join(root, 'src', 'eventing', 'broker', 'main.ts'))
 const clients = 8
-const channelHost = 'c-kn-channel.default.svc.cluster.local'
 /** Triggers that come and stay, at most. */
 const mostLater = 3
 /** An engine that takes nothing for so long is killed all the same. */
 const firstMs = 5000
 /** An engine that has nothing left to do has no backlog; one that can't get there in this time has a bug. */
 const drainMs = 60_000
+/** What is kept of settled events, from little to all. */
+const retentions = [1, 4, 1000].map((files) => ({ maxBytes: files * segmentBytes }))
 
 export async function crashEvents({
   kills,
@@ -82,296 +93,214 @@ export async function crashEvents({
   // A copy without types starts in a fraction of the time, as the platform starts it too, and stays as it is however long
   // this runs. It lies beside the installed packages, which it finds there.
   const programs = await mkdtemp(join(root, 'node_modules', '.event-crash-'))
-  const entry = strippedEntry(main, programs, programs)
   const agent = new Agent({ keepAlive: true })
-  using world = await subscribers(random)
-  /** Triggers that came meanwhile and stay, with the number of events sent before each held. */
-  const later = new Map<string, number>()
-  let passing = 0
-  const retentions = [1, 4, 1000].map((files) => ({ maxBytes: files * segmentBytes }))
-  let retention = retentions[1]
-  const configFor = (
-    { port }: { readonly port: number },
-    more: readonly string[],
-  ): EngineConfig => ({
-    brokerHosts: ['127.0.0.1'],
-    channels: [
-      {
-        uid: 'crash',
-        kind: 'Broker',
-        namespace: 'default',
-        name: 'b',
-        ...(retention && { retention }),
-        subscriptions: [...world.triggers, ...more.map((name) => world.more(name))],
-      },
-      {
-        uid: 'crash-channel',
-        kind: 'Channel',
-        namespace: 'default',
-        name: 'c',
-        hosts: [channelHost],
-        subscriptions: world.subscriptions(`http://127.0.0.1:${port}/default/b`),
-      },
-    ],
-  })
-  /** All or nothing of it holds: an engine that dies meanwhile is told again by the next. */
-  const configure = async (running: Running, more: readonly string[] = []): Promise<void> => {
-    await ask(running, agent, 'PUT', '/config', configFor(running, [...later.keys(), ...more]))
-    changes++
-    for (const [name, after] of later) if (after === Infinity) later.set(name, sent)
-  }
-  /** Of the Broker and of the Channel: how many were sent before. */
-  const acknowledged = new Map<string, number>()
-  const throughChannel = new Set<string>()
-  const refused = new Set<string>()
-  let sent = 0
-  let torn = 0
-  let changes = 0
-  let stops = 0
-  const begin = async () => {
-    const running = await start(entry, directory, agent)
-    await configure(running)
-    return running
-  }
-  let engine = await begin()
   try {
+    const entry = strippedEntry(main, programs, programs)
+    using world = await subscribers(random)
+    using story = new Story(random, world, { entry, directory, agent })
+    await story.begin()
     for (let kill = 0; kill < kills; kill++) {
-      const stop = new AbortController()
-      const before = acknowledged.size
-      const senders = Array.from({ length: clients }, async (_, client) => {
-        while (!stop.signal.aborted) {
-          const number = ++sent
-          const id = `e${number}`
-          const size = Math.floor(random.next() * 3000)
-          // A key of one sender, who waits for each answer: its events have an order.
-          const to = random.next() < 0.3 ? 'channel' : 'broker'
-          const status = await post(engine, agent, { id, size, key: `k${client}`, to })
-          if (status === 202 && to === 'broker') acknowledged.set(id, number)
-          else if (status === 202) throughChannel.add(id)
-          else if (status !== undefined) refused.add(`${id} ${status}`)
-        }
-      })
-      // Some die while they start, most at work, however slow the machine is.
-      const deadline = performance.now() + firstMs
-      if (random.next() > 0.2)
-        while (acknowledged.size === before && performance.now() < deadline) await sleep(2)
-      await sleep(random.next() * 100)
-      if (random.next() < 0.4) {
-        retention = retentions[Math.floor(random.next() * retentions.length)]
-        if (later.size < mostLater && random.next() < 0.3) later.set(`later-${kill}`, Infinity)
-        const some = random.next() < 0.5 ? [`passing-${passing++}`] : []
-        const changing = configure(engine, some).catch(() => {})
-        if (random.next() < 0.5) await changing
-      }
-      if (random.next() < 0.1) {
-        stops++
-        engine.process.kill('SIGSTOP')
-        // Longer than an attempt may take, sometimes.
-        await sleep(random.next() * 800)
-        engine.process.kill('SIGCONT')
-      }
-      await sleep(random.next() * 40)
-      const ended = once(engine.process, 'exit')
-      engine.process.kill('SIGKILL')
-      stop.abort()
-      await Promise.all([...senders, ended])
-      await world.forgetEngine()
-      if (random.next() < 0.3) {
-        await tear(directory, random)
-        torn++
-      }
-      engine = await begin()
-      progress(kill + 1, acknowledged.size + throughChannel.size)
+      await story.live()
+      progress(kill + 1, story.acknowledged)
     }
-    world.behave()
-    const deadline = performance.now() + drainMs
-    while ((await backlog(engine, agent)) > 0 && performance.now() < deadline) await sleep(20)
-    const parked = new Map([
-      ...(await deadLetters(engine, agent, 'crash')),
-      ...(await deadLetters(engine, agent, 'crash-channel')),
-    ])
-    const { taken, buried, answered } = world
-    const isDone = (key: string) => taken.has(key) || buried.has(key) || parked.has(key)
-    const lost = [
-      ...[...acknowledged].flatMap(([id, number]) => [
-        `plain ${id}`,
-        `ordered ${id}`,
-        ...[...later].flatMap(([name, after]) => (number > after ? [`${name} ${id}`] : [])),
-      ]),
-      ...[...throughChannel].map((id) => `sub ${id}`),
-      // An answer that can't be brought on is told of with the event it answers.
-      ...[...answered]
-        .filter((key) => !buried.has(key) && !parked.has(key))
-        .map((key) => `replies ${answerTo(key.split(' ')[1] ?? '')}`),
-    ].filter((key) => !isDone(key))
-    return {
-      kills,
-      torn,
-      changes,
-      stops,
-      sent,
-      acknowledged: acknowledged.size + throughChannel.size,
-      answers: answered.size,
-      delivered: taken.size,
-      deadLettered: buried.size + parked.size,
-      duplicates: [...taken.values()].reduce((sum, times) => sum + times - 1, 0),
-      lost,
-      unexplained: [
-        ...world.unexplained,
-        ...[...parked].filter(([, hasReason]) => !hasReason).map(([key]) => key),
-      ],
-      disordered: [...world.disordered],
-      altered: [...world.altered],
-      refused: [...refused],
-    }
+    return { kills, ...(await story.end()) }
   } finally {
-    engine.process.kill('SIGKILL')
     agent.destroy()
     await rm(directory, { recursive: true, force: true, maxRetries: 5 })
     await rm(programs, { recursive: true, force: true })
   }
 }
 
-/** A write that the machine did not finish: some bytes behind the last whole record, of which nobody was told. */
-async function tear(directory: string, random: Random): Promise<void> {
-  const folder = join(directory, 'events', 'channels', 'crash', 'events')
-  const newest = (await readdir(folder))
-    .filter((name) => name.endsWith('.log'))
-    .toSorted()
-    .at(-1)
-  if (newest === undefined) return
-  const bytes = Buffer.alloc(1 + Math.floor(random.next() * 200), Math.floor(random.next() * 256))
-  await appendFile(join(folder, newest), bytes)
-}
+/** What happens to the engine, and what is remembered of it. */
+class Story implements Disposable {
+  readonly #random: Random
+  readonly #world: Subscribers
+  readonly #place: EnginePlace
+  #running: Engine | undefined
+  /** Triggers that came meanwhile and stay, with the number of events sent before each held. */
+  readonly #later = new Map<string, number>()
+  #passing = 0
+  #retention = retentions[1]
+  #sent = 0
+  /** By the Broker: the number of each event; and by the Channel. */
+  readonly #byBroker = new Map<string, number>()
+  readonly #byChannel = new Set<string>()
+  readonly #refused = new Set<string>()
+  #torn = 0
+  #changes = 0
+  #stops = 0
 
-/** Of one file of the log: a few dozen events. */
-const segmentBytes = 64 << 10
-
-interface Running {
-  readonly process: ChildProcess
-  readonly socketPath: string
-  readonly port: number
-}
-
-async function start(entry: string, directory: string, agent: Agent): Promise<Running> {
-  const socketPath = join(directory, 'socket')
-  const child = spawn(
-    process.execPath,
-    [
-      ...engineFlags,
-      entry,
-      `--socket=${socketPath}`,
-      `--directory=${join(directory, 'events')}`,
-      `--segment-bytes=${segmentBytes}`,
-    ],
-    { stdio: ['ignore', 'ignore', 'pipe'] },
-  )
-  let said = ''
-  child.stderr.on('data', (chunk: Buffer) => (said += chunk))
-  while (!said.includes('listens')) {
-    if (child.exitCode !== null || child.signalCode !== null)
-      throw new Error(`the engine ended with ${child.signalCode ?? child.exitCode}: ${said}`)
-    await sleep(5)
+  constructor(random: Random, world: Subscribers, place: EnginePlace) {
+    this.#random = random
+    this.#world = world
+    this.#place = place
   }
-  const running = { process: child, socketPath, port: 0 }
-  const { port } = (await ask(running, agent, 'GET', '/')) as { port: number }
-  return { ...running, port }
-}
 
-async function backlog(engine: Running, agent: Agent): Promise<number> {
-  const stats = (await ask(engine, agent, 'GET', '/stats')) as readonly SubscriptionStats[]
-  return stats.reduce((sum, each) => sum + each.backlog, 0)
-}
+  get acknowledged(): number {
+    return this.#byBroker.size + this.#byChannel.size
+  }
 
-/** Those that stayed with the engine: whether each has its reason, by Trigger and event. */
-async function deadLetters(
-  engine: Running,
-  agent: Agent,
-  channel: string,
-): Promise<ReadonlyMap<string, boolean>> {
-  const text = await asked(engine, agent, 'GET', `/channels/${channel}/dead-letters`)
-  const lines = text.split('\n').filter((line) => line !== '')
-  return new Map(
-    lines.map((line) => {
-      const { subscription, event, reason } = JSON.parse(line) as {
-        readonly subscription: string
-        readonly event: { readonly id: string }
-        readonly reason: Readonly<Record<string, string>>
-      }
-      return [`${subscription} ${event.id}`, reason['knativeerrordest'] !== undefined]
-    }),
-  )
-}
+  get #engine(): Engine {
+    if (!this.#running) throw new Error('there is no engine yet: begin() starts it')
+    return this.#running
+  }
 
-const ask = async (
-  engine: Running,
-  agent: Agent,
-  method: string,
-  path: string,
-  body?: unknown,
-): Promise<unknown> => JSON.parse(await asked(engine, agent, method, path, body)) as unknown
+  #chance(share: number): boolean {
+    return this.#random.next() < share
+  }
 
-function asked(
-  { socketPath }: Running,
-  agent: Agent,
-  method: string,
-  path: string,
-  body?: unknown,
-): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const sending = request({ socketPath, method, path, agent }, (response) => {
-      let text = ''
-      response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
-      // It died in the middle.
-      response.on('error', reject)
-      response.on('end', () =>
-        response.statusCode === 200 ? resolve(text) : reject(new Error(`${path}: ${text}`)),
-      )
-    })
-    sending.on('error', reject)
-    sending.end(body === undefined ? undefined : JSON.stringify(body))
-  })
-}
+  /** Starts an engine and tells it what holds. */
+  async begin(): Promise<void> {
+    this.#running = await startEngine(this.#place)
+    await this.#configure()
+  }
 
-interface Sending {
-  readonly id: string
-  readonly size: number
-  /** Of its order. */
-  readonly key: string
-  readonly to: 'broker' | 'channel'
-}
+  /** All or nothing of it holds: an engine that dies meanwhile is told again by the next. */
+  async #configure(passing: readonly string[] = []): Promise<void> {
+    const engine = this.#engine
+    const config = this.#configFor(engine, [...this.#later.keys(), ...passing])
+    await ask(engine, 'PUT', '/config', config)
+    this.#changes++
+    for (const [name, after] of this.#later)
+      if (after === Infinity) this.#later.set(name, this.#sent)
+  }
 
-/** The answer's status; undefined = none came. */
-function post(
-  { port }: Running,
-  agent: Agent,
-  { id, size, key, to }: Sending,
-): Promise<number | undefined> {
-  return new Promise((resolve) => {
-    const sending = request(
-      {
-        host: '127.0.0.1',
-        port,
-        agent,
-        method: 'POST',
-        path: to === 'broker' ? '/default/b' : '/',
-        headers: {
-          ...(to === 'channel' && { host: channelHost }),
-          'ce-specversion': '1.0',
-          'ce-id': id,
-          'ce-source': '/crash',
-          'ce-type': 'test',
-          'ce-partitionkey': key,
-          'content-type': 'text/plain',
+  #configFor({ port }: Engine, more: readonly string[]): EngineConfig {
+    const world = this.#world
+    return {
+      brokerHosts: ['127.0.0.1'],
+      channels: [
+        {
+          uid: 'crash',
+          kind: 'Broker',
+          namespace: 'default',
+          name: 'b',
+          ...(this.#retention && { retention: this.#retention }),
+          subscriptions: [...world.triggers, ...more.map((name) => world.more(name))],
         },
-      },
-      (response) => {
-        response.resume()
-        response.on('end', () => resolve(response.statusCode))
-        response.on('error', () => resolve(undefined))
-      },
-    )
-    sending.on('error', () => resolve(undefined))
-    sending.end(dataOf(id, size))
-  })
+        {
+          uid: 'crash-channel',
+          kind: 'Channel',
+          namespace: 'default',
+          name: 'c',
+          hosts: [channelHost],
+          subscriptions: world.subscriptions(`http://127.0.0.1:${port}/default/b`),
+        },
+      ],
+    }
+  }
+
+  /** From now until the engine is killed, and the next one is there. */
+  async live(): Promise<void> {
+    const stop = new AbortController()
+    const senders = Array.from({ length: clients }, (_, client) => this.#send(client, stop.signal))
+    await this.#untilAtWork()
+    await sleep(this.#random.next() * 100)
+    if (this.#chance(0.4)) await this.#change()
+    if (this.#chance(0.1)) await this.#standStill()
+    await sleep(this.#random.next() * 40)
+    const { process } = this.#engine
+    const ended = once(process, 'exit')
+    process.kill('SIGKILL')
+    stop.abort()
+    await Promise.all([...senders, ended])
+    await this.#world.forgetEngine()
+    if (this.#chance(0.3)) {
+      await tear(this.#place.directory, this.#random)
+      this.#torn++
+    }
+    await this.begin()
+  }
+
+  /** One after another; a key of one sender, who waits for each answer, has its events in order. */
+  async #send(client: number, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const number = ++this.#sent
+      const id = `e${number}`
+      const size = Math.floor(this.#random.next() * 3000)
+      const to = this.#chance(0.3) ? 'channel' : 'broker'
+      const status = await post(this.#engine, { id, size, key: `k${client}`, to })
+      if (status === 202 && to === 'broker') this.#byBroker.set(id, number)
+      else if (status === 202) this.#byChannel.add(id)
+      else if (status !== undefined) this.#refused.add(`${id} ${status}`)
+    }
+  }
+
+  /** Some die while they start, most at work, however slow the machine is. */
+  async #untilAtWork(): Promise<void> {
+    const before = this.#byBroker.size
+    const deadline = performance.now() + firstMs
+    if (this.#chance(0.2)) return
+    while (this.#byBroker.size === before && performance.now() < deadline) await sleep(2)
+  }
+
+  /** More or less is kept, and Triggers come and go; the engine may die before it has heard of it. */
+  async #change(): Promise<void> {
+    this.#retention = retentions[Math.floor(this.#random.next() * retentions.length)]
+    if (this.#later.size < mostLater && this.#chance(0.3))
+      this.#later.set(`later-${this.#later.size}`, Infinity)
+    const some = this.#chance(0.5) ? [`passing-${this.#passing++}`] : []
+    const changing = this.#configure(some).catch(() => {})
+    if (this.#chance(0.5)) await changing
+  }
+
+  /** Longer than an attempt may take, sometimes. */
+  async #standStill(): Promise<void> {
+    this.#stops++
+    const { process } = this.#engine
+    process.kill('SIGSTOP')
+    await sleep(this.#random.next() * 800)
+    process.kill('SIGCONT')
+  }
+
+  /** Everybody is well, and takes the rest. */
+  async end(): Promise<Omit<Tally, 'kills'>> {
+    this.#world.behave()
+    const deadline = performance.now() + drainMs
+    while ((await backlog(this.#engine)) > 0 && performance.now() < deadline) await sleep(20)
+    const parked = new Map([
+      ...(await deadLetters(this.#engine, 'crash')),
+      ...(await deadLetters(this.#engine, 'crash-channel')),
+    ])
+    const { taken, buried, answered, unexplained, disordered, altered } = this.#world
+    const isDone = (key: string) => taken.has(key) || buried.has(key) || parked.has(key)
+    return {
+      torn: this.#torn,
+      changes: this.#changes,
+      stops: this.#stops,
+      sent: this.#sent,
+      acknowledged: this.acknowledged,
+      answers: answered.size,
+      delivered: taken.size,
+      deadLettered: buried.size + parked.size,
+      duplicates: [...taken.values()].reduce((sum, times) => sum + times - 1, 0),
+      lost: this.#wanted(parked).filter((key) => !isDone(key)),
+      unexplained: [
+        ...unexplained,
+        ...[...parked].filter(([, hasReason]) => !hasReason).map(([key]) => key),
+      ],
+      disordered: [...disordered],
+      altered: [...altered],
+      refused: [...this.#refused],
+    }
+  }
+
+  /** Who must have got what, by subscriber and event. */
+  #wanted(parked: ReadonlyMap<string, boolean>): readonly string[] {
+    const { buried, answered } = this.#world
+    const ofBroker = [...this.#byBroker].flatMap(([id, number]) => [
+      `plain ${id}`,
+      `ordered ${id}`,
+      ...[...this.#later].flatMap(([name, after]) => (number > after ? [`${name} ${id}`] : [])),
+    ])
+    // An answer that can't be brought on is told of with the event it answers.
+    const answers = [...answered]
+      .filter((key) => !buried.has(key) && !parked.has(key))
+      .map((key) => `replies ${answerTo(key.split(' ')[1] ?? '')}`)
+    return [...ofBroker, ...[...this.#byChannel].map((id) => `sub ${id}`), ...answers]
+  }
+
+  [Symbol.dispose](): void {
+    this.#running?.process.kill('SIGKILL')
+  }
 }
