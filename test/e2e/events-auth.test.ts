@@ -351,6 +351,8 @@ spec:
     await one('/second', 'steps-tls')
     await features({ 'transport-encryption': 'strict' })
     await until('names lead nowhere plainly', async () => (await post('plain', token)) === 404)
+    const jobs = { host: 'job-sink.knative-eventing.svc.cluster.local', path: '/default/none' }
+    assert.equal(await post('plain', token, jobs), 404)
     assert.match(await field('broker', 'front', '.status.address.url'), /^https:/)
     const byCommand = await ebb.ebb('event', 'send', '--broker', 'front', '--account', 'sender')
     assert.match(byCommand.stderr, /^https:.*has it \(202\): it is on disk/)

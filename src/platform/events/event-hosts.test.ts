@@ -61,3 +61,14 @@ test('a route that names the Service of Brokers takes nothing with it when it go
     assert.notEqual(own, revisionOfHost(`${name}.knative-eventing.svc`, 'cluster.local'))
   }
 })
+
+test('a host that is served over TLS alone leads nowhere, until it is served plainly again', () => {
+  const hosts = createEventHosts()
+  const host = 'job-sink.knative-eventing.svc.cluster.local'
+  hosts.leadHost(host, { host: '127.0.0.1', port: 2 })
+  assert.ok(told(hosts).includes(host))
+  hosts.leadHost(host, undefined)
+  assert.deepEqual(told(hosts), [])
+  hosts.leadHost(host, { host: '127.0.0.1', port: 2 })
+  assert.ok(told(hosts).includes(host))
+})

@@ -14,8 +14,8 @@ export interface EventHosts extends FeedPart {
   expect(config: EngineConfig): void
   /** From now on these hosts lead there. */
   lead(config: EngineConfig, engine: Address): void
-  /** This host leads there, whatever the engine has. */
-  leadHost(host: string, to: Address): void
+  /** This host leads there, whatever the engine has; undefined = nowhere. */
+  leadHost(host: string, to: Address | undefined): void
 }
 
 /**
@@ -77,6 +77,11 @@ export function createEventHosts(): EventHosts {
     },
     leadHost(host, to) {
       const key = keyOf(host.split('.')[0] ?? '')
+      if (!to) {
+        facts.tell({ type: 'ingress-gone', key: `${route}/${host}` })
+        facts.tell({ type: 'revision-gone', key })
+        return
+      }
       facts.tell(backend(key, host, 60_000, to, 'control-plane'))
       const hosts = [host, host.replace(/\.cluster\.local$/, ''), host.replace(/\.svc\..*$/, '')]
       facts.tell({

@@ -14,6 +14,7 @@ import { JobSink, jobSinkHost } from '../../eventing/api/sinks/job-sink.ts'
 import { createGuards } from '../../eventing/broker/authorization/guard.ts'
 import type { EngineConfig, TokenIssuer } from '../../eventing/broker/feed.ts'
 import { startEventingControllers } from '../../eventing/controllers/controllers.ts'
+import { isFeatures } from '../../eventing/controllers/feature-watch.ts'
 import { gateOf } from '../../eventing/controllers/authorization/gate.ts'
 import { createIssuers } from '../../eventing/controllers/identity/issuer.ts'
 import { installEventing } from '../../eventing/controllers/install.ts'
@@ -65,7 +66,15 @@ export async function startEventing(options: EventingOptions): Promise<AsyncDisp
     guards.trust(issuers.of(featuresIn(read).oidcDiscoveryBaseUrl))
     return await guards.guard(gate)?.(headers, events)
   })
-  hosts.leadHost(jobSinkHost, jobSink.address)
+  // JobSinks need no engine, so it is not what the engine has taken that decides.
+  const leadJobSink = () => {
+    const isStrict = featuresIn(read).transportEncryption === 'strict'
+    hosts.leadHost(jobSinkHost, isStrict ? undefined : jobSink.address)
+  }
+  leadJobSink()
+  const features = options.informers
+    .for(ConfigMap)
+    .subscribe((_type, map) => void (isFeatures(map) && leadJobSink()))
   const controllers = await startEventingControllers({
     ...options,
     client: clientAs(tokenUser),
@@ -85,6 +94,7 @@ export async function startEventing(options: EventingOptions): Promise<AsyncDisp
   })
   return {
     async [Symbol.asyncDispose]() {
+      features[Symbol.dispose]()
       await controllers[Symbol.asyncDispose]()
       issuers[Symbol.dispose]()
       await jobSink[Symbol.asyncDispose]()

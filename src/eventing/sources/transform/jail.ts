@@ -22,6 +22,8 @@ export interface Answered {
 }
 
 export const jailPath = fileURLToPath(import.meta.url)
+/** Of a result: what an event may have, all included. */
+const maxOutputChars = 16 << 20
 /** The only argument that the process is started with. */
 export const jailRole = 'ebb-jsonata'
 export const jailMemoryMb = 128
@@ -73,8 +75,12 @@ async function serve(): Promise<void> {
       known.set(text, expression)
       const result: unknown = await expression.evaluate(JSON.parse(input))
       const output = JSON.stringify(result) as string | undefined
-      return output === undefined
-        ? { error: 'the expression matched nothing: its result is undefined' }
+      if (output === undefined)
+        return { error: 'the expression matched nothing: its result is undefined' }
+      return output.length > maxOutputChars
+        ? {
+            error: `the result has ${output.length} characters, expected at most ${maxOutputChars}`,
+          }
         : { output }
     } catch (error) {
       return { error: problemText(error) }

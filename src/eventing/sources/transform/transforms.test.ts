@@ -197,3 +197,33 @@ test('a transform with a gate asks who sends, whatever is sent', async () => {
   assert.equal(await ask([...event, ['authorization', 'Bearer x']]), 200)
   assert.deepEqual(asked, [1, 0, 1])
 })
+
+test('events that a sink keeps waiting, and results without end, do not eat the memory', async () => {
+  const answers: (() => void)[] = []
+  const sender: Sender = {
+    send: () =>
+      new Promise((resolve) =>
+        answers.push(() => resolve({ status: 202, headers: [], body: Buffer.alloc(0) })),
+      ),
+    [Symbol.dispose]() {},
+  }
+  await using transforms = new Transforms({ clock: systemClock, sender, mostHeldBytes: 1_000 })
+  const sink = { url: 'http://sink/' }
+  await transforms.apply([
+    config('"x"', { sink }),
+    config('($line := $pad("", 20000); $join([1..1000].$line))', { uid: 'u2', hosts: ['b'] }),
+  ])
+  const post = async (of = host) =>
+    (await transforms.handle({ head: head(event, { host: of }), body: Buffer.alloc(600) })) ??
+    assert.fail('not for us')
+  const first = post()
+  const second = await post()
+  assert.equal(second.status, 503)
+  assert.equal(headersOf(second)['Retry-After'], '1')
+  while (answers.length === 0) await new Promise((resolve) => setImmediate(resolve))
+  answers.shift()?.()
+  assert.equal((await first).status, 202)
+  const endless = await post('b')
+  assert.equal(endless.status, 500)
+  assert.match(String(endless.body), /20000002 characters, expected at most 16777216/)
+})

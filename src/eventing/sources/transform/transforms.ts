@@ -24,7 +24,12 @@ export interface TransformsOptions {
   readonly guards?: Guards
   /** Of one evaluation, milliseconds. */
   readonly limitMs?: number
+  /** Of events and results that are not answered yet. Default 128 MiB. */
+  readonly mostHeldBytes?: number
 }
+
+/** What events, results and answers of all transforms may take of the memory at a time: a sink that hangs keeps them. */
+const defaultMostHeldBytes = 128 << 20
 
 interface Transform {
   readonly config: TransformConfig
@@ -37,6 +42,7 @@ export class Transforms implements AsyncDisposable {
   readonly #options: TransformsOptions
   #transforms = new Map<string, Transform>()
   #hosts = new Map<string, Transform>()
+  #heldBytes = 0
 
   constructor(options: TransformsOptions) {
     this.#options = options
@@ -77,14 +83,37 @@ export class Transforms implements AsyncDisposable {
     if (head.method === 'GET' && /^\/(healthz|readyz)$/.test(head.target)) return { status: 200 }
     if (head.method !== 'POST')
       return refuse(405, `${head.method} is not possible here: events are sent by POST`)
-    return guarded(transform, headersOf(head), body, this.#options.sender).catch(
-      (error: unknown) => {
+    const held = this.#holder()
+    const taken = async () => {
+      held.hold(body.length)
+      return await guarded(transform, headersOf(head), body, held, this.#options.sender)
+    }
+    return taken()
+      .catch((error: unknown) => {
         if (error instanceof CloudEventError) return refuse(400, error.message)
         if (error instanceof EvaluationError) return refuse(500, error.message)
         if (error instanceof SendError) return refuse(502, error.message)
+        if (error instanceof FullError) return full(error)
         throw error
+      })
+      .finally(() => held.release())
+  }
+
+  /** Of one request. */
+  #holder(): Held {
+    const { mostHeldBytes = defaultMostHeldBytes } = this.#options
+    let own = 0
+    return {
+      hold: (bytes) => {
+        if (this.#heldBytes + bytes > mostHeldBytes) throw new FullError(mostHeldBytes)
+        this.#heldBytes += bytes
+        own += bytes
       },
-    )
+      release: () => {
+        this.#heldBytes -= own
+        own = 0
+      },
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -92,10 +121,29 @@ export class Transforms implements AsyncDisposable {
   }
 }
 
+interface Held {
+  /** So many bytes more, until the request is answered. Throws FullError. */
+  hold(bytes: number): void
+  release(): void
+}
+
+class FullError extends Error {
+  override readonly name = 'FullError'
+  constructor(mostBytes: number) {
+    super(`transforms have events of ${mostBytes} bytes under way already: try again later`)
+  }
+}
+
+const full = ({ message }: FullError): BufferedAnswer => {
+  const { headers = [], ...rest } = refuse(503, message)
+  return { ...rest, headers: [...headers, ['Retry-After', '1']] }
+}
+
 async function guarded(
   transform: Transform,
   headers: Headers,
   body: Buffer,
+  held: Held,
   sender: Sender,
 ): Promise<BufferedAnswer> {
   if (transform.guard) {
@@ -104,18 +152,20 @@ async function guarded(
     const refusal = await transform.guard(headers, events)
     if (refusal) return refusal
   }
-  return await answer(transform, headers, body, sender)
+  return await answer(transform, headers, body, held, sender)
 }
 
 async function answer(
   { config, problem, evaluator }: Transform,
   headers: Headers,
   body: Buffer,
+  held: Held,
   sender: Sender,
 ): Promise<BufferedAnswer> {
   if (problem !== undefined) throw new EvaluationError(problem)
   const input = inputOf(headers, body)
   const output = await evaluator.evaluate(config.expression, input)
+  held.hold(output.length)
   const type = contentTypeOf(output)
   if (!config.sink) return { status: 200, headers: [['Content-Type', type]], body: output }
   const answered = await sender.send(
@@ -131,6 +181,7 @@ async function answer(
     },
     { redirects: 'returned' },
   )
+  held.hold(answered.body.length)
   if (config.discardReply) return { status: answered.status }
   if (config.replyExpression !== undefined && answered.body.length > 0) {
     const reply = await evaluator.evaluate(
