@@ -6,13 +6,20 @@ import type { CloudEvent } from '../cloudevents/cloud-event.ts'
 import type { Headers } from '../cloudevents/http-binding.ts'
 import { machineDisk, type Disk } from '../log/disk.ts'
 import type { EventLog, LoggedEvent } from '../log/event-log.ts'
+import type { Damage } from '../log/segment.ts'
 import { openSegmentLog } from '../log/segment-log.ts'
 import { DeadLetters } from './delivery/dead-letters.ts'
 import { enterBroker } from './delivery/delivery.ts'
 import { Dispatcher } from './delivery/dispatcher.ts'
 import type { EventMemory } from './delivery/memory.ts'
 import type { Guard, Guards } from './authorization/guard.ts'
-import type { ChannelConfig, Gate, SubscriptionConfig, SubscriptionStats } from './feed.ts'
+import type {
+  ChannelConfig,
+  EngineWarning,
+  Gate,
+  SubscriptionConfig,
+  SubscriptionStats,
+} from './feed.ts'
 import { passThrough } from './headers.ts'
 import type { Inlet } from './ingress/ingress.ts'
 import type { Journal } from './following/journal.ts'
@@ -24,6 +31,7 @@ import { nanoTime } from './nano-time.ts'
 import { textOf } from '../cloudevents/cloud-event.ts'
 import { IdRing } from './following/id-ring.ts'
 import type { EventSpans } from './following/spans.ts'
+import { damageToldMs, warningsOf, type FoundDamage } from './following/warnings.ts'
 import type { Trace } from './trace.ts'
 
 export interface ChannelDeps {
@@ -46,6 +54,8 @@ export interface ChannelDeps {
 
 /** Under way when a channel is closed: so long to end. */
 const graceMs = 5_000
+/** Of what is damaged, the last few are told. */
+const maxDamages = 8
 
 export class Channel implements Inlet, AsyncDisposable {
   config: ChannelConfig
@@ -63,14 +73,17 @@ export class Channel implements Inlet, AsyncDisposable {
   readonly #leaving = new Map<string, { dispatcher: Dispatcher; gone: Promise<void> }>()
   /** Of what subscriptions look at now: one event, decoded once for all of them. */
   readonly #decoded = new WeakMap<LoggedEvent, StoredEvent>()
+  readonly #damages: readonly FoundDamage[]
 
   private constructor(
     config: ChannelConfig,
     deps: ChannelDeps,
     events: EventLog,
     deadLetters: DeadLetters,
+    damages: readonly FoundDamage[],
   ) {
     this.config = config
+    this.#damages = damages
     this.#deps = deps
     this.events = events
     this.deadLetters = deadLetters
@@ -79,20 +92,25 @@ export class Channel implements Inlet, AsyncDisposable {
   /** Opens the log, mending what a crash left; subscriptions come with `update`. */
   static async open(config: ChannelConfig, deps: ChannelDeps): Promise<Channel> {
     const { directory, disk = machineDisk, clock, log, segmentBytes } = deps
+    const damages: FoundDamage[] = []
+    const onDamage = (damage: Damage) => {
+      log.error('a file of events is damaged: what is readable goes on', { ...damage })
+      damages.push({ ...damage, foundMs: clock.now() })
+      if (damages.length > maxDamages) damages.shift()
+    }
     const open = (folder: string, more: object) =>
       openSegmentLog({
         directory: join(directory, folder),
         disk,
         clock,
         ...more,
-        onDamage: (damage) =>
-          log.error('a file of events is damaged: what is readable goes on', { ...damage }),
+        onDamage,
       })
     const size = segmentBytes === undefined ? {} : { segmentBytes }
     const events = await open('events', size)
     try {
       const deadLetters = await DeadLetters.open(await open('dead-letters', size))
-      return new Channel(config, deps, events, deadLetters)
+      return new Channel(config, deps, events, deadLetters, damages)
     } catch (error) {
       await events[Symbol.asyncDispose]()
       throw error
@@ -134,6 +152,17 @@ export class Channel implements Inlet, AsyncDisposable {
 
   get stats(): readonly SubscriptionStats[] {
     return this.dispatchers.map(({ stats }) => stats)
+  }
+
+  get warnings(): readonly EngineWarning[] {
+    const sinceMs = this.#deps.clock.now() - damageToldMs
+    return warningsOf({
+      config: this.config,
+      limitBytes: this.events.limitBytes,
+      deadLetterBytes: this.deadLetters.heldBytes,
+      subscriptions: this.dispatchers,
+      damages: this.#damages.filter(({ foundMs }) => foundMs >= sinceMs),
+    })
   }
 
   /** Resolves when every new subscription has its place: events that come later are its own. */

@@ -7,6 +7,7 @@ import { once } from 'node:events'
 import type { Clock } from '../../lib/clock.ts'
 import type { Channel } from './channel.ts'
 import type { Engine } from './engine.ts'
+import { backlogOf } from './following/backlog.ts'
 import type {
   ChannelTypes,
   EngineConfig,
@@ -139,6 +140,8 @@ async function answer(
       return await lines(response, trace(engine, channel, selectionOf(url), deps.journal), signal)
     case 'GET /channels/UID/dead-letters':
       return await lines(response, letters(channel), signal)
+    case 'GET /channels/UID/backlog':
+      return send(response, 200, await backlogOf(channel))
     case 'POST /channels/UID/replay': {
       const { selection, to, dryRun, progress } = replayIn(await body(request))
       return await result(response, progress, (more) =>

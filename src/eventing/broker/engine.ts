@@ -8,7 +8,7 @@ import type { Log } from '../../lib/log.ts'
 import type { BufferedAnswer, BufferedRequest } from '../../lib/http1/buffered-server.ts'
 import type { Guards } from './authorization/guard.ts'
 import { Channel } from './channel.ts'
-import type { ChannelConfig, EngineConfig, SubscriptionStats } from './feed.ts'
+import type { ChannelConfig, EngineConfig, EngineWarning, SubscriptionStats } from './feed.ts'
 import { hostOfUrl } from './hops.ts'
 import { receive, type Inlet, type IngressWorld } from './ingress/ingress.ts'
 import type { Journal } from './following/journal.ts'
@@ -101,6 +101,10 @@ export class Engine implements AsyncDisposable {
 
   get stats(): readonly SubscriptionStats[] {
     return this.channels.flatMap(({ stats }) => stats)
+  }
+
+  get warnings(): readonly EngineWarning[] {
+    return this.channels.flatMap(({ warnings }) => warnings)
   }
 
   /**

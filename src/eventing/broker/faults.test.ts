@@ -160,6 +160,31 @@ test('events behind a damaged end of the log are delivered, though places in it 
   )
 })
 
+test('damage is warned of for an hour, what a crash cut short is not', async () => {
+  await using world = await World.create()
+  const config = broker(trigger('t'))
+  await world.engine.apply(config)
+  for (const id of ['one', 'two', 'three']) await world.post('/default/b', event({ 'ce-id': id }))
+  await world.settled('uid-t')
+  await world.engine[Symbol.asyncDispose]()
+  const folder = join(world.directory, 'uid-b', 'events')
+  const file = join(folder, (await readdir(folder)).find((name) => name.endsWith('.log')) ?? '')
+  const whole = await readFile(file)
+  await writeFile(file, Buffer.concat([whole, Buffer.alloc(10, 1)]))
+  await world.restart(config)
+  assert.deepEqual(world.engine.warnings, [])
+  await world.engine[Symbol.asyncDispose]()
+  whole.writeUInt8(0, whole.indexOf('two'))
+  await writeFile(file, whole)
+  await world.restart(config)
+  assert.deepEqual(
+    world.engine.warnings.map(({ uid, reason }) => `${uid} ${reason}`),
+    ['uid-b EventsDamaged'],
+  )
+  await world.clock.advance(3_700_000)
+  assert.deepEqual(world.engine.warnings, [])
+})
+
 test('the order of a key holds through failures, time-outs and a restart', async () => {
   await using world = await World.create()
   const config = broker(
@@ -297,7 +322,9 @@ test('what was changed while the engine was away holds when it is back', async (
   const down = new SendError('connection refused')
   for (const name of ['stays', 'goes']) world.answers.set(`http://${name}/`, [down])
   const delivery = { retry: 100, backoff: { policy: 'linear', delayMs: 60_000 } } as const
-  await world.engine.apply(broker(trigger('stays', { delivery }), trigger('goes', { delivery })))
+  const before = broker(trigger('stays', { delivery }), trigger('goes', { delivery }))
+  const channels = before.channels.flatMap((each) => [each, { ...each, uid: 'uid-c', name: 'c' }])
+  await world.engine.apply({ ...before, channels })
   await world.post('/default/b', event({ 'ce-id': 'old' }))
   await world.until(4)
   await world.restart(
@@ -318,6 +345,7 @@ test('what was changed while the engine was away holds when it is back', async (
     'uid-comes',
     'uid-stays',
   ])
+  assert.deepEqual(await readdir(world.directory), ['uid-b'])
 })
 
 test('many subscribers that hang take no more memory than a few, and hold up nobody', async () => {
@@ -378,8 +406,15 @@ test('events that can not be read wait until they can, and that is told', async 
   while (told.length === 0) await diskAtRest()
   assert.match(told[0] ?? '', /can not be read.*default\/b.*EIO/)
   assert.equal(world.sent.length, 0)
+  const [warning, ...others] = world.engine.warnings
+  assert.deepEqual(
+    [warning?.kind, warning?.name, warning?.reason, others],
+    ['Trigger', 't', 'EventsUnreadable', []],
+  )
+  assert.match(warning?.message ?? '', /the log of Broker default\/b can not be read: EIO/)
   disk.refuse = () => undefined
   await world.settled('uid-t')
+  assert.deepEqual(world.engine.warnings, [])
   assert.deepEqual(
     world.sent.map(({ headers }) => headers['ce-id']),
     ['1', '2'],

@@ -213,6 +213,19 @@ export interface LostEvents {
   readonly reason: string
 }
 
+/** What `GET /warnings` answers: what somebody should look after, by the object that it concerns. */
+export interface EngineWarning {
+  /** The object's. */
+  readonly uid: string
+  readonly kind: ChannelConfig['kind'] | SubscriptionConfig['kind']
+  readonly namespace: string
+  readonly name: string
+  /** Of an Event on it. */
+  readonly reason: 'EventsPileUp' | 'DeadLettersPileUp' | 'EventsUnreadable' | 'EventsDamaged'
+  /** The same while nothing worth telling has changed. */
+  readonly message: string
+}
+
 /** How a subscription does, since the engine started. */
 export interface SubscriptionStats {
   readonly uid: string

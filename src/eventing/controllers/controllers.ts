@@ -32,6 +32,7 @@ import type { EngineConfig } from '../broker/feed.ts'
 import { engineConfig } from './engine/engine-config.ts'
 import { connectEngine, type EngineLink, type EngineLinkOptions } from './engine/engine-link.ts'
 import { askEngine } from './engine/engine-question.ts'
+import { startEngineWarnings } from './engine/engine-warnings.ts'
 import { systemServiceReconciler } from './engine/system-services.ts'
 import { isForEngine } from './feature-watch.ts'
 import type { Issuers } from './identity/issuer.ts'
@@ -172,6 +173,7 @@ export async function startEventingControllers(deps: EventingDeps): Promise<Even
   started.use(startReconcilers(link, { ...deps, tokens }))
   started.use(startAutoCreate(deps, deps.engineSocket))
   started.use(startLostPings(deps, () => askEngine(deps.engineSocket, '/lost')))
+  started.use(startEngineWarnings(deps, () => askEngine(deps.engineSocket, '/warnings')))
   started.use(startApiServerSources({ ...deps, dialWorld, tokens }))
   return { link, [Symbol.asyncDispose]: () => started.disposeAsync() }
 }

@@ -107,4 +107,14 @@ export function eventLogContract(name: string, create: () => Promise<LogUnderTes
     await log.append(bytes('b'))
     assert.deepEqual(texts(await second.take(9)), ['b'])
   })
+
+  it('a subscription that is forgotten is not there after a restart', async (place) => {
+    {
+      await using log = await place.open()
+      for (const name of ['s', 'stays']) await (await log.subscribe(name))[Symbol.asyncDispose]()
+      await log.unsubscribe('s')
+    }
+    await using log = await place.open()
+    assert.deepEqual(log.subscriptions(), ['stays'])
+  })
 }

@@ -37,6 +37,8 @@ export interface Subscription extends AsyncDisposable {
   readonly floor: number
   /** Events that are not handed out yet, or were and are not settled. */
   readonly backlog: number
+  /** Bytes on disk that its backlog keeps there, about: what can't be removed before it goes on; 0 without one. */
+  readonly heldBytes: number
   /** What was deferred before a restart; each is handed out by `take` like the others, these say how it stands. */
   readonly deferred: readonly Deferred[]
   /**
@@ -75,6 +77,8 @@ export interface EventLog extends AsyncDisposable {
   readonly newest: number
   /** Bytes on disk. */
   readonly bytes: number
+  /** It never grows beyond so many: `append` rejects instead. */
+  readonly limitBytes: number
   /**
    * Resolves with the event's sequence when it is durable: a crash of the machine does not take it away. Rejects with
    * LogFullError or the disk's error when it is not kept; it may then be there nevertheless.

@@ -10,6 +10,8 @@ export interface LogSubscriptionDeps {
   readonly file: CursorFile
   readonly clock: Clock
   readonly newest: () => number
+  /** Bytes on disk of an event and all behind it. */
+  readonly bytesFrom: (sequence: number) => number
   /** Events from a sequence on, as many as lie together. */
   readonly read: (from: number) => Promise<readonly LoggedEvent[]>
   /** What is settled is on disk so much later, milliseconds: a crash meanwhile costs events seen twice. */
@@ -47,6 +49,10 @@ export class LogSubscription implements Subscription {
   get backlog(): number {
     const { cursor, newest } = this.#deps
     return Math.max(newest() + 1 - cursor.floor - cursor.settledAbove, 0)
+  }
+
+  get heldBytes(): number {
+    return this.backlog === 0 ? 0 : this.#deps.bytesFrom(this.floor)
   }
 
   get deferred(): readonly Deferred[] {

@@ -34,7 +34,7 @@ export async function recover({ directory, disk, onDamage }: RecoveryOptions): P
       disk.syncFolder(join(directory, 'cursors')),
       segments.at(-1)?.sync(),
     ])
-    const { floors, highest } = await placesIn(disk, directory)
+    const { floors, highest } = await placesIn(disk, directory, onDamage)
     await numberBeyond(highest, segments, disk, directory)
     return { segments, floors }
   } catch (error) {
@@ -61,6 +61,7 @@ async function makeFolders(disk: Disk, directory: string): Promise<void> {
 async function placesIn(
   disk: Disk,
   directory: string,
+  onDamage: (damage: Damage) => void,
 ): Promise<{ readonly floors: Map<string, number>; readonly highest: number }> {
   const floors = new Map<string, number>()
   let highest = 0
@@ -69,6 +70,7 @@ async function placesIn(
     if (name === undefined || floors.has(name)) continue
     const cursor = await new CursorFile(disk, join(directory, 'cursors'), name).read()
     // A place that can't be read is the beginning: seen twice is better than not at all.
+    if (!cursor) onDamage({ file: join(directory, 'cursors', file), fromByte: 0 })
     floors.set(name, cursor?.floor ?? 1)
     highest = Math.max(highest, cursor?.highest ?? 0)
   }

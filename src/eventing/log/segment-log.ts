@@ -97,7 +97,7 @@ export class SegmentLog implements EventLog {
 
   constructor(options: Settings, segments: Segment[], floors: Map<string, number>) {
     this.#options = options
-    this.#retention = options
+    this.#retention = this.#possible(options)
     this.#segments = segments
     this.#floors = floors
     this.#newest = this.#active.last
@@ -112,7 +112,16 @@ export class SegmentLog implements EventLog {
   }
 
   get bytes(): number {
-    return this.#segments.reduce((sum, { size }) => sum + size, 0)
+    return this.#bytesFrom(0)
+  }
+
+  get limitBytes(): number {
+    return this.#options.limitBytes
+  }
+
+  /** Of whole files. */
+  #bytesFrom(sequence: number): number {
+    return this.#segments.reduce((sum, { last, size }) => (last < sequence ? sum : sum + size), 0)
   }
 
   append(payload: Uint8Array): Promise<number> {
@@ -300,6 +309,7 @@ export class SegmentLog implements EventLog {
       file,
       clock: this.#options.clock,
       newest: () => this.#newest,
+      bytesFrom: (sequence) => this.#bytesFrom(sequence),
       read: (from) => this.#readSome(from, readBytes),
       saveAfterMs: () => Math.min(saveMs * this.#open.size, longestSaveMs),
       onFloor: (floor) => void this.#floors.set(name, floor),
@@ -366,7 +376,13 @@ export class SegmentLog implements EventLog {
   }
 
   keep(retention: Retention): void {
-    this.#retention = { ...this.#options, ...retention }
+    this.#retention = this.#possible({ ...this.#options, ...retention })
+  }
+
+  /** What is kept beyond need never takes the room of new events: some is left while old files are removed. */
+  #possible({ maxAgeMs, maxBytes }: Required<Retention>): Required<Retention> {
+    const { limitBytes, segmentBytes } = this.#options
+    return { maxAgeMs, maxBytes: Math.min(maxBytes, Math.max(limitBytes - 2 * segmentBytes, 0)) }
   }
 
   async retain(): Promise<void> {

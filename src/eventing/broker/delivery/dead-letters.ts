@@ -51,6 +51,11 @@ export class DeadLetters implements AsyncDisposable {
     return this.#open.backlog
   }
 
+  /** What they keep on disk. */
+  get heldBytes(): number {
+    return this.#open.heldBytes
+  }
+
   /** Resolves when it is durable. */
   async add(
     { sequence }: LoggedEvent,

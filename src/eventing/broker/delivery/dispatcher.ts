@@ -54,6 +54,8 @@ export class Dispatcher implements AsyncDisposable {
   #filter: Filter | undefined
   /** Why the filter can't be read, if so. */
   problem: string | undefined
+  /** Why events can't be read at the moment. */
+  unreadable: string | undefined
   /** The last event that was filtered, and the last that was so by a filter of before. */
   #filtered = 0
   #filteredBefore = 0
@@ -100,6 +102,16 @@ export class Dispatcher implements AsyncDisposable {
 
   get durations(): Durations {
     return this.#steps.durations
+  }
+
+  /** What events that wait for it keep on disk. */
+  get heldBytes(): number {
+    return this.#deps.subscription.heldBytes
+  }
+
+  /** The first event it is not done with. */
+  get floor(): number {
+    return this.#deps.subscription.floor
   }
 
   get waits(): Durations {
@@ -203,9 +215,10 @@ export class Dispatcher implements AsyncDisposable {
     this.#taking = true
     try {
       const events = await this.#deps.subscription.take(queueLength, this.#stop.signal)
+      this.unreadable = undefined
       for (const event of events) this.#enqueue(event)
     } catch (error) {
-      this.#deps.onUnreadable?.(error)
+      this.#unreadable(error)
       this.#deps.clock.after(parkAgainMs, () => {
         this.#taking = false
         this.#pump()
@@ -328,7 +341,7 @@ export class Dispatcher implements AsyncDisposable {
         return
       }
     } catch (error) {
-      this.#deps.onUnreadable?.(error)
+      this.#unreadable(error)
       if (!this.#closing) this.#wait({ sequence, state, key }, parkAgainMs)
     } finally {
       this.#inFlight--
@@ -365,8 +378,16 @@ export class Dispatcher implements AsyncDisposable {
   }
 
   async #readAgain(sequence: number): Promise<LoggedEvent | undefined> {
-    for await (const event of this.#deps.log.read({ from: sequence, to: sequence })) return event
+    for await (const event of this.#deps.log.read({ from: sequence, to: sequence })) {
+      this.unreadable = undefined
+      return event
+    }
     return undefined
+  }
+
+  #unreadable(error: unknown): void {
+    this.unreadable = error instanceof Error ? error.message : 'unknown'
+    this.#deps.onUnreadable?.(error)
   }
 
   /** What is under way gets `graceMs` to end; what does not end is handed out again next time. */
