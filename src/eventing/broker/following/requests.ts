@@ -56,13 +56,25 @@ const numbers: Expected = {
   holds: (value) => Array.isArray(value) && value.every(isNumber),
 }
 
+/** Characters that are shown of what was found. */
+const longestShown = 60
+
+/** What was found, for people. Of lists and objects, which may be large and deep, only that they are. */
+function shown(value: unknown): string {
+  if (Array.isArray(value)) return 'a list'
+  if (isFields(value)) return 'an object'
+  const text = JSON.stringify(value) ?? 'nothing'
+  return text.length > longestShown ? `${text.slice(0, longestShown)}…` : text
+}
+
 /** `found` with these fields and no others, each of its type. Throws RequestError. */
 function fieldsIn<T>(
   found: unknown,
   path: string,
   known: Readonly<Record<keyof T & string, Expected>>,
 ): T {
-  if (!isFields(found)) throw new RequestError(`${path || 'the request'}: expected an object`)
+  if (!isFields(found))
+    throw new RequestError(`${path || 'the request'}: expected an object, found ${shown(found)}`)
   const under = path === '' ? '' : `${path}.`
   const expected = new Map<string, Expected>(Object.entries(known))
   for (const [name, value] of Object.entries(found)) {
@@ -71,7 +83,8 @@ function fieldsIn<T>(
       throw new RequestError(
         `${under}${name} is not known; there are ${[...expected.keys()].join(', ')}`,
       )
-    if (!wanted.holds(value)) throw new RequestError(`${under}${name}: expected ${wanted.text}`)
+    if (!wanted.holds(value))
+      throw new RequestError(`${under}${name}: expected ${wanted.text}, found ${shown(value)}`)
   }
   return found as T
 }
@@ -163,7 +176,9 @@ export function replayIn(found: unknown): ReplayRequest {
   const url = isFields(target) ? target['url'] : undefined
   const isUrl = isFields(url) && typeof url['url'] === 'string'
   if (!to || isSubscription === isUrl)
-    throw new RequestError('to: expected {"subscription": NAME} or {"url": {"url": URL}}')
+    throw new RequestError(
+      `to: expected {"subscription": NAME} or {"url": {"url": URL}}, found ${isFields(target) ? 'neither or both in it' : shown(to)}`,
+    )
   return { selection: selectionIn(selection), to, dryRun, progress }
 }
 
