@@ -42,7 +42,7 @@ export interface EventApi {
   /** Documents of a subresource, as they come. Throws what the server says. */
   lines<T>(
     of: Inlet,
-    subresource: 'events' | 'tail' | 'ways' | 'trace' | 'dead-letters',
+    subresource: 'events' | 'tail' | 'ways' | 'trace' | 'dead-letters' | 'backlog',
     selection?: Selection,
   ): AsyncIterable<T>
   post<T>(of: Inlet, subresource: 'replay' | 'redrive', body: object): Promise<T>

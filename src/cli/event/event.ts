@@ -1,6 +1,7 @@
 /** `ebb event`: sends events, shows where they went and why, and sends them again. */
 import { UsageError, type Command, type Flag } from '../command.ts'
 import { postTo, postToUrl } from './address.ts'
+import { backlog } from './backlog.ts'
 import { deadLetters } from './dead-letters.ts'
 import { list } from './list.ts'
 import { replay } from './replay.ts'
@@ -20,6 +21,7 @@ const runs: Readonly<Record<keyof typeof eventVerbs, Run>> = {
   trace,
   replay,
   'dead-letters': deadLetters,
+  backlog,
 }
 
 const isVerb = (name: string): name is keyof typeof eventVerbs => Object.hasOwn(eventVerbs, name)
@@ -27,7 +29,8 @@ const names = Object.keys(eventVerbs).join(', ')
 
 export const event: Command = {
   name: 'event',
-  usage: 'send | tail | list | show ID | trace ID | replay | dead-letters [redrive | discard] [N…]',
+  usage:
+    'send | tail | list | show ID | trace ID | replay | dead-letters [redrive | discard] [N…] | backlog',
   summary: 'Events: send them, see where each went and why, send them again',
   details:
     'Without --broker or --channel, all of the namespace is looked at, and the only Broker there is meant.',

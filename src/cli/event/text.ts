@@ -1,4 +1,5 @@
 /** Events and their ways, for people. Pure. */
+import type { Backlog } from '../../eventing/broker/following/backlog.ts'
 import type { Fate, Way } from '../../eventing/broker/following/way.ts'
 import type { SeenEvent } from '../../eventing/broker/following/selection.ts'
 import type { Refusal } from '../../eventing/broker/delivery/filters.ts'
@@ -88,6 +89,41 @@ export function reasonText({ reason }: ShownLetter): string {
     return plain(`${knativeerrordest}: ${said.slice(unanswered.length)}`)
   const shown = said === '' ? '' : ` ${JSON.stringify(said.slice(0, shownOfAnswer))}`
   return plain(`${knativeerrordest} answered ${knativeerrorcode}${shown}`)
+}
+
+export const backlogColumns = [
+  'WHERE',
+  'FOR',
+  'BEHIND',
+  'RETRYING',
+  'SINCE',
+  'KEEPS',
+  'LOG',
+  'DEAD LETTERS',
+] as const
+
+/** A row a Trigger or Subscription; one in all where nobody listens. */
+export function backlogRows(found: Backlog, place: string): readonly (readonly string[])[] {
+  const { bytes, limitBytes, deadLetters, subscriptions } = found
+  const percent = Math.floor((bytes / limitBytes) * 100)
+  const log = `${sizeText(bytes)} of ${sizeText(limitBytes)} (${percent} %)`
+  const own = [log, String(deadLetters)]
+  if (subscriptions.length === 0) return [[place, '(nobody)', '', '', '', '', ...own]]
+  return subscriptions.map(({ name, backlog, retrying, oldestMs, heldBytes }) => [
+    place,
+    name,
+    String(backlog),
+    String(retrying),
+    oldestMs === undefined ? '' : dayText(oldestMs),
+    sizeText(heldBytes),
+    ...own,
+  ])
+}
+
+/** `1.5 MiB`. */
+function sizeText(bytes: number): string {
+  const power = bytes < 1024 ? 0 : Math.min(Math.floor(Math.log2(bytes) / 10), 3)
+  return `${Number((bytes / 1024 ** power).toPrecision(3))} ${['B', 'KiB', 'MiB', 'GiB'][power]}`
 }
 
 const graphemes = new Intl.Segmenter()

@@ -46,9 +46,9 @@ export const eventVerbs = {
     usage: '[--broker NAME | --channel NAME | --to URL]',
     summary: 'sends an event and prints its id',
     examples: [
-      `ebb event send --type order.placed --data '{"id": 17}'`,
-      'ebb event send --broker default --type order.placed --data @order.json --ext region=eu',
-      'ebb event send --to http://localhost:9000/ --type test --data hello',
+      `ebb event send --type greeting --data '{"hello": "world"}'`,
+      'echo hello | ebb event send --broker default --type greeting --data @- --ext region=eu',
+      'ebb event send --to http://event-display.default.svc.cluster.local --data hello',
     ],
     flags: {
       ...where,
@@ -77,8 +77,8 @@ export const eventVerbs = {
     summary: 'shows events as they come in, until Ctrl-C',
     examples: [
       'ebb event tail',
-      'ebb event tail --type order.placed --since 10m',
-      `ebb event tail --filter "subject LIKE 'order-%'" -o json | jq .event.data`,
+      'ebb event tail --type greeting --since 10m',
+      `ebb event tail --filter "type LIKE 'greet%'" -o json | jq .event.data`,
     ],
     flags: { ...everywhere, ...which, since: moments.since, ...output },
   },
@@ -87,7 +87,7 @@ export const eventVerbs = {
     summary: 'shows the last events',
     examples: [
       'ebb event list',
-      'ebb event list --since 2h --type order.placed --limit 100',
+      'ebb event list --since 2h --type greeting --limit 100',
       'ebb event list --all-namespaces -o yaml',
     ],
     flags: {
@@ -101,15 +101,19 @@ export const eventVerbs = {
   show: {
     usage: 'ID',
     summary: 'shows an event with its data, and what became of it',
-    examples: ['ebb event show 5d1f02c4', 'ebb event show 5d1f02c4 -o json | jq .event.data'],
+    examples: [
+      'ebb event show ID   # the beginning of its id is enough',
+      'ebb event show $(ebb event list --limit 1 -o name) -o json | jq .event.data',
+    ],
     flags: { ...everywhere, ...moments, ...output },
   },
   trace: {
     usage: 'ID',
     summary: 'shows who took it, who refused it and why, and the same of all that came of it',
     examples: [
-      'ebb event trace 5d1f02c4           (the beginning of an id is enough)',
-      'ebb event trace 5d1f02c4 -o json   (a document for each event of the tree)',
+      'ebb event trace ID   # the beginning of its id is enough',
+      'ebb event trace $(ebb event list --limit 1 -o name)',
+      'ebb event trace $(ebb event list --limit 1 -o name) -o json   # a document an event of the tree',
     ],
     flags: { ...everywhere, ...moments, ...output },
   },
@@ -117,9 +121,9 @@ export const eventVerbs = {
     usage: '(--to-trigger NAME | --to URL)',
     summary: 'sends events again, to one subscriber and nobody else; counts and asks first',
     examples: [
-      'ebb event replay --broker default --since 1h --type order.placed --to-trigger billing',
-      'ebb event replay --broker default --since 10m --until 5m --to-trigger billing --dry-run',
-      'ebb event replay --broker default --id 17 --to http://localhost:9000/ --yes',
+      'ebb event replay --broker default --since 1h --type greeting --to-trigger greetings',
+      'ebb event replay --since 10m --until 1s --to-trigger greetings --dry-run',
+      'ebb event replay --limit 1 --to http://event-display.default.svc.cluster.local --yes',
     ],
     flags: {
       ...where,
@@ -137,8 +141,8 @@ export const eventVerbs = {
     summary: 'shows what nobody took, with the reason; sends it again, or lets it go',
     examples: [
       'ebb event dead-letters',
-      'ebb event dead-letters redrive 3 4 --broker default',
-      'ebb event dead-letters redrive --trigger billing --yes',
+      'ebb event dead-letters redrive 3 4   # by the numbers that the list shows',
+      'ebb event dead-letters redrive --trigger greetings --yes',
       "ebb event dead-letters redrive --reason 'answered 503' --dry-run",
       'ebb event dead-letters discard --all --dry-run',
     ],
@@ -150,5 +154,15 @@ export const eventVerbs = {
       ...careful,
       ...output,
     },
+  },
+  backlog: {
+    usage: '',
+    summary: 'shows who is behind, by how much and since when, and how full each log is',
+    examples: [
+      'ebb event backlog',
+      'ebb event backlog --all-namespaces',
+      'ebb event backlog -o yaml',
+    ],
+    flags: { ...everywhere, ...output },
   },
 } satisfies Readonly<Record<string, Verb>>

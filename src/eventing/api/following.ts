@@ -4,7 +4,7 @@
  */
 import type { OwnSubresource } from '../../kube/api/kind.ts'
 
-export const looks = ['events', 'tail', 'ways', 'trace', 'dead-letters'] as const
+export const looks = ['events', 'tail', 'ways', 'trace', 'dead-letters', 'backlog'] as const
 export const acts = ['replay', 'redrive'] as const
 
 export const followingSubresources: readonly OwnSubresource[] = [

@@ -2,7 +2,7 @@
  * Following and replaying over the API: subresources of Brokers and channels that the event engine answers, under the
  * same roles as the objects themselves (`get` to look, `create` to send again).
  *
- *     GET  …/brokers/NAME/{events,tail,ways,trace,dead-letters}?selection=JSON   a JSON document a line
+ *     GET  …/brokers/NAME/{events,tail,ways,trace,dead-letters,backlog}?selection=JSON   a JSON document a line
  *     POST …/brokers/NAME/{replay,redrive}
  */
 import { request as httpRequest, type IncomingMessage } from 'node:http'
