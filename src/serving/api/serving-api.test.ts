@@ -413,5 +413,12 @@ test('unknown fields that Knative never allows are named under strict validation
   const { message } = await refusal(api.send('create', manifest))
   assert.match(message, /unknown field "spec\.template\.spec\.containers\[0\]\.lifecycle"/)
   assert.match(message, /unknown field "spec\.template\.spec\.restartPolicy"/)
+  const { message: misspelled } = await refusal(
+    api.send('create', book('24-sequence-cascade/event-display.yaml')),
+  )
+  assert.match(
+    misspelled,
+    /unknown field "spec\.template\.spec\.containerers", did you mean "containers"\?$/,
+  )
   await api.send('create', manifest, false)
 })

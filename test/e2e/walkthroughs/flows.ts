@@ -63,7 +63,7 @@ export const sequenceDirect: Walkthrough = {
     )
 
     await apply(ebb, folder, 'sequence-definition.sample.yaml')
-    const missing = '{.status.subscriptionStatuses[0].ready.message}'
+    const missing = '{.status.conditions[?(@.type=="Ready")].message}'
     await until('the missing service is named', async () =>
       /"test" not found/.test(
         await ebb.ok('get', 'sequence.flows/test', '-o', `jsonpath=${missing}`),
@@ -101,7 +101,12 @@ export const sequenceCascade: Walkthrough = {
     await apply(ebb, folder, 'services.yaml', 'first-sequence.yaml', 'second-sequence.yaml')
     const mistaken = await ebb.kubectl('apply', '-f', manifest(folder, 'event-display.yaml'))
     assert.notEqual(mistaken.code, 0)
-    assert.match(mistaken.stderr, /containerers/)
+    assert.match(
+      mistaken.stderr,
+      /unknown field "spec\.template\.spec\.containerers", did you mean "containers"\?/,
+    )
+    // The one of the walk-through before is left as it was.
+    assert.match(await ebb.ok('get', 'ksvc', 'event-display'), /event-display-00001 +True/)
     await apply(ebb, folder, 'event-display.corrected.yaml')
     await ready(ebb, 'sequence.messaging.knative.dev/first-sequence')
     await ready(ebb, 'sequence.messaging.knative.dev/second-sequence')

@@ -4,6 +4,7 @@
  */
 import type { KubeObject, ObjectMeta } from '../../api/meta.ts'
 import { conforms } from '../../api/conforming.ts'
+import { similarField } from '../../api/similar-field.ts'
 import { badRequest, invalid } from '../../api/status-error.ts'
 import {
   applyDefaults,
@@ -123,6 +124,16 @@ const isStorable = ({ kind, served, version }: Target, sent: Fields): boolean =>
 
 const unknownField = (path: string): string => `unknown field ${JSON.stringify(path)}`
 
+/** So many unknown fields of an object are guessed at. */
+const guessed = 10
+
+/** A guess at what was meant, for kinds of ours; what Kubernetes says of its own kinds, and of its users', is as it says it. */
+function meant({ kind, version }: Target, path: string): string {
+  const isOurs = kind.flavour === 'custom' && !kind.custom
+  const similar = isOurs ? similarField(wholeSchema(kind, version), path) : undefined
+  return similar === undefined ? '' : `, did you mean ${JSON.stringify(similar)}?`
+}
+
 /** By a path of names and `[index]`, as unknown fields are told. */
 const valueAt = (object: unknown, path: string): unknown =>
   path
@@ -155,7 +166,9 @@ function strictComplaints(
   const saysNothing = (path: string) => isOld && valueAt(sent, path) === null
   for (const path of unknown.filter(saysNothing)) target.warn(unknownField(path))
   const complaints = [
-    ...unknown.filter((path) => !saysNothing(path)).map(unknownField),
+    ...unknown
+      .filter((path) => !saysNothing(path))
+      .map((path, i) => unknownField(path) + (i < guessed ? meant(target, path) : '')),
     ...(target.request.duplicateFields ?? []).map(
       (path) => `duplicate field ${JSON.stringify(path)}`,
     ),
