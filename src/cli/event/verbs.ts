@@ -141,7 +141,7 @@ export const eventVerbs = {
     summary: 'shows what nobody took, with the reason; sends it again, or lets it go',
     examples: [
       'ebb event dead-letters',
-      'ebb event dead-letters redrive 3 4   # by the numbers that the list shows',
+      'ebb event dead-letters redrive N   # one or more of the numbers that it shows',
       'ebb event dead-letters redrive --trigger greetings --yes',
       "ebb event dead-letters redrive --reason 'answered 503' --dry-run",
       'ebb event dead-letters discard --all --dry-run',
