@@ -1,6 +1,5 @@
 /** What controllers ask the event engine now and then, by its back door (`broker/control.ts`). */
 import { request } from 'node:http'
-import type { Clock } from '../../../lib/clock.ts'
 
 /** What `GET path` answers. Rejects when no engine runs, and with what it refuses. */
 export const askEngine = <T>(socketPath: string, path: string): Promise<T> =>
@@ -18,29 +17,3 @@ export const askEngine = <T>(socketPath: string, path: string): Promise<T> =>
     asking.on('error', reject)
     asking.end()
   })
-
-/** Calls `look` `everyMs` after its last call ended, until disposed, which waits for its end. */
-export function nowAndThen(
-  clock: Clock,
-  everyMs: number,
-  look: () => Promise<void>,
-  onFailure: (error: unknown) => void,
-): AsyncDisposable {
-  let closed = false
-  let running: Promise<void> = Promise.resolve()
-  let cancel = () => {}
-  const later = () => {
-    if (closed) return
-    cancel = clock.after(everyMs, () => {
-      running = look().catch(onFailure).finally(later)
-    })
-  }
-  later()
-  return {
-    async [Symbol.asyncDispose]() {
-      closed = true
-      cancel()
-      await running
-    },
-  }
-}

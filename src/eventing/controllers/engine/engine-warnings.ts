@@ -10,7 +10,7 @@ import { Trigger } from '../../api/eventing/trigger.ts'
 import { InMemoryChannel } from '../../api/messaging/in-memory-channel.ts'
 import { Subscription } from '../../api/messaging/subscription.ts'
 import type { EngineWarning } from '../../broker/feed.ts'
-import { nowAndThen } from './engine-question.ts'
+import { nowAndThen } from '../now-and-then.ts'
 
 const everyMs = 30_000
 /** What does not change is told again so often: Events are forgotten after an hour. */

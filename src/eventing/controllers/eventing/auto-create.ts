@@ -15,7 +15,8 @@ import { featuresIn } from '../../api/config/read.ts'
 import { EventType } from '../../api/eventing/event-type.ts'
 import { InMemoryChannel } from '../../api/messaging/in-memory-channel.ts'
 import type { ChannelTypes } from '../../broker/feed.ts'
-import { askEngine, nowAndThen } from '../engine/engine-question.ts'
+import { askEngine } from '../engine/engine-question.ts'
+import { nowAndThen } from '../now-and-then.ts'
 
 /** How often the engine is asked. */
 const everyMs = 2_000

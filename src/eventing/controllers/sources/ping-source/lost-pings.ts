@@ -8,7 +8,7 @@ import type { ControllerDeps } from '../../../../kube/controller/loop.ts'
 import { CronJobSource } from '../../../api/former/former-sources.ts'
 import { PingSource } from '../../../api/sources/ping-source.ts'
 import type { LostEvents } from '../../../broker/feed.ts'
-import { nowAndThen } from '../../engine/engine-question.ts'
+import { nowAndThen } from '../../now-and-then.ts'
 
 const everyMs = 5_000
 const kinds: readonly Kind[] = [PingSource, CronJobSource]
