@@ -45,8 +45,8 @@ export class CursorFile {
   }
 
   /**
-   * Survives a crash of this process when it returns the place's bytes. Synchronous, as only memory is copied: 20 µs,
-   * where three calls of the thread pool take 150.
+   * Answers how many bytes it took; from then on they survive a crash of this process. Synchronous, as only memory is
+   * copied: 20 µs, where three calls of the thread pool take 150.
    */
   write(cursor: Cursor): number {
     const generation = this.#generation + 1

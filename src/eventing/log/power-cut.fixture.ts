@@ -165,12 +165,13 @@ class Story {
   }
 }
 
-/** Throws what did not hold, with the seed. */
-export async function surviveCrashes(seed: number, crashes: number): Promise<void> {
+/** Answers how many events were acknowledged. Throws what did not hold, with the seed. */
+export async function surviveCrashes(seed: number, crashes: number): Promise<number> {
   const story = new Story(seed)
   try {
     for (let life = 0; life < crashes; life++) await story.live()
     await story.end()
+    return story.kept.size
   } catch (error) {
     throw new Error(`seed ${seed}`, { cause: error })
   }

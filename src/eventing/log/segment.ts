@@ -102,7 +102,7 @@ export class Segment {
 
   /**
    * Appends records to the page cache, synchronously: measured faster than the thread pool, as only memory is copied.
-   * Throws what the disk says; the segment is then as before, if the file can be cut back.
+   * Throws what the disk says; the segment is then as before, with bytes behind its records until `cut`.
    */
   append(records: Uint8Array, last: { sequence: number; timeMs: number }): void {
     for (let written = 0; written < records.length;)
@@ -137,7 +137,7 @@ export class Segment {
   /**
    * Reads all of it once: finds the last whole record and where records begin. Bytes that are no record are passed
    * over up to the next one, so that one damaged block costs what is in it and no more; at the end of the file they
-   * are a write that a crash cut short, and are cut off.
+   * are a write that a crash cut short, which `cut` takes away before the segment grows.
    */
   scan(): Promise<readonly Damage[]> {
     return (this.#scanning ??= this.#scan().catch((error: unknown) => {

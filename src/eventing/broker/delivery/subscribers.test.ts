@@ -192,7 +192,7 @@ test('an answer before the event was read whole counts, whatever becomes of the 
   server.close()
 })
 
-test('the time limit covers connecting, a head and a body that drip, and all redirects together', async () => {
+test('the time limit covers a head and a body that drip, and all redirects together', async () => {
   const clock = new SimClock()
   let drip = 'HTTP/1.1 200 OK\r\n'
   await using raw = await subscriber((socket, request) => {
