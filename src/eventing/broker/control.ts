@@ -3,7 +3,6 @@
  * asks what people want to know. Answers are JSON; lists are a JSON document a line, as they may be long.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
-import { once } from 'node:events'
 import type { Clock } from '../../lib/clock.ts'
 import type { Channel } from './channel.ts'
 import type { Engine } from './engine.ts'
@@ -35,6 +34,7 @@ import {
   type RedriveRequest,
 } from './following/requests.ts'
 import { trace, ways } from './following/ways.ts'
+import { LineWriter } from './following/line-writer.ts'
 import type { Step } from './following/journal.ts'
 import type { JournalFile } from './following/journal-file.ts'
 import type { Sender } from './delivery/sender.ts'
@@ -63,8 +63,9 @@ export interface ControlDeps {
 const maxBodyBytes = 64 << 20
 
 export function control(deps: ControlDeps): RequestListener {
+  const writer = new LineWriter()
   return (request, response) => {
-    answer(request, response, deps).catch((error: unknown) => {
+    answer(request, response, deps, writer).catch((error: unknown) => {
       if (response.headersSent) return response.destroy()
       const asked =
         error instanceof RequestError || error instanceof RangeError || error instanceof SyntaxError
@@ -86,6 +87,7 @@ async function answer(
   request: IncomingMessage,
   response: ServerResponse,
   deps: ControlDeps,
+  writer: LineWriter,
 ): Promise<void> {
   const { engine, sender, clock } = deps
   const url = new URL(request.url ?? '/', 'http://engine')
@@ -123,23 +125,26 @@ async function answer(
   if (problem) throw new Refusal(500, problem.message)
   if (!channel) throw new Refusal(404, `there is no channel ${uid} here`)
   const signal = gone.signal
+  const lines = (values: AsyncIterable<unknown>) => {
+    response.writeHead(200, { 'Content-Type': 'application/x-ndjson' })
+    response.flushHeaders()
+    return writer.write(response, values, signal)
+  }
   const isThere = () => engine.channel(uid) === channel
   const again = { sender, clock, signal, journal: (step: Step) => deps.journal.note(step) }
   switch (route) {
     case 'GET /channels/UID/events':
-      return await lines(response, shown(select(channel, selectionOf(url))), signal)
+      return await lines(shown(select(channel, selectionOf(url))))
     case 'GET /channels/UID/tail':
       return await lines(
-        response,
         shown(follow(channel, tailIn(selectionOf(url)), { clock, signal, isThere })),
-        signal,
       )
     case 'GET /channels/UID/ways':
-      return await lines(response, ways(channel, selectionOf(url), deps.journal), signal)
+      return await lines(ways(channel, selectionOf(url), deps.journal))
     case 'GET /channels/UID/trace':
-      return await lines(response, trace(engine, channel, selectionOf(url), deps.journal), signal)
+      return await lines(trace(engine, channel, selectionOf(url), deps.journal))
     case 'GET /channels/UID/dead-letters':
-      return await lines(response, letters(channel), signal)
+      return await lines(letters(channel))
     case 'GET /channels/UID/backlog':
       return send(response, 200, await backlogOf(channel))
     case 'POST /channels/UID/replay': {
@@ -203,21 +208,6 @@ async function* letters(channel: Channel) {
     const name = nameOf(channel, letter.subscription)
     yield { ...letter, ...(name !== undefined && { name }), number, ...seen(logged, stored) }
   }
-}
-
-/** `signal` = who asked is gone, also while it took nothing more. */
-async function lines(
-  response: ServerResponse,
-  values: AsyncIterable<unknown>,
-  signal: AbortSignal,
-): Promise<void> {
-  response.writeHead(200, { 'Content-Type': 'application/x-ndjson' })
-  response.flushHeaders()
-  for await (const value of values) {
-    if (response.destroyed) return
-    if (!response.write(`${JSON.stringify(value)}\n`)) await once(response, 'drain', { signal })
-  }
-  response.end()
 }
 
 /** In one piece, or behind lines that say how far it is; who reads slowly is spared some of them. */

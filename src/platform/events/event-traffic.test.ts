@@ -19,7 +19,7 @@ test('tails are bounded, each user has a part of them, and one that ends makes r
   const socket = join(directory, 'engine.sock')
   const engine = createServer((request, response) => {
     response.writeHead(200)
-    if (request.url?.endsWith('/tail')) response.flushHeaders()
+    if (/\/(tail|ways)$/.test(request.url ?? '')) response.flushHeaders()
     else response.end('{}\n')
   })
   await listening(engine, socket)
@@ -83,7 +83,11 @@ test('tails are bounded, each user has a part of them, and one that ends makes r
     open.push(again)
     if ((await again.answered).status === 200) break
   }
-  for (const each of [...open, other]) each.end()
+  const slow = Array.from({ length: 80 }, () => ask('alice', 'ways'))
+  for (const { answered } of slow) assert.equal((await answered).status, 200)
+  assert.equal((await ask('alice', 'ways').answered).status, 429)
+  assert.equal((await ask('bob', 'events').answered).status, 200)
+  for (const each of [...open, ...slow, other]) each.end()
   api.closeAllConnections()
   engine.closeAllConnections()
   await Promise.all([api, engine].map((server) => new Promise((resolve) => server.close(resolve))))

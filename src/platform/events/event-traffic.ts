@@ -40,6 +40,7 @@ type Call = Parameters<AnswerStream>[0]
 export function eventTraffic(socketPath: string): EventTraffic {
   let connected: Connected | undefined
   const tails = new Streams(maxTails)
+  const others = new Streams(maxOthers)
   const answer = async (call: Call): Promise<void> => {
     const { path, request } = call
     const expected = looks.has(path.subresource) ? 'GET' : 'POST'
@@ -53,7 +54,7 @@ export function eventTraffic(socketPath: string): EventTraffic {
         ? (ways: IncomingMessage) => readableWays(ways, call.user, client)
         : undefined
     const send = () => forward(call, socketPath, { uid, body, only })
-    await (path.subresource === 'tail' ? tails.run(send, call.user.username) : send())
+    await (path.subresource === 'tail' ? tails : others).run(send, call.user.username)
   }
   return {
     connect: (now) => void (connected = now),
@@ -67,6 +68,8 @@ export function eventTraffic(socketPath: string): EventTraffic {
 
 /** At a time; one user may have four fifths of them. */
 const maxTails = 500
+/** All else that reads logs or sends again, for as long as that takes: its readers may be slow, its subscribers too. */
+const maxOthers = 100
 
 const isServed = (group: string, resource: string): boolean =>
   (group === eventingGroup && resource === 'brokers') ||

@@ -18,8 +18,12 @@ const streaming = new Set([
   'attach',
   'portforward',
   'proxy',
-  // Of Brokers and channels: events as they come, and many sent again.
+  // Of Brokers and channels: logs that may be long, and many events sent again; they have a bound of their own.
+  'events',
   'tail',
+  'ways',
+  'trace',
+  'dead-letters',
   'replay',
   'redrive',
 ])
