@@ -76,13 +76,13 @@ export function parseArguments(command: Command, argv: readonly string[]): Argum
       strict: true,
     })
   } catch (error) {
-    throw new UsageError((error as Error).message.split('. ')[0] ?? 'bad arguments')
+    throw new UsageError(complaintOf(error as Error, command))
   }
   const { positionals, values } = parsed
   const [min, max] = command.positionals
   if (positionals.length < min || positionals.length > max)
     throw new UsageError(
-      `expected ${min === max ? min : `${min} to ${max}`} argument(s), found ${positionals.length}`,
+      `expected ${countText(min, max)}, found ${positionals.length === 0 ? 'none' : positionals.map((each) => `"${each}"`).join(' ')}`,
     )
   const verb = command.verbs?.[positionals[0] ?? '']
   for (const name of Object.keys(values))
@@ -100,6 +100,21 @@ export function parseArguments(command: Command, argv: readonly string[]): Argum
       return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : []
     },
   }
+}
+
+/** What the parser says, in our words: it names no value, and explains itself over several lines. */
+function complaintOf({ message }: Error, { flags }: Command): string {
+  const [, name = ''] =
+    /^Option '.*?--([\w-]+).*' argument (?:missing|is ambiguous)/.exec(message) ?? []
+  const flag = flags[name]
+  if (flag)
+    return `--${name}: expected ${flag.value ?? 'VALUE'} behind it; one that begins with a dash is written --${name}=-…`
+  return message.split('. ')[0] ?? 'bad arguments'
+}
+
+function countText(min: number, max: number): string {
+  if (max === 0) return 'no arguments'
+  return `${min === max ? min : `${min} to ${max}`} argument${max === 1 ? '' : 's'}`
 }
 
 const optionsOf = ({ flags }: Command) =>

@@ -39,22 +39,28 @@ export async function main(argv: readonly string[]): Promise<void> {
   process.exitCode = await run(argv, consoleOutput)
 }
 
+const helps: ReadonlySet<string> = new Set(['help', '--help', '-h'])
+
 /** Answers the exit code: 0 done, 1 failed, 2 asked wrongly. */
 export async function run(argv: readonly string[], out: Output): Promise<number> {
   const [name = 'help', ...rest] = argv
-  if (['help', '--help', '-h'].includes(name)) {
+  if (helps.has(name)) {
+    // `ebb help event send` as `ebb event send --help`.
+    if (rest[0] !== undefined && !helps.has(rest[0])) return await run([...rest, '--help'], out)
     out.print(await overview())
     return 0
   }
-  const load = commands[name === '--version' ? 'version' : name]
+  const asked = name === '--version' || name === '-v' ? 'version' : name
+  const load = Object.hasOwn(commands, asked) ? commands[asked] : undefined
   if (!load) {
     out.note(`ebb: unknown command "${name}"; there are: ${Object.keys(commands).join(', ')}`)
     return 2
   }
   const loaded = await load()
   const command = { ...loaded, flags: { 'data-dir': dataDirFlag, ...loaded.flags } }
-  const verb = verbIn(command, rest)
-  if (rest.includes('--help') || rest.includes('-h')) {
+  const isHelp = command.verbs !== undefined && rest[0] === 'help'
+  const verb = verbIn(command, isHelp ? rest.slice(1) : rest)
+  if (isHelp || rest.includes('--help') || rest.includes('-h')) {
     out.print(helpText(command, verb))
     return 0
   }

@@ -4,6 +4,7 @@ import type { ReplayResult } from '../../eventing/broker/following/replay.ts'
 import type { Selection } from '../../eventing/broker/following/selection.ts'
 import { UsageError } from '../command.ts'
 import { agreed, counting, sendAgain, told } from './resending.ts'
+import { httpUrl } from './sending.ts'
 import { countOf, selectionOf } from './selection.ts'
 import { noMore, oneInlet, type Session } from './session.ts'
 
@@ -19,6 +20,7 @@ export async function replay(session: Session, rest: readonly string[]): Promise
   const url = args.string('to')
   if ((subscription === undefined) === (url === undefined))
     throw new UsageError('expected either --to-trigger NAME or --to URL')
+  if (url !== undefined) httpUrl(url)
   const to = subscription === undefined ? { url: { url } } : { subscription }
   const inlet = await oneInlet(session)
   const body = { selection, to }

@@ -97,6 +97,13 @@ function guess(data: Buffer): string {
   }
 }
 
+/** What --to says. Throws UsageError. */
+export function httpUrl(text: string): URL {
+  const url = URL.parse(text)
+  if (url?.protocol === 'http:' || url?.protocol === 'https:') return url
+  throw new UsageError(`--to: expected a URL, as http://localhost:8080/, found "${text}"`)
+}
+
 const answerMs = 60_000
 
 function post(
@@ -104,9 +111,7 @@ function post(
   data: Buffer | undefined,
   headers: Readonly<Record<string, string>>,
 ): Promise<{ readonly status: number; readonly body: string }> {
-  const target = URL.parse(url)
-  if (target?.protocol !== 'http:' && target?.protocol !== 'https:')
-    throw new UsageError(`--to: expected a URL, as http://localhost:8080/, found "${url}"`)
+  const target = httpUrl(url)
   const hostname = target.hostname.replace(/^\[|\]$/g, '')
   return new Promise((resolve, reject) => {
     const sending = (target.protocol === 'https:' ? httpsRequest : httpRequest)({

@@ -43,7 +43,7 @@ const careful: Flags = {
 
 export const eventVerbs = {
   send: {
-    usage: '[--broker NAME | --channel NAME | --to URL]',
+    usage: '[--broker NAME | --channel NAME | --to URL] [FLAGS]',
     summary: 'sends an event and prints its id',
     examples: [
       `ebb event send --type greeting --data '{"hello": "world"}'`,
@@ -73,7 +73,7 @@ export const eventVerbs = {
     },
   },
   tail: {
-    usage: '',
+    usage: '[FLAGS]',
     summary: 'shows events as they come in, until Ctrl-C',
     examples: [
       'ebb event tail',
@@ -83,7 +83,7 @@ export const eventVerbs = {
     flags: { ...everywhere, ...which, since: moments.since, ...output },
   },
   list: {
-    usage: '',
+    usage: '[FLAGS]',
     summary: 'shows the last events',
     examples: [
       'ebb event list',
@@ -99,7 +99,7 @@ export const eventVerbs = {
     },
   },
   show: {
-    usage: 'ID',
+    usage: 'ID [FLAGS]',
     summary: 'shows an event with its data, and what became of it',
     examples: [
       'ebb event show ID   # the beginning of its id is enough',
@@ -108,7 +108,7 @@ export const eventVerbs = {
     flags: { ...everywhere, ...moments, ...output },
   },
   trace: {
-    usage: 'ID',
+    usage: 'ID [FLAGS]',
     summary: 'shows who took it, who refused it and why, and the same of all that came of it',
     examples: [
       'ebb event trace ID   # the beginning of its id is enough',
@@ -118,7 +118,7 @@ export const eventVerbs = {
     flags: { ...everywhere, ...moments, ...output },
   },
   replay: {
-    usage: '(--to-trigger NAME | --to URL)',
+    usage: '(--to-trigger NAME | --to URL) [FLAGS]',
     summary: 'sends events again, to one subscriber and nobody else; counts and asks first',
     examples: [
       'ebb event replay --broker default --since 1h --type greeting --to-trigger greetings',
@@ -137,7 +137,7 @@ export const eventVerbs = {
     },
   },
   'dead-letters': {
-    usage: '[redrive | discard] [N…]',
+    usage: '[redrive | discard] [N…] [FLAGS]',
     summary: 'shows what nobody took, with the reason; sends it again, or lets it go',
     examples: [
       'ebb event dead-letters',
@@ -156,7 +156,7 @@ export const eventVerbs = {
     },
   },
   backlog: {
-    usage: '',
+    usage: '[FLAGS]',
     summary: 'shows who is behind, by how much and since when, and how full each log is',
     examples: [
       'ebb event backlog',
