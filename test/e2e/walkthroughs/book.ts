@@ -70,7 +70,7 @@ export const few: Tour = {
   hurried: true,
   walkthroughs: [smallestManifest, nodeSample, grpcPing],
 }
-export const book: readonly Tour[] = [hellos, samples, routes, streams]
+export const book: readonly Tour[] = [hellos, samples, routes, streams, events]
 
 /** Declares a suite: the tours one after the other, all in one world. */
 export function walkthroughs(opener: Opener, tours: readonly Tour[]): void {

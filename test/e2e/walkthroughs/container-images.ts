@@ -1,7 +1,7 @@
 /**
  * The stand-in apps as container images with nothing of this machine in them: one static Go program FROM scratch that
- * answers for all of them, and busybox for one. Where there is no Go that is new enough, Node with its libraries and the
- * apps as they are, FROM scratch too. Written as `docker save` would write them.
+ * answers for several of them, and busybox for one. The others, and where there is no Go that is new enough those too, are
+ * Node with its libraries and the apps as they are, FROM scratch as well. Written as `docker save` would write them.
  */
 import { createHash } from 'node:crypto'
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
@@ -32,7 +32,10 @@ interface Image {
 export async function buildContainerImages(): Promise<ContainerImages> {
   const folder = await mkdtemp(join(tmpdir(), 'ebb-images-'))
   // Cleartext HTTP/2 is in Go's own library since 1.24.
-  const imageOf = hasGo(24) ? await ofGo(join(folder, 'app')) : await ofNode()
+  const go = hasGo(24) ? await ofGo(join(folder, 'app')) : undefined
+  let node: Promise<ImageOf> | undefined
+  const imageOf = async (app: App) =>
+    go && inGo.has(app) ? await go(app) : await (await (node ??= ofNode()))(app)
   const busybox = await ofBusybox()
   return {
     async push(app, name) {
@@ -45,6 +48,16 @@ export async function buildContainerImages(): Promise<ContainerImages> {
     [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
   }
 }
+
+/** Those for which `test/apps/container` answers. */
+const inGo: ReadonlySet<App> = new Set([
+  'autoscale-go',
+  'grpc-ping',
+  'helloworld-go',
+  'helloworld-nodejs',
+  'rest-api-go',
+  'websocket-chat',
+])
 
 type ImageOf = (app: App) => Image | Promise<Image>
 

@@ -1,6 +1,6 @@
 /**
- * `npm run walkthroughs -- plain|sandbox|docker [NUMBER…]`: every walk-through of the book about Serving, or those of these
- * numbers, in one of the worlds. `npm test` walks all of them in the plain one, and some in the others.
+ * `npm run walkthroughs -- plain|sandbox|docker [NUMBER…]`: every walk-through of the book that is in this folder, or those of
+ * these numbers, in one of the worlds. `npm test` walks all of them in the plain one, and some in the others.
  */
 import { book, walkthroughs } from './book.ts'
 import { docker, sandbox } from './container-worlds.ts'
