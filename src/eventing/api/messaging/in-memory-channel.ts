@@ -3,6 +3,7 @@
  * disk like all others.
  */
 import { admission } from '../../../knative/admission.ts'
+import { childName } from '../../../knative/child-name.ts'
 import { conditionSet } from '../../../knative/conditions.ts'
 import { genericError, invalidValue, via, type FieldError } from '../../../knative/field-error.ts'
 import type { AdmissionContext, KindDefinition } from '../../../kube/api/kind.ts'
@@ -17,7 +18,7 @@ import {
 } from '../duck/channelable.ts'
 import { channelVersions } from '../conversion/messaging.ts'
 import { validateDelivery } from '../duck/delivery-spec.ts'
-import { annotation, systemNamespace, validationWebhook } from '../names.ts'
+import { annotation, clusterDomain, systemNamespace, validationWebhook } from '../names.ts'
 import { validateRetention } from '../duck/retention.ts'
 
 export const InMemoryChannelSpec = object(channelableSpecFields)
@@ -30,6 +31,12 @@ export interface InMemoryChannel extends KubeObject {
   readonly spec: InMemoryChannelSpec
   readonly status?: InMemoryChannelStatus
 }
+
+/** Name of the Service whose host is a channel's address. */
+export const channelServiceName = (channel: string): string => childName(channel, '-kn-channel')
+
+export const channelHost = (namespace: string, channel: string): string =>
+  `${channelServiceName(channel)}.${namespace}.svc.${clusterDomain}`
 
 /** Who alone may change the subscribers of a channel. */
 export const subscriberWriter = `system:serviceaccount:${systemNamespace}:eventing-controller`

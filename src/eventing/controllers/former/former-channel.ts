@@ -1,6 +1,6 @@
 /**
  * The address of a channel of 2018, `<channel>-channel.<namespace>`: a Service of that name, which leads to the channel
- * of today; the engine answers that host too (`engine-config.ts`).
+ * of today; the engine answers that host too (`engine-logs.ts`).
  */
 import { Service as CoreService } from '../../../kube/api/service.ts'
 import type { Apply } from '../../../kube/controller/reconciler.ts'
@@ -12,7 +12,7 @@ import {
 } from '../../api/former/buses.ts'
 import type { LegacyObject } from '../../api/former/legacy-kind.ts'
 import { label } from '../../api/names.ts'
-import { channelHost } from '../engine/engine-config.ts'
+import { channelHost } from '../../api/messaging/in-memory-channel.ts'
 import { ownedMetadata } from '../flows/flow-objects.ts'
 
 /** Longer names had no address of then. */

@@ -9,13 +9,14 @@ import { finish } from '../../../knative/conditions.ts'
 import { createTracker } from '../../../knative/tracker.ts'
 import type { SubscriberSpec } from '../../api/duck/channelable.ts'
 import {
+  channelHost,
+  channelServiceName,
   InMemoryChannel,
   inMemoryChannelConditions as conditions,
   type InMemoryChannelStatus,
 } from '../../api/messaging/in-memory-channel.ts'
 import { label } from '../../api/names.ts'
 import { withDeadLetter } from '../destination/dead-letter.ts'
-import { channelHost, channelServiceName } from '../engine/engine-config.ts'
 import type { EngineLink } from '../engine/engine-link.ts'
 import { createServedKeys, engineNotReady } from '../engine/served-keys.ts'
 import {
