@@ -1,4 +1,5 @@
 /** `ebb controllers`: Knative alone, as a client of any Kubernetes API. */
+import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { dataDirOf } from '../platform/config.ts'
 import { UsageError, type Command } from './command.ts'
@@ -26,6 +27,8 @@ export const controllers: Command = {
   async run(args, out) {
     const kubeconfig = args.string('kubeconfig')
     if (kubeconfig === undefined) throw new UsageError('--kubeconfig FILE is required')
+    if (!existsSync(kubeconfig))
+      throw new UsageError(`--kubeconfig ${kubeconfig}: there is no such file`)
     const logLevel = args.string('log-level')
     if (logLevel !== 'debug' && logLevel !== 'info' && logLevel !== 'error')
       throw new UsageError(`--log-level: expected debug, info or error, found "${logLevel}"`)

@@ -1,4 +1,5 @@
 /** `ebb kubeconfig`: a kubeconfig for the administrator, for a person by a certificate, or for an account by a token. */
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { systemClock } from '../lib/clock.ts'
@@ -49,10 +50,20 @@ export const kubeconfig: Command = {
       throw new UsageError('--group: expected with --user NAME')
     if (user !== undefined) out.print(await forPerson(user, args, layout))
     else if (account !== undefined) out.print(await forAccount(account, args, layout))
-    else out.print((await readFile(layout.kubeconfig, 'utf8')).trimEnd())
+    else out.print((await forAdministrator(layout)).trimEnd())
     return 0
   },
 }
+
+const forAdministrator = (layout: Layout): Promise<string> =>
+  readFile(layout.kubeconfig, 'utf8').catch((error: unknown) => {
+    if (existsSync(layout.kubeconfig)) throw error
+    throw notStarted(layout)
+  })
+
+/** A platform that is not there yet: what to do. */
+const notStarted = ({ dataDir }: Layout): Error =>
+  new Error(`no platform has been started in ${dataDir}: run \`ebb up\` first, or give --data-dir`)
 
 function hoursOf(args: Arguments, fallback: number): number {
   const text = args.string('hours')
@@ -71,7 +82,7 @@ async function forPerson(user: string, args: Arguments, layout: Layout): Promise
         `--${flag}: expected letters, digits and @ . _ : / -, at most 128, found "${text}"`,
       )
   const issuer = await readPair(layout.certificates, 'ca')
-  if (!issuer) throw new Error(`there is no authority in ${layout.certificates}: run ebb up first`)
+  if (!issuer) throw notStarted(layout)
   const nowMs = systemClock.now()
   const { cert, key } = await issue({
     subject: [{ CN: [user] }, ...groups.map((group) => ({ O: [group] }))],
@@ -92,7 +103,7 @@ async function forAccount(account: string, args: Arguments, layout: Layout): Pro
   if (namespace === '' || name === '' || more !== undefined)
     throw new UsageError(`--serviceaccount: expected NAMESPACE/NAME, found "${account}"`)
   const issuer = await readPair(layout.certificates, 'ca')
-  if (!issuer) throw new Error(`there is no authority in ${layout.certificates}: run ebb up first`)
+  if (!issuer) throw notStarted(layout)
   await using connected = await clientOf(layout.kubeconfig)
   const spec = { audiences: [], expirationSeconds: hoursOf(args, 24) * 3600 }
   const key = { namespace, name }
@@ -117,5 +128,5 @@ async function serverOf(layout: Layout): Promise<string> {
   } catch {
     // Said below.
   }
-  throw new Error(`no platform has run in ${layout.dataDir}: run ebb up first, or give --data-dir`)
+  throw notStarted(layout)
 }
