@@ -106,6 +106,13 @@ describe('transforms', () => {
     await using _ = transforms
     assert.match(problems['u1'] ?? '', /at character/)
     assert.equal((await post(event, '{}')).status, 500)
+    // Also where nothing has changed, and not any more when it has.
+    assert.deepEqual(await transforms.apply([config('{"a"')]), problems)
+    assert.deepEqual(await transforms.apply([config('$', { replyExpression: '$(' })]), {
+      u1: (await world(config('$('))).problems['u1'],
+    })
+    assert.deepEqual(await transforms.apply([config('$')]), {})
+    assert.equal((await post(event, '{}')).status, 200)
   })
 
   test('an expression without end is stopped, and the next event is served', async () => {

@@ -55,9 +55,11 @@ export class Transforms implements AsyncDisposable {
     for (const config of configs) {
       const { uid, expression, replyExpression = '' } = config
       const before = this.#transforms.get(uid)
-      const problem =
-        (await expressionProblem(expression)) ??
-        (replyExpression === '' ? undefined : await expressionProblem(replyExpression))
+      // Reading a long one takes a moment, in which nobody else is served: once is enough.
+      const isKnown =
+        before?.config.expression === expression &&
+        (before.config.replyExpression ?? '') === replyExpression
+      const problem = isKnown ? before.problem : await problemOf(expression, replyExpression)
       if (problem !== undefined) problems[uid] = problem
       next.set(uid, {
         config,
@@ -120,6 +122,11 @@ export class Transforms implements AsyncDisposable {
     await this.apply([])
   }
 }
+
+/** Undefined = both can be read. */
+const problemOf = async (expression: string, replyExpression: string) =>
+  (await expressionProblem(expression)) ??
+  (replyExpression === '' ? undefined : await expressionProblem(replyExpression))
 
 interface Held {
   /** So many bytes more, until the request is answered. Throws FullError. */
