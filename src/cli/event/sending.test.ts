@@ -20,7 +20,7 @@ const given = (ext: readonly string[]): Arguments => ({
 const notes: string[] = []
 const out: Output = { print: () => {}, note: (line) => void notes.push(line) }
 
-test('a further attribute is sent as headers say it, and is none that has a flag of its own', async () => {
+test('a further attribute is sent as headers say it, and is none that has a flag of its own; an answer is shown', async () => {
   let heard: IncomingHttpHeaders = {}
   const server = createServer((request, response) => {
     heard = request.headers
@@ -36,6 +36,18 @@ test('a further attribute is sent as headers say it, and is none that has a flag
   assert.equal(heard['ce-city'], 'Z%C3%BCrich%201')
   assert.equal(heard['ce-constructor'], 'x')
   assert.equal(heard['ce-id'], '17')
+  const asked = createServer((_request, response) => {
+    response.writeHead(200, { 'ce-type': 'quote.made' }).end('{"price":\n 17}\u001b')
+  })
+  await new Promise<void>((resolve) => asked.listen(0, '127.0.0.1', resolve))
+  const askedUrl = `http://127.0.0.1:${(asked.address() as AddressInfo).port}/`
+  await sendEvent(given([]), { url: askedUrl }, out)
+  assert.deepEqual(notes.slice(-3), [
+    `${askedUrl} answered 200 with an event of type quote.made:`,
+    '{"price":',
+    ' 17}\\x1b',
+  ])
+  asked.close()
   for (const each of ['id=18', 'specversion=2', 'data=x'])
     await assert.rejects(sendEvent(given([each]), { url }, out), {
       name: 'UsageError',

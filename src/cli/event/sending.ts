@@ -8,6 +8,7 @@ import { buffer, text } from 'node:stream/consumers'
 import { rootCertificates } from 'node:tls'
 import { encodeHeader } from '../../eventing/cloudevents/header-value.ts'
 import { UsageError, type Arguments, type Output } from '../command.ts'
+import { plain } from './text.ts'
 
 export interface Post {
   readonly url: string
@@ -54,7 +55,7 @@ export async function sendEvent(args: Arguments, to: Post, out: Output): Promise
   const headers = Object.entries(attributes).map(
     ([name, value]) => [`ce-${name}`, encodeHeader(value)] as const,
   )
-  const { status, body } = await post(to, data, {
+  const { status, type, body } = await post(to, data, {
     ...Object.fromEntries(headers),
     ...(contentType && { 'content-type': contentType }),
     ...(to.token !== undefined && { authorization: `Bearer ${to.token}` }),
@@ -68,11 +69,11 @@ export async function sendEvent(args: Arguments, to: Post, out: Output): Promise
       ].join(': '),
     )
   out.print(id)
-  out.note(
-    to.keeps && status === 202
-      ? `${to.url} has it (202): it is on disk`
-      : `${to.url} answered ${status}`,
-  )
+  if (to.keeps && status === 202) return out.note(`${to.url} has it (202): it is on disk`)
+  // As a RequestReply does, or a subscriber that is asked itself.
+  const answer = type === undefined ? '' : ` with an event of type ${plain(type)}`
+  out.note(`${to.url} answered ${status}${answer}${body === '' ? '' : ':'}`)
+  if (body !== '') for (const line of shortened(body)) out.note(plain(line))
 }
 
 async function dataOf(given: string | undefined): Promise<Buffer | undefined> {
@@ -97,6 +98,13 @@ function guess(data: Buffer): string {
   }
 }
 
+const shownCharacters = 4000
+
+function shortened(body: string): readonly string[] {
+  const lines = body.slice(0, shownCharacters).trimEnd().split('\n')
+  return body.length > shownCharacters ? [...lines, `… of ${body.length} characters`] : lines
+}
+
 /** What --to says. Throws UsageError. */
 export function httpUrl(text: string): URL {
   const url = URL.parse(text)
@@ -110,7 +118,12 @@ function post(
   { url, dial, ca }: Post,
   data: Buffer | undefined,
   headers: Readonly<Record<string, string>>,
-): Promise<{ readonly status: number; readonly body: string }> {
+): Promise<{
+  readonly status: number
+  /** Of the event that is the answer. */
+  readonly type: string | undefined
+  readonly body: string
+}> {
   const target = httpUrl(url)
   const hostname = target.hostname.replace(/^\[|\]$/g, '')
   return new Promise((resolve, reject) => {
@@ -129,7 +142,9 @@ function post(
     sending.on('timeout', () => sending.destroy(new Error(`no answer in ${answerMs / 1000} s`)))
     sending.on('error', (error) => reject(new Error(`${url} is not reached: ${error.message}`)))
     sending.on('response', (answer) => {
-      text(answer).then((body) => resolve({ status: answer.statusCode ?? 0, body }), reject)
+      const { statusCode: status = 0, headers: heard } = answer
+      const type = [heard['ce-type']].flat()[0]
+      text(answer).then((body) => resolve({ status, type, body }), reject)
     })
     sending.end(data)
   })

@@ -240,7 +240,7 @@ function fateText(noun: string, fate: Fate): string {
     case 'trying':
       return `${who}: is being tried${to}`
     case 'done': {
-      if (steps.length === 0) return `${who}: done, what was noted of it is not kept${to}`
+      if (steps.length === 0) return `${who}: too early for it, or its notes are gone${to}`
       const buried = steps.findLast(({ phase }) => phase !== 'replay' && phase !== undefined)
       return buried?.phase === 'deadLetter'
         ? `${who}: given up, is in the dead-letter sink${to}`
@@ -262,7 +262,7 @@ function refusalText({ term, wanted, found, problem, terms = [] }: Refusal): str
     return [`none of ${term} holds`, [...each, ...more].join('; ')].filter(Boolean).join(': ')
   }
   if (term.endsWith('.not')) return `${term} does not hold`
-  if (problem !== undefined) return plain(`${term} can not be said, ${problem}: ${wanted}`)
+  if (problem !== undefined) return plain(`${term} can not be evaluated, ${problem}: ${wanted}`)
   if (term.endsWith('.cesql')) return plain(`${term} is ${found ?? 'not true'}: ${wanted}`)
   const has = found === undefined ? 'has none' : `has ${JSON.stringify(found)}`
   return plain(`${term} wants ${JSON.stringify(wanted)}, the event ${has}`)

@@ -265,7 +265,7 @@ test('what is refused, and how', () => {
         replyAttribute: 'source',
         timeout: 'x',
       },
-      'invalid value: source: spec.replyAttribute\nexpected the name of an attribute other than id, type, source and specversion\ninvalid value: x: spec.timeout',
+      'invalid value: source: spec.replyAttribute\nexpected the name of an attribute other than id, type, source and specversion\ninvalid value: x: spec.timeout\nexpected a duration of ISO 8601, as PT30S',
     ],
   ]
   for (const [kind, spec, wanted, configs] of cases)

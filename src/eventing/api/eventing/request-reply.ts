@@ -112,7 +112,8 @@ function* validate(
       'spec.replyAttribute',
       'expected another attribute than spec.correlationAttribute',
     )
-  if (!((parseIsoDuration(timeout) ?? 0) > 0)) yield invalidValue(timeout, 'spec.timeout')
+  if (!((parseIsoDuration(timeout) ?? 0) > 0))
+    yield invalidValue(timeout, 'spec.timeout', 'expected a duration of ISO 8601, as PT30S')
   if (delivery) yield* via('spec.delivery', validateDelivery(delivery, context))
 }
 
