@@ -273,6 +273,7 @@ spec:
       return text.includes('e3') && text
     })
     assert.match(letters, / e3 +unwanted +lonely +http.* answered 400 "said by the subscriber"/)
+    assert.match(await ok('backlog'), /^default +lonely +0 .* of 16 GiB \(0 %\) +1$/m)
     subscriber.refused.delete('/strict')
     const redriven = await ok('dead-letters', 'redrive', '--all', '--yes', '--broker', 'default')
     assert.match(redriven, /^1 of 1/)
