@@ -38,6 +38,8 @@ export interface EngineOptions {
   readonly memory?: EventMemory
 }
 
+/** Logs that are opened at the same time: each mostly waits for the disk. */
+const openedAtOnce = 8
 /** How often old events are looked for. */
 const retainEveryMs = 60_000
 
@@ -135,19 +137,11 @@ export class Engine implements AsyncDisposable {
           log.error('a log that is not wanted any more could not be removed', { uid, error })
         })
       }
-    for (const each of channels)
-      try {
-        await this.#bring(each)
-        for (const { config, problem } of this.#channels.get(each.uid)?.dispatchers ?? [])
-          if (problem !== undefined) problems[config.uid] = problem
-        this.#broken.delete(each.uid)
-      } catch (error) {
-        const { uid, namespace, name } = each
-        const reason = error instanceof Error ? error.message : 'unknown'
-        problems[uid] = `the log of ${namespace}/${name} can not be used: ${reason}`
-        this.#broken.set(uid, brokenInlet(each, new Error(problems[uid], { cause: error })))
-        log.error('a log can not be used', { channel: `${namespace}/${name}`, error })
-      }
+    const waiting = channels.values()
+    const bringing = async () => {
+      for (const each of waiting) Object.assign(problems, await this.#bring(each))
+    }
+    await Promise.all(Array.from({ length: openedAtOnce }, bringing))
     for (const uid of this.#broken.keys()) if (!wanted.has(uid)) this.#broken.delete(uid)
     this.#brokerHosts = new Set(brokerHosts)
     const brokers = channels.filter(({ kind }) => kind === 'Broker')
@@ -160,8 +154,30 @@ export class Engine implements AsyncDisposable {
     return problems
   }
 
-  async #bring(each: ChannelConfig): Promise<void> {
-    const { directory, clock, log, sender, journal, spans, guards, segmentBytes } = this.#options
+  /** Has a channel as it is wanted; answers what is in the way of it or of its subscriptions, by uid. */
+  async #bring(each: ChannelConfig): Promise<Readonly<Record<string, string>>> {
+    const { uid, namespace, name } = each
+    try {
+      const channel = await this.#open(each)
+      channel.guarded(each.gate, this.#options.guards)
+      await channel.update(each)
+      this.#broken.delete(uid)
+      return Object.fromEntries(
+        channel.dispatchers.flatMap(({ config, problem }) =>
+          problem === undefined ? [] : [[config.uid, problem] as const],
+        ),
+      )
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : 'unknown'
+      const problem = `the log of ${namespace}/${name} can not be used: ${reason}`
+      this.#broken.set(uid, brokenInlet(each, new Error(problem, { cause: error })))
+      this.#options.log.error('a log can not be used', { channel: `${namespace}/${name}`, error })
+      return { [uid]: problem }
+    }
+  }
+
+  async #open(each: ChannelConfig): Promise<Channel> {
+    const { directory, clock, log, sender, journal, spans, segmentBytes } = this.#options
     let channel = this.#channels.get(each.uid)
     if (!channel) {
       const folder = join(directory, folderOf(each.uid))
@@ -179,8 +195,7 @@ export class Engine implements AsyncDisposable {
       })
       this.#channels.set(each.uid, channel)
     }
-    channel.guarded(each.gate, guards)
-    await channel.update(each)
+    return channel
   }
 
   /** Logs of Brokers and Channels that were deleted while this engine was not there. */
