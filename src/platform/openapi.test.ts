@@ -82,7 +82,13 @@ test('what follows events stands in discovery, under the objects that take them 
   }
   const eventing = named('/apis/eventing.knative.dev/v1')
   const messaging = named('/apis/messaging.knative.dev/v1')
-  for (const each of ['events get', 'tail get', 'dead-letters get', 'backlog get', 'replay create']) {
+  for (const each of [
+    'events get',
+    'tail get',
+    'dead-letters get',
+    'backlog get',
+    'replay create',
+  ]) {
     assert.ok(eventing.includes(`brokers/${each}`), each)
     assert.ok(messaging.includes(`channels/${each}`), each)
     assert.ok(messaging.includes(`inmemorychannels/${each}`), each)
