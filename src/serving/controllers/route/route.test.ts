@@ -174,6 +174,15 @@ test('a missing target leaves what runs as it is, and still says the URL', () =>
   assert.equal(status.url, 'http://hello.default.example.com')
 })
 
+test('it has an address once somebody is behind it, and keeps it', () => {
+  const address = { url: 'http://hello.default.svc.cluster.local' }
+  const missing = aRoute('hello', [{ revisionName: 'x', percent: 100 }])
+  assert.equal(plan(missing).status.address, undefined)
+  const assigned = plan(aRoute('hello', traffic)).status
+  assert.deepEqual(assigned.address, address)
+  assert.deepEqual(plan({ ...missing, status: assigned }).status.address, address)
+})
+
 test('with the feature, a header chooses the tag', () => {
   const { ingress } = plan(aRoute('hello', traffic), {
     config: config({ 'tag-header-based-routing': 'enabled' }),

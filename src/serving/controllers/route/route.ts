@@ -216,18 +216,16 @@ function decide(world: World, begun: RouteStatus, nowMs: number): Decision {
   }
   const { name, namespace = '' } = route.metadata
   const main = hosts.get('')
-  let status: RouteStatus = {
-    ...begun,
-    ...(main && { url: main.url, domain: main.host }),
-    address: { url: `http://${localHost(name, namespace)}` },
-  }
+  let status: RouteStatus = { ...begun, ...(main && { url: main.url, domain: main.host }) }
   const resolved = resolveTraffic(route, {
     configuration: (one) => world.configurations.get(one),
     revision: (one) => world.revisions.get(one),
   })
   // Until all targets are there, what runs keeps running as it is.
   if ('bad' in resolved) return { status: badTraffic(status, resolved.bad, nowMs) }
-  status = trafficAssigned(status, nowMs)
+  // Not before somebody is behind it: whoever sends events would give them up there (pkg/reconciler/route/route.go).
+  const address = { url: `http://${localHost(name, namespace)}` }
+  status = trafficAssigned({ ...status, address }, nowMs)
   return assigned(world, resolved.traffic, hosts, status, nowMs)
 }
 
