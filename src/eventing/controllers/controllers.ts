@@ -172,8 +172,10 @@ export async function startEventingControllers(deps: EventingDeps): Promise<Even
   started.use(startServerSecrets({ ...deps, sign: deps.signServer }))
   started.use(startReconcilers(link, { ...deps, tokens }))
   started.use(startAutoCreate(deps, deps.engineSocket))
-  started.use(startLostPings(deps, () => askEngine(deps.engineSocket, '/lost')))
-  started.use(startEngineWarnings(deps, () => askEngine(deps.engineSocket, '/warnings')))
+  started.use(startLostPings(deps, (signal) => askEngine(deps.engineSocket, '/lost', signal)))
+  started.use(
+    startEngineWarnings(deps, (signal) => askEngine(deps.engineSocket, '/warnings', signal)),
+  )
   started.use(startApiServerSources({ ...deps, dialWorld, tokens }))
   return { link, [Symbol.asyncDispose]: () => started.disposeAsync() }
 }

@@ -28,17 +28,17 @@ const kinds: Readonly<Record<EngineWarning['kind'], Kind>> = {
 /** `ask` answers what the engine warns of now; it is called while there are Brokers or channels. */
 export function startEngineWarnings(
   { informers, recorder, clock, log }: ControllerDeps,
-  ask: () => Promise<readonly EngineWarning[]>,
+  ask: (signal: AbortSignal) => Promise<readonly EngineWarning[]>,
 ): AsyncDisposable {
   const read = informers.reader()
   for (const kind of Object.values(kinds)) informers.for<KubeObject>(kind)
   /** When each was told last, by object, reason and message. */
   let told: ReadonlyMap<string, number> = new Map()
-  const look = async () => {
+  const look = async (signal: AbortSignal) => {
     if ([Broker, InMemoryChannel].every((kind: Kind) => read.list(kind, '').length === 0)) return
     const now = clock.monotonic()
     const next = new Map<string, number>()
-    for (const { uid, kind, namespace, name, reason, message } of (await ask()).slice(
+    for (const { uid, kind, namespace, name, reason, message } of (await ask(signal)).slice(
       0,
       mostAtOnce,
     )) {

@@ -101,9 +101,9 @@ export function startAutoCreate(
     informers.for<KubeObject>(kind)
 
   const make = createEventTypes((each) => client.create(EventType, each))
-  const look = async () => {
+  const look = async (signal: AbortSignal) => {
     if (!featuresIn(read).eventTypeAutoCreate) return
-    const seen = await askEngine<readonly ChannelTypes[]>(engineSocket, '/types')
+    const seen = await askEngine<readonly ChannelTypes[]>(engineSocket, '/types', signal)
     await make(wantedEventTypes(seen, read))
   }
   return nowAndThen(clock, everyMs, look, (error) =>

@@ -16,13 +16,13 @@ const kinds: readonly Kind[] = [PingSource, CronJobSource]
 /** `ask` answers what was lost since it was called last; it is called while there are such sources. */
 export function startLostPings(
   { informers, recorder, clock, log }: ControllerDeps,
-  ask: () => Promise<readonly LostEvents[]>,
+  ask: (signal: AbortSignal) => Promise<readonly LostEvents[]>,
 ): AsyncDisposable {
   const read = informers.reader()
   for (const kind of kinds) informers.for<KubeObject>(kind)
-  const look = async () => {
+  const look = async (signal: AbortSignal) => {
     if (kinds.every((kind) => read.list(kind, '').length === 0)) return
-    for (const { uid, namespace, name, count, reason } of await ask()) {
+    for (const { uid, namespace, name, count, reason } of await ask(signal)) {
       const source = kinds
         .map((kind) => read.get(kind, { namespace, name }))
         .find((each) => each?.metadata.uid === uid)
